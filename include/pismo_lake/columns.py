@@ -1,0 +1,131 @@
+"""Arrow types and columns of a contract, and the fast road: pyarrow's JSON reader with the explicit schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.json as pj
+
+from pismo_lake.contract import Contract, Kind, Node
+from pismo_lake.naming import SEPARATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DECIMAL = pa.decimal128(38, 18)
+_SCALARS = {
+    Kind.BOOL: pa.bool_(),
+    Kind.INT: pa.int64(),
+    Kind.DECIMAL: DECIMAL,
+    Kind.STRING: pa.string(),
+    Kind.JSON: pa.string(),
+}
+# schema_version comes as integer or string (Event base contract); the decimal reader takes both.
+_ENVELOPE = {
+    "event_id": pa.string(),
+    "schema_version": DECIMAL,
+    "domain": pa.string(),
+    "event_type": pa.string(),
+    "org_id": pa.string(),
+    "cid": pa.string(),
+    "timestamp": pa.string(),
+}
+
+
+def payload_schema(contract: Contract) -> pa.Schema:
+    """The columns of a contract in a stable order (by name): payload first, extra envelope keys after."""
+    fields = sorted(_fields(contract.data, "data")) + sorted(_fields(contract.envelope, "envelope"))
+    return pa.schema([pa.field(name, _type(node)) for name, node in fields])
+
+
+class _Named(tuple[str, Node]):
+    """A column name with its node, ordered by the name alone."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: tuple[object, ...]) -> bool:
+        return self[0] < str(other[0])
+
+
+def _fields(node: Node, name: str) -> Iterator[_Named]:
+    for child in node.fields.values():
+        column = f"{name}{SEPARATOR}{child.segment}"
+        if child.kind is Kind.OBJECT:
+            yield from _fields(child, column)
+        elif child.typed:
+            yield _Named((column, child))
+
+
+def _type(node: Node) -> pa.DataType:
+    """The column type of a typed node; untyped fields of structs are left out until they have a kind."""
+    if node.kind is Kind.LIST and node.item is not None:
+        return pa.list_(_type(node.item))
+    if node.kind is Kind.OBJECT:
+        fields = sorted((child.segment, key) for key, child in node.fields.items() if child.typed)
+        return pa.struct([pa.field(segment, _type(node.fields[key])) for segment, key in fields])
+    return _SCALARS[node.kind]
+
+
+class FastReader:
+    """Reads regular events of one contract by `pyarrow.json`; `usable` tells whether this contract allows it."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self.usable = not _renamed_in_lists(contract.data) and not _renamed_in_lists(contract.envelope)
+        fields = [pa.field(key, kind) for key, kind in _ENVELOPE.items()]
+        fields.append(pa.field("data", _reading_type(contract.data)))
+        fields += [pa.field(key, _reading_type(child)) for key, child in contract.envelope.fields.items()]
+        self._options = pj.ParseOptions(
+            explicit_schema=pa.schema(fields), newlines_in_values=True, unexpected_field_behavior="error"
+        )
+        self.schema = payload_schema(contract)
+
+    def read(self, text: bytes, count: int) -> pa.Table | None:
+        """Parse `count` events; None where pyarrow refuses any of them or sees another number of them."""
+        read_options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        try:
+            table = pj.read_json(
+                pa.BufferReader(text), read_options=read_options, parse_options=self._options
+            )
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+            return None
+        if table.num_rows != count:
+            return None
+        columns: dict[str, pa.Array] = {}
+        _spread(self._contract.data, table.column("data").combine_chunks(), "data", columns)
+        for key, child in self._contract.envelope.fields.items():
+            _place(child, table.column(key).combine_chunks(), f"envelope{SEPARATOR}{child.segment}", columns)
+        return pa.table([columns[name] for name in self.schema.names], schema=self.schema)
+
+
+def _spread(node: Node, array: pa.StructArray, name: str, columns: dict[str, pa.Array]) -> None:
+    # flatten() hands the struct's own nulls down to the children
+    for child, values in zip(node.fields.values(), array.flatten(), strict=True):
+        _place(child, values, f"{name}{SEPARATOR}{child.segment}", columns)
+
+
+def _place(node: Node, array: pa.Array, name: str, columns: dict[str, pa.Array]) -> None:
+    if node.kind is Kind.OBJECT:
+        _spread(node, array, name, columns)
+    elif node.typed:
+        columns[name] = array
+
+
+def _reading_type(node: Node) -> pa.DataType:
+    """The type to parse a path with: JSON keys as field names, `null` where nothing but null is expected."""
+    if node.kind is Kind.OBJECT:
+        return pa.struct([pa.field(key, _reading_type(child)) for key, child in node.fields.items()])
+    if node.kind is Kind.LIST:
+        return _type(node) if node.typed else pa.null()
+    return _SCALARS.get(node.kind, pa.null())
+
+
+def _renamed_in_lists(node: Node, *, in_list: bool = False) -> bool:
+    """Whether a struct inside a list has a field the fast road cannot name or type."""
+    for key, child in node.fields.items():
+        if in_list and (child.segment != key or not child.typed):
+            return True
+        if _renamed_in_lists(child, in_list=in_list):
+            return True
+    return node.item is not None and _renamed_in_lists(node.item, in_list=True)

@@ -1,0 +1,114 @@
+"""Contracts in the ledger, one a lake and event type, kept beside the data as JSON too.
+
+Several runs may learn at once: a contract is saved only over the version it was read from, else the learner
+reads the newer one and learns its file again. So a kind, once saved, stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from pismo_lake import storage
+from pismo_lake.contract import Contract
+from pismo_lake.layout import safe_segment
+from pismo_lake.ledger import now_text
+from pismo_lake.ledger_tables import contract_changes, contracts
+
+if TYPE_CHECKING:
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings import LakeSettings
+
+
+class ContractStore:
+    """Reads contracts on demand, hands them out to learn, saves those that changed."""
+
+    def __init__(self, ledger: Ledger, settings: LakeSettings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._loaded: dict[tuple[str, str], tuple[Contract, int]] = {}
+
+    def get(self, domain: str, event_type: str) -> Contract:
+        """The contract of an event type (name with version), empty where it is new."""
+        # keyed as the lake is partitioned, so names of any length and content have a place
+        key = (safe_segment(domain), safe_segment(event_type))
+        if key not in self._loaded:
+            self._loaded[key] = self._load(key)
+        return self._loaded[key][0]
+
+    def save(self, first_file: str) -> bool:
+        """Save what changed; False where another run was first: then everything is forgotten, learn again."""
+        settings = self._settings
+        for key, (contract, version) in list(self._loaded.items()):
+            if not contract.changes:
+                continue
+            if not self._save(key, contract, version, first_file):
+                self._loaded.clear()
+                return False
+            self._loaded[key] = (contract, version + 1)
+            contract.changes.clear()
+            document = {"version": version + 1, **contract.to_json()}
+            uri = storage.join(settings.lake, "_contracts", *contract_path(*key))
+            storage.write_atomic(uri, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return True
+
+    def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
+        rules = {"free_form": self._settings.free_form, "decimals": self._settings.decimal_names}
+        query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
+        with self._ledger.engine.connect() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return Contract(**rules), 0
+        return Contract.from_json(row.tree, **rules), row.version
+
+    def _where(self, key: tuple[str, str]) -> tuple[object, ...]:
+        domain, event_type = key
+        same = (contracts.c.lake == self._settings.lake, contracts.c.domain == domain)
+        return (*same, contracts.c.event_type == event_type)
+
+    def _save(self, key: tuple[str, str], contract: Contract, version: int, first_file: str) -> bool:
+        place = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1], "version": version + 1}
+        seen = {"first_file": first_file, "seen_at": now_text()}
+        try:
+            with self._ledger.transaction() as connection:
+                if version == 0:
+                    connection.execute(contracts.insert().values(**place, tree=contract.to_json()))
+                else:
+                    same = (*self._where(key), contracts.c.version == version)
+                    values = {"version": version + 1, "tree": contract.to_json()}
+                    if not connection.execute(update(contracts).where(*same).values(values)).rowcount:
+                        return False
+                changes = [{"path": c.path, "before": c.before, "after": c.after} for c in contract.changes]
+                rows = [place | seen | change for change in changes]
+                connection.execute(contract_changes.insert(), rows)
+        except IntegrityError:
+            return False
+        return True
+
+    def restore(self) -> int:
+        """Load every contract kept in the lake that the ledger lacks (after its loss); how many came back."""
+        root = storage.join(self._settings.lake, "_contracts")
+        count = 0
+        for uri in storage.list_files(root):
+            document = orjson.loads(storage.read_bytes(uri))
+            domain, event_type = uri.rsplit("/", 2)[-2:]
+            key = (domain, event_type.removesuffix(".json"))
+            row = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1]}
+            tree = {"data": document["data"], "envelope": document["envelope"]}
+            try:
+                with self._ledger.transaction() as connection:
+                    connection.execute(
+                        contracts.insert().values(**row, version=document["version"], tree=tree)
+                    )
+            except IntegrityError:
+                continue
+            count += 1
+        return count
+
+
+def contract_path(domain: str, event_type: str) -> tuple[str, str]:
+    """Where a contract stands below `<lake>/_contracts`."""
+    return domain, f"{event_type}.json"

@@ -1,0 +1,126 @@
+"""From the bytes of an event file to the byte ranges of its events.
+
+Accepts every framing that Pismo's documents leave open: no delimiter (the documented one), white space, new
+lines, pretty-printed, JSON Lines, one JSON array, commas, a byte order mark, NUL padding, an empty file, gzip by
+its magic bytes whatever the name (also multi-member).
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pismo_lake.errors import FramingError
+from pismo_lake.salvage import Span, salvage
+from pismo_lake.scan import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 200
+"""Deeper nesting than this is refused: the decoders recurse, and no documented payload comes near it."""
+
+MAX_PLAIN_BYTES = 1 << 30
+"""An uncompressed event file larger than this is refused (Pismo closes a batch at 10 MB)."""
+
+_BLANKS = b" \t\r\n,\0"
+_BOM = b"\xef\xbb\xbf"
+_UNSUPPORTED = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"PAR1": "Parquet",
+    b"Obj\x01": "Avro",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Uncompressed bytes of an event file; `lost` holds what could not be decompressed, and is not empty then."""
+
+    data: bytes
+    framing: str
+    lost: bytes = b""
+
+
+def uncompress(raw: bytes, name: str) -> Plain:
+    """Undo gzip where the magic bytes show it; keep the readable part of a damaged stream.
+
+    Raises `FramingError` for any other compression or container: the caller keeps the file.
+    """
+    if not raw.startswith(b"\x1f\x8b"):
+        for magic, label in _UNSUPPORTED.items():
+            if raw.startswith(magic):
+                msg = f"{name} is {label}, which is not an event file this project reads"
+                raise FramingError(msg)
+        return Plain(raw, "plain")
+    pieces: list[bytes] = []
+    rest, size = raw, 0
+    while rest.startswith(b"\x1f\x8b"):
+        member = zlib.decompressobj(wbits=31)
+        try:
+            piece = member.decompress(rest, MAX_PLAIN_BYTES - size + 1)
+        except zlib.error:
+            piece, member = _readable_part(rest), None
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_PLAIN_BYTES:
+            msg = f"{name} uncompresses to more than {MAX_PLAIN_BYTES} bytes"
+            raise FramingError(msg)
+        if member is None or not member.eof:
+            return Plain(b"".join(pieces), "gzip", lost=rest)
+        rest = member.unused_data
+    return Plain(b"".join(pieces), "gzip", lost=rest.strip(b"\0"))
+
+
+def _readable_part(member: bytes) -> bytes:
+    """What a damaged gzip member gives before the damage, in small steps so that little is missed."""
+    stream = zlib.decompressobj(wbits=31)
+    pieces: list[bytes] = []
+    for start in range(0, len(member), 256):
+        try:
+            pieces.append(stream.decompress(member[start : start + 256]))
+        except zlib.error:
+            break
+    return b"".join(pieces)
+
+
+def split(data: bytes, *, start: int = 0, end: int | None = None, in_array: bool = False) -> Iterator[Span]:
+    """Yield the events of `data[start:end]` as spans in file order, and every other byte range as damage.
+
+    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects.
+    """
+    end = len(data) if end is None else end
+    found = scan(memoryview(data)[start:end])
+    if found is None:
+        yield from salvage(data, start, end)
+        return
+    at = start
+    for first, stop, depth in zip(
+        found.starts.tolist(), found.ends.tolist(), found.depths.tolist(), strict=True
+    ):
+        first, stop = first + start, stop + start
+        if first > at:
+            yield from _between(data, at, first)
+        if data[first] == 0x7B:
+            yield Span(first, stop, "too_deep" if depth > MAX_DEPTH else None)
+        elif in_array:
+            yield Span(first, stop, "not_an_object")
+        else:
+            yield from split(data, start=first + 1, end=stop - 1, in_array=True)
+        at = stop
+    if end > at:
+        yield from _between(data, at, end)
+
+
+def _between(data: bytes, start: int, end: int) -> Iterator[Span]:
+    """What stands between two values: nothing where it is blank, else scalars and garbage as damage."""
+    gap = data[start:end]
+    if gap.strip(_BLANKS) in (b"", _BOM):
+        return
+    yield from salvage(data, start, end)

@@ -1,0 +1,93 @@
+"""The project's errors, one small tree. Texts name the key, role or host; never a payload, a key or a secret.
+
+PismoError
+├── ConfigError           a delivery or a setting is wrong
+├── SourceError           something about one object or one right at Pismo's side; carries `.key`
+│   ├── AccessDenied
+│   │   ├── ListingDenied    no s3:ListBucket: a supported mode
+│   │   ├── KmsDenied        the object may be read, its KMS key may not be used
+│   │   └── RoleDenied       sts:AssumeRole was refused
+│   ├── FileMissing          passing: announced or listed, but not (or no longer) there
+│   ├── SizeMismatch         passing: other bytes than announced
+│   └── SourceUnavailable    passing: throttled, cut off, timed out
+├── FramingError          an event file in a form that is not read; the raw file is kept
+├── LedgerError           passing: the ledger cannot be reached
+└── LakeError             what was written does not add up with what was read
+    └── BuildSupersededError    passing: another run took the part over
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PismoError(Exception):
+    """Root of the tree; `permanent` says whether trying again can help."""
+
+    permanent: ClassVar[bool] = True
+
+
+class ConfigError(PismoError):
+    """A delivery or a setting is wrong."""
+
+
+class SourceError(PismoError):
+    """Something about one object, or one right, at the source."""
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class AccessDenied(SourceError):  # noqa: N818 - the name the field uses
+    """A right is missing."""
+
+
+class ListingDenied(AccessDenied):
+    """`s3:ListBucket` is not granted."""
+
+
+class KmsDenied(AccessDenied):
+    """The bucket's KMS key may not be used for decryption."""
+
+
+class RoleDenied(AccessDenied):
+    """`sts:AssumeRole` was refused."""
+
+
+class FileMissing(SourceError):  # noqa: N818 - a noun of this field
+    """The object is not there."""
+
+    permanent = False
+
+
+class SizeMismatch(SourceError):  # noqa: N818 - a noun of this field
+    """The object came with another size than announced."""
+
+    permanent = False
+
+
+class SourceUnavailable(SourceError):  # noqa: N818 - a noun of this field
+    """The source did not answer as it should; try again."""
+
+    permanent = False
+
+
+class FramingError(PismoError):
+    """The file's form is not one that is read."""
+
+
+class LedgerError(PismoError):
+    """The ledger cannot be reached or opened."""
+
+    permanent = False
+
+
+class LakeError(PismoError):
+    """What was written does not add up with what was read."""
+
+
+class BuildSupersededError(LakeError):
+    """Another run took the part over and has not finished."""
+
+    permanent = False

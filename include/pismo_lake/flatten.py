@@ -1,0 +1,124 @@
+"""Events of one part into one Arrow table an event type: the fast road where it can go, the exact one elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pismo_lake.columns import FastReader, payload_schema
+from pismo_lake.conform import Conformed, fit_object, pointer
+from pismo_lake.envelope import extra_keys, parse_exact
+from pismo_lake.exact_json import DuplicateKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.contract import Contract
+
+_STEP = 16
+_SMALL = 32
+RESCUED = pa.field("_rescued", pa.string())
+_ENVELOPE_TEXTS = ("event_id", "org_id", "cid", "timestamp", "domain", "event_type")
+
+
+@dataclass(frozen=True, slots=True)
+class EventBytes:
+    """Raw bytes of the events of one type in output order; `regular` ones may take the fast road."""
+
+    raw: Sequence[bytes]
+    regular: Sequence[bool]
+
+
+def flatten(events: EventBytes, contract: Contract) -> pa.Table:
+    """The payload columns and `_rescued` of the events, a row each, in their order.
+
+    Every leaf of every payload stands in its column or in `_rescued`; a null leaf is null in its column.
+    """
+    schema = payload_schema(contract).append(RESCUED)
+    reader = FastReader(contract)
+    fast = np.array(events.regular, dtype=bool) & reader.usable
+    tables: list[pa.Table] = []
+    places: list[int] = []
+    exact = np.flatnonzero(~fast).tolist()
+    _read_fast(events, np.flatnonzero(fast).tolist(), reader, tables, places, exact)
+    if exact:
+        exact.sort()
+        tables.append(_read_exact([events.raw[place] for place in exact], contract, schema))
+        places.extend(exact)
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
+    if places == list(range(len(places))):
+        return table
+    return table.take(pa.array(np.argsort(np.array(places, dtype=np.int64), kind="stable")))
+
+
+def _read_fast(
+    events: EventBytes,
+    places: list[int],
+    reader: FastReader,
+    tables: list[pa.Table],
+    done: list[int],
+    exact: list[int],
+) -> None:
+    """Read by pyarrow; where it refuses, halve down to the few events that made it refuse."""
+    if not places:
+        return
+    table = reader.read(b"\n".join([events.raw[place] for place in places]), len(places))
+    if table is not None:
+        nothing = pa.nulls(table.num_rows, pa.string())
+        tables.append(table.append_column(RESCUED, nothing))
+        done.extend(places)
+    elif len(places) <= _SMALL:
+        exact.extend(places)
+    else:
+        step = -(-len(places) // _STEP)
+        for start in range(0, len(places), step):
+            _read_fast(events, places[start : start + step], reader, tables, done, exact)
+
+
+def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.Table:
+    rows = [conform_event(parse_exact(raw), contract) for raw in raws]
+    columns = [
+        pa.array([row.columns.get(name) for row in rows], schema.field(name).type)
+        for name in schema.names
+        if name != RESCUED.name
+    ]
+    return pa.table([*columns, pa.array([row.rescued_text for row in rows], pa.string())], schema=schema)
+
+
+def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
+    """One parsed event as columns and rescued values."""
+    out = Conformed()
+    for key in _ENVELOPE_TEXTS:
+        _check_envelope(event, key, str, out)
+    version = event.get("schema_version")
+    if type(version) is not int:
+        _check_envelope(event, "schema_version", str, out)
+    if isinstance(event, DuplicateKeys):
+        for key, shadowed in event.shadowed:
+            out.rescue(f"/{pointer(key)}", "duplicate_key", shadowed)
+    fit_object(contract.data, event.get("data"), "/data", "data", out)
+    extras = extra_keys(event)
+    if extras:
+        fit_object(contract.envelope, extras, "", "envelope", out)
+    return out
+
+
+def _check_envelope(event: dict[str, Any], key: str, kind: type, out: Conformed) -> None:
+    value = event.get(key)
+    if value is None:
+        return
+    if not isinstance(value, kind):
+        out.rescue(f"/{key}", "not_text", value)
+    elif not _encodable(value):
+        out.rescue(f"/{key}", "lone_surrogate", value)
+
+
+def _encodable(value: Any) -> bool:
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

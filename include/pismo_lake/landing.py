@@ -1,0 +1,268 @@
+"""Land event files: raw bytes verbatim, their index, what they teach the contracts, and only then the record.
+
+Downloads run side by side; indexing and recording go one by one in rank order, so that contracts and parts come
+out the same however the downloads raced. A crash anywhere leaves files that the next run lands again, same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.contract_store import ContractStore
+from pismo_lake.decode import Plain, uncompress
+from pismo_lake.dedupe import later_hours_sharing_events
+from pismo_lake.errors import ConfigError, FramingError, PismoError, SizeMismatch
+from pismo_lake.index import IndexedFile, index_file
+from pismo_lake.layout import PublishHour, index_path, landing_path
+from pismo_lake.ledger import FileRecord, KnownFile, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from pismo_lake.settings import LakeSettings
+
+    Fetch = Callable[["RemoteFile"], AbstractContextManager[Iterator[bytes]]]
+
+_LOG = logging.getLogger(__name__)
+_PROGRESS_SECONDS = 10.0
+_RELEARN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """An event file at the source; `size` in bytes as listed or announced, None where unknown."""
+
+    key: str
+    size: int | None
+    etag: str | None = None
+    last_modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LandSummary:
+    """What a landing did; `publish_hours` need a build, later hours that now hold a losing copy included."""
+
+    files: int
+    skipped: int
+    bytes: int
+    events: int
+    rejects: int
+    publish_hours: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    file: RemoteFile
+    raw: bytes
+    sha256: str
+
+
+class LandingIncompleteError(PismoError):
+    """Some files could not be landed; all others were. `keys` names them."""
+
+    permanent = False
+
+    def __init__(self, failures: Sequence[tuple[str, PismoError]]) -> None:
+        shown = "; ".join(f"{key}: {error}" for key, error in failures[:5])
+        super().__init__(f"{len(failures)} file(s) not landed, the others are: {shown}")
+        self.keys = tuple(key for key, _ in failures)
+        self.cause_is_permanent = all(error.permanent for _, error in failures)
+
+
+def new_files(files: Iterable[RemoteFile], known: Mapping[str, KnownFile]) -> list[RemoteFile]:
+    """The files the ledger does not know, or knows with another size or ETag; each key once, in key order."""
+    fresh: dict[str, RemoteFile] = {}
+    for file in files:
+        have = known.get(file.key)
+        same_size = have is not None and file.size in (None, have.size)
+        same_etag = have is not None and (not file.etag or not have.etag or file.etag == have.etag)
+        if not (same_size and same_etag):
+            fresh[file.key] = file
+    return [fresh[key] for key in sorted(fresh)]
+
+
+def land_files(
+    settings: LakeSettings,
+    ledger: Ledger,
+    files: Sequence[RemoteFile],
+    fetch: Fetch,
+    *,
+    parallel: int = 8,
+    hour_of: Callable[[RemoteFile, IndexedFile], PublishHour] | None = None,
+    log: logging.Logger = _LOG,
+) -> LandSummary:
+    """Fetch and land `files`; raises `LandingIncompleteError` at the end where some could not be landed.
+
+    `fetch` opens a file as an iterator of chunks. The publish hour is the key's, or `hour_of`'s answer. An
+    unreadable file (zstd, …) is kept raw, recorded as that and named in the summary.
+    """
+    ordered = sorted(files, key=_rank)
+    lander = _Lander(settings, ledger, hour_of)
+    failures: list[tuple[str, PismoError]] = []
+    started = told = time.monotonic()
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="land") as pool:
+        # as many downloads ahead as there are workers: memory stays bounded by `parallel` files
+        ahead: list[Future[_Fetched]] = []
+        waiting = iter(ordered)
+        for position in range(len(ordered)):
+            while len(ahead) < parallel and (following := next(waiting, None)) is not None:
+                ahead.append(pool.submit(_fetch, following, fetch))
+            try:
+                lander.land(ahead.pop(0).result(), log)
+            except PismoError as error:
+                failures.append((ordered[position].key, error))
+                log.error("not landed: %s: %s", ordered[position].key, error)
+            if time.monotonic() - told > _PROGRESS_SECONDS:
+                told = time.monotonic()
+                _progress(log, position + 1, len(ordered), lander, told - started)
+    _progress(log, len(ordered), len(ordered), lander, time.monotonic() - started)
+    if failures:
+        raise LandingIncompleteError(failures)
+    return lander.summary()
+
+
+def _rank(file: RemoteFile) -> tuple[str, str]:
+    return (str(PublishHour.of_key(file.key) or ""), file.key)
+
+
+def _progress(log: logging.Logger, done: int, total: int, lander: _Lander, seconds: float) -> None:
+    speed = lander.bytes / 1e6 / max(seconds, 1e-6)
+    log.info(
+        "landing: %d of %d files, %d events, %.1f MB, %.1f MB/s, %d to go",
+        done, total, lander.events, lander.bytes / 1e6, speed, total - done,
+    )  # fmt: skip
+
+
+def _fetch(file: RemoteFile, fetch: Fetch) -> _Fetched:
+    buffer, digest = io.BytesIO(), hashlib.sha256()
+    with fetch(file) as chunks:
+        for chunk in chunks:
+            digest.update(chunk)
+            buffer.write(chunk)
+    raw = buffer.getvalue()
+    if file.size is not None and len(raw) != file.size:
+        msg = f"{file.key} came with {len(raw)} bytes, {file.size} were announced"
+        raise SizeMismatch(msg, key=file.key)
+    return _Fetched(file, raw, digest.hexdigest())
+
+
+class _Lander:
+    """Indexes and records fetched files one by one."""
+
+    def __init__(
+        self,
+        settings: LakeSettings,
+        ledger: Ledger,
+        hour_of: Callable[[RemoteFile, IndexedFile], PublishHour] | None,
+    ) -> None:
+        self._settings, self._ledger, self._hour_of = settings, ledger, hour_of
+        self._contracts = ContractStore(ledger, settings)
+        self._hours: set[str] = set()
+        self._unreadable: list[str] = []
+        self.files = self.skipped = self.bytes = self.events = self.rejects = 0
+
+    def land(self, fetched: _Fetched, log: logging.Logger) -> None:
+        settings, file = self._settings, fetched.file
+        versions = self._ledger.versions(settings.delivery, settings.lake, file.key)
+        same = next((version for version in versions if version.sha256 == fetched.sha256), None)
+        if same is not None:
+            self._ledger.touch_etag(settings.delivery, settings.lake, same.name, file.etag)
+            self.skipped += 1
+            return
+        name = f"{file.key}~{fetched.sha256[:12]}" if versions else file.key
+        raw_uri = storage.join(settings.landing, landing_path(settings.delivery, name))
+        storage.write_atomic(raw_uri, fetched.raw)
+        record = self.index(name, file, fetched.raw, fetched.sha256, raw_uri)
+        self.files += 1
+        self.bytes += len(fetched.raw)
+        self.events += record.events
+        self.rejects += record.rejects
+        if record.status == "unreadable":
+            self._unreadable.append(name)
+            log.error("kept, but not readable: %s", record.problem)
+
+    def index(self, name: str, file: RemoteFile, raw: bytes, sha256: str, raw_uri: str) -> FileRecord:
+        """Index a raw file that stands in landing, save what contracts learned, record it."""
+        settings = self._settings
+        problem = None
+        try:
+            plain = uncompress(raw, name)
+            indexed = self._learn(plain, name)
+        except FramingError as error:
+            plain, problem = Plain(b"", "unreadable"), str(error)
+            indexed = index_file(plain, self._contracts.get)
+        index_uri = storage.join(settings.landing, index_path(settings.delivery, name))
+        storage.write_atomic(index_uri, _parquet(indexed))
+        hour = self._hour(file, indexed)
+        wanted = FileRecord(
+            lake=settings.lake,
+            delivery=settings.delivery,
+            name=name,
+            key=file.key,
+            size=len(raw),
+            etag=file.etag,
+            sha256=sha256,
+            publish_hour=str(hour),
+            raw_uri=raw_uri,
+            index_uri=index_uri,
+            plain_size=len(plain.data),
+            framing=plain.framing,
+            status="unreadable" if problem else "landed",
+            problem=problem,
+            events=indexed.events,
+            rejects=indexed.rejects,
+            untimed=indexed.untimed,
+            min_timestamp=indexed.min_timestamp,
+            max_timestamp=indexed.max_timestamp,
+        )
+        # before the record, so that a crash cannot leave a doubled event unnoticed; after it, for builds in between
+        shared = later_hours_sharing_events(settings, self._ledger, wanted, indexed.table)
+        record = self._ledger.record(wanted, settings.part_bytes)
+        shared |= later_hours_sharing_events(settings, self._ledger, wanted, indexed.table)
+        self._hours.add(record.publish_hour)
+        self._hours.update(shared)
+        return record
+
+    def _learn(self, plain: Plain, name: str) -> IndexedFile:
+        for _ in range(_RELEARN):
+            indexed = index_file(plain, self._contracts.get)
+            if self._contracts.save(name):
+                return indexed
+        msg = f"contracts kept changing under {name}"
+        raise PismoError(msg)
+
+    def _hour(self, file: RemoteFile, indexed: IndexedFile) -> PublishHour:
+        hour = PublishHour.of_key(file.key)
+        if hour is None and self._hour_of is not None:
+            hour = self._hour_of(file, indexed)
+        if hour is None:
+            msg = f"{file.key} does not stand in an hour folder"
+            raise ConfigError(msg)
+        return hour
+
+    def summary(self) -> LandSummary:
+        settings = self._settings
+        # hours a crash left between landing and building are taken along
+        hours = self._hours | set(self._ledger.unbuilt_hours(settings.delivery, settings.lake))
+        return LandSummary(
+            self.files, self.skipped, self.bytes, self.events, self.rejects, tuple(sorted(hours)),
+            tuple(self._unreadable),
+        )  # fmt: skip
+
+
+def _parquet(indexed: IndexedFile) -> memoryview:
+    sink = io.BytesIO()
+    pq.write_table(indexed.table, sink, compression="zstd")
+    return sink.getbuffer()

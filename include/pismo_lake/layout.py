@@ -1,0 +1,139 @@
+"""Where things stand: publish hours in object keys, partitions in the lake, raw files and indexes in landing.
+
+Keys, domains and event types come from outside; every function that makes a path makes each of them one safe
+segment, so none can leave its folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_HOUR = timedelta(hours=1)
+_TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
+_KEY = re.compile(
+    r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$"
+)
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+_LONGEST = 100
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublishHour:
+    """The hour folder a file was published in (Data events recovery); its zone is undocumented, UTC is assumed."""
+
+    start: datetime
+
+    @classmethod
+    def containing(cls, moment: datetime) -> PublishHour:
+        """The hour that an aware moment falls into."""
+        return cls(moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0))
+
+    @classmethod
+    def parse(cls, text: str) -> PublishHour:
+        """From ``YYYY-MM-DDTHH``; ValueError for anything else."""
+        found = _TEXT.fullmatch(text)
+        if not found:
+            msg = f"{text!r} is not a publish hour: write YYYY-MM-DDTHH"
+            raise ValueError(msg)
+        return cls(datetime(*(int(group) for group in found.groups()), tzinfo=UTC))  # type: ignore[arg-type,misc]
+
+    @classmethod
+    def of_key(cls, key: str) -> PublishHour | None:
+        """From an object key ``…/<y>/<m>/<d>/<h>/<name>``, padded, unpadded or hive style; None without one."""
+        found = _KEY.search(key)
+        try:
+            return cls(datetime(*(int(g) for g in found.groups()), tzinfo=UTC)) if found else None  # type: ignore[arg-type,misc]
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H}"
+
+    @property
+    def date(self) -> str:
+        """The publish date, YYYY-MM-DD."""
+        return f"{self.start:%Y-%m-%d}"
+
+    def plus(self, hours: int) -> PublishHour:
+        """The hour so many hours later."""
+        return PublishHour(self.start + hours * _HOUR)
+
+    def prefixes(self, root: str = "main_stream") -> tuple[str, ...]:
+        """Every folder spelling of this hour: unpadded (as documented), padded, hive style; without doubles."""
+        at = self.start
+        spellings = (
+            f"{root}/{at.year}/{at.month}/{at.day}/{at.hour}/",
+            f"{root}/{at:%Y/%m/%d/%H}/",
+            f"{root}/{at:year=%Y/month=%m/day=%d/hour=%H}/",
+            f"{root}/year={at.year}/month={at.month}/day={at.day}/hour={at.hour}/",
+        )
+        return tuple(dict.fromkeys(spellings))
+
+
+def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
+    """The publish hours of `[start, end]`, both ends' hours included."""
+    first, last = PublishHour.containing(start), PublishHour.containing(end)
+    count = (last.start - first.start) // _HOUR
+    return tuple(first.plus(step) for step in range(count + 1))
+
+
+def safe_segment(text: str) -> str:
+    """One path segment for any text: percent-encoded beyond [A-Za-z0-9_.-], never hidden, never over-long.
+
+    >>> safe_segment("cards"), safe_segment("../x"), safe_segment("")
+    ('cards', '%2E.%2Fx', '%')
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or "%"
+    if segment.startswith("."):
+        segment = "%2E" + segment[1:]
+    if len(segment) > _LONGEST:
+        segment = f"{segment[:80]}~{hashlib.sha256(raw).hexdigest()[:16]}"
+    return segment
+
+
+def event_name(event_type: str, schema_version: str | None) -> str:
+    """Event type with its version, once: the raw type comes with and without ``-<version>`` (facts §1.3).
+
+    >>> event_name("creation-1", "1"), event_name("creation", "1"), event_name("creation", None)
+    ('creation-1', 'creation-1', 'creation')
+    """
+    if not schema_version or event_type.endswith(f"-{schema_version}"):
+        return event_type
+    return f"{event_type}-{schema_version}"
+
+
+def partition_path(domain: str, name: str, event_date: str) -> str:
+    """Folder of a partition below the lake; `name` is an `event_name`."""
+    return f"events/domain={safe_segment(domain)}/event_type={safe_segment(name)}/event_date={event_date}"
+
+
+def rejects_path(publish_date: str) -> str:
+    """Folder of a publish day's rejects below the lake."""
+    return f"rejects/publish_date={publish_date}"
+
+
+def output_name(delivery: str, hour: str, part: int) -> str:
+    """File name of a part's outputs; the unit and part it holds are its name, so a rebuild replaces it."""
+    return f"{safe_segment(delivery)}-{hour}-p{part:04d}.parquet"
+
+
+def safe_key(key: str) -> str:
+    """An object key as a relative path: its slashes kept, every segment safe, none of them ``_index``."""
+    segments = [safe_segment(segment) for segment in key.split("/") if segment]
+    if segments and segments[0] == "_index":
+        segments[0] = "%5Findex"
+    return "/".join(segments) or "%"
+
+
+def landing_path(delivery: str, name: str) -> str:
+    """A raw file below the landing root."""
+    return f"{safe_segment(delivery)}/{safe_key(name)}"
+
+
+def index_path(delivery: str, name: str) -> str:
+    """A raw file's index below the landing root."""
+    return f"{safe_segment(delivery)}/_index/{safe_key(name)}.parquet"

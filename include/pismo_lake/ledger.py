@@ -1,0 +1,234 @@
+"""The ledger: which event files are landed, and what was built from them.
+
+SQLAlchemy over SQLite (a file, the default) or PostgreSQL, never Airflow's own metadata tables. Every write is an
+idempotent upsert in its own transaction. Losing it loses nothing: `pismo_lake.rebuild` makes it anew from landing.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, func, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from pismo_lake.errors import LedgerError
+from pismo_lake.ledger_tables import files, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection, Engine, RowMapping
+
+_KEYS_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the ledger knows of an object key: its latest version's size in bytes, ETag and SHA-256."""
+
+    size: int
+    etag: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One landed version of an event file; timestamps are microseconds since 1970 UTC."""
+
+    lake: str
+    delivery: str
+    name: str
+    key: str
+    size: int
+    etag: str | None
+    sha256: str
+    publish_hour: str
+    raw_uri: str
+    index_uri: str | None
+    plain_size: int
+    framing: str
+    status: str
+    problem: str | None
+    events: int
+    rejects: int
+    untimed: int
+    min_timestamp: int | None
+    max_timestamp: int | None
+    part: int = 0
+    built: bool = False
+    landed_at: str = ""
+
+    @property
+    def rank(self) -> tuple[str, str, str]:
+        """The order that decides which copy of an event wins: publish hour, name, delivery."""
+        return (self.publish_hour, self.name, self.delivery)
+
+
+_FIELDS = tuple(item.name for item in fields(FileRecord))
+
+
+def _record(row: RowMapping) -> FileRecord:
+    return FileRecord(**{name: row[name] for name in _FIELDS})
+
+
+def now_text() -> str:
+    """The present time, UTC, as the ledger writes it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Ledger:
+    """Files and their state; builds and contracts have their own classes on the same engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Ledger:
+        """Open (and where needed create) the ledger at a SQLAlchemy URL, e.g. ``sqlite:////data/ledger.db``."""
+        parsed = make_url(url)
+        sqlite = parsed.get_backend_name() == "sqlite"
+        if sqlite and parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
+        if sqlite:
+            _prepare_sqlite(engine)
+        try:
+            metadata.create_all(engine)
+        except (IntegrityError, OperationalError):
+            # another process made the tables at the same moment; a real fault shows itself again here
+            try:
+                metadata.create_all(engine)
+            except OperationalError as error:
+                msg = f"ledger {parsed.render_as_string(hide_password=True)} cannot be opened"
+                raise LedgerError(msg) from error
+        return cls(engine)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One write transaction (SQLite: immediate, so that it waits instead of failing)."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def known(self, delivery: str, keys: Iterable[str]) -> dict[str, KnownFile]:
+        """The landed ones among `keys`, each with its latest version."""
+        wanted, found = list(keys), {}
+        with self.engine.connect() as connection:
+            for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                chunk = wanted[start : start + _KEYS_PER_QUERY]
+                query = (
+                    select(files.c.key, files.c.size, files.c.etag, files.c.sha256)
+                    .where(files.c.delivery == delivery, files.c.key.in_(chunk))
+                    .order_by(files.c.id)
+                )
+                for key, size, etag, sha256 in connection.execute(query):
+                    found[key] = KnownFile(size, etag, sha256)
+        return found
+
+    def versions(self, delivery: str, lake: str, key: str) -> list[FileRecord]:
+        """All landed versions of a key, first one first."""
+        query = select(files).where(files.c.delivery == delivery, files.c.lake == lake, files.c.key == key)
+        return self._records(query.order_by(files.c.id))
+
+    def record(self, record: FileRecord, part_bytes: int) -> FileRecord:
+        """Record a landed file once and give it a part: the hour's last one while it has room, else a new one."""
+        hour = (files.c.lake == record.lake, files.c.delivery == record.delivery)
+        hour += (files.c.publish_hour == record.publish_hour,)
+        same = (files.c.delivery == record.delivery, files.c.lake == record.lake, files.c.name == record.name)
+        with self.transaction() as connection:
+            if connection.execute(select(files.c.id).where(*same)).first() is None:
+                last = connection.execute(select(func.max(files.c.part)).where(*hour)).scalar()
+                part = int(last or 0)
+                filled = connection.execute(
+                    select(func.coalesce(func.sum(files.c.plain_size), 0)).where(*hour, files.c.part == part)
+                ).scalar_one()
+                if filled and filled + record.plain_size > part_bytes:
+                    part += 1
+                values = asdict(record) | {"part": part, "built": False, "landed_at": now_text()}
+                try:
+                    with connection.begin_nested():
+                        connection.execute(files.insert().values(values))
+                except IntegrityError:
+                    pass  # another run recorded the same version first: its row stands
+            return _record(connection.execute(select(files).where(*same)).mappings().one())
+
+    def touch_etag(self, delivery: str, lake: str, name: str, etag: str | None) -> None:
+        """Note a new ETag for unchanged content, so that it is not fetched again."""
+        with self.transaction() as connection:
+            where = (files.c.delivery == delivery, files.c.lake == lake, files.c.name == name)
+            connection.execute(update(files).where(*where).values(etag=etag))
+
+    def files_of_hour(self, lake: str, delivery: str, hour: str) -> list[FileRecord]:
+        """The files of one publish hour, in rank order."""
+        query = select(files).where(
+            files.c.lake == lake, files.c.delivery == delivery, files.c.publish_hour == hour
+        )
+        return sorted(self._records(query), key=lambda record: record.rank)
+
+    def overlapping(
+        self, lake: str, first: str, last: str, times: tuple[int, int] | None
+    ) -> list[FileRecord]:
+        """Files of a lake in publish hours `[first, last]` whose event times may overlap `times`, in rank order.
+
+        Files with untimed events always count; with `times` None every file does.
+        """
+        query = select(files).where(
+            files.c.lake == lake,
+            files.c.publish_hour >= first,
+            files.c.publish_hour <= last,
+            files.c.events > 0,
+        )
+        if times is not None:
+            within = (files.c.min_timestamp <= times[1]) & (files.c.max_timestamp >= times[0])
+            query = query.where(within | (files.c.untimed > 0))
+        return sorted(self._records(query), key=lambda record: record.rank)
+
+    def unbuilt_hours(self, delivery: str, lake: str) -> list[str]:
+        """Publish hours with landed files that no build has taken in yet, oldest first."""
+        query = (
+            select(files.c.publish_hour)
+            .where(files.c.delivery == delivery, files.c.lake == lake, files.c.built.is_(False))
+            .distinct()
+            .order_by(files.c.publish_hour)
+        )
+        with self.engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def mark_unbuilt(self, delivery: str, lake: str, hour: str) -> None:
+        """Ask for an hour to be looked at again by the next build."""
+        where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)
+        with self.transaction() as connection:
+            connection.execute(update(files).where(*where).values(built=False))
+
+    def all_files(self, lake: str, *, day: str | None = None) -> list[FileRecord]:
+        """Every file of a lake, or those of one publish day (YYYY-MM-DD), in rank order."""
+        query = select(files).where(files.c.lake == lake)
+        if day is not None:
+            query = query.where(files.c.publish_hour.like(f"{day}T%"))
+        return sorted(self._records(query), key=lambda record: record.rank)
+
+    def _records(self, query: Any) -> list[FileRecord]:
+        with self.engine.connect() as connection:
+            return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, a patient lock, and transactions that take the write lock at their start."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,91 @@
+"""The ledger's tables: what was landed, what was built from it, and how contracts came to be."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+files = Table(
+    "pismo_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lake", String(500), nullable=False),
+    Column("delivery", String(100), nullable=False),
+    Column("name", String(1200), nullable=False, doc="key, with ~<sha> for a later version of it"),
+    Column("key", String(1100), nullable=False),
+    Column("size", BigInteger, nullable=False, doc="bytes as delivered"),
+    Column("etag", String(200)),
+    Column("sha256", String(64), nullable=False),
+    Column("publish_hour", String(13), nullable=False),
+    Column("raw_uri", Text, nullable=False),
+    Column("index_uri", Text),
+    Column("plain_size", BigInteger, nullable=False),
+    Column("framing", String(20), nullable=False),
+    Column("status", String(20), nullable=False, doc="landed | unreadable"),
+    Column("problem", Text),
+    Column("events", BigInteger, nullable=False),
+    Column("rejects", BigInteger, nullable=False),
+    Column("untimed", BigInteger, nullable=False),
+    Column("min_timestamp", BigInteger, doc="microseconds since 1970 UTC"),
+    Column("max_timestamp", BigInteger),
+    Column("part", Integer, nullable=False),
+    Column("built", Boolean, nullable=False),
+    Column("landed_at", String(32), nullable=False),
+    UniqueConstraint("delivery", "lake", "name"),
+    Index("ix_pismo_files_hour", "lake", "publish_hour"),
+    Index("ix_pismo_files_key", "delivery", "key"),
+    Index("ix_pismo_files_unbuilt", "delivery", "built"),
+)
+
+builds = Table(
+    "pismo_builds",
+    metadata,
+    Column("lake", String(500), primary_key=True),
+    Column("delivery", String(100), primary_key=True),
+    Column("publish_hour", String(13), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("outputs", JSON, nullable=False, doc="paths below the lake"),
+    Column("superseded", JSON, nullable=False, doc="paths that the next step removes"),
+    Column("counts", JSON, nullable=False),
+    Column("claim", String(32), doc="token of the builder now at work; the last one to claim wins"),
+    Column("built_at", String(32)),
+)
+
+contracts = Table(
+    "pismo_contracts",
+    metadata,
+    Column("lake", String(500), primary_key=True),
+    Column("domain", String(250), primary_key=True),
+    Column("event_type", String(250), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("tree", JSON, nullable=False),
+)
+
+contract_changes = Table(
+    "pismo_contract_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lake", String(500), nullable=False),
+    Column("domain", String(250), nullable=False),
+    Column("event_type", String(250), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("before", String(20), nullable=False),
+    Column("after", String(20), nullable=False),
+    Column("first_file", String(1200), nullable=False),
+    Column("seen_at", String(32), nullable=False),
+)

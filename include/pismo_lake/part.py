@@ -1,0 +1,185 @@
+"""The rows of one part: raw files in, one Arrow table a partition out, and the rejects. No state, no writing."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.decode import Plain, uncompress
+from pismo_lake.dedupe import Verdict, read_index
+from pismo_lake.errors import LakeError
+from pismo_lake.flatten import EventBytes, flatten
+from pismo_lake.layout import event_name, partition_path, rejects_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pismo_lake.contract import Contract
+    from pismo_lake.ledger import FileRecord
+    from pismo_lake.settings import LakeSettings
+
+ENVELOPE_SCHEMA = pa.schema(
+    [
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("org_id", pa.string()),
+        pa.field("cid", pa.string()),
+        pa.field("schema_version", pa.string()),
+        pa.field("event_type_text", pa.string(), nullable=False),
+        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("event_timestamp_text", pa.string()),
+    ]
+)
+SOURCE_SCHEMA = pa.schema(
+    [
+        pa.field("_source_delivery", pa.string(), nullable=False),
+        pa.field("_source_file", pa.string(), nullable=False),
+        pa.field("_source_offset", pa.int64(), nullable=False),
+    ]
+)
+REJECTS_SCHEMA = pa.schema(
+    [
+        pa.field("delivery", pa.string(), nullable=False),
+        pa.field("source_file", pa.string(), nullable=False),
+        pa.field("source_offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("event_id", pa.string()),
+        pa.field("raw", pa.binary()),
+    ]
+)
+
+
+@dataclass(slots=True)
+class _Group:
+    """The events of one type, column by column, in output order."""
+
+    raw: list[bytes] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PartRows:
+    """A part read and judged, ready to be flattened type by type."""
+
+    groups: dict[tuple[str, str], _Group] = field(default_factory=lambda: defaultdict(_Group))
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    events: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+
+
+def read_part(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> PartRows:
+    """Read the files of a part and sort their events into groups; rejects and conflicts aside."""
+    part = PartRows()
+    for record in files:
+        raw = storage.read_bytes(record.raw_uri)
+        if record.status == "unreadable":
+            reject = {"source_offset": 0, "length": len(raw), "reason": "unsupported_framing"}
+            part.rejects.append({"delivery": record.delivery, "source_file": record.name, **reject})
+            continue
+        _read_file(record, uncompress(raw, record.name), verdicts[record.name], part)
+    return part
+
+
+def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRows) -> None:
+    data, usable = plain.data, 0
+    kept, conflict = verdict.kept.tolist(), verdict.conflict.tolist()
+    for row in read_index(record).to_pylist():
+        start, length = row["offset"], row["length"]
+        raw = data[start : start + length]
+        reason = row["reason"]
+        if reason is None:
+            stands, differs = kept[usable], conflict[usable]
+            usable += 1
+            if stands:
+                name = event_name(row["event_type"], row["schema_version"])
+                group = part.groups[(row["domain"], name)]
+                group.raw.append(raw)
+                row["delivery"], row["name"] = record.delivery, record.name
+                group.rows.append(row)
+                continue
+            part.duplicates += 1
+            if not differs:
+                continue
+            part.conflicts += 1
+            reason = "conflicting_duplicate"
+        part.rejects.append(
+            {
+                "delivery": record.delivery,
+                "source_file": record.name,
+                "source_offset": start,
+                "length": length,
+                "reason": reason,
+                "event_id": row["event_id"],
+                "raw": plain.lost if reason == "gzip_damaged" else raw,
+            }
+        )
+    part.events += usable
+    if usable != len(kept):
+        msg = f"the index of {record.name} and the verdict on it differ: {usable} and {len(kept)} events"
+        raise LakeError(msg)
+
+
+def tables(
+    part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield (partition folder, table) for every partition of the part, in a stable order; groups are used up."""
+    for domain, name in sorted(part.groups):
+        group = part.groups.pop((domain, name))
+        table = _group_table(group, contract_of(domain, name))
+        dates = _event_dates(table, settings.event_date_zone, publish_date)
+        for date in sorted(pc.unique(dates).to_pylist()):
+            yield partition_path(domain, name, date), table.filter(pc.equal(dates, date))
+    if part.rejects:
+        rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
+        yield rejects_path(publish_date), rows
+
+
+def _group_table(group: _Group, contract: Contract) -> pa.Table:
+    rows = group.rows
+    payload = flatten(EventBytes(group.raw, [row["regular"] for row in rows]), contract)
+    if payload.num_rows != len(rows):
+        msg = f"{len(rows)} events went in, {payload.num_rows} rows came out"
+        raise LakeError(msg)
+    keys = (
+        "event_id",
+        "org_id",
+        "cid",
+        "schema_version",
+        "event_type",
+        "event_timestamp",
+        "event_timestamp_text",
+    )
+    envelope = [
+        pa.array([row[key] for row in rows], item.type)
+        for key, item in zip(keys, ENVELOPE_SCHEMA, strict=True)
+    ]
+    source = [
+        pa.array([row[key] for row in rows], item.type)
+        for key, item in zip(("delivery", "name", "offset"), SOURCE_SCHEMA, strict=True)
+    ]
+    rescued = payload.column("_rescued")
+    payload = payload.drop_columns(["_rescued"])
+    fields = [*ENVELOPE_SCHEMA, *payload.schema, *SOURCE_SCHEMA, pa.field("_rescued", pa.string())]
+    return pa.table([*envelope, *payload.columns, *source, rescued], schema=pa.schema(fields))
+
+
+def _event_dates(table: pa.Table, zone: str, publish_date: str) -> pa.Array:
+    """Each event's own date in `zone`; the publish date where it has no usable timestamp."""
+    stamps = table.column("event_timestamp").combine_chunks()
+    dates = pc.strftime(stamps.cast(pa.timestamp("us", tz=zone)), format="%Y-%m-%d")
+    return pc.fill_null(dates, publish_date)
+
+
+def parquet_bytes(table: pa.Table) -> memoryview:
+    """A table as a zstd Parquet file, the same bytes for the same rows."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", compression_level=3)
+    return sink.getbuffer()

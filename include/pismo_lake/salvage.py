@@ -1,0 +1,85 @@
+"""Find the good events of damaged bytes, and say exactly which bytes are not events.
+
+The slow road, taken only where the structural scan does not come out even: decode value by value; where that
+fails, move to the next place at which an event begins, and report everything between as damage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# latin-1 keeps one character per byte, so offsets in the text are byte offsets; ï»¿ is a UTF-8 byte order mark.
+_BLANK = re.compile("(?:[ \t\r\n,\0\\[\\]]|\u00ef\u00bb\u00bf)+")
+_OBJECT = re.compile(r'\{\s*"')
+_ENVELOPE = re.compile(r'\{\s*"(?:event_id|schema_version|domain|event_type|org_id|cid|timestamp|data)"\s*:')
+# parse_int/parse_float as str: only the extent is wanted here, and very long digits must not raise.
+_EXTENT = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes `[start, end)` of a file; `damage` is None for a whole JSON object, else the reason."""
+
+    start: int
+    end: int
+    damage: str | None = None
+
+
+def _looks_like_event(value: Any) -> bool:
+    return isinstance(value, dict) and "event_id" in value and ("domain" in value or "event_type" in value)
+
+
+def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
+    """Yield the objects and the damaged ranges of `data[start:end]`, in order.
+
+    After damage only an object that carries an event's envelope is taken for an event again: a nested object
+    of the damaged event is not one. Work stays linear for hostile input: once failed attempts have cost more
+    than a few passes over the bytes, only places that open with an envelope key are tried.
+    """
+    text = data[start:end].decode("latin-1")
+    size = len(text)
+    budget = 4 * size + (16 << 20)
+    position, bad_from = 0, -1
+    while position < size:
+        if bad_from < 0:
+            blank = _BLANK.match(text, position)
+            position = blank.end() if blank else position
+            if position >= size:
+                return
+        stop, value, cost = _attempt(text, position)
+        budget -= cost
+        if stop and bad_from < 0:
+            reason = None if isinstance(value, dict) else "not_an_object"
+            yield Span(start + position, start + stop, reason)
+            position = stop
+            continue
+        if stop and _looks_like_event(value):
+            yield Span(start + bad_from, start + position, "invalid_json")
+            yield Span(start + position, start + stop)
+            position, bad_from = stop, -1
+            continue
+        bad_from = position if bad_from < 0 else bad_from
+        following = (_OBJECT if budget > 0 else _ENVELOPE).search(text, stop or position + 1)
+        if following is None:
+            break
+        position = following.start()
+    if bad_from >= 0:
+        reason = "truncated" if end == len(data) and text[bad_from] == "{" else "invalid_json"
+        yield Span(start + bad_from, end, reason)
+
+
+def _attempt(text: str, position: int) -> tuple[int, Any, int]:
+    """Decode at `position`: (end or 0, value, characters spent in vain)."""
+    try:
+        value, stop = _EXTENT.raw_decode(text, position)
+    except json.JSONDecodeError as error:
+        return 0, None, max(error.pos - position, 1)
+    except RecursionError:
+        return 0, None, 4096
+    return stop, value, 0

@@ -1,0 +1,41 @@
+"""How one delivery is landed and built; everything here is part of what an output is a function of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pismo_lake.errors import ConfigError
+
+FREE_FORM = frozenset({"metadata", "custom_fields"})
+"""Keys whose values are any key/value pairs by Pismo's documents (onboarding/succeeded, account/account_change)."""
+
+DECIMAL_NAMES = (
+    r"(^|_)(amount|value|balance|credits?|debits?|limit|rate|fee|price|payment|percentage|interest|funds)(_|$)"
+    r"|Amount|Balance|Value|Rate"
+)
+"""Number fields named like money are decimal from their first value on: one field holds 50 and 20.1 (facts §5.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeSettings:
+    """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes."""
+
+    delivery: str
+    landing: str
+    lake: str
+    horizon_days: int = 7
+    part_bytes: int = 64 << 20
+    event_date_zone: str = "UTC"
+    free_form: frozenset[str] = FREE_FORM
+    decimal_names: str = DECIMAL_NAMES
+
+    def __post_init__(self) -> None:
+        if self.horizon_days < 0 or self.part_bytes < 1:
+            msg = f"{self.delivery}: horizon_days must be 0 or more and part_bytes 1 or more"
+            raise ConfigError(msg)
+        try:
+            ZoneInfo(self.event_date_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            msg = f"{self.delivery}: event_date_zone {self.event_date_zone!r} is no IANA time zone"
+            raise ConfigError(msg) from None

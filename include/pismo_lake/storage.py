@@ -1,0 +1,106 @@
+"""Files at local paths and at object-store URIs through one small door (fsspec).
+
+Writes are whole or not at all: locally a temporary file, fsync, rename; in an object store a single PUT, which
+shows an object only once it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import fsspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OPTIONS: dict[str, dict[str, Any]] = {}
+
+
+def configure(protocol: str, **options: Any) -> None:
+    """Set the fsspec options (endpoint, credentials) of a protocol such as ``s3`` for this process."""
+    _OPTIONS[protocol] = options
+
+
+def is_local(uri: str) -> bool:
+    """Whether the URI is a path of this machine."""
+    return "://" not in uri or uri.startswith("file://")
+
+
+def join(root: str, *parts: str) -> str:
+    """Join a root and relative parts with single slashes."""
+    return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def _local(uri: str) -> Path:
+    return Path(uri.removeprefix("file://"))
+
+
+def _remote(uri: str) -> tuple[Any, str]:
+    protocol = uri.split("://", 1)[0]
+    filesystem, path = fsspec.core.url_to_fs(uri, **_OPTIONS.get(protocol, {}))
+    return filesystem, cast("str", path)
+
+
+def read_bytes(uri: str) -> bytes:
+    """All bytes of a file; FileNotFoundError where there is none."""
+    if is_local(uri):
+        return _local(uri).read_bytes()
+    filesystem, path = _remote(uri)
+    return cast("bytes", filesystem.cat_file(path))
+
+
+def read_range(uri: str, start: int, end: int) -> bytes:
+    """Bytes `[start, end)` of a file."""
+    if is_local(uri):
+        with _local(uri).open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+    filesystem, path = _remote(uri)
+    return cast("bytes", filesystem.cat_file(path, start=start, end=end))
+
+
+def write_atomic(uri: str, data: bytes | memoryview) -> None:
+    """Write a file so that a reader, or a crash, sees the old state or the new one and nothing between."""
+    if not is_local(uri):
+        filesystem, path = _remote(uri)
+        filesystem.pipe_file(path, bytes(data))
+        return
+    target = _local(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # a leading dot: dataset readers pass over it should a crash leave it behind
+    temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove(uri: str) -> None:
+    """Delete a file; one that is gone already is no error."""
+    if is_local(uri):
+        _local(uri).unlink(missing_ok=True)
+        return
+    filesystem, path = _remote(uri)
+    if filesystem.exists(path):
+        filesystem.rm_file(path)
+
+
+def list_files(root: str) -> Iterator[str]:
+    """URIs of all files below `root`, sorted by path; temporary files of a crash are left out."""
+    if is_local(root):
+        folder = _local(root)
+        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        yield from sorted(str(path) for path in found)
+        return
+    protocol = root.split("://", 1)[0]
+    filesystem, path = _remote(root)
+    if filesystem.exists(path):
+        yield from (f"{protocol}://{name}" for name in sorted(filesystem.find(path)))
