@@ -98,7 +98,7 @@ def split(data: bytes, *, start: int = 0, end: int | None = None, in_array: bool
     end = len(data) if end is None else end
     found = scan(memoryview(data)[start:end])
     if found is None:
-        yield from salvage(data, start, end)
+        yield from recover(data, start, end)
         return
     at = start
     for first, stop, depth in zip(
@@ -107,8 +107,11 @@ def split(data: bytes, *, start: int = 0, end: int | None = None, in_array: bool
         first, stop = first + start, stop + start
         if first > at:
             yield from _between(data, at, first)
-        if data[first] == 0x7B:
-            yield Span(first, stop, "too_deep" if depth > MAX_DEPTH else None)
+        if depth > MAX_DEPTH:
+            # one over-deep event, or damage whose braces happen to balance around whole events
+            yield from recover(data, first, stop)
+        elif data[first] == 0x7B:
+            yield Span(first, stop)
         elif in_array:
             yield Span(first, stop, "not_an_object")
         else:
@@ -116,6 +119,17 @@ def split(data: bytes, *, start: int = 0, end: int | None = None, in_array: bool
         at = stop
     if end > at:
         yield from _between(data, at, end)
+
+
+def recover(data: bytes, start: int, end: int) -> Iterator[Span]:
+    """The good events of damaged bytes, and the damage; see `salvage`. Over-deep events count as damage."""
+    for span in salvage(data, start, end):
+        if span.damage is None:
+            found = scan(memoryview(data)[span.start : span.end])
+            deep = found is not None and bool((found.depths > MAX_DEPTH).any())
+            yield Span(span.start, span.end, "too_deep" if deep else None)
+        else:
+            yield span
 
 
 def _between(data: bytes, start: int, end: int) -> Iterator[Span]:

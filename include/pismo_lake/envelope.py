@@ -62,6 +62,9 @@ def parse(raw: bytes) -> tuple[dict[str, Any], bool]:
 
 def parse_exact(raw: bytes) -> dict[str, Any]:
     """Parse an event digit for digit and leniently (control characters, lone surrogates); errors as `parse`."""
+    if b"\0" in raw:
+        # padding or a torn write inside a string; the lenient parser would let it through
+        raise UnusableEventError("invalid_json")
     try:
         value = loads(raw.decode())
     except UnicodeDecodeError:

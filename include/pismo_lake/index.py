@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pismo_lake.decode import split
+from pismo_lake.decode import recover, split
 from pismo_lake.envelope import Envelope, UnusableEventError, envelope_of, extra_keys, parse, text_or_none
 from pismo_lake.layout import event_name
-from pismo_lake.salvage import Span, salvage
+from pismo_lake.salvage import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +121,7 @@ def _index_span(
         if inner:
             rows.damage(span, "invalid_json")
         else:
-            for part in salvage(data, span.start, span.end):
+            for part in recover(data, span.start, span.end):
                 _index_span(data, part, rows, contract_of, inner=True)
         return
     name = event_name(envelope.event_type, envelope.schema_version)

@@ -21,6 +21,9 @@ _ENVELOPE = re.compile(r'\{\s*"(?:event_id|schema_version|domain|event_type|org_
 # parse_int/parse_float as str: only the extent is wanted here, and very long digits must not raise.
 _EXTENT = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
+# What a RecursionError is booked as: negative, which no position is.
+_DEEP_COST = -4096
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -45,7 +48,7 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
     text = data[start:end].decode("latin-1")
     size = len(text)
     budget = 4 * size + (16 << 20)
-    position, bad_from = 0, -1
+    position, bad_from, deep = 0, -1, False
     while position < size:
         if bad_from < 0:
             blank = _BLANK.match(text, position)
@@ -53,24 +56,26 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
             if position >= size:
                 return
         stop, value, cost = _attempt(text, position)
-        budget -= cost
+        budget -= abs(cost)
         if stop and bad_from < 0:
             reason = None if isinstance(value, dict) else "not_an_object"
             yield Span(start + position, start + stop, reason)
             position = stop
             continue
         if stop and _looks_like_event(value):
-            yield Span(start + bad_from, start + position, "invalid_json")
+            yield Span(start + bad_from, start + position, "too_deep" if deep else "invalid_json")
             yield Span(start + position, start + stop)
             position, bad_from = stop, -1
             continue
-        bad_from = position if bad_from < 0 else bad_from
+        if bad_from < 0:
+            bad_from, deep = position, cost == _DEEP_COST
         following = (_OBJECT if budget > 0 else _ENVELOPE).search(text, stop or position + 1)
         if following is None:
             break
         position = following.start()
     if bad_from >= 0:
-        reason = "truncated" if end == len(data) and text[bad_from] == "{" else "invalid_json"
+        torn = end == len(data) and text[bad_from] == "{"
+        reason = "too_deep" if deep else "truncated" if torn else "invalid_json"
         yield Span(start + bad_from, end, reason)
 
 
@@ -81,5 +86,5 @@ def _attempt(text: str, position: int) -> tuple[int, Any, int]:
     except json.JSONDecodeError as error:
         return 0, None, max(error.pos - position, 1)
     except RecursionError:
-        return 0, None, 4096
+        return 0, None, _DEEP_COST
     return stop, value, 0
