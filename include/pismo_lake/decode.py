@@ -90,51 +90,52 @@ def _readable_part(member: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def split(data: bytes, *, start: int = 0, end: int | None = None, in_array: bool = False) -> Iterator[Span]:
-    """Yield the events of `data[start:end]` as spans in file order, and every other byte range as damage.
+class _MisalignedError(Exception):
+    """From `at` on the structural scan cannot be trusted: something there is neither an event nor blank."""
 
-    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects.
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+def split(data: bytes) -> Iterator[Span]:
+    """Yield the events of a file as spans in file order, and every other byte range as damage.
+
+    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects; where one
+    turns out not to be valid, the caller goes on with `recover` from its start: damage with an odd quote turns
+    strings inside out for all that follows, and a second one hides it.
     """
-    end = len(data) if end is None else end
+    try:
+        yield from _aligned(data, 0, len(data), in_array=False)
+    except _MisalignedError as error:
+        yield from recover(data, error.at)
+
+
+def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[Span]:
     found = scan(memoryview(data)[start:end])
     if found is None:
-        yield from recover(data, start, end)
-        return
+        raise _MisalignedError(start)
     at = start
-    for first, stop, depth in zip(
-        found.starts.tolist(), found.ends.tolist(), found.depths.tolist(), strict=True
-    ):
+    for first, stop, depth in zip(found.starts.tolist(), found.ends.tolist(), found.depths.tolist(), strict=True):
         first, stop = first + start, stop + start
-        if first > at:
-            yield from _between(data, at, first)
-        if depth > MAX_DEPTH:
-            # one over-deep event, or damage whose braces happen to balance around whole events
-            yield from recover(data, first, stop)
-        elif data[first] == 0x7B:
+        if first > at and data[at:first].strip(_BLANKS) not in (b"", _BOM):
+            raise _MisalignedError(at)
+        if depth > MAX_DEPTH or (in_array and data[first] != 0x7B):
+            raise _MisalignedError(first)
+        if data[first] == 0x7B:
             yield Span(first, stop)
-        elif in_array:
-            yield Span(first, stop, "not_an_object")
         else:
-            yield from split(data, start=first + 1, end=stop - 1, in_array=True)
+            yield from _aligned(data, first + 1, stop - 1, in_array=True)
         at = stop
-    if end > at:
-        yield from _between(data, at, end)
+    if end > at and data[at:end].strip(_BLANKS) not in (b"", _BOM):
+        raise _MisalignedError(at)
 
 
-def recover(data: bytes, start: int, end: int) -> Iterator[Span]:
-    """The good events of damaged bytes, and the damage; see `salvage`. Over-deep events count as damage."""
-    for span in salvage(data, start, end):
+def recover(data: bytes, start: int) -> Iterator[Span]:
+    """The good events from `start` to the end of damaged bytes, and the damage; over-deep events count as damage."""
+    for span in salvage(data, start, len(data)):
         if span.damage is None:
             found = scan(memoryview(data)[span.start : span.end])
             deep = found is not None and bool((found.depths > MAX_DEPTH).any())
             yield Span(span.start, span.end, "too_deep" if deep else None)
         else:
             yield span
-
-
-def _between(data: bytes, start: int, end: int) -> Iterator[Span]:
-    """What stands between two values: nothing where it is blank, else scalars and garbage as damage."""
-    gap = data[start:end]
-    if gap.strip(_BLANKS) in (b"", _BOM):
-        return
-    yield from salvage(data, start, end)

@@ -62,13 +62,8 @@ def parse(raw: bytes) -> tuple[dict[str, Any], bool]:
 
 def parse_exact(raw: bytes) -> dict[str, Any]:
     """Parse an event digit for digit and leniently (control characters, lone surrogates); errors as `parse`."""
-    if b"\0" in raw:
-        # padding or a torn write inside a string; the lenient parser would let it through
-        raise UnusableEventError("invalid_json")
     try:
-        value = loads(raw.decode())
-    except UnicodeDecodeError:
-        raise UnusableEventError("invalid_utf8") from None
+        value = loads(_decoded(raw))
     except NonFiniteNumberError:
         raise UnusableEventError("non_finite_number") from None
     except RecursionError:
@@ -76,6 +71,20 @@ def parse_exact(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UnusableEventError("not_an_object")
     return value
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of an event. Bytes that are no text are refused; ValueError where the structure is broken too."""
+    reason = "invalid_json"
+    try:
+        text = raw.decode()
+        # padding or a torn write inside a string: the lenient parser would let it through
+        if "\0" not in text:
+            return text
+    except UnicodeDecodeError:
+        reason = "invalid_utf8"
+    loads(raw.replace(b"\0", b" ").decode("latin-1"))
+    raise UnusableEventError(reason)
 
 
 def text_or_none(value: object) -> str | None:

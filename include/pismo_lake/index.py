@@ -83,7 +83,11 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
     rows = _Rows()
     data = plain.data
     for span in split(data):
-        _index_span(data, span, rows, contract_of)
+        if not _index_span(data, span, rows, contract_of):
+            for part in recover(data, span.start):
+                if not _index_span(data, part, rows, contract_of):
+                    rows.damage(part, "invalid_json")
+            break
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
     columns = rows.columns
@@ -102,12 +106,11 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
     )
 
 
-def _index_span(
-    data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str, str], Contract], *, inner: bool = False
-) -> None:
+def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> bool:
+    """Index one span; False where its balanced bytes are no JSON, so that the scan must have gone astray."""
     if span.damage:
         rows.damage(span, span.damage)
-        return
+        return True
     raw = data[span.start : span.end]
     event: dict[str, Any] | None = None
     try:
@@ -115,19 +118,14 @@ def _index_span(
         envelope = envelope_of(event)
     except UnusableEventError as unusable:
         rows.damage(span, unusable.reason, text_or_none(event.get("event_id")) if event else None)
-        return
+        return True
     except ValueError:
-        # balanced braces around damaged bytes: whole events may stand inside
-        if inner:
-            rows.damage(span, "invalid_json")
-        else:
-            for part in recover(data, span.start, span.end):
-                _index_span(data, part, rows, contract_of, inner=True)
-        return
+        return False
     name = event_name(envelope.event_type, envelope.schema_version)
     extras = extra_keys(event)
     fits = contract_of(envelope.domain, name).learn(event.get("data"), extras)
     _add_event(rows, span, raw, envelope, regular=fits and strict and envelope.plain)
+    return True
 
 
 def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, *, regular: bool) -> None:

@@ -171,7 +171,7 @@ class Publisher:
         text = self.factory.make(at).text
         middle = len(text) // 2
         # each with a byte that is no UTF-8, so that none of them can pass for JSON by luck
-        noise = self._random.choice((b'\x01"\xff{', b'"}]\xff{"', b"\0\0\xff\0\0", b"{{\xff[["))
+        noise = self._random.choice((b'\x01"\xff{', b'"]\xff{"', b"\0\0\xff\0\0", b"{{\xff[["))
         broken = text[:middle] + noise + text[middle + 5 :]
         batch.add_reject(broken, "invalid_json")
 

@@ -1,0 +1,54 @@
+"""Where a delivery's ledger and storage are, from its settings and Airflow connections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+if TYPE_CHECKING:
+    from pismo_lake.deliveries import Delivery
+    from pismo_lake.ledger import Ledger
+
+_DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
+
+
+def open_ledger(delivery: Delivery) -> Ledger:
+    """The delivery's ledger: from `ledger_conn_id` where there is one, else from `ledger_url`."""
+    from pismo_lake.errors import ConfigError
+    from pismo_lake.ledger import Ledger
+
+    if delivery.ledger_conn_id is None:
+        return Ledger.open(str(delivery.ledger_url))
+    connection = BaseHook.get_connection(delivery.ledger_conn_id)
+    if connection.conn_type not in _DRIVERS:
+        msg = f"connection {delivery.ledger_conn_id}: type {connection.conn_type!r}, allowed: {', '.join(_DRIVERS)}"
+        raise ConfigError(msg)
+    from sqlalchemy.engine import URL
+
+    url = URL.create(
+        _DRIVERS[connection.conn_type],
+        username=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        database=connection.schema,
+    )
+    return Ledger.open(url.render_as_string(hide_password=False))
+
+
+def configure_storage(delivery: Delivery) -> None:
+    """Give fsspec the credentials of `storage_conn_id` for s3:// landing and lake."""
+    from pismo_lake import storage
+
+    if delivery.storage_conn_id is None:
+        return
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    hook = AwsBaseHook(aws_conn_id=delivery.storage_conn_id, client_type="s3")
+    credentials = hook.get_credentials()
+    options = {"key": credentials.access_key, "secret": credentials.secret_key, "token": credentials.token}
+    endpoint = hook.conn_config.get_service_endpoint_url("s3")
+    if endpoint:
+        options["endpoint_url"] = endpoint
+    storage.configure("s3", **options, client_kwargs={"region_name": hook.region_name or "us-east-1"})
