@@ -1,0 +1,71 @@
+# Every target that needs Python makes .venv first; `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+SOURCES := $(wildcard include plugins dags tests benchmarks)
+
+# What the caller's shell knows of another Airflow, AWS account or delivery must not leak into this project's runs.
+$(foreach name,$(filter AIRFLOW_% AWS_% PISMO_%,$(.VARIABLES)),$(eval unexport $(name)))
+unexport VIRTUAL_ENV PYTHONHOME
+export PYTHONPATH := $(CURDIR)/include:$(CURDIR)/plugins
+
+##@ Use
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: setup ## Run it all here: a look-alike Pismo, Airflow, the DAG, the check (HOURS= MB= SEED= KEEP=1)
+	@$(PY) -m pismo_demo up
+
+.PHONY: demo-down
+demo-down: ## Stop what `make demo KEEP=1` left running
+	@if [ -x $(PY) ]; then $(PY) -m pismo_demo down; else echo "nothing to stop"; fi
+
+##@ Develop
+.PHONY: setup
+setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses the interpreter)
+
+.venv/.installed: requirements.txt requirements-dev.txt constraints.txt scripts/setup
+	@scripts/setup
+
+.PHONY: test
+test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
+	@scripts/test $(ARGS)
+
+.PHONY: test-unit
+test-unit: setup ## Only the quick tests: no servers, no Airflow runs
+	@scripts/test -m "not integration" $(ARGS)
+
+.PHONY: lint
+lint: setup ## Check style
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+.PHONY: format
+format: setup ## Put style right
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+.PHONY: types
+types: setup ## Check types
+	@$(PY) -m mypy include plugins dags
+
+.PHONY: lock
+lock: setup ## Write constraints.txt anew from the requirements
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt -o constraints.txt \
+	  --no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: bench
+bench: setup ## Measure speed and memory of the lake's own work
+	@if [ ! -d benchmarks ]; then echo "no benchmarks/ here" >&2; exit 1; fi
+	@$(PY) -m benchmarks $(ARGS)
+
+.PHONY: clean
+clean: demo-down ## Remove what the targets made, .venv too
+	@rm -rf .venv .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis
