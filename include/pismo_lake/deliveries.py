@@ -136,6 +136,17 @@ def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
     return tuple(_delivery(str(name), body) for name, body in listed.items() if name != _LINE)
 
 
+def find_delivery(path: str | Path, name: str) -> Delivery:
+    """One delivery by name; `ConfigError` where it is missing or invalid."""
+    for delivery in load_deliveries(path):
+        if delivery.name == name:
+            if isinstance(delivery, InvalidDelivery):
+                raise ConfigError(delivery.problem)
+            return delivery
+    msg = f"no delivery {name!r} in {path}"
+    raise ConfigError(msg)
+
+
 def _delivery(name: str, body: Any) -> Delivery | InvalidDelivery:
     line = body.get(_LINE) if isinstance(body, dict) else None
     try:

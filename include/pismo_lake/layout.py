@@ -29,7 +29,9 @@ class PublishHour:
     @classmethod
     def containing(cls, moment: datetime) -> PublishHour:
         """The hour that an aware moment falls into."""
-        return cls(moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0))
+        # built anew: Airflow hands in pendulum times, whose differences are no plain timedelta
+        utc = moment.astimezone(UTC)
+        return cls(datetime(utc.year, utc.month, utc.day, utc.hour, tzinfo=UTC))
 
     @classmethod
     def parse(cls, text: str) -> PublishHour:

@@ -202,6 +202,19 @@ class Ledger:
         with self.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
+    def hours_with_files(self, delivery: str, lake: str, hours: Iterable[str]) -> set[str]:
+        """Those of `hours` that have landed files."""
+        query = select(files.c.publish_hour).where(files.c.delivery == delivery, files.c.lake == lake)
+        with self.engine.connect() as connection:
+            wanted = query.where(files.c.publish_hour.in_(list(hours))).distinct()
+            return set(connection.execute(wanted).scalars())
+
+    def hours_of_keys(self, delivery: str, keys: Iterable[str]) -> set[str]:
+        """The publish hours that landed keys belong to."""
+        query = select(files.c.publish_hour).where(files.c.delivery == delivery, files.c.key.in_(list(keys)))
+        with self.engine.connect() as connection:
+            return set(connection.execute(query.distinct()).scalars())
+
     def mark_unbuilt(self, delivery: str, lake: str, hour: str) -> None:
         """Ask for an hour to be looked at again by the next build."""
         where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)

@@ -1,0 +1,68 @@
+"""One DAG a delivery: find new event files, land them, flatten the publish hours they touch."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+
+from pismo.invalid import invalid_delivery_dag
+from pismo.operators.flatten import FlattenPublishHourOperator
+from pismo.operators.land import LandEventFilesOperator
+from pismo.retries import PISMO_RETRIES
+from pismo.sensors.new_files import NewFilesSensor
+from pismo_lake.deliveries import InvalidDelivery, load_deliveries
+
+ROOT = Path(__file__).resolve().parent.parent
+DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
+DOC = """
+### Pismo event files of `{name}` to the lake
+Finds the event files of the run's publish hours that are not landed yet, lands them verbatim with an index, and
+flattens every publish hour they touch into `{lake}`. Running it again changes nothing.
+
+**Manual run**: give a window of publish time, or object keys; `force` builds unchanged hours anew.
+"""
+PARAMS = {
+    "window_start": Param(None, type=["null", "string"], format="date-time", title="Window start (publish time)"),
+    "window_end": Param(None, type=["null", "string"], format="date-time", title="Window end (publish time)"),
+    "object_keys": Param([], type=["null", "array"], title="Object keys, one a line (instead of a window)"),
+    "force": Param(False, type="boolean", title="Land and build again what is there already"),
+}
+
+for delivery in load_deliveries(DELIVERIES):
+    if isinstance(delivery, InvalidDelivery):
+        globals()[f"pismo_ingest_{delivery.name}"] = invalid_delivery_dag(delivery)
+        continue
+    with DAG(
+        dag_id=f"pismo_ingest_{delivery.name}",
+        schedule=CronDataIntervalTimetable(delivery.schedule, timezone="UTC"),
+        start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=timedelta(hours=6),
+        params=PARAMS,
+        tags=["pismo", "ingest", delivery.environment.value, delivery.channel.value],
+        doc_md=DOC.format(name=delivery.name, lake=delivery.lake),
+        default_args={
+            "owner": "pismo",
+            "retries": 3,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": timedelta(minutes=10),
+            "retry_policy": PISMO_RETRIES,
+        },
+    ) as dag:
+        common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
+        find = NewFilesSensor(task_id="find_new_files", **common)
+        land = LandEventFilesOperator(task_id="land_event_files", **common)
+        flatten = FlattenPublishHourOperator.partial(
+            task_id="flatten_publish_hour",
+            map_index_template="{{ task.publish_hour }}",
+            outlets=[Asset(name=f"pismo_lake_{delivery.name}", uri=f"pismo-lake://{delivery.name}/events")],
+            max_active_tis_per_dagrun=4,
+            **common,
+        ).expand(publish_hour=land.output)
+        find >> land >> flatten
+    globals()[dag.dag_id] = dag

@@ -1,0 +1,52 @@
+"""What the demo can be told, from the environment that `make demo NAME=value` sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo_demo.errors import DemoError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Hours of feed, its size in MB, the seed of its content, and whether to leave everything running."""
+
+    hours: int = 3
+    megabytes: float = 40.0
+    seed: int = 7
+    keep: bool = False
+    home: Path = ROOT / ".demo"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Options:
+        """HOURS, MB, SEED and KEEP; what is not set keeps its default."""
+        return cls(
+            hours=int(_number(environment, "HOURS", 3, 1, 48, whole=True)),
+            megabytes=_number(environment, "MB", 40.0, 0.1, 2000.0),
+            seed=int(_number(environment, "SEED", 7, 0, 2**31, whole=True)),
+            keep=environment.get("KEEP", "").strip().lower() not in {"", "0", "no", "false"},
+        )
+
+
+def _number(
+    environment: Mapping[str, str], name: str, default: float, least: float, most: float, *, whole: bool = False
+) -> float:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        msg = f"{name}={text}: a {'whole ' if whole else ''}number from {least:g} to {most:g} is expected"
+        raise DemoError(msg)
+    return value

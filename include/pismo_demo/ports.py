@@ -1,0 +1,42 @@
+"""Free ports: the usual one where nobody has it, else any."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of one demo. Airflow's two log servers listen too, and would fail on a second Airflow's."""
+
+    sandbox: int
+    api: int
+    worker_log: int
+    trigger_log: int
+
+
+USUAL = Ports(sandbox=5055, api=8080, worker_log=8793, trigger_log=8794)
+
+
+def free_ports(usual: Ports = USUAL) -> Ports:
+    """Ports that are free now; all are held until the last is found, so that they differ."""
+    with ExitStack() as held:
+        chosen = {name: _hold(getattr(usual, name), held) for name in ("sandbox", "api", "worker_log", "trigger_log")}
+    return Ports(**chosen)
+
+
+def _hold(usual: int, held: ExitStack) -> int:
+    for port in (usual, 0):
+        listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        # a connection that has just been closed does not make a port busy; a listener on any address does
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("", port))
+            listener.listen()
+        except OSError:
+            continue
+        return int(listener.getsockname()[1])
+    msg = "no free port"
+    raise OSError(msg)

@@ -1,0 +1,73 @@
+"""Finds event files that are not landed yet; waits deferred, and ends skipped where there is nothing to do."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pismo.triggers.new_files import NewFilesTrigger
+from pismo.windows import window_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_WITHOUT_LISTING = (
+    "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, or trigger"
+    " a run with object_keys"
+)
+
+
+class NewFilesSensor(BaseOperator):
+    """Looks once in the worker, then waits in the triggerer for up to the delivery's `wait_minutes`.
+
+    Pushes publish hours and counts. A denied listing is no fault where the run was given object keys.
+    """
+
+    ui_color = "#e8f1fb"
+    template_fields = ("delivery_name", "deliveries_file")
+
+    def __init__(self, *, delivery_name: str, deliveries_file: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
+
+    def execute(self, context: Context) -> dict[str, object]:
+        """Look once; defer where nothing is there yet."""
+        from pismo.finding import find_files, summary
+        from pismo.hooks.s3 import PismoS3Hook
+        from pismo.stores import open_ledger
+        from pismo_lake.deliveries import find_delivery
+        from pismo_lake.errors import AccessDenied, ListingDenied
+
+        delivery = find_delivery(self.deliveries_file, self.delivery_name)
+        window = window_of(context, delivery)
+        ledger = open_ledger(delivery)
+        try:
+            unbuilt = ledger.unbuilt_hours(delivery.name, delivery.lake)
+            found = find_files(PismoS3Hook(delivery), ledger, delivery, window)
+        except ListingDenied as error:
+            raise AccessDenied(_WITHOUT_LISTING.format(error)) from error
+        finally:
+            ledger.close()
+        if found or unbuilt or window.force:
+            report = summary(found, unbuilt)
+            self.log.info("%d new file(s), %d hour(s) waiting to be built", len(found), len(unbuilt))
+            return report
+        if window.object_keys or delivery.wait_minutes <= 0:
+            raise AirflowSkipException("nothing new")
+        hours = [str(hour) for hour in window.hours]
+        deadline = time.time() + delivery.wait_minutes * 60
+        self.log.info("nothing new in %s to %s yet, waiting %s min", hours[0], hours[-1], delivery.wait_minutes)
+        trigger = NewFilesTrigger(self.deliveries_file, self.delivery_name, hours, deadline)
+        self.defer(trigger=trigger, method_name="resume")
+        return {}
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
+        """Back from the triggerer: look again where it saw files, skip where it did not."""
+        if event["status"] == "nothing":
+            raise AirflowSkipException("nothing new")
+        if event["status"] == "error":
+            self.log.warning("the triggerer stopped looking: %s", event["message"])
+        return self.execute(context)

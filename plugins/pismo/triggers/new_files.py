@@ -1,0 +1,67 @@
+"""Waits in the triggerer until the source lists a file the ledger does not have."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class NewFilesTrigger(BaseTrigger):
+    """Lists the window's hours every `poll_seconds` until `deadline` (seconds since the epoch)."""
+
+    def __init__(
+        self, deliveries_file: str, delivery: str, hours: list[str], deadline: float, poll_seconds: float = 30.0
+    ) -> None:
+        super().__init__()
+        self.deliveries_file, self.delivery, self.hours = deliveries_file, delivery, hours
+        self.deadline, self.poll_seconds = deadline, poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments."""
+        arguments = {
+            "deliveries_file": self.deliveries_file, "delivery": self.delivery, "hours": self.hours,
+            "deadline": self.deadline, "poll_seconds": self.poll_seconds,
+        }  # fmt: skip
+        return "pismo.triggers.new_files.NewFilesTrigger", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: ``found``, ``nothing`` at the deadline, or ``error`` with the kind for the worker."""
+        from pismo_lake.errors import PismoError
+
+        while True:
+            try:
+                # listing and ledger block, so they run in a thread; the hook keeps one client for all looks
+                found = await asyncio.to_thread(self._look)
+            except PismoError as error:
+                yield TriggerEvent({"status": "error", "kind": type(error).__name__, "message": str(error)})
+                return
+            if found:
+                yield TriggerEvent({"status": "found", "files": found})
+                return
+            left = self.deadline - time.time()
+            if left <= 0:
+                yield TriggerEvent({"status": "nothing"})
+                return
+            await asyncio.sleep(min(self.poll_seconds, left))
+
+    def _look(self) -> int:
+        from pismo.finding import unlanded
+        from pismo.hooks.s3 import PismoS3Hook
+        from pismo.stores import open_ledger
+        from pismo_lake.deliveries import find_delivery
+        from pismo_lake.layout import PublishHour
+
+        delivery = find_delivery(self.deliveries_file, self.delivery)
+        hook = getattr(self, "_hook", None) or PismoS3Hook(delivery)
+        self._hook = hook
+        ledger = open_ledger(delivery)
+        try:
+            return len(unlanded(hook.list_files(map(PublishHour.parse, self.hours)), ledger, delivery))
+        finally:
+            ledger.close()

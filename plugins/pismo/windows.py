@@ -1,0 +1,69 @@
+"""Which publish hours a run is about: from its data interval, its Params, or the present time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake.errors import ConfigError
+from pismo_lake.layout import PublishHour, hours_between
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+    from pismo_lake.deliveries import Delivery
+
+LONGEST_HOURS = 1000
+"""More publish hours than this in one run would pass Airflow's limit on mapped tasks (1024)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a run looks for: all new files of some hours, or the objects that it was given."""
+
+    hours: tuple[PublishHour, ...]
+    object_keys: tuple[str, ...] = ()
+    force: bool = False
+
+
+def window_of(context: Context, delivery: Delivery) -> Window:
+    """The window of a run: Params first, then the data interval with its look-back, else from now.
+
+    One hour on each side is added: the zone and the cut of Pismo's hour folders are undocumented.
+    """
+    params: Mapping[str, Any] = context["params"]
+    keys = tuple(str(key).strip().lstrip("/") for key in params.get("object_keys") or () if str(key).strip())
+    force = bool(params.get("force"))
+    if keys:
+        return Window((), keys, force)
+    lookback = timedelta(hours=delivery.lookback_hours)
+    start, end = _moment(params, "window_start"), _moment(params, "window_end")
+    if start is not None or end is not None:
+        end = end or datetime.now(UTC)
+        start = start or end - lookback
+    else:
+        end = context.get("data_interval_end") or datetime.now(UTC)
+        start = (context.get("data_interval_start") or end) - lookback
+    if end < start:
+        msg = f"window_end {end.isoformat()} is before window_start {start.isoformat()}"
+        raise ConfigError(msg)
+    hours = hours_between(start - timedelta(hours=1), end + timedelta(hours=1))
+    if len(hours) > LONGEST_HOURS:
+        msg = f"a window of {len(hours)} publish hours; at most {LONGEST_HOURS} in one run, split it"
+        raise ConfigError(msg)
+    return Window(hours, (), force)
+
+
+def _moment(params: Mapping[str, Any], name: str) -> datetime | None:
+    text = params.get(name)
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        msg = f"{name} is {text!r}, an ISO 8601 time is expected, e.g. 2026-03-01T12:00:00Z"
+        raise ConfigError(msg) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
