@@ -109,8 +109,8 @@ class _Builder:
         for part in sorted({record.part for record in files}):
             mine = [record for record in files if record.part == part]
             before = recorded.get(part)
-            unchanged = before is not None and before.claim is None
-            if not force and unchanged and before.fingerprint == self._fingerprint(mine, verdicts):
+            settled = before is not None and before.claim is None and not force
+            if before is not None and settled and before.fingerprint == self._fingerprint(mine, verdicts):
                 self._settle(before, mine)
                 summary.parts_skipped += 1
                 summary.add(before.counts)

@@ -91,7 +91,7 @@ class BuildLedger:
             if row["claim"] != token:
                 return None
             superseded = sorted((set(row["outputs"]) | set(row["superseded"])) - set(outputs))
-            values = {"fingerprint": fingerprint, "outputs": list(outputs), "superseded": superseded}
+            values: dict[str, Any] = {"fingerprint": fingerprint, "outputs": list(outputs), "superseded": superseded}
             values |= {"counts": counts, "claim": None, "built_at": now_text()}
             connection.execute(update(builds).where(*self._where(part)).values(values))
             _mark_built(connection, taken_in)

@@ -85,9 +85,7 @@ class FastReader:
         """Parse `count` events; None where pyarrow refuses any of them or sees another number of them."""
         read_options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
         try:
-            table = pj.read_json(
-                pa.BufferReader(text), read_options=read_options, parse_options=self._options
-            )
+            table = pj.read_json(pa.BufferReader(text), read_options=read_options, parse_options=self._options)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
             return None
         if table.num_rows != count:

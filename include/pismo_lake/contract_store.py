@@ -19,6 +19,8 @@ from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import contract_changes, contracts
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings import LakeSettings
 
@@ -56,15 +58,15 @@ class ContractStore:
         return True
 
     def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
-        rules = {"free_form": self._settings.free_form, "decimals": self._settings.decimal_names}
+        free_form, decimals = self._settings.free_form, self._settings.decimal_names
         query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
         with self._ledger.engine.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
-            return Contract(**rules), 0
-        return Contract.from_json(row.tree, **rules), row.version
+            return Contract(free_form=free_form, decimals=decimals), 0
+        return Contract.from_json(row.tree, free_form=free_form, decimals=decimals), row.version
 
-    def _where(self, key: tuple[str, str]) -> tuple[object, ...]:
+    def _where(self, key: tuple[str, str]) -> tuple[ColumnElement[bool], ...]:
         domain, event_type = key
         same = (contracts.c.lake == self._settings.lake, contracts.c.domain == domain)
         return (*same, contracts.c.event_type == event_type)
@@ -100,9 +102,7 @@ class ContractStore:
             tree = {"data": document["data"], "envelope": document["envelope"]}
             try:
                 with self._ledger.transaction() as connection:
-                    connection.execute(
-                        contracts.insert().values(**row, version=document["version"], tree=tree)
-                    )
+                    connection.execute(contracts.insert().values(**row, version=document["version"], tree=tree))
             except IntegrityError:
                 continue
             count += 1

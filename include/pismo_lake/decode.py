@@ -66,13 +66,13 @@ def uncompress(raw: bytes, name: str) -> Plain:
         try:
             piece = member.decompress(rest, MAX_PLAIN_BYTES - size + 1)
         except zlib.error:
-            piece, member = _readable_part(rest), None
+            piece = _readable_part(rest)
         pieces.append(piece)
         size += len(piece)
         if size > MAX_PLAIN_BYTES:
             msg = f"{name} uncompresses to more than {MAX_PLAIN_BYTES} bytes"
             raise FramingError(msg)
-        if member is None or not member.eof:
+        if not member.eof:
             return Plain(b"".join(pieces), "gzip", lost=rest)
         rest = member.unused_data
     return Plain(b"".join(pieces), "gzip", lost=rest.strip(b"\0"))

@@ -118,9 +118,7 @@ def _first_place(keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
     return first
 
 
-def later_hours_sharing_events(
-    settings: LakeSettings, ledger: Ledger, record: FileRecord, index: pa.Table
-) -> set[str]:
+def later_hours_sharing_events(settings: LakeSettings, ledger: Ledger, record: FileRecord, index: pa.Table) -> set[str]:
     """Later publish hours that hold a copy of this file's events, which loses now: they need a new build.
 
     They are marked unbuilt, so that a crash before their build does not leave the doubled event standing.

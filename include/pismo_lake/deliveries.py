@@ -52,7 +52,7 @@ class S3Source:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One feed. `landing` and `lake` are local paths or s3:// URIs; `ledger_url` is a SQLAlchemy URL without password."""
+    """One feed. `landing` and `lake` are local paths or s3:// URIs; `ledger_url` holds no password."""
 
     name: str
     organisation: str
@@ -113,7 +113,7 @@ class InvalidDelivery:
 class _LineLoader(yaml.SafeLoader):
     """Notes the line at which each mapping starts, for errors."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001
         mapping = super().construct_mapping(node, deep=deep)
         mapping[_LINE] = node.start_mark.line + 1
         return mapping

@@ -11,9 +11,7 @@ import orjson
 
 from pismo_lake.exact_json import DuplicateKeys, NonFiniteNumberError, loads
 
-ENVELOPE_KEYS = frozenset(
-    {"event_id", "schema_version", "domain", "event_type", "org_id", "cid", "timestamp", "data"}
-)
+ENVELOPE_KEYS = frozenset({"event_id", "schema_version", "domain", "event_type", "org_id", "cid", "timestamp", "data"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")

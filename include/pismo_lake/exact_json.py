@@ -28,9 +28,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return plain
     last = {key: position for position, (key, _) in enumerate(pairs)}
     marked = DuplicateKeys(plain)
-    marked.shadowed = tuple(
-        (key, value) for position, (key, value) in enumerate(pairs) if last[key] != position
-    )
+    marked.shadowed = tuple((key, value) for position, (key, value) in enumerate(pairs) if last[key] != position)
     return marked
 
 

@@ -65,9 +65,7 @@ class _Rows:
 
     def damage(self, span: Span, reason: str, event_id: str | None = None) -> None:
         length = span.end - span.start
-        self.add(
-            span.start, length, reason, False, None, event_id, None, None, None, None, None, None, None, None
-        )
+        self.add(span.start, length, reason, False, None, event_id, None, None, None, None, None, None, None, None)
 
 
 def dedupe_key(org_id: str | None, event_id: str) -> bytes:
@@ -91,9 +89,7 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
     columns = rows.columns
-    table = pa.table(
-        {name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names}, SCHEMA
-    )
+    table = pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names}, SCHEMA)
     stamps = [stamp for stamp in columns["event_timestamp"] if stamp is not None]
     events = columns["reason"].count(None)
     return IndexedFile(

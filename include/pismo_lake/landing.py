@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
 _RELEARN = 50
+NOTE = b"pismo_lake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def land_files(
     unreadable file (zstd, …) is kept raw, recorded as that and named in the summary.
     """
     ordered = sorted(files, key=_rank)
-    lander = _Lander(settings, ledger, hour_of)
+    lander = Lander(settings, ledger, hour_of)
     failures: list[tuple[str, PismoError]] = []
     started = told = time.monotonic()
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="land") as pool:
@@ -123,7 +125,7 @@ def land_files(
                 lander.land(ahead.pop(0).result(), log)
             except PismoError as error:
                 failures.append((ordered[position].key, error))
-                log.error("not landed: %s: %s", ordered[position].key, error)
+                log.warning("not landed: %s: %s", ordered[position].key, error)
             if time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
                 _progress(log, position + 1, len(ordered), lander, told - started)
@@ -137,7 +139,7 @@ def _rank(file: RemoteFile) -> tuple[str, str]:
     return (str(PublishHour.of_key(file.key) or ""), file.key)
 
 
-def _progress(log: logging.Logger, done: int, total: int, lander: _Lander, seconds: float) -> None:
+def _progress(log: logging.Logger, done: int, total: int, lander: Lander, seconds: float) -> None:
     speed = lander.bytes / 1e6 / max(seconds, 1e-6)
     log.info(
         "landing: %d of %d files, %d events, %.1f MB, %.1f MB/s, %d to go",
@@ -158,7 +160,7 @@ def _fetch(file: RemoteFile, fetch: Fetch) -> _Fetched:
     return _Fetched(file, raw, digest.hexdigest())
 
 
-class _Lander:
+class Lander:
     """Indexes and records fetched files one by one."""
 
     def __init__(
@@ -203,9 +205,10 @@ class _Lander:
         except FramingError as error:
             plain, problem = Plain(b"", "unreadable"), str(error)
             indexed = index_file(plain, self._contracts.get)
-        index_uri = storage.join(settings.landing, index_path(settings.delivery, name))
-        storage.write_atomic(index_uri, _parquet(indexed))
         hour = self._hour(file, indexed)
+        index_uri = storage.join(settings.landing, index_path(settings.delivery, name))
+        note = {"name": name, "key": file.key, "etag": file.etag or "", "publish_hour": str(hour)}
+        storage.write_atomic(index_uri, _parquet(indexed, note))
         wanted = FileRecord(
             lake=settings.lake,
             delivery=settings.delivery,
@@ -262,7 +265,8 @@ class _Lander:
         )  # fmt: skip
 
 
-def _parquet(indexed: IndexedFile) -> memoryview:
+def _parquet(indexed: IndexedFile, note: dict[str, str]) -> memoryview:
+    """An index file; `note` is what the raw bytes and their path do not say for sure, for a rebuild of the ledger."""
     sink = io.BytesIO()
-    pq.write_table(indexed.table, sink, compression="zstd")
+    pq.write_table(indexed.table.replace_schema_metadata({NOTE: json.dumps(note)}), sink, compression="zstd")
     return sink.getbuffer()

@@ -13,9 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 _HOUR = timedelta(hours=1)
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
-_KEY = re.compile(
-    r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$"
-)
+_KEY = re.compile(r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$")
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _LONGEST = 100
 

@@ -140,8 +140,8 @@ class Ledger:
 
     def record(self, record: FileRecord, part_bytes: int) -> FileRecord:
         """Record a landed file once and give it a part: the hour's last one while it has room, else a new one."""
-        hour = (files.c.lake == record.lake, files.c.delivery == record.delivery)
-        hour += (files.c.publish_hour == record.publish_hour,)
+        place = (files.c.lake == record.lake, files.c.delivery == record.delivery)
+        hour = (*place, files.c.publish_hour == record.publish_hour)
         same = (files.c.delivery == record.delivery, files.c.lake == record.lake, files.c.name == record.name)
         with self.transaction() as connection:
             if connection.execute(select(files.c.id).where(*same)).first() is None:
@@ -168,14 +168,10 @@ class Ledger:
 
     def files_of_hour(self, lake: str, delivery: str, hour: str) -> list[FileRecord]:
         """The files of one publish hour, in rank order."""
-        query = select(files).where(
-            files.c.lake == lake, files.c.delivery == delivery, files.c.publish_hour == hour
-        )
+        query = select(files).where(files.c.lake == lake, files.c.delivery == delivery, files.c.publish_hour == hour)
         return sorted(self._records(query), key=lambda record: record.rank)
 
-    def overlapping(
-        self, lake: str, first: str, last: str, times: tuple[int, int] | None
-    ) -> list[FileRecord]:
+    def overlapping(self, lake: str, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
         """Files of a lake in publish hours `[first, last]` whose event times may overlap `times`, in rank order.
 
         Files with untimed events always count; with `times` None every file does.

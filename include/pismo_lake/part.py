@@ -158,8 +158,7 @@ def _group_table(group: _Group, contract: Contract) -> pa.Table:
         "event_timestamp_text",
     )
     envelope = [
-        pa.array([row[key] for row in rows], item.type)
-        for key, item in zip(keys, ENVELOPE_SCHEMA, strict=True)
+        pa.array([row[key] for row in rows], item.type) for key, item in zip(keys, ENVELOPE_SCHEMA, strict=True)
     ]
     source = [
         pa.array([row[key] for row in rows], item.type)

@@ -62,6 +62,22 @@ def read_range(uri: str, start: int, end: int) -> bytes:
     return cast("bytes", filesystem.cat_file(path, start=start, end=end))
 
 
+def size(uri: str) -> int:
+    """A file's size in bytes."""
+    if is_local(uri):
+        return _local(uri).stat().st_size
+    filesystem, path = _remote(uri)
+    return int(filesystem.size(path))
+
+
+def open_for_reading(uri: str) -> Any:
+    """A binary file object to read from, for readers that seek."""
+    if is_local(uri):
+        return _local(uri).open("rb")
+    filesystem, path = _remote(uri)
+    return filesystem.open(path, "rb")
+
+
 def write_atomic(uri: str, data: bytes | memoryview) -> None:
     """Write a file so that a reader, or a crash, sees the old state or the new one and nothing between."""
     if not is_local(uri):

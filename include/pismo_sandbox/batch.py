@@ -36,7 +36,9 @@ class Batch:
     def add(self, event: Event) -> None:
         """An event, whole."""
         start = self._append(event.text)
-        copy = Copy(event.org_id, event.event_id, self.hour, self.key, start, len(event.text), event.payload, event.text)
+        copy = Copy(
+            event.org_id, event.event_id, self.hour, self.key, start, len(event.text), event.payload, event.text
+        )
         self.copies.append(copy)
 
     def add_reject(self, chunk: bytes, kind: str) -> None:

@@ -63,7 +63,11 @@ def onboarding_succeeded(r: random.Random) -> Any:
         "email": "customer@example.com", "gender": r.choice(("M", "F", None)), "printedName": "J SILVA",
         "nickname": None,
     }  # fmt: skip
-    applicant = {"documentNumber": f"{r.randrange(10**11):011d}", "birthDate": _maybe(r, "1990-02-28"), "personal": personal}
+    applicant = {
+        "documentNumber": f"{r.randrange(10**11):011d}",
+        "birthDate": _maybe(r, "1990-02-28"),
+        "personal": personal,
+    }
     return {"acquisitionChannel": 31, "dueDate": r.randrange(1, 29), "metadata": _free_form(r), "program": program,
             "applicant": applicant, "account": {"id": _id(r), "customerId": _id(r)}}  # fmt: skip
 
@@ -90,7 +94,7 @@ def status_change(r: random.Random) -> Any:
 
 
 def status_change_failure(r: random.Random) -> Any:
-    return {"account_id": _id(r), "error_message": "limit \\ \"reached\"\n\t\u00e9"}
+    return {"account_id": _id(r), "error_message": 'limit \\ "reached"\n\t\u00e9'}
 
 
 def owner_change(r: random.Random) -> Any:
@@ -126,8 +130,8 @@ def _amounts(r: random.Random) -> Any:
 def transaction_creation(r: random.Random) -> Any:
     authorization = {"type": r.choice(("VISA", "MASTERCARD", None)), "id": _maybe(r, _id(r)), "tid": None,
                      "card_id": str(_id(r)), "card_hash": _uuid(r), "authorization_code": "0A07"}  # fmt: skip
-    return {"account_id": _id(r), "accounting_date": _date(r), "amount": _amounts(r), "authorization": authorization,
-            "installment": _maybe(r, {"number": 1, "of": r.randrange(1, 12), "interest_rate": money(r, 4)})}  # fmt: skip
+    return {"account_id": _id(r), "accounting_date": _date(r), "amount": _amounts(r),
+            "authorization": authorization, "installment": _maybe(r, {"number": 1, "of": r.randrange(1, 12), "interest_rate": money(r, 4)})}  # fmt: skip
 
 
 def transaction_update(r: random.Random) -> Any:
@@ -137,7 +141,12 @@ def transaction_update(r: random.Random) -> Any:
 
 
 def transaction_type(r: random.Random) -> Any:
-    return {"transaction_type_id": r.randrange(9999), "description": "TYPE", "credit": True, "posted_transaction": False}
+    return {
+        "transaction_type_id": r.randrange(9999),
+        "description": "TYPE",
+        "credit": True,
+        "posted_transaction": False,
+    }
 
 
 def entry_creation(r: random.Random) -> Any:
@@ -175,7 +184,7 @@ def authorization_event(r: random.Random) -> Any:
 
 def overlimit(r: random.Random) -> Any:
     return {"account_id": _id(r), "over_limit_operation_amount": money(r),
-            "over_limit_available_credit_limit_amount": -abs(money(r)),
+            "over_limit_available_credit_limit_amount": -abs(int(money(r))),
             "authorization": {"id": _id(r), "type": "NETWORK"}}  # fmt: skip
 
 
@@ -186,7 +195,9 @@ def platform_authorization(r: random.Random) -> Any:
 
 
 def authorization_authorize(r: random.Random) -> Any:
-    installments = [{"amount": money(r), "date": _date(r), "interest_rate": money(r, 4)} for _ in range(r.randrange(11))]
+    installments = [
+        {"amount": money(r), "date": _date(r), "interest_rate": money(r, 4)} for _ in range(r.randrange(11))
+    ]
     return {"id": _id(r), "account_id": _id(r), "card_name": "JOSE E SILVA", "card_type": "VIRTUAL", "card_id": _id(r),
             "cardholder_currency_rate": Decimal("0.1933263"), "cardholderbilling_amount": money(r, 6),
             "contract_amount": money(r, 6), "currency_code": "840", "currency_literal": "USD", "entry_mode": "01",
@@ -201,7 +212,8 @@ def timeline_events(r: random.Random) -> Any:
 
 def card_update(r: random.Random) -> Any:
     return {"account_id": _id(r), "activation_date": _maybe(r, "2026-03-01T12:00:00.000Z"), "card_hash": _uuid(r),
-            "card_id": 9_007_199_254_740_993 + r.randrange(10**6), "card_last_four_numbers": f"{r.randrange(10000):04d}",
+            "card_id": 9_007_199_254_740_993 + r.randrange(10**6),
+            "card_last_four_numbers": f"{r.randrange(10000):04d}",
             "card_name": r.choice(_NAMES), "card_previous_status": "PENDING"}  # fmt: skip
 
 
@@ -213,13 +225,19 @@ def token_resync(r: random.Random) -> Any:
 
 def pix_in(r: random.Random) -> Any:
     payer = {"account_number": "98765432", "bank": "00000000", "branch": "0001", "document_number": "00666777889"}
-    return {"account_id": _id(r), "amount": money(r, 2), "end_to_end_id": f"E{r.randrange(10**30):031d}", "payer": payer}
+    return {
+        "account_id": _id(r),
+        "amount": money(r, 2),
+        "end_to_end_id": f"E{r.randrange(10**30):031d}",
+        "payer": payer,
+    }
 
 
 def phone_creation(r: random.Random) -> Any:
     phone = {"account_id": _id(r), "customer_id": None, "area_code": "011", "number": "900000000", "active": True}
     return {"method": "POST", "uri": "/v1/accounts/:accountId/phones", "email": "operator@example.com",
-            "roles": ["crm-operator", "treasury-operator"][: r.randrange(3)], "origin": "CRM", "object": phone}  # fmt: skip
+            "roles": ["crm-operator", "treasury-operator"][: r.randrange(3)],
+            "origin": "CRM", "object": phone}  # fmt: skip
 
 
 def dispute_creation(r: random.Random) -> Any:
@@ -235,7 +253,12 @@ def health_check(_: random.Random) -> Any:
 def brand_new(r: random.Random) -> Any:
     """An event type nobody documented, in shapes that fit no column."""
     shapes: tuple[Any, ...] = (
-        {"a": {"b": [1, 2, {"c": None}]}, "big_id": 9_223_372_036_854_775_807 + r.randrange(9), "Mixed": 1, "mixed": "x"},
+        {
+            "a": {"b": [1, 2, {"c": None}]},
+            "big_id": 9_223_372_036_854_775_807 + r.randrange(9),
+            "Mixed": 1,
+            "mixed": "x",
+        },
         {"a": "was an object", "big_id": "text", "": [], "dots.and spaces": [[1], []], "x__y": Decimal("1E+3")},
         {"a": {}, "late": {"deep": {"deeper": [{"amount": Decimal("0.000001")}]}}, "tiny": Decimal("1E-30")},
         {},

@@ -9,7 +9,6 @@ import io
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pismo_sandbox.batch import Batch
@@ -17,6 +16,7 @@ from pismo_sandbox.events import Event, EventFactory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pismo_sandbox.truth import Truth
 
@@ -151,7 +151,9 @@ class Publisher:
 
     def _unusable(self, at: datetime) -> Iterator[tuple[bytes, str]]:
         text = self.factory.make(at).text
-        kind = self._random.choice(("non_finite_number", "missing_event_id", "not_an_object", "invalid_utf8", "too_deep"))
+        kind = self._random.choice(
+            ("non_finite_number", "missing_event_id", "not_an_object", "invalid_utf8", "too_deep")
+        )
         match kind:
             case "non_finite_number":
                 event = self.factory.wrap("pix", "pix_in", 1, '{"amount":NaN}', at)

@@ -192,7 +192,10 @@ def client(service: str, endpoint: str, key: str, secret: str) -> Any:
 @contextmanager
 def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Sandbox]:
     """Run the look-alike in this process on a free (or the given) loopback port, its bucket and keys made."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.server import (
+        DomainDispatcherApplication,  # type: ignore[attr-defined]
+        create_backend_app,  # type: ignore[attr-defined]
+    )
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
@@ -221,6 +224,4 @@ def _furnish(sandbox: Sandbox) -> None:
     for bucket in (sandbox.policy.bucket, OWN_BUCKET):
         s3.create_bucket(Bucket=bucket)
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
-    s3.put_bucket_encryption(
-        Bucket=sandbox.policy.bucket, ServerSideEncryptionConfiguration={"Rules": [rule]}
-    )
+    s3.put_bucket_encryption(Bucket=sandbox.policy.bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})

@@ -68,7 +68,8 @@ class Truth:
     def conflicts(self) -> Iterator[tuple[str, int]]:
         """(key, offset) of losing copies whose bytes differ from the winner's."""
         query = """SELECT key, offset FROM (SELECT key, offset, text, first_value(text) OVER (
-                   PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS first FROM events) WHERE text != first"""
+                   PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS first FROM events)
+                   WHERE text != first"""
         yield from self._db.execute(query)
 
     def rejects(self) -> Iterator[tuple[str, int, int, str]]:
@@ -80,7 +81,9 @@ class Truth:
         query = """SELECT (SELECT count(*) FROM files), (SELECT coalesce(sum(size), 0) FROM files),
           (SELECT count(*) FROM events), (SELECT count(*) FROM (SELECT DISTINCT org_key, event_id FROM events)),
           (SELECT count(*) FROM rejects)"""
-        return dict(zip(("files", "bytes", "copies", "events", "rejects"), self._db.execute(query).fetchone(), strict=True))
+        return dict(
+            zip(("files", "bytes", "copies", "events", "rejects"), self._db.execute(query).fetchone(), strict=True)
+        )
 
     def keys(self) -> list[str]:
         """The published object keys."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator
 
@@ -17,11 +17,11 @@ class InvalidDeliveryOperator(BaseOperator):
 
     ui_color = "#f8d7da"
 
-    def __init__(self, *, problem: str, **kwargs: object) -> None:
+    def __init__(self, *, problem: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.problem = problem
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - the signature is Airflow's
         """Say what is wrong."""
         from pismo_lake.errors import ConfigError
 

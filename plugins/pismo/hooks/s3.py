@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
@@ -25,6 +24,8 @@ from pismo_lake.landing import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
     from pismo_lake.deliveries import Delivery
     from pismo_lake.layout import PublishHour

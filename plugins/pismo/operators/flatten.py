@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
 if TYPE_CHECKING:
+    import logging
+
     from airflow.sdk import Context
 
 
@@ -35,7 +37,7 @@ class FlattenPublishHourOperator(BaseOperator):
         try:
             force = bool(context["params"].get("force"))
             hour = PublishHour.parse(self.publish_hour)
-            built = build_hour(delivery.settings, ledger, hour, force=force, log=self.log)
+            built = build_hour(delivery.settings, ledger, hour, force=force, log=cast("logging.Logger", self.log))
         finally:
             ledger.close()
         if built.unreadable:

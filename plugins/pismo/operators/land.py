@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
 from pismo.windows import LONGEST_HOURS, window_of
 
 if TYPE_CHECKING:
+    import logging
+
     from airflow.sdk import Context
 
 
@@ -38,7 +40,12 @@ class LandEventFilesOperator(BaseOperator):
         try:
             files = find_files(hook, ledger, delivery, window)
             landed = land_files(
-                delivery.settings, ledger, files, hook.fetch, parallel=delivery.parallel_downloads, log=self.log
+                delivery.settings,
+                ledger,
+                files,
+                hook.fetch,
+                parallel=delivery.parallel_downloads,
+                log=cast("logging.Logger", self.log),
             )
             hours = set(landed.publish_hours)
             if window.force:

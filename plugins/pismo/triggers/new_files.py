@@ -18,7 +18,7 @@ class NewFilesTrigger(BaseTrigger):
     def __init__(
         self, deliveries_file: str, delivery: str, hours: list[str], deadline: float, poll_seconds: float = 30.0
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.deliveries_file, self.delivery, self.hours = deliveries_file, delivery, hours
         self.deadline, self.poll_seconds = deadline, poll_seconds
 

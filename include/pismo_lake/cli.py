@@ -1,0 +1,138 @@
+"""The command line: flatten raw files without Airflow, find an event, list files, rebuild the ledger."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pismo_lake import storage
+from pismo_lake.build import build_hour
+from pismo_lake.errors import ConfigError, PismoError
+from pismo_lake.layout import PublishHour
+from pismo_lake.ledger import Ledger
+from pismo_lake.local import local_files, totals_by_type
+from pismo_lake.rebuild import rebuild_ledger
+from pismo_lake.settings import LakeSettings
+from pismo_lake.whereis import find_event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 where all is well, 1 for an error of ours (named), 2 for a wrong call."""
+    options = _parser().parse_args(arguments)
+    level = logging.INFO if options.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return int(options.run(options))
+    except (PismoError, FileNotFoundError, ValueError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pismo_lake", description=__doc__)
+    parser.add_argument("-v", "--verbose", action="store_true", help="show progress")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    flatten = commands.add_parser("flatten", help="local or s3:// raw files into the lake")
+    flatten.add_argument("raw", nargs="+", metavar="RAW", help="files or folders, any framing, gzip or not")
+    flatten.add_argument("--publish-hour", metavar="YYYY-MM-DDTHH", help="for files outside an hour folder")
+    flatten.add_argument("--force", action="store_true", help="build unchanged parts too")
+    flatten.set_defaults(run=_flatten)
+
+    where = commands.add_parser("where-is", help="where an event came from and where it stands")
+    where.add_argument("event_id", metavar="EVENT_ID")
+    where.set_defaults(run=_where_is)
+
+    files = commands.add_parser("files", help="landed files")
+    files.add_argument("--date", metavar="YYYY-MM-DD", help="one publish day")
+    files.set_defaults(run=_files)
+
+    ledger = commands.add_parser("ledger", help="the ledger itself")
+    actions = ledger.add_subparsers(required=True, metavar="ACTION")
+    rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
+    rebuild.set_defaults(run=_rebuild)
+
+    for command in (flatten, where, files, rebuild):
+        command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
+        command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
+        command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
+        command.add_argument("--delivery", default="local", help="name of the delivery")
+    return parser
+
+
+def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
+    """Settings and ledger; landing and ledger stand beside a local lake where they are not given."""
+    if not options.lake:
+        msg = "--lake is missing"
+        raise ConfigError(msg)
+    lake = options.lake.rstrip("/")
+    landing = options.landing or f"{lake}-landing"
+    if not options.ledger and not storage.is_local(lake):
+        msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
+        raise ConfigError(msg)
+    url = options.ledger or f"sqlite:///{lake}-ledger.db"
+    return LakeSettings(options.delivery, landing, lake), Ledger.open(url)
+
+
+def _flatten(options: argparse.Namespace) -> int:
+    from time import monotonic
+
+    settings, ledger = _open(options)
+    started = monotonic()
+    hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
+    landed = local_files(options.raw).land(settings, ledger, hour)
+    builds = [
+        build_hour(settings, ledger, PublishHour.parse(text), force=options.force) for text in landed.publish_hours
+    ]
+    seconds = max(monotonic() - started, 1e-6)
+    hours = landed.publish_hours
+    print(totals_by_type(settings, hours))
+    rows = sum(build.rows for build in builds)
+    print(
+        f"{landed.files} new file(s), {landed.skipped} known; {landed.events} events, {landed.bytes / 1e6:.1f} MB"
+        f" landed; {len(builds)} publish hour(s): {rows} rows, {sum(b.duplicates for b in builds)} duplicates"
+        f" ({sum(b.conflicts for b in builds)} conflicting), {sum(b.rejects for b in builds)} rejects;"
+        f" {seconds:.1f} s, {landed.bytes / 1e6 / seconds:.1f} MB/s"
+    )
+    for name in landed.unreadable:
+        print(f"NOT READABLE, kept in landing and listed in rejects: {name}", file=sys.stderr)
+    return 1 if landed.unreadable else 0
+
+
+def _where_is(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    places = find_event(settings, ledger, options.event_id)
+    for place in places:
+        print(place)
+    if not places:
+        print(f"{options.event_id} is in no landed file", file=sys.stderr)
+    return 0 if places else 1
+
+
+def _files(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    print(f"{'publish hour':14}{'bytes':>12}{'events':>9}{'rejects':>9}  {'status':11}{'built':6}file")
+    for record in ledger.all_files(settings.lake, day=options.date):
+        built = "yes" if record.built else "no"
+        print(
+            f"{record.publish_hour:14}{record.size:>12}{record.events:>9}{record.rejects:>9}"
+            f"  {record.status:11}{built:6}{record.delivery}:{record.name}"
+        )
+    return 0
+
+
+def _rebuild(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    result = rebuild_ledger(settings, ledger)
+    for hour in result.hours:
+        build_hour(settings, ledger, PublishHour.parse(hour))
+    print(
+        f"{result.files} file(s) recorded, {result.contracts} contract(s) restored, {len(result.hours)} hour(s) built"
+    )
+    return 0

@@ -1,0 +1,92 @@
+"""Raw files at local paths or URIs as a source of their own, for use without Airflow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.errors import ConfigError
+from pismo_lake.landing import LandSummary, RemoteFile, land_files, new_files
+from pismo_lake.layout import PublishHour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pismo_lake.index import IndexedFile
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings import LakeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """Raw files by key; the key is the part of the path from ``main_stream/`` on, else the name below the argument."""
+
+    uris: dict[str, str]
+
+    def land(self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None) -> LandSummary:
+        """Land what the ledger does not know; files outside an hour folder belong to `hour`.
+
+        Without `hour` such a file belongs to the hour of its latest event, a fact of its content.
+        """
+
+        def hour_of(file: RemoteFile, indexed: IndexedFile) -> PublishHour:
+            if hour is not None:
+                return hour
+            if indexed.max_timestamp is None:
+                msg = f"{file.key} has neither an hour folder nor a timed event: give --publish-hour"
+                raise ConfigError(msg)
+            return PublishHour.containing(datetime.fromtimestamp(indexed.max_timestamp / 1e6, UTC))
+
+        files = [RemoteFile(key, storage.size(uri)) for key, uri in self.uris.items()]
+        fresh = new_files(files, ledger.known(settings.delivery, self.uris))
+        return land_files(settings, ledger, fresh, self._fetch, parallel=2, hour_of=hour_of)
+
+    @contextmanager
+    def _fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
+        yield iter([storage.read_bytes(self.uris[file.key])])
+
+
+def local_files(arguments: Sequence[str]) -> LocalFiles:
+    """The files below the given paths or URIs; FileNotFoundError where there are none."""
+    uris: dict[str, str] = {}
+    for argument in arguments:
+        single = storage.is_local(argument) and Path(argument.removeprefix("file://")).is_file()
+        found = [argument] if single else list(storage.list_files(argument))
+        if not found:
+            msg = f"no file at {argument}"
+            raise FileNotFoundError(msg)
+        for uri in found:
+            key = _key(uri, argument)
+            if uris.setdefault(key, uri) != uri:
+                msg = f"{uri} and {uris[key]} have the same key {key}: give a folder above both"
+                raise ConfigError(msg)
+    return LocalFiles(uris)
+
+
+def _key(uri: str, argument: str) -> str:
+    _, found, rest = uri.rpartition("main_stream/")
+    if found:
+        return f"main_stream/{rest}"
+    below = uri.removeprefix(argument.rstrip("/")).strip("/")
+    return below or uri.rsplit("/", 1)[-1]
+
+
+def totals_by_type(settings: LakeSettings, hours: Sequence[str]) -> str:
+    """A table of the rows that these publish hours hold in the lake, by event type."""
+    endings = tuple(f"/{settings.delivery}-{hour}-p" for hour in hours)
+    rows: Counter[tuple[str, str]] = Counter()
+    for uri in storage.list_files(storage.join(settings.lake, "events")):
+        if any(ending in uri for ending in endings):
+            parts = dict(part.split("=", 1) for part in uri.split("/") if "=" in part)
+            with storage.open_for_reading(uri) as file:
+                rows[parts["domain"], parts["event_type"]] += pq.ParquetFile(file).metadata.num_rows
+    lines = [f"{'domain':26}{'event type':34}{'rows':>10}"]
+    lines += [f"{domain:26}{name:34}{count:>10}" for (domain, name), count in sorted(rows.items())]
+    return "\n".join(lines)

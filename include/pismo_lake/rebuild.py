@@ -1,0 +1,91 @@
+"""Make the ledger anew from the landing zone and the lake: losing it loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.build_ledger import BuildLedger
+from pismo_lake.contract_store import ContractStore
+from pismo_lake.landing import NOTE, Lander, RemoteFile
+from pismo_lake.layout import PublishHour, safe_segment
+
+if TYPE_CHECKING:
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings import LakeSettings
+
+_VERSION = re.compile(r"~[0-9a-f]{12}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What came back; `hours` are to be built (unchanged content gives the same outputs)."""
+
+    files: int
+    contracts: int
+    hours: tuple[str, ...]
+
+
+def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
+    """Record every raw file of the delivery in rank order, and adopt the outputs that the lake holds already."""
+    contracts = ContractStore(ledger, settings).restore()
+    root = storage.join(settings.landing, safe_segment(settings.delivery))
+    raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith("_index/")]
+    found = [(_note(settings, uri, root), uri) for uri in raws]
+    hours = {note["key"]: PublishHour.parse(note["publish_hour"]) for note, _ in found if "publish_hour" in note}
+    lander = Lander(settings, ledger, lambda file, _: hours[file.key])
+    known = {record.name for record in ledger.all_files(settings.lake) if record.delivery == settings.delivery}
+    count = 0
+    for note, uri in sorted(found, key=lambda item: (str(hours.get(item[0]["key"], "")), item[0]["name"])):
+        if note["name"] in known:
+            continue
+        raw = storage.read_bytes(uri)
+        file = RemoteFile(note["key"], len(raw), note.get("etag") or None)
+        lander.index(note["name"], file, raw, hashlib.sha256(raw).hexdigest(), uri)
+        count += 1
+    _adopt_outputs(settings, ledger)
+    unbuilt = tuple(ledger.unbuilt_hours(settings.delivery, settings.lake))
+    return Rebuilt(count, contracts, unbuilt)
+
+
+def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:
+    """What the raw file's index says of it; without an index, what its path says."""
+    path = uri[len(root) :].strip("/")
+    index = storage.join(settings.landing, safe_segment(settings.delivery), "_index", f"{path}.parquet")
+    try:
+        metadata = pq.read_schema(io.BytesIO(storage.read_bytes(index))).metadata or {}
+        return dict(json.loads(metadata[NOTE]))
+    except (FileNotFoundError, KeyError, pa.ArrowInvalid):
+        name = "/".join(unquote(segment) for segment in path.split("/"))
+        return {"name": name, "key": _VERSION.sub("", name)} | _hour_of(name)
+
+
+def _hour_of(name: str) -> dict[str, str]:
+    hour = PublishHour.of_key(name)
+    return {"publish_hour": str(hour)} if hour else {}
+
+
+def _adopt_outputs(settings: LakeSettings, ledger: Ledger) -> None:
+    """Outputs without a record would never be replaced: give each unit the files that carry its name."""
+    pattern = re.compile(re.escape(safe_segment(settings.delivery)) + r"-(\d{4}-\d\d-\d\dT\d\d)-p(\d{4})\.parquet")
+    found: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for folder in ("events", "rejects"):
+        for uri in storage.list_files(storage.join(settings.lake, folder)):
+            match = pattern.fullmatch(uri.rsplit("/", 1)[-1])
+            if match:
+                path = f"{folder}/" + uri.rsplit(f"/{folder}/", 1)[-1]
+                found[match[1], int(match[2])].append(path)
+    for (hour, part), paths in sorted(found.items()):
+        builds = BuildLedger(ledger, settings.lake, settings.delivery, hour)
+        if all(record.part != part for record in builds.parts()):
+            builds.adopt(part, paths)

@@ -1,0 +1,122 @@
+"""`python -m pismo_sandbox`: serve the look-alike, publish into it or into a folder, check a lake."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo_sandbox.publisher import Dials, FolderSink, Publisher, S3Sink
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; `verify` returns 1 where the lake is not what was published."""
+    options = _parser().parse_args(arguments)
+    return int(options.run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pismo_sandbox", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="S3, STS and KMS on loopback until a signal comes")
+    serve.add_argument("--port", type=int, default=5055)
+    serve.add_argument(
+        "--get-object-only", action="store_true", help="deny s3:ListBucket, as Pismo's documents have it"
+    )
+    serve.set_defaults(run=_serve)
+
+    publish = commands.add_parser("publish", help="publish into a running look-alike")
+    publish.add_argument("--endpoint", default="http://127.0.0.1:5055")
+    publish.set_defaults(run=_publish)
+
+    generate = commands.add_parser("generate", help="write event files into a folder")
+    generate.add_argument("--out", type=Path, required=True)
+    generate.set_defaults(run=_generate)
+
+    for command in (publish, generate):
+        command.add_argument("--truth", type=Path, help="truth ledger (SQLite); generate: OUT/truth.db")
+        command.add_argument("--end", metavar="ISO8601", help="end of the published time (default: the last full hour)")
+        command.add_argument("--hours", type=float, default=3)
+        command.add_argument("--mb", type=float, default=30)
+        command.add_argument("--seed", type=int, default=7)
+        command.add_argument(
+            "--everything", action="store_true", help="all dials on: duplicates, damage, late events …"
+        )
+
+    check = commands.add_parser("verify", help="compare a local lake with the truth")
+    check.add_argument("--lake", type=Path, required=True)
+    check.add_argument("--truth", type=Path, required=True)
+    check.set_defaults(run=_verify)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from pismo_sandbox.server import Policy, running_sandbox
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    policy = Policy(list_allowed=not options.get_object_only)
+    with running_sandbox(policy, port=options.port) as sandbox:
+        print(f"{sandbox.endpoint} bucket {policy.bucket} role {policy.role_arn}", flush=True)
+        stop.wait()
+    return 0
+
+
+def _window(options: argparse.Namespace) -> tuple[datetime, datetime]:
+    if options.end:
+        end = datetime.fromisoformat(options.end)
+        end = end if end.tzinfo else end.replace(tzinfo=UTC)
+    else:
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return end - timedelta(hours=options.hours), end
+
+
+def _run(options: argparse.Namespace, publisher: Publisher, truth: Truth) -> int:
+    keys = publisher.publish(*_window(options), int(options.mb * 1e6))
+    totals = ", ".join(f"{count} {name}" for name, count in truth.totals().items())
+    print(f"{len(keys)} file(s) published; in all: {totals}")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+
+    truth = Truth(options.truth or Path("truth.db"))
+    sink = S3Sink(client("s3", options.endpoint, ADMIN_KEY, ADMIN_SECRET), Policy().bucket)
+    return _run(options, Publisher(sink, truth, seed=options.seed, dials=_dials(options)), truth)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    truth = Truth(options.truth or options.out / "truth.db")
+    sink = FolderSink(options.out / "raw")
+    return _run(options, Publisher(sink, truth, seed=options.seed, dials=_dials(options)), truth)
+
+
+def _dials(options: argparse.Namespace) -> Dials:
+    return Dials.everything() if options.everything else Dials()
+
+
+def _verify(options: argparse.Namespace) -> int:
+    found = verify(options.lake, Truth(options.truth))
+    print(
+        f"{found.events} events published, {found.rows} rows in {found.files} files, {found.leaves} values compared,"
+        f" {found.rescued} rescued, {found.rejects} rejects, {found.conflicts} conflicts, {found.problem_count} problems"
+    )
+    for problem in found.problems:
+        print(f"  {problem}")
+    return 0 if found.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
