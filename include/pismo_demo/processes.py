@@ -138,7 +138,7 @@ def _session(started: Started) -> list[psutil.Process]:
 
 def _is_or_was(started: Started) -> bool:
     try:
-        return abs(psutil.Process(started.pid).create_time() - started.created) < _CLOCK_SLACK
+        return bool(abs(psutil.Process(started.pid).create_time() - started.created) < _CLOCK_SLACK)
     except psutil.NoSuchProcess:
         return True
 

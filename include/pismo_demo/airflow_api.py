@@ -1,0 +1,140 @@
+"""The few calls of Airflow's REST API that the demo needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import quote
+
+from pismo_demo.errors import DemoError
+
+_OK = 300
+_UNAUTHORISED = 401
+_COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+
+
+class ApiError(DemoError):
+    """Airflow answered with an error, or not at all."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInstance:
+    """A task of a run as it stands; `map_index` is -1 where the task is not mapped."""
+
+    task_id: str
+    map_index: int
+    state: str
+    try_number: int
+    label: str | None = None
+
+
+class AirflowApi:
+    """Talks to the api-server on loopback with a token got by user and password."""
+
+    def __init__(self, port: int, user: str, password: str) -> None:
+        self._port, self._user, self._password = port, user, password
+        self._token: str | None = None
+
+    def unhealthy(self) -> list[str]:
+        """Components that are not up yet; all of them where nobody answers."""
+        try:
+            answer = self._call("GET", "/api/v2/monitor/health", token=None)
+        except ApiError:
+            return ["api-server"]
+        return [name for name in _COMPONENTS if (answer.get(name) or {}).get("status") != "healthy"]
+
+    def dag_known(self, dag_id: str) -> bool:
+        """Whether the DAG has been parsed."""
+        try:
+            self._get(f"/dags/{quote(dag_id)}")
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def import_errors(self) -> list[str]:
+        """What keeps DAG files from being parsed."""
+        found = self._get("/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip()}" for error in found]
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler have the DAG."""
+        self._call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": False}, token=self._login())
+
+    def runs(self, dag_id: str) -> list[tuple[str, str]]:
+        """(run id, state) of the DAG's runs, the first to run first."""
+        found = self._get(f"/dags/{quote(dag_id)}/dagRuns?order_by=run_after&limit=50")["dag_runs"]
+        return [(run["dag_run_id"], run["state"]) for run in found]
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """The run's task instances."""
+        path = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances?limit=1000"
+        return [
+            TaskInstance(item["task_id"], item["map_index"], item["state"] or "waiting", item["try_number"],
+                         item.get("rendered_map_index"))
+            for item in self._get(path)["task_instances"]
+        ]  # fmt: skip
+
+    def log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str]:
+        """The lines of a task's latest try."""
+        path = (
+            f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances/{quote(task.task_id)}"
+            f"/logs/{max(task.try_number, 1)}?map_index={task.map_index}&full_content=true"
+        )
+        content = self._get(path)["content"]
+        return [_line(entry) for entry in content] if isinstance(content, list) else str(content).splitlines()
+
+    def _get(self, path: str) -> Any:
+        try:
+            return self._call("GET", f"/api/v2{path}", token=self._login())
+        except ApiError as error:
+            if error.status != _UNAUTHORISED:
+                raise
+        self._token = None
+        return self._call("GET", f"/api/v2{path}", token=self._login())
+
+    def _login(self) -> str:
+        if self._token is None:
+            answer = self._call("POST", "/auth/token", {"username": self._user, "password": self._password}, token=None)
+            self._token = str(answer["access_token"])
+        return self._token
+
+    def _call(self, method: str, path: str, body: object = None, *, token: str | None) -> Any:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
+        except (OSError, HTTPException) as error:
+            msg = f"Airflow on port {self._port} does not answer: {error}"
+            raise ApiError(0, msg) from error
+        finally:
+            connection.close()
+        if response.status >= _OK:
+            msg = f"Airflow answered {response.status} to {method} {path.partition('?')[0]}: {text[:300]}"
+            raise ApiError(response.status, msg)
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            msg = f"not Airflow on port {self._port}: the answer to {path.partition('?')[0]} is not JSON"
+            raise ApiError(response.status, msg) from error
+
+
+def _line(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    text = " ".join(str(entry[name]) for name in ("timestamp", "level", "event") if entry.get(name))
+    errors = entry.get("error_detail") or ()
+    return text + "".join(f"\n    {error.get('exc_type')}: {error.get('exc_value')}" for error in errors)

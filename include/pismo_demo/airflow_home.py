@@ -1,0 +1,100 @@
+"""An Airflow of the demo's own: its home, its secrets, and the environment that everything in it runs with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pismo_demo.options import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pismo_demo.ports import Ports
+
+USER = "admin"
+_FOREIGN = ("AIRFLOW", "AWS_", "PISMO_", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Made once for a demo home; never printed but for the login."""
+
+    password: str
+    jwt: str
+    session: str
+    fernet: str
+
+    @classmethod
+    def fresh(cls) -> Secrets:
+        """New ones."""
+        fernet = base64.urlsafe_b64encode(os.urandom(32)).decode()
+        return cls(secrets.token_urlsafe(12), secrets.token_urlsafe(48), secrets.token_urlsafe(48), fernet)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def make_home(home: Path, fresh: Secrets) -> None:
+    """The folder, and the login in the file where Airflow's simple auth manager looks for it."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    # with the login there already, Airflow makes none and prints none
+    write_private(home / "simple_auth_manager_passwords.json.generated", json.dumps({USER: fresh.password}))
+
+
+def airflow_environment(
+    outer: Mapping[str, str], home: Path, ports: Ports, fresh: Secrets, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Airflow's environment: the caller's, less what it says of other Airflows and AWS accounts, plus the demo's."""
+    environment = plain_environment(outer)
+    address = f"http://127.0.0.1:{ports.api}"
+    environment |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "AIRFLOW__CORE__FERNET_KEY": fresh.fernet,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(ports.api),
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__SECRET_KEY": fresh.session,
+        "AIRFLOW__API_AUTH__JWT_SECRET": fresh.jwt,
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports.worker_log),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_log),
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # no profile, file or metadata service of the machine may lend credentials to the demo
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return environment | dict(extra)
+
+
+def plain_environment(outer: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment with the checkout's Python first, and nothing of another Airflow or AWS account."""
+    environment = {name: value for name, value in outer.items() if not name.startswith(_FOREIGN)}
+    local = "127.0.0.1,localhost"
+    return environment | {
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{outer.get('PATH', os.defpath)}",
+        "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": local,
+        "no_proxy": local,
+    }

@@ -1,0 +1,144 @@
+"""The demo from start to end, and stopping what it left running."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pismo_demo import feed, report
+from pismo_demo.airflow_home import USER, write_private
+from pismo_demo.errors import DemoError
+from pismo_demo.ingestion import DAG_ID, run_dag
+from pismo_demo.lock import LOCK, hold, interrupt_holder, signals_raise, signals_wait
+from pismo_demo.ports import free_ports
+from pismo_demo.processes import Notes, stop
+from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pismo_demo.airflow_api import AirflowApi
+    from pismo_demo.feed import Published
+    from pismo_demo.options import Options
+
+_NOTES = "running.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Airflow and the look-alike, up, with the feed published."""
+
+    api: AirflowApi
+    address: str
+    password: str
+    published: Published
+
+
+def say(text: str = "") -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def up(options: Options) -> None:
+    """Run the demo; whatever it starts is stopped at its end, unless `keep` asks for Airflow to stay."""
+    began = time.monotonic()
+    home = options.home
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    with hold(home), signals_raise():
+        notes, places, keep = Notes(home / _NOTES), Places(home), False
+        try:
+            _clear(home, notes)
+            running = _start(options, places, notes)
+            try:
+                _ingest(options, places, running)
+            except DemoError:
+                # a failed run is worth a look in the browser; an interrupted one is not kept
+                keep = options.keep
+                raise
+            keep = options.keep
+        finally:
+            if keep:
+                say(report.where_to_look(places.lake, running.address, running.password))
+            else:
+                _stop_all(notes)
+    if not keep:
+        say(report.where_to_look(places.lake, None, ""))
+    say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+
+
+def down(home: Path) -> None:
+    """Stop a demo that is being run or was left running."""
+    if not home.is_dir():
+        say("No demo has been run here.")
+        return
+    interrupt_holder(home)
+    with hold(home):
+        if not _stop_all(Notes(home / _NOTES)):
+            say("Nothing of the demo is running.")
+    say(f"Its files stay in {home} until the next one.")
+
+
+def _start(options: Options, places: Places, notes: Notes) -> Running:
+    places.logs.mkdir()
+    ports = free_ports()
+    say(f"1/5  A look-alike of Pismo's S3, STS and KMS on port {ports.sandbox}")
+    endpoint = start_sandbox(places, ports, notes)
+    say(f"2/5  Airflow on port {ports.api}; it starts while events are published")
+    process, api, password = start_airflow(options, places, ports, notes, endpoint)
+    say(f"3/5  Publishing {options.hours} h of events, about {options.megabytes:g} MB, all kinds of damage on")
+    published = feed.publish(options, endpoint, places.truth)
+    wait_for_airflow(process, api)
+    address = f"http://127.0.0.1:{ports.api}"
+    write_private(places.home / "login.txt", f"{address}\n{USER}\n{password}\n")
+    return Running(api, address, password, published)
+
+
+def _ingest(options: Options, places: Places, running: Running) -> None:
+    from pismo_sandbox.truth import Truth
+    from pismo_sandbox.verify import verify
+
+    say(f"4/5  {DAG_ID}, run by Airflow's scheduler")
+    began = time.monotonic()
+    run_id = run_dag(running.api, say, seconds=300 + 10 * options.megabytes)
+    seconds = time.monotonic() - began
+    say("5/5  Comparing the lake with what was published\n")
+    truth = Truth(places.truth)
+    try:
+        found = verify(places.lake, truth)
+    finally:
+        truth.close()
+    say(report.summary(running.published, found, places.lake, run_id, seconds) + "\n")
+    if not found.ok:
+        shown = "\n".join(f"  {problem}" for problem in found.problems)
+        msg = f"the lake differs from what was published in {found.problem_count} places:\n{shown}"
+        raise DemoError(msg)
+    say(report.show_queries(places.lake))
+
+
+def _clear(home: Path, notes: Notes) -> None:
+    """A fresh start: what an earlier demo left running is stopped, its files are removed."""
+    if _stop_all(notes):
+        say("Stopped the demo that was still running.")
+    for path in home.iterdir():
+        if path.name == LOCK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _stop_all(notes: Notes) -> bool:
+    """Stop what is noted, the last started first; whether anything was running."""
+    stopped = False
+    with signals_wait():
+        for started in reversed(notes.all()):
+            count = stop(started)
+            notes.remove(started)
+            if count:
+                stopped = True
+                say(f"Stopped {started.name} ({count} processes).")
+    return stopped

@@ -1,0 +1,51 @@
+"""Publish a few hours of events up to now, with everything that can be wrong with a feed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pismo_demo.options import Options
+
+_STEP = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What went into the bucket; copies count duplicates."""
+
+    start: datetime
+    end: datetime
+    files: int
+    bytes: int
+    copies: int
+    events: int
+    rejects: int
+
+
+def window(now: datetime, hours: int) -> tuple[datetime, datetime]:
+    """The last hours, ending at the latest five minutes."""
+    end = datetime.fromtimestamp(now.timestamp() // _STEP.total_seconds() * _STEP.total_seconds(), UTC)
+    return end - timedelta(hours=hours), end
+
+
+def publish(options: Options, endpoint: str, truth_file: Path) -> Published:
+    """Publish to the look-alike's bucket, and what was published to the truth file."""
+    from pismo_sandbox.publisher import Dials, Publisher, S3Sink
+    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+    from pismo_sandbox.truth import Truth
+
+    start, end = window(datetime.now(UTC), options.hours)
+    sink = S3Sink(client("s3", endpoint, ADMIN_KEY, ADMIN_SECRET), Policy().bucket)
+    truth = Truth(truth_file)
+    try:
+        publisher = Publisher(sink, truth, seed=options.seed, dials=Dials.everything())
+        publisher.publish(start, end, int(options.megabytes * 1_000_000))
+        totals = truth.totals()
+    finally:
+        truth.close()
+    return Published(start, end, **{name: totals[name] for name in ("files", "bytes", "copies", "events", "rejects")})

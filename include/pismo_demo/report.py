@@ -1,0 +1,112 @@
+"""What the demo shows at its end: the sums, where to look, and queries that it has run itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from textwrap import dedent, indent
+from typing import TYPE_CHECKING
+
+from pismo_demo.airflow_home import USER, plain_environment
+from pismo_demo.errors import DemoError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pismo_demo.feed import Published
+    from pismo_sandbox.verify import Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Python to paste, with what it shows."""
+
+    title: str
+    code: str
+
+
+def queries(lake: Path) -> tuple[Query, ...]:
+    """Three looks into a lake."""
+    return (
+        Query(
+            "Events of each type (DuckDB)",
+            dedent(f'''\
+                import duckdb
+                print(duckdb.sql("""
+                    SELECT domain, event_type, count(*) AS events, max(event_timestamp) AS latest
+                    FROM read_parquet('{lake}/events/*/*/*/*.parquet', hive_partitioning = true)
+                    GROUP BY ALL ORDER BY events DESC, 1, 2 LIMIT 8"""))'''),  # noqa: S608 - a local path
+        ),
+        Query(
+            "Money received by PIX, exact to the cent (DuckDB)",
+            dedent(f'''\
+                import duckdb
+                print(duckdb.sql("""
+                    SELECT event_date, count(*) AS received, sum(data__amount)::DECIMAL(38, 2) AS total
+                    FROM read_parquet('{lake}/events/domain=pix/event_type=pix_in-1/*/*.parquet',
+                                      hive_partitioning = true, union_by_name = true)
+                    GROUP BY ALL ORDER BY event_date"""))'''),  # noqa: S608 - a local path
+        ),
+        Query(
+            "From a row back to its byte in Pismo's file (pandas)",
+            dedent(f"""\
+                import pandas
+                cards = pandas.read_parquet("{lake}/events/domain=cards/event_type=update-1")
+                row = cards.sort_values("event_timestamp").iloc[-1]
+                print(row[["event_id", "data__card_id", "_source_file", "_source_offset"]].to_string())"""),
+        ),
+    )
+
+
+def run_query(query: Query) -> str:
+    """What a query prints, run as it would be after pasting it."""
+    done = subprocess.run(  # noqa: S603 - the text above
+        [sys.executable, "-c", query.code],
+        env=plain_environment(os.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        msg = f"query {query.title!r} failed:\n{done.stderr.strip()}"
+        raise DemoError(msg)
+    return done.stdout.rstrip()
+
+
+def summary(published: Published, found: Verification, lake: Path, run_id: str, seconds: float) -> str:
+    """The table of what was published, what is in the lake, and how they compare."""
+    size = sum(path.stat().st_size for path in lake.rglob("*.parquet"))
+    hours = f"{published.start:%Y-%m-%d %H:%M} to {published.end:%Y-%m-%d %H:%M} UTC"
+    verdict = "every event exactly once, every value exact, all damage accounted for" if found.ok else "DIFFERENCES"
+    rows = (
+        ("Published", hours),
+        ("  event files", f"{published.files:,} ({published.bytes / 1e6:,.1f} MB)"),
+        ("  events, copies included", f"{published.copies:,}"),
+        ("  distinct events", f"{published.events:,}"),
+        ("  damaged or unusable", f"{published.rejects:,}"),
+        ("Ingested", f"{run_id}, {seconds:.0f} s"),
+        ("  rows in the lake", f"{found.rows:,}"),
+        ("  Parquet files", f"{found.files:,} ({size / 1e6:,.1f} MB)"),
+        ("  rows in rejects", f"{found.rejects:,} ({found.conflicts:,} conflicting duplicates)"),
+        ("Checked", verdict),
+        ("  values compared", f"{found.leaves:,} ({found.rescued:,} in _rescued)"),
+    )
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def where_to_look(lake: Path, address: str | None, password: str) -> str:
+    """Paths, and the way in to Airflow where it still runs."""
+    lines = [f"Lake       {lake}"]
+    if address:
+        lines += [f"Airflow    {address}  user {USER}, password {password}", "Stop it    make demo-down"]
+    else:
+        lines += ["Airflow    stopped; make demo KEEP=1 leaves it running for the browser"]
+    return "\n".join(lines)
+
+
+def show_queries(lake: Path) -> str:
+    """Each query and what it printed."""
+    blocks = []
+    for number, query in enumerate(queries(lake), 1):
+        blocks.append(f"{number}. {query.title}\n\n{indent(query.code, '    ')}\n\n{run_query(query)}\n")
+    return "\n".join(blocks)

@@ -1,0 +1,137 @@
+"""Bring the look-alike and Airflow up, and wait until they really are."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo_demo.airflow_api import AirflowApi
+from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home, plain_environment
+from pismo_demo.errors import DemoError
+from pismo_demo.options import ROOT
+from pismo_demo.processes import Notes, Started, alive, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pismo_demo.options import Options
+    from pismo_demo.ports import Ports
+
+CONNECTION = "pismo_sandbox_s3"
+_TAIL = 30
+_SANDBOX_SECONDS = 60.0
+_AIRFLOW_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the demo keeps its things."""
+
+    home: Path
+
+    @property
+    def lake(self) -> Path:
+        """The Parquet files."""
+        return self.home / "lake"
+
+    @property
+    def landing(self) -> Path:
+        """The raw files and their indexes."""
+        return self.home / "landing"
+
+    @property
+    def truth(self) -> Path:
+        """What the look-alike published."""
+        return self.home / "truth.db"
+
+    @property
+    def logs(self) -> Path:
+        """The processes' output."""
+        return self.home / "logs"
+
+
+def start_sandbox(places: Places, ports: Ports, notes: Notes) -> str:
+    """Start the look-alike and wait for its bucket; its endpoint."""
+    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+
+    command = [sys.executable, "-m", "pismo_sandbox", "serve", "--port", str(ports.sandbox)]
+    started = start("sandbox", command, plain_environment(os.environ), places.logs / "sandbox.log", notes)
+    endpoint = f"http://127.0.0.1:{ports.sandbox}"
+    s3 = client("s3", endpoint, ADMIN_KEY, ADMIN_SECRET)
+
+    def missing() -> list[str]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            s3.head_bucket(Bucket=Policy().bucket)
+        except (BotoCoreError, ClientError):
+            return ["bucket"]
+        return []
+
+    _wait("the sandbox", started, missing, _SANDBOX_SECONDS)
+    return endpoint
+
+
+def start_airflow(
+    options: Options, places: Places, ports: Ports, notes: Notes, endpoint: str
+) -> tuple[Started, AirflowApi, str]:
+    """Start Airflow; its process, its API and the password of its user."""
+    from pismo_sandbox.events import ORGANISATION
+    from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
+
+    fresh = Secrets.fresh()
+    home = places.home / "airflow"
+    make_home(home, fresh)
+    connection = {
+        "conn_type": "aws",
+        "login": CONSUMER_KEY,
+        "password": CONSUMER_SECRET,
+        "extra": {"region_name": REGION},
+    }
+    feed = {
+        f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(connection),
+        "PISMO_DELIVERIES": str(ROOT / "config" / "deliveries.yaml"),
+        "PISMO_ORGANISATION": ORGANISATION,
+        "PISMO_ACCOUNT_ID": ACCOUNT,
+        "PISMO_ENDPOINT_URL": endpoint,
+        "PISMO_REGION": REGION,
+        "PISMO_LANDING": str(places.landing),
+        "PISMO_LAKE": str(places.lake),
+        "PISMO_LEDGER_URL": f"sqlite:///{places.home}/ledger.db",
+        # the first scheduled run must see everything that was published
+        "PISMO_LOOKBACK_HOURS": str(options.hours + 1),
+    }
+    environment = airflow_environment(os.environ, home, ports, fresh, feed)
+    command = [sys.executable, "-m", "airflow", "standalone"]
+    started = start("airflow", command, environment, places.logs / "airflow.log", notes)
+    return started, AirflowApi(ports.api, USER, fresh.password), fresh.password
+
+
+def wait_for_airflow(started: Started, api: AirflowApi) -> None:
+    """Until all four components are healthy."""
+    _wait("Airflow", started, api.unhealthy, _AIRFLOW_SECONDS)
+
+
+def tail(log: str | Path, lines: int = _TAIL) -> str:
+    """The last lines of a log."""
+    try:
+        with Path(log).open(errors="replace") as file:
+            return "".join(file.readlines()[-lines:]).rstrip()
+    except OSError:
+        return "(no log)"
+
+
+def _wait(name: str, started: Started, missing: Callable[[], list[str]], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while left := missing():
+        gone = not alive(started)
+        if gone or time.monotonic() > until:
+            why = "ended" if gone else f"was not up within {seconds:.0f} s (missing: {', '.join(left)})"
+            msg = f"{name} {why}. The end of {started.log}:\n{tail(started.log)}"
+            raise DemoError(msg)
+        time.sleep(0.5)
