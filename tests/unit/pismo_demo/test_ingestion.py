@@ -1,0 +1,157 @@
+"""Following a run through a stand-in for Airflow's REST API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pismo_demo.airflow_api import AirflowApi, ApiError, TaskInstance
+from pismo_demo.errors import DemoError
+from pismo_demo.ingestion import DAG_ID, describe, run_dag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Answers = dict[str, tuple[int, Any]]
+DAG = f"/api/v2/dags/{DAG_ID}"
+RUN = f"{DAG}/dagRuns/scheduled__1"
+
+
+class StandIn(ThreadingHTTPServer):
+    answers: Answers
+    seen: list[str]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: StandIn
+
+    def answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = self.path.partition("?")[0]
+        self.server.seen.append(f"{self.command} {path}")
+        status, body = self.server.answers.get(path, (404, {"detail": "not found"}))
+        if path.startswith("/api/v2/dags") and self.headers["Authorization"] != "Bearer token":
+            status, body = 401, {}
+        text = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815 - the server's own names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+def task(task_id: str, state: str | None, map_index: int = -1, try_number: int = 1) -> dict[str, Any]:
+    return {"task_id": task_id, "map_index": map_index, "state": state, "try_number": try_number}
+
+
+@pytest.fixture
+def airflow() -> Iterator[StandIn]:
+    server = StandIn(("127.0.0.1", 0), Handler)
+    server.seen = []
+    healthy = {name: {"status": "healthy"} for name in ("metadatabase", "scheduler", "triggerer", "dag_processor")}
+    server.answers = {
+        "/api/v2/monitor/health": (200, healthy),
+        "/auth/token": (201, {"access_token": "token"}),
+        "/api/v2/importErrors": (200, {"import_errors": []}),
+        DAG: (200, {"dag_id": DAG_ID}),
+        f"{DAG}/dagRuns": (200, {"dag_runs": [{"dag_run_id": "scheduled__1", "state": "success"}]}),
+        f"{RUN}/taskInstances": (200, {"task_instances": [task("find_new_files", "success")]}),
+    }
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def api(airflow: StandIn) -> AirflowApi:
+    return AirflowApi(airflow.server_port, "admin", "secret")
+
+
+def test_a_run_is_followed_to_its_end(airflow: StandIn, api: AirflowApi) -> None:
+    said: list[str] = []
+    assert run_dag(api, said.append, seconds=10) == "scheduled__1"
+    assert "find_new_files success" in said[0]
+    assert f"PATCH {DAG}" in airflow.seen
+
+
+def test_a_failed_run_shows_the_end_of_the_log(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers[f"{DAG}/dagRuns"] = (200, {"dag_runs": [{"dag_run_id": "scheduled__1", "state": "failed"}]})
+    tasks = [
+        task("land_event_files", "failed", try_number=2),
+        task("flatten_publish_hour", "upstream_failed", try_number=0),
+    ]
+    airflow.answers[f"{RUN}/taskInstances"] = (200, {"task_instances": tasks})
+    lines = [{"event": f"line {n}", "level": "info"} for n in range(100)]
+    lines.append({"event": "Task failed", "error_detail": [{"exc_type": "RoleDenied", "exc_value": "refused"}]})
+    airflow.answers[f"{RUN}/taskInstances/land_event_files/logs/2"] = (200, {"content": lines})
+    with pytest.raises(DemoError) as caught:
+        run_dag(api, lambda _: None, seconds=10)
+    text = str(caught.value)
+    assert "ended as failed" in text
+    assert "RoleDenied: refused" in text
+    assert "line 99" in text
+    assert "line 50" not in text
+
+
+def test_a_run_that_skipped_its_work_is_no_success(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers[f"{RUN}/taskInstances"] = (200, {"task_instances": [task("find_new_files", "skipped")]})
+    with pytest.raises(DemoError, match="skipped: find_new_files"):
+        run_dag(api, lambda _: None, seconds=10)
+
+
+def test_a_dag_that_does_not_parse_is_named(airflow: StandIn, api: AirflowApi) -> None:
+    del airflow.answers[DAG]
+    broken = {"import_errors": [{"filename": "pismo_ingest.py", "stack_trace": "SyntaxError: no\n"}]}
+    airflow.answers["/api/v2/importErrors"] = (200, broken)
+    with pytest.raises(DemoError, match=r"pismo_ingest\.py: SyntaxError: no"):
+        run_dag(api, lambda _: None, seconds=10)
+
+
+def test_a_run_that_hangs_says_where(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers[f"{DAG}/dagRuns"] = (200, {"dag_runs": []})
+    with pytest.raises(DemoError, match=r"\(none was made\).*did not end"):
+        run_dag(api, lambda _: None, seconds=0)
+
+
+def test_health_names_what_is_missing(airflow: StandIn, api: AirflowApi) -> None:
+    assert api.unhealthy() == []
+    airflow.answers["/api/v2/monitor/health"] = (200, {"metadatabase": {"status": "healthy"}, "scheduler": {}})
+    assert api.unhealthy() == ["scheduler", "triggerer", "dag_processor"]
+
+
+def test_something_else_on_the_port_is_not_healthy(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers["/api/v2/monitor/health"] = (200, "<html>hello</html>")
+    assert api.unhealthy() == ["api-server"]
+
+
+def test_nobody_on_the_port_is_said() -> None:
+    api = AirflowApi(1, "admin", "secret")
+    assert api.unhealthy() == ["api-server"]
+    with pytest.raises(ApiError, match="does not answer") as caught:
+        api.runs(DAG_ID)
+    assert caught.value.status == 0
+
+
+def test_an_error_does_not_show_the_password(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers["/auth/token"] = (500, "oops")
+    with pytest.raises(ApiError) as caught:
+        api.runs(DAG_ID)
+    assert "secret" not in str(caught.value)
+
+
+def test_mapped_tasks_are_counted_by_state() -> None:
+    states = ["running", "success", "success"]
+    tasks = [TaskInstance("flatten_publish_hour", n, state, 1) for n, state in enumerate(states)]
+    tasks.append(TaskInstance("find_new_files", -1, "success", 1))
+    assert describe(tasks) == "find_new_files success · flatten_publish_hour 1 running, 2 success"

@@ -1,0 +1,34 @@
+"""The demo finds free ports."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import astuple
+
+import pytest
+
+from pismo_demo.ports import Ports, free_ports
+
+
+@pytest.fixture
+def busy() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_busy_port_is_passed_over(busy: int) -> None:
+    chosen = free_ports(Ports(sandbox=busy, api=busy, worker_log=busy, trigger_log=busy))
+    assert busy not in astuple(chosen)
+
+
+def test_all_are_different() -> None:
+    assert len(set(astuple(free_ports(Ports(0, 0, 0, 0))))) == 4
+
+
+def test_the_usual_port_is_taken_where_it_is_free(busy: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        usual = probe.getsockname()[1]
+    assert free_ports(Ports(usual, busy, busy, busy)).sandbox == usual
