@@ -60,7 +60,8 @@ for delivery in load_deliveries(DELIVERIES):
         flatten = FlattenPublishHourOperator.partial(
             task_id="flatten_publish_hour",
             map_index_template="{{ task.publish_hour }}",
-            outlets=[Asset(name=f"pismo_lake_{delivery.name}", uri=f"pismo-lake://{delivery.name}/events")],
+            # a name without a URI: a scheme would load every provider at each parse
+            outlets=[Asset(f"pismo_lake_{delivery.name}")],
             max_active_tis_per_dagrun=4,
             **common,
         ).expand(publish_hour=land.output)

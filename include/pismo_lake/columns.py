@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DECIMAL = pa.decimal128(38, 18)
+RESCUED = pa.field("_rescued", pa.string())
 _SCALARS = {
     Kind.BOOL: pa.bool_(),
     Kind.INT: pa.int64(),
@@ -94,7 +95,9 @@ class FastReader:
         _spread(self._contract.data, table.column("data").combine_chunks(), "data", columns)
         for key, child in self._contract.envelope.fields.items():
             _place(child, table.column(key).combine_chunks(), f"envelope{SEPARATOR}{child.segment}", columns)
-        return pa.table([columns[name] for name in self.schema.names], schema=self.schema)
+        # with _rescued even a payload without any column keeps its rows
+        arrays = [columns[name] for name in self.schema.names]
+        return pa.table([*arrays, pa.nulls(count, pa.string())], schema=self.schema.append(RESCUED))
 
 
 def _spread(node: Node, array: pa.StructArray, name: str, columns: dict[str, pa.Array]) -> None:

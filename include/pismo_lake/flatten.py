@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from pismo_lake.columns import FastReader, payload_schema
+from pismo_lake.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.conform import Conformed, fit_object, pointer
 from pismo_lake.envelope import extra_keys, parse_exact
 from pismo_lake.exact_json import DuplicateKeys
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _STEP = 16
 _SMALL = 32
-RESCUED = pa.field("_rescued", pa.string())
 _ENVELOPE_TEXTS = ("event_id", "org_id", "cid", "timestamp", "domain", "event_type")
 
 
@@ -67,8 +66,7 @@ def _read_fast(
         return
     table = reader.read(b"\n".join([events.raw[place] for place in places]), len(places))
     if table is not None:
-        nothing = pa.nulls(table.num_rows, pa.string())
-        tables.append(table.append_column(RESCUED, nothing))
+        tables.append(table)
         done.extend(places)
     elif len(places) <= _SMALL:
         exact.extend(places)

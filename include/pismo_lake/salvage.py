@@ -57,6 +57,12 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
                 return
         stop, value, cost = _attempt(text, position)
         budget -= abs(cost)
+        swallowed = _swallowed_event(text, position, stop) if isinstance(value, str) else 0
+        if swallowed:
+            # a stray quote in front of an event makes a "string" of its beginning
+            bad_from = position if bad_from < 0 else bad_from
+            position = swallowed
+            continue
         if stop and bad_from < 0:
             reason = None if isinstance(value, dict) else "not_an_object"
             yield Span(start + position, start + stop, reason)
@@ -77,6 +83,14 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
         torn = end == len(data) and text[bad_from] == "{"
         reason = "too_deep" if deep else "truncated" if torn else "invalid_json"
         yield Span(start + bad_from, end, reason)
+
+
+def _swallowed_event(text: str, start: int, stop: int) -> int:
+    """Where an event begins inside what reads as a string, 0 where none does."""
+    for candidate in _OBJECT.finditer(text, start, min(stop + 1, len(text))):
+        if _looks_like_event(_attempt(text, candidate.start())[1]):
+            return candidate.start()
+    return 0
 
 
 def _attempt(text: str, position: int) -> tuple[int, Any, int]:

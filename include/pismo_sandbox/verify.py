@@ -131,6 +131,8 @@ def _check_value(
 
 def _same(value: Any, have: Any) -> bool:
     """A JSON value against a column's value: numbers exactly, structs by key with null for absent."""
+    if isinstance(have, str) and value != have:
+        return _json_text(have, value)
     if isinstance(value, bool) or isinstance(have, bool):
         return value is have
     if isinstance(value, int | Decimal) and isinstance(have, int | Decimal):
@@ -140,9 +142,15 @@ def _same(value: Any, have: Any) -> bool:
     if isinstance(value, dict) and isinstance(have, dict):
         fields = {column_path(key)[0]: item for key, item in have.items()}
         return all(_same(value.get(key), fields.get(key)) for key in value.keys() | fields.keys())
-    if isinstance(have, str) and isinstance(value, dict | list):
-        return bool(_exact(have) == value)
     return type(value) is type(have) and value == have
+
+
+def _json_text(text: str, value: Any) -> bool:
+    """Whether a column of JSON text (free-form fields) holds this value."""
+    try:
+        return bool(_exact(text) == value)
+    except ValueError:
+        return False
 
 
 def _check_rejects(lake: Path, truth: Truth, found: Verification) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pismo.triggers.new_files import NewFilesTrigger
 from pismo.windows import window_of
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ class NewFilesSensor(BaseOperator):
         from pismo.finding import find_files, summary
         from pismo.hooks.s3 import PismoS3Hook
         from pismo.stores import open_ledger
+        from pismo.triggers.new_files import NewFilesTrigger
         from pismo_lake.deliveries import find_delivery
         from pismo_lake.errors import AccessDenied, ListingDenied
 

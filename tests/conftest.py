@@ -1,0 +1,30 @@
+"""What every test starts from: no Airflow connection, AWS account or delivery of the caller's shell."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lakes import LakeUnderTest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_", "AWS_", "PISMO_")):
+            monkeypatch.delenv(name)
+    # boto3 must not look for an instance's credentials
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeUnderTest:
+    """An empty lake with its landing zone and ledger."""
+    return LakeUnderTest(tmp_path)

@@ -1,0 +1,121 @@
+"""The DAG files: they load, serialise, keep the house's rules, and cost little to parse."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(ROOT / "dags")
+
+
+@pytest.fixture
+def ingest(bag: DagBag) -> DAG:
+    return bag.dags["pismo_ingest_sandbox_s3"]
+
+
+def test_every_dag_file_loads(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["pismo_ingest_sandbox_s3"]
+
+
+def test_every_dag_serialises(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
+
+
+def test_house_rules(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        assert {"pismo"} < set(dag.tags)
+        assert dag.doc_md
+        assert dag.catchup is False
+        assert dag.max_active_runs == 1
+        for task in dag.tasks:
+            assert task.owner == "pismo"
+            assert task.retries >= 2
+            assert task.retry_policy is not None
+            assert task.template_fields
+            assert task.ui_color != "#fff"
+
+
+def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
+    assert ingest.task_ids == ["find_new_files", "land_event_files", "flatten_publish_hour"]
+    assert ingest.get_task("find_new_files").downstream_task_ids == {"land_event_files"}
+    assert ingest.get_task("land_event_files").downstream_task_ids == {"flatten_publish_hour"}
+    (asset,) = ingest.get_task("flatten_publish_hour").outlets
+    assert asset.name == "pismo_lake_sandbox_s3"
+
+
+def test_an_invalid_delivery_breaks_only_its_own_dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "config" / "deliveries.yaml").read_text()
+    broken = "  broken:\n    organisation: TN-1\n    environment: staging\n    channel: s3\n    source: {}\n"
+    (tmp_path / "deliveries.yaml").write_text(text + broken)
+    monkeypatch.setenv("PISMO_DELIVERIES", str(tmp_path / "deliveries.yaml"))
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"pismo_ingest_sandbox_s3", "pismo_ingest_broken"}
+    problem = bag.dags["pismo_ingest_broken"].doc_md
+    assert "environment is 'staging', allowed: sandbox, production" in problem
+    assert "line " in problem
+
+
+def test_parsing_imports_nothing_heavy() -> None:
+    """Counted by module, not by time: the dag-processor parses this file again and again."""
+    code = (
+        "import sys, runpy; import airflow.sdk; before = set(sys.modules);"
+        f"runpy.run_path({str(ROOT / 'dags/pismo_ingest.py')!r});"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before};"
+        "print(sorted(new & {'boto3', 'botocore', 'aiobotocore', 'pandas', 'pyarrow', 'numpy', 'sqlalchemy', 'orjson',"
+        " 's3fs', 'fsspec'}))"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(str(node.module).split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("include/pismo_lake", {"airflow", "pismo", "pismo_sandbox", "pismo_demo"}),
+        ("include/pismo_sandbox", {"airflow", "pismo", "pismo_lake", "pismo_demo"}),
+        ("plugins/pismo", {"pismo_sandbox", "pismo_demo", "dags"}),
+    ],
+)
+def test_arrows_point_one_way(package: str, forbidden: set[str]) -> None:
+    paths = list((ROOT / package).rglob("*.py"))
+    assert paths
+    assert {str(path): imports(path) & forbidden for path in paths if imports(path) & forbidden} == {}
+
+
+def test_modules_stay_small() -> None:
+    sizes = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in ("include", "plugins", "dags")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {name: size for name, size in sizes.items() if size > 400} == {}

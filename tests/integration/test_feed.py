@@ -1,0 +1,175 @@
+"""The whole feed with every dial on, at realistic sizes: the lake is exactly what was published, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pismo_sandbox.publisher import Dials, FolderSink, Publisher
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+from tests.lakes import LakeUnderTest
+
+pytestmark = pytest.mark.integration
+START = datetime(2026, 3, 1, 22, tzinfo=UTC)
+
+
+class Feed:
+    """A published feed in a folder with its truth."""
+
+    def __init__(self, root: Path, megabytes: float, seed: int, dials: Dials) -> None:
+        self.truth = Truth(root / "truth.db")
+        self.source = root / "source"
+        publisher = Publisher(FolderSink(self.source), self.truth, seed=seed, dials=dials)
+        publisher.publish(START, START + timedelta(hours=3), int(megabytes * 1e6))
+        self.keys = self.truth.keys()
+
+    def files(self) -> dict[str, bytes]:
+        return {key: (self.source / key).read_bytes() for key in self.keys}
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
+    return Feed(tmp_path_factory.mktemp("feed"), 12, seed=11, dials=Dials.everything())
+
+
+@pytest.fixture(scope="module")
+def expected(feed: Feed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The lake of an undisturbed run, file by file."""
+    lake = LakeUnderTest(tmp_path_factory.mktemp("undisturbed"))
+    lake.land(feed.files())
+    lake.build()
+    assert verify(lake.root / "lake", feed.truth).problems == []
+    return lake.digest()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_all_dials_on_any_seed(tmp_path: Path, seed: int) -> None:
+    fresh = Feed(tmp_path / "feed", 6, seed, Dials.everything())
+    lake = LakeUnderTest(tmp_path / "lake", part_bytes=1_000_000)
+    lake.land(fresh.files())
+    built = lake.build()
+    found = verify(lake.root / "lake", fresh.truth)
+    assert found.problems == []
+    assert sum(summary.rows for summary in built.values()) == found.events
+    fresh.truth.close()
+
+
+def test_files_of_ten_megabytes(tmp_path: Path) -> None:
+    fresh = Feed(tmp_path / "feed", 36 * 10.5, 4, Dials()) if os.environ.get("SLOW") else None
+    fresh = fresh or _big_feed(tmp_path)
+    lake = LakeUnderTest(tmp_path / "lake")
+    lake.land(fresh.files())
+    lake.build()
+    assert verify(lake.root / "lake", fresh.truth).problems == []
+    fresh.truth.close()
+
+
+def _big_feed(root: Path) -> Feed:
+    feed = Feed(root / "feed", 0.1, 5, Dials())
+    publisher = Publisher(FolderSink(feed.source), feed.truth, seed=6, dials=Dials.everything())
+    publisher.publish(START, START + timedelta(minutes=5), 20_000_000)
+    feed.keys = feed.truth.keys()
+    assert max((feed.source / key).stat().st_size for key in feed.keys) > 1 << 20
+    return feed
+
+
+def test_running_again_changes_no_byte(feed: Feed, expected: dict[str, str], tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path)
+    lake.land(feed.files())
+    lake.build()
+    again = lake.land(feed.files())
+    assert (again.files, again.skipped) == (0, len(feed.keys))
+    hours = {record.publish_hour for record in lake.ledger.all_files(lake.settings.lake)}
+    summaries = lake.build(hours)
+    assert sum(summary.parts_built for summary in summaries.values()) == 0
+    lake.build(hours, force=True)
+    assert lake.digest() == expected
+
+
+WORKER = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[4].split(os.pathsep)
+from tests.lakes import LakeUnderTest
+import pismo_lake.storage as storage
+
+root, source, kill = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+step, _, count = kill.partition(":")
+left = int(count or 0)
+
+def checkpoint(name):
+    global left
+    if name == step:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+write = storage.write_atomic
+def counted(uri, data):
+    write(uri, data)
+    checkpoint("index" if "/_index/" in uri else "raw" if "/landing/" in uri else "output")
+storage.write_atomic = counted
+
+lake = LakeUnderTest(root)
+files = {str(path.relative_to(source)): path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+lake.land({key: raw for key, raw in files.items() if key.startswith("main_stream/")})
+lake.build(checkpoint=checkpoint)
+"""
+
+
+def run(root: Path, feed: Feed, kill: str = "") -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(["include", "plugins", "."])
+    return subprocess.Popen([sys.executable, "-c", WORKER, str(root), str(feed.source), kill, path])
+
+
+KILLS = ["raw:1", "raw:9", "index:1", "index:17", "write:1", "write:40", "output:1", "output:77", "record:1", "record:3", "remove:2"]
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_killed_at_any_moment_and_tried_again(feed: Feed, expected: dict[str, str], tmp_path: Path, kill: str) -> None:
+    assert run(tmp_path, feed, kill).wait(120) == -signal.SIGKILL
+    assert run(tmp_path, feed).wait(120) == 0
+    assert LakeUnderTest(tmp_path).digest() == expected
+
+
+def test_two_runs_at_once(feed: Feed, expected: dict[str, str], tmp_path: Path) -> None:
+    runs = [run(tmp_path, feed), run(tmp_path, feed)]
+    assert [process.wait(180) for process in runs] == [0, 0]
+    assert LakeUnderTest(tmp_path).digest() == expected
+
+
+def test_a_file_that_comes_late_takes_its_events_back(tmp_path: Path, feed: Feed) -> None:
+    """The winning copy lands after the losing one was built: the later hour is built again without it."""
+    files = feed.files()
+    lake = LakeUnderTest(tmp_path)
+    late = feed.keys[: len(feed.keys) // 3]
+    lake.land({key: raw for key, raw in files.items() if key not in late})
+    lake.build()
+    for key in late:
+        lake.land({key: files[key]})
+    lake.build()
+    assert verify(lake.root / "lake", feed.truth).problems == []
+
+
+def test_losing_the_ledger_loses_nothing(tmp_path: Path, feed: Feed, expected: dict[str, str]) -> None:
+    from pismo_lake.rebuild import rebuild_ledger
+
+    lake = LakeUnderTest(tmp_path)
+    lake.land(feed.files())
+    lake.build()
+    lake.ledger.close()
+    for path in tmp_path.glob("ledger.db*"):
+        path.unlink()
+    anew = LakeUnderTest(tmp_path)
+    rebuilt = rebuild_ledger(anew.settings, anew.ledger)
+    assert rebuilt.files == len(feed.keys)
+    anew.build()
+    assert verify(anew.root / "lake", feed.truth).problems == []
+    assert {path for path in anew.digest() if "_contracts" not in path} == {p for p in expected if "_contracts" not in p}

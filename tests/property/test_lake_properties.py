@@ -1,0 +1,165 @@
+"""Properties: no leaf is lost, the order of landing and building does not matter, running again changes nothing."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pismo_lake.conform import Conformed
+from pismo_lake.contract import Contract
+from pismo_lake.decode import split
+from pismo_lake.envelope import parse, parse_exact
+from pismo_lake.exact_json import dumps, loads
+from pismo_lake.flatten import EventBytes, flatten
+from pismo_lake.naming import SEPARATOR, column_path, column_segment
+from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
+from pismo_sandbox.truth import Copy, Truth
+from pismo_sandbox.verify import Verification, _check_value, verify
+from tests.lakes import LakeUnderTest, event
+
+KEYS = st.one_of(
+    st.sampled_from(["a", "b", "A", "amount", "metadata", "x__y", "", "é", "a.b", "_lead", "trail_"]),
+    st.text(max_size=4).filter(lambda text: "\0" not in text),
+)
+NUMBERS = st.one_of(
+    st.integers(),
+    st.integers(-5, 5),
+    st.decimals(allow_nan=False, allow_infinity=False, places=6),
+    st.sampled_from([Decimal("0.1"), Decimal("1E+3"), Decimal("1E-19"), Decimal("-0.0"), 2**63, -(2**63), 10**20]),
+)
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=6).filter(lambda text: "\0" not in text))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+PAYLOADS = st.dictionaries(KEYS, VALUES, max_size=6)
+THOROUGH = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+BRIEF = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def raw_event(number: int, data: Any) -> bytes:
+    return event(f"e-{number}", data) if data is not None else event(f"e-{number}")
+
+
+@THOROUGH
+@given(st.lists(PAYLOADS, min_size=1, max_size=6))
+def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
+    """Every leaf of every payload stands in its column, value for value, or in `_rescued`."""
+    raws = [raw_event(number, payload) for number, payload in enumerate(payloads)]
+    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    regular = []
+    for raw in raws:
+        parsed, strict = parse(raw)
+        regular.append(contract.learn(parsed["data"], {}) and strict)
+    table = flatten(EventBytes(raws, regular), contract)
+    found = Verification()
+    for raw, row in zip(raws, table.to_pylist(), strict=True):
+        rescued: dict[str, list[Any]] = {}
+        for entry in json.loads(row["_rescued"], parse_float=Decimal) if row["_rescued"] else ():
+            rescued.setdefault(entry["path"], []).append(entry["value"])
+        columns = {column_path(name): value for name, value in row.items() if value is not None and name != "_rescued"}
+        payload = json.loads(raw, parse_float=Decimal)["data"]
+        _check_value(payload, ("data",), columns, rescued, "event", found)
+    assert found.problems == []
+
+
+@THOROUGH
+@given(st.lists(PAYLOADS, min_size=1, max_size=6))
+def test_the_fast_and_the_exact_road_give_the_same_rows(payloads: list[dict[str, Any]]) -> None:
+    raws = [raw_event(number, payload) for number, payload in enumerate(payloads)]
+    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    regular = []
+    for raw in raws:
+        parsed, strict = parse(raw)
+        regular.append(contract.learn(parsed["data"], {}) and strict)
+    fast = flatten(EventBytes(raws, regular), contract)
+    exact = flatten(EventBytes(raws, [False] * len(raws)), contract)
+    assert fast.to_pylist() == exact.to_pylist()
+    assert fast.schema == exact.schema
+
+
+@THOROUGH
+@given(VALUES)
+def test_json_text_round_trips_digit_for_digit(value: Any) -> None:
+    assert loads(dumps(value)) == value
+
+
+@THOROUGH
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
+def test_column_names_lead_back_to_their_keys(keys: list[str]) -> None:
+    assert column_path(SEPARATOR.join(column_segment(key) for key in keys)) == tuple(keys)
+
+
+@THOROUGH
+@given(st.lists(PAYLOADS, min_size=1, max_size=5), st.sampled_from([b"", b"\n", b" , ", b"\r\n\t", b"\0\0"]))
+def test_splitting_gives_the_events_back(payloads: list[dict[str, Any]], delimiter: bytes) -> None:
+    raws = [raw_event(number, payload) for number, payload in enumerate(payloads)]
+    data = delimiter.join(raws)
+    assert [data[span.start : span.end] for span in split(data)] == raws
+
+
+@THOROUGH
+@given(st.lists(PAYLOADS, min_size=3, max_size=6), st.binary(min_size=1, max_size=12), st.data())
+def test_every_byte_is_in_a_span_or_blank(payloads: list[dict[str, Any]], noise: bytes, data: st.DataObject) -> None:
+    """Whatever stands in a file, its bytes end in events, in damage, or are framing."""
+    whole = b"".join(raw_event(number, payload) for number, payload in enumerate(payloads))
+    at = data.draw(st.integers(0, len(whole)))
+    damaged = whole[:at] + noise + whole[at:]
+    end = 0
+    for span in split(damaged):
+        assert span.start >= end
+        assert damaged[end : span.start].strip(b" \t\r\n,\0[]\xef\xbb\xbf") == b""
+        end = span.end
+    assert damaged[end:].strip(b" \t\r\n,\0[]\xef\xbb\xbf") == b""
+
+
+@BRIEF
+@given(st.data())
+def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> None:
+    """Any permutation of landings, with builds in between, holds the same rows in the end; building again changes nothing."""
+    pool = [event(f"e-{n % 6}", {"n": n % 6 if n < 9 else 100 + n}, timestamp=f"2026-03-01T1{n % 3}:00:00Z") for n in range(12)]
+    contents = data.draw(st.lists(st.lists(st.sampled_from(pool), max_size=5), min_size=2, max_size=5))
+    files = {f"main_stream/2026/3/{1 + n % 2}/{n}/f{n}": b"".join(chunk) for n, chunk in enumerate(contents)}
+    outcomes = []
+    for order in (list(files), data.draw(st.permutations(list(files)))):
+        with tempfile.TemporaryDirectory() as folder:
+            lake = LakeUnderTest(Path(folder))
+            for key in order:
+                lake.land({key: files[key]})
+                if data.draw(st.booleans()):
+                    lake.build()
+            lake.build()
+            before = lake.digest()
+            lake.build({record.publish_hour for record in lake.ledger.all_files(lake.settings.lake)})
+            assert lake.digest() == before
+            rows = sorted((row["event_id"], row["_source_file"], row["_source_offset"]) for row in lake.rows())
+            outcomes.append((rows, lake.reasons()))
+            _check_against_truth(Path(folder), files)
+            lake.ledger.close()
+    assert outcomes[0] == outcomes[1]
+
+
+def _check_against_truth(root: Path, files: dict[str, bytes]) -> None:
+    truth = Truth(root / "truth.db")
+    for key, raw in files.items():
+        parts = key.split("/")
+        hour = f"2026-03-{int(parts[3]):02d}T{int(parts[4]):02d}"
+        copies = []
+        for span in split(raw):
+            text = raw[span.start : span.end]
+            parsed = parse_exact(text)
+            place = (hour, key, span.start, len(text))
+            copies.append(Copy(parsed["org_id"], parsed["event_id"], *place, dumps(parsed["data"]), text))
+        truth.add_file(key, hour, len(raw), copies, [])
+    found = verify(root / "lake", truth)
+    truth.close()
+    assert found.problems == []
+
+
+def test_conformed_starts_empty() -> None:
+    assert Conformed().rescued_text is None

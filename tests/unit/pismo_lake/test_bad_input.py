@@ -1,0 +1,154 @@
+"""Bad input, each kind by itself: what becomes a row, what becomes a reject, and that nothing is lost."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pismo_lake.errors import SizeMismatch
+from pismo_lake.landing import LandingIncompleteError
+from tests.lakes import HOUR, LakeUnderTest, event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("raw", [b"", b"  \n\t ", b"\0" * 64])
+def test_empty_files_are_landed_and_hold_nothing(lake: LakeUnderTest, raw: bytes) -> None:
+    built = lake.put(raw)
+    assert (built.files, built.events, built.rejects) == (1, 0, 0)
+    assert lake.rows() == []
+
+
+REJECTED = {
+    "NaN": (event(data={}).replace(b'"data":{}', b'"data":{"amount":NaN}'), "non_finite_number"),
+    "Infinity": (event(data={}).replace(b'"data":{}', b'"data":{"amount":-Infinity}'), "non_finite_number"),
+    "nesting": (event(data={}).replace(b"{}", b'{"a":' * 1000 + b"1" + b"}" * 1000), "too_deep"),
+    "no event_id": (event(event_id=...), "missing_event_id"),
+    "empty event_id": (event(event_id=""), "missing_event_id"),
+    "number as event_id": (event(event_id=7), "missing_event_id"),
+    "no domain": (event(domain=...), "missing_domain"),
+    "no event_type": (event(event_type=None), "missing_event_type"),
+    "a number": (b" 12 ", "not_an_object"),
+    "a string": (b'"text }{ "', "not_an_object"),
+    "null": (b"null", "not_an_object"),
+    "not UTF-8": (event().replace(b'"c-1"', b'"\xff"'), "invalid_utf8"),
+    "NUL in a string": (event().replace(b'"c-1"', b'"\0\0"'), "invalid_json"),
+    "torn": (event()[:-20], "truncated"),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_what_is_no_event_is_rejected_with_its_bytes(lake: LakeUnderTest, case: str) -> None:
+    raw, reason = REJECTED[case]
+    good = event("good")
+    built = lake.put(good, raw)
+    assert [row["event_id"] for row in lake.rows()] == ["good"]
+    (reject,) = lake.rejects()
+    assert reject["reason"] == reason
+    assert reject["raw"] == raw.strip()
+    assert reject["source_offset"] == len(good) + raw.index(raw.strip())
+    assert (built.events, built.rows, built.rejects) == (1, 1, 1)
+
+
+def test_garbage_in_the_middle(lake: LakeUnderTest) -> None:
+    lake.put(event("a"), b"\x00\xfegarb\"age", event("b"))
+    assert [row["event_id"] for row in lake.rows()] == ["a", "b"]
+    assert lake.reasons() == ["invalid_json"]
+
+
+def test_duplicate_keys_keep_the_last_and_rescue_the_others(lake: LakeUnderTest) -> None:
+    lake.put(event(data={}).replace(b'"data":{}', b'"data":{"amount":1.5,"amount":2.5}'))
+    assert lake.row()["data__amount"] == Decimal("2.5")
+    assert lake.rescued() == [{"path": "/data/amount", "reason": "duplicate_key", "value": 1.5}]
+
+
+def test_a_lone_surrogate_is_rescued_as_its_escape(lake: LakeUnderTest) -> None:
+    lake.put(event(data={}).replace(b'"data":{}', b'"data":{"name":"\\ud800","n":1}'))
+    assert lake.row()["data__n"] == 1
+    assert lake.row()["_rescued"] == r'[{"path":"/data/name","reason":"lone_surrogate","value":"\ud800"}]'
+
+
+def test_a_60_mb_event(lake: LakeUnderTest) -> None:
+    text = "x}{" * 20_000_000
+    lake.put(event("before"), event("big", {"text": text}), event("after"))
+    rows = {row["event_id"]: row for row in lake.rows()}
+    assert rows.keys() == {"before", "big", "after"}
+    assert rows["big"]["data__text"] == text
+
+
+def test_another_size_than_announced_lands_nothing(lake: LakeUnderTest) -> None:
+    files = {f"{HOUR}/a": event("a"), f"{HOUR}/b": event("b")}
+    with pytest.raises(LandingIncompleteError, match="bytes") as failure:
+        lake.land(files, sizes={f"{HOUR}/a": 3})
+    assert failure.value.keys == (f"{HOUR}/a",)
+    assert not SizeMismatch.permanent
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["b"]
+
+
+def test_gzip_cut_short_gives_its_good_part_and_a_reject(lake: LakeUnderTest) -> None:
+    events = [event(f"e-{n}", {"n": n, "pad": str(n * 7919) * 20}) for n in range(3000)]
+    raw = gzip.compress(b"".join(events))
+    built = lake.put(raw[: len(raw) // 2])
+    assert built.rows > 100
+    assert [row["event_id"] for row in lake.rows()] == [f"e-{n}" for n in range(built.rows)]
+    assert lake.reasons()[0] == "gzip_damaged"
+
+
+def test_zstd_is_kept_named_and_does_not_stop_the_others(lake: LakeUnderTest) -> None:
+    raw = b"\x28\xb5\x2f\xfd" + b"opaque"
+    landed = lake.land({f"{HOUR}/a": raw, f"{HOUR}/b": event("b")})
+    assert landed.unreadable == (f"{HOUR}/a",)
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["b"]
+    assert lake.reasons() == ["unsupported_framing"]
+    assert (lake.root / "landing/test" / HOUR / "a").read_bytes() == raw
+
+
+def test_an_event_without_timestamp_goes_to_the_publish_date(lake: LakeUnderTest) -> None:
+    lake.put(event("a", timestamp=...), event("b", timestamp="yesterday"), event("c", timestamp="2026-02-27T09:00:00"))
+    assert [row["event_timestamp"] for row in lake.rows()] == [None, None, None]
+    assert [row["event_timestamp_text"] for row in lake.rows()] == [None, "yesterday", "2026-02-27T09:00:00"]
+    assert all("event_date=2026-03-01" in path for path in lake.digest() if "/events/" in path)
+
+
+@pytest.mark.parametrize("data", ["text", [1, 2], 7, True, {}])
+def test_data_that_is_no_object_is_rescued(lake: LakeUnderTest, data: Any) -> None:
+    lake.put(event("a"), event("b", data))
+    row = {row["event_id"]: row for row in lake.rows()}["b"]
+    assert '"path":"/data"' in row["_rescued"]
+
+
+@pytest.mark.parametrize("data", [..., None])
+def test_no_data_is_an_event_all_the_same(lake: LakeUnderTest, data: Any) -> None:
+    raw = event("b", data=...) if data is ... else event("b", {}).replace(b'"data":{}', b'"data":null')
+    lake.put(event("a"), raw)
+    assert {row["event_id"] for row in lake.rows()} == {"a", "b"}
+    assert all(row["_rescued"] is None for row in lake.rows())
+
+
+TRICKS = ["../../../etc/passwd", "a/b", "%2F..%2F", "nul\0byte", "x" * 5000, ".", "..", "C:\\x", "ünï", "event_date=1"]
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_names_from_outside_stay_in_their_folder(lake: LakeUnderTest, name: str) -> None:
+    raw = event("a", domain=name.replace("\0", "\\u0000"), event_type=name.replace("\0", "\\u0000"))
+    lake.put(raw.replace(b"\\\\u0000", b"\\u0000"))
+    (path,) = [path for path in lake.digest() if "/events/" in path]
+    parts = path.split("/")
+    assert [part.split("=")[0] for part in parts[2:5]] == ["domain", "event_type", "event_date"]
+    assert len(parts) == 6
+    assert all(len(part) < 200 for part in parts)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "..", "%2e%2e", "a\0b", "_index"])
+def test_object_keys_stay_in_landing(tmp_path: Path, name: str) -> None:
+    lake = LakeUnderTest(tmp_path / "a/b/c/d/e/f/g/h/i/j/k")
+    lake.put(event(), key=f"{HOUR}/../../../../../{HOUR}/{name.replace('/', '')}")
+    outside = [path for path in tmp_path.rglob("*") if path.is_file() and lake.root not in path.parents]
+    assert outside == []
+    assert len(lake.rows()) == 1
