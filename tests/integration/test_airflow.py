@@ -1,0 +1,111 @@
+"""The DAG in real Airflow (`dag.test`, its own migrated home), from the bucket to the checked lake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pismo_sandbox.publisher import Dials, Publisher, S3Sink
+from pismo_sandbox.server import CONSUMER_KEY, CONSUMER_SECRET, Policy, running_sandbox
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+
+RUN = """
+import json, sys
+from datetime import datetime, UTC
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag(sys.argv[1]).dags["pismo_ingest_sandbox_s3"]
+for task in dag.tasks:
+    if not task.is_mapped:
+        task.retries = 0
+run = dag.test(logical_date=datetime.now(UTC), run_conf=json.loads(sys.argv[2]))
+states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in run.get_task_instances()}
+print("RESULT", json.dumps({"state": str(run.state), "tasks": states}))
+"""
+
+
+class Home:
+    """An Airflow home, a look-alike, and a lake."""
+
+    def __init__(self, root: Path, endpoint: str, policy: Policy, truth: Truth) -> None:
+        self.root, self.policy, self.truth = root, policy, truth
+        consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
+        self.environment = kept | {
+            "AIRFLOW_HOME": str(root / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW_CONN_PISMO_SANDBOX_S3": json.dumps(consumer),
+            "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
+            "PISMO_ENDPOINT_URL": endpoint,
+            "PISMO_LANDING": str(root / "landing"),
+            "PISMO_LAKE": str(root / "lake"),
+            "PISMO_LEDGER_URL": f"sqlite:///{root / 'ledger.db'}",
+        }
+        self.call("-m", "airflow", "db", "migrate")
+
+    def call(self, *arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=240)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        self.log = done.stdout + done.stderr
+        return done.stdout
+
+    def run(self, **conf: object) -> tuple[str, dict[str, str]]:
+        out = self.call("-c", RUN, str(ROOT / "dags"), json.dumps(conf))
+        line = next(line for line in out.splitlines() if line.startswith("RESULT"))
+        result = json.loads(line.removeprefix("RESULT "))
+        return result["state"], result["tasks"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    root = tmp_path_factory.mktemp("home")
+    with running_sandbox() as sandbox:
+        truth = Truth(root / "truth.db")
+        sink = S3Sink(sandbox.admin("s3"), sandbox.policy.bucket)
+        end = datetime.now(UTC)
+        publisher = Publisher(sink, truth, seed=3, dials=Dials.everything())
+        publisher.publish(end - timedelta(hours=2), end - timedelta(minutes=5), 6_000_000)
+        yield Home(root, sandbox.endpoint, sandbox.policy, truth)
+        truth.close()
+
+
+def test_the_dag_lands_and_flattens_exactly_what_was_published(home: Home) -> None:
+    state, tasks = home.run()
+    assert state == "success", home.log[-3000:]
+    assert sum(name.startswith("flatten_publish_hour") for name in tasks) >= 2
+    assert verify(home.root / "lake", home.truth).problems == []
+    assert CONSUMER_SECRET not in home.log
+
+    before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
+    start = (datetime.now(UTC) - timedelta(hours=4)).isoformat()
+    state, tasks = home.run(window_start=start, force=True)
+    assert state == "success"
+    assert {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")} == before
+
+
+def test_listing_denied_fails_at_once_but_object_keys_work(home: Home) -> None:
+    home.policy.list_allowed = False
+    try:
+        state, tasks = home.run()
+        assert (state, tasks["find_new_files[-1]"]) == ("failed", "failed")
+        assert "trigger a run with object_keys" in home.log
+        state, tasks = home.run(object_keys=[home.truth.keys()[0]], force=True)
+        assert state == "success", home.log[-3000:]
+    finally:
+        home.policy.list_allowed = True
