@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.lakes import LakeUnderTest
 
 if TYPE_CHECKING:

@@ -101,6 +101,7 @@ class _Builder:
         self._checkpoint = checkpoint
         self._builds = BuildLedger(ledger, settings.lake, settings.delivery, str(hour))
         self._contracts = ContractStore(ledger, settings)
+        self._judged: tuple[object, dict[str, Verdict]] | None = None
 
     def run(self, *, force: bool) -> BuildSummary:
         summary = BuildSummary()
@@ -127,7 +128,12 @@ class _Builder:
     def _inputs(self) -> tuple[list[FileRecord], dict[str, Verdict]]:
         settings = self._settings
         files = self._ledger.files_of_hour(settings.lake, settings.delivery, str(self._hour))
-        return files, judge(files, predecessors(settings, self._ledger, self._hour, files))
+        earlier = predecessors(settings, self._ledger, self._hour, files)
+        seen = ([record.rank for record in files], [record.rank for record in earlier])
+        if self._judged is None or self._judged[0] != seen:
+            # an hour of many parts is judged once, not once a part, as long as no file joins it
+            self._judged = (seen, judge(files, earlier))
+        return files, self._judged[1]
 
     def _fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> str:
         settings = self._settings

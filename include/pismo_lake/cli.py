@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pismo_lake import storage
 from pismo_lake.build import build_hour
 from pismo_lake.errors import ConfigError, PismoError
+from pismo_lake.landing import LandingIncompleteError
 from pismo_lake.layout import PublishHour
 from pismo_lake.ledger import Ledger
 from pismo_lake.local import local_files, totals_by_type
@@ -86,12 +87,18 @@ def _flatten(options: argparse.Namespace) -> int:
     settings, ledger = _open(options)
     started = monotonic()
     hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
-    landed = local_files(options.raw).land(settings, ledger, hour)
-    builds = [
-        build_hour(settings, ledger, PublishHour.parse(text), force=options.force) for text in landed.publish_hours
-    ]
-    seconds = max(monotonic() - started, 1e-6)
+    files = local_files(options.raw)
+    failed = None
+    try:
+        landed = files.land(settings, ledger, hour)
+    except LandingIncompleteError as error:
+        # what did land is built all the same
+        landed, failed = error.summary, error
     hours = landed.publish_hours
+    if options.force:
+        hours = tuple(sorted({*hours, *ledger.hours_of_keys(settings.delivery, files.uris)}))
+    builds = [build_hour(settings, ledger, PublishHour.parse(text), force=options.force) for text in hours]
+    seconds = max(monotonic() - started, 1e-6)
     print(totals_by_type(settings, hours))
     rows = sum(build.rows for build in builds)
     print(
@@ -102,7 +109,9 @@ def _flatten(options: argparse.Namespace) -> int:
     )
     for name in landed.unreadable:
         print(f"NOT READABLE, kept in landing and listed in rejects: {name}", file=sys.stderr)
-    return 1 if landed.unreadable else 0
+    if failed is not None:
+        print(failed, file=sys.stderr)
+    return 1 if landed.unreadable or failed else 0
 
 
 def _where_is(options: argparse.Namespace) -> int:

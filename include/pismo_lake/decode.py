@@ -134,8 +134,14 @@ def recover(data: bytes, start: int) -> Iterator[Span]:
     """The good events from `start` to the end of damaged bytes, and the damage; over-deep events count as damage."""
     for span in salvage(data, start, len(data)):
         if span.damage is None:
-            found = scan(memoryview(data)[span.start : span.end])
-            deep = found is not None and bool((found.depths > MAX_DEPTH).any())
-            yield Span(span.start, span.end, "too_deep" if deep else None)
+            yield Span(span.start, span.end, "too_deep" if _too_deep(data, span) else None)
         else:
             yield span
+
+
+def _too_deep(data: bytes, span: Span) -> bool:
+    opening = data.count(b"{", span.start, span.end) + data.count(b"[", span.start, span.end)
+    if opening <= MAX_DEPTH:
+        return False
+    found = scan(memoryview(data)[span.start : span.end])
+    return found is not None and bool((found.depths > MAX_DEPTH).any())

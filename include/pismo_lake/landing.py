@@ -72,15 +72,15 @@ class _Fetched:
 
 
 class LandingIncompleteError(PismoError):
-    """Some files could not be landed; all others were. `keys` names them."""
+    """Some files could not be landed; all others were, as `summary` says. `keys` names the failed ones."""
 
     permanent = False
 
-    def __init__(self, failures: Sequence[tuple[str, PismoError]]) -> None:
+    def __init__(self, failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> None:
         shown = "; ".join(f"{key}: {error}" for key, error in failures[:5])
         super().__init__(f"{len(failures)} file(s) not landed, the others are: {shown}")
         self.keys = tuple(key for key, _ in failures)
-        self.cause_is_permanent = all(error.permanent for _, error in failures)
+        self.summary = summary
 
 
 def new_files(files: Iterable[RemoteFile], known: Mapping[str, KnownFile]) -> list[RemoteFile]:
@@ -131,7 +131,7 @@ def land_files(
                 _progress(log, position + 1, len(ordered), lander, told - started)
     _progress(log, len(ordered), len(ordered), lander, time.monotonic() - started)
     if failures:
-        raise LandingIncompleteError(failures)
+        raise LandingIncompleteError(failures, lander.summary())
     return lander.summary()
 
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _HOUR = timedelta(hours=1)
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
@@ -80,6 +81,7 @@ def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
     return tuple(first.plus(step) for step in range(count + 1))
 
 
+@lru_cache(maxsize=4096)
 def safe_segment(text: str) -> str:
     """One path segment for any text: percent-encoded beyond [A-Za-z0-9_.-], never hidden, never over-long.
 

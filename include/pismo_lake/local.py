@@ -62,7 +62,11 @@ def local_files(arguments: Sequence[str]) -> LocalFiles:
         if not found:
             msg = f"no file at {argument}"
             raise FileNotFoundError(msg)
+        # a copy of the whole bucket: its reports/ and other prefixes are no event files
+        in_stream = any("main_stream/" in uri for uri in found)
         for uri in found:
+            if not single and in_stream and "main_stream/" not in uri:
+                continue
             key = _key(uri, argument)
             if uris.setdefault(key, uri) != uri:
                 msg = f"{uri} and {uris[key]} have the same key {key}: give a folder above both"

@@ -55,13 +55,25 @@ REJECTS_SCHEMA = pa.schema(
     ]
 )
 
+_LOOKED_AT = ("offset", "length", "reason", "domain", "event_type", "schema_version")
+_ENVELOPE = ("event_id", "org_id", "cid", "schema_version", "event_type", "event_timestamp", "event_timestamp_text")
+_TAKEN = (*_ENVELOPE, "offset", "regular")
+_READ = tuple(dict.fromkeys((*_LOOKED_AT, *_TAKEN)))
+
 
 @dataclass(slots=True)
 class _Group:
     """The events of one type, column by column, in output order."""
 
     raw: list[bytes] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    delivery: list[str] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _TAKEN})
+
+    def take(self, columns: dict[str, list[Any]], place: int) -> None:
+        """Take one event's envelope from an index."""
+        for name, values in self.columns.items():
+            values.append(columns[name][place])
 
 
 @dataclass(slots=True)
@@ -91,19 +103,20 @@ def read_part(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Part
 def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRows) -> None:
     data, usable = plain.data, 0
     kept, conflict = verdict.kept.tolist(), verdict.conflict.tolist()
-    for row in read_index(record).to_pylist():
-        start, length = row["offset"], row["length"]
-        raw = data[start : start + length]
-        reason = row["reason"]
+    index = read_index(record, list(_READ))
+    columns = {name: index.column(name).to_pylist() for name in _READ}
+    for place, (start, length, reason, domain, event_type, version) in enumerate(
+        zip(*(columns[name] for name in _LOOKED_AT), strict=True)
+    ):
         if reason is None:
             stands, differs = kept[usable], conflict[usable]
             usable += 1
             if stands:
-                name = event_name(row["event_type"], row["schema_version"])
-                group = part.groups[(row["domain"], name)]
-                group.raw.append(raw)
-                row["delivery"], row["name"] = record.delivery, record.name
-                group.rows.append(row)
+                group = part.groups[domain, event_name(event_type, version)]
+                group.raw.append(data[start : start + length])
+                group.take(columns, place)
+                group.delivery.append(record.delivery)
+                group.name.append(record.name)
                 continue
             part.duplicates += 1
             if not differs:
@@ -117,8 +130,8 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
                 "source_offset": start,
                 "length": length,
                 "reason": reason,
-                "event_id": row["event_id"],
-                "raw": plain.lost if reason == "gzip_damaged" else raw,
+                "event_id": columns["event_id"][place],
+                "raw": plain.lost if reason == "gzip_damaged" else data[start : start + length],
             }
         )
     part.events += usable
@@ -143,27 +156,14 @@ def tables(
 
 
 def _group_table(group: _Group, contract: Contract) -> pa.Table:
-    rows = group.rows
-    payload = flatten(EventBytes(group.raw, [row["regular"] for row in rows]), contract)
-    if payload.num_rows != len(rows):
-        msg = f"{len(rows)} events went in, {payload.num_rows} rows came out"
+    taken = group.columns
+    payload = flatten(EventBytes(group.raw, taken["regular"]), contract)
+    if payload.num_rows != len(group.raw):
+        msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
         raise LakeError(msg)
-    keys = (
-        "event_id",
-        "org_id",
-        "cid",
-        "schema_version",
-        "event_type",
-        "event_timestamp",
-        "event_timestamp_text",
-    )
-    envelope = [
-        pa.array([row[key] for row in rows], item.type) for key, item in zip(keys, ENVELOPE_SCHEMA, strict=True)
-    ]
-    source = [
-        pa.array([row[key] for row in rows], item.type)
-        for key, item in zip(("delivery", "name", "offset"), SOURCE_SCHEMA, strict=True)
-    ]
+    envelope = [pa.array(taken[key], item.type) for key, item in zip(_ENVELOPE, ENVELOPE_SCHEMA, strict=True)]
+    places = (group.delivery, group.name, taken["offset"])
+    source = [pa.array(values, item.type) for values, item in zip(places, SOURCE_SCHEMA, strict=True)]
     rescued = payload.column("_rescued")
     payload = payload.drop_columns(["_rescued"])
     fields = [*ENVELOPE_SCHEMA, *payload.schema, *SOURCE_SCHEMA, pa.field("_rescued", pa.string())]

@@ -111,7 +111,8 @@ def _verify(options: argparse.Namespace) -> int:
     found = verify(options.lake, Truth(options.truth))
     print(
         f"{found.events} events published, {found.rows} rows in {found.files} files, {found.leaves} values compared,"
-        f" {found.rescued} rescued, {found.rejects} rejects, {found.conflicts} conflicts, {found.problem_count} problems"
+        f" {found.rescued} rescued, {found.rejects} rejects, {found.conflicts} conflicts,"
+        f" {found.problem_count} problems"
     )
     for problem in found.problems:
         print(f"  {problem}")

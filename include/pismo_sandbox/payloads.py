@@ -131,7 +131,8 @@ def transaction_creation(r: random.Random) -> Any:
     authorization = {"type": r.choice(("VISA", "MASTERCARD", None)), "id": _maybe(r, _id(r)), "tid": None,
                      "card_id": str(_id(r)), "card_hash": _uuid(r), "authorization_code": "0A07"}  # fmt: skip
     return {"account_id": _id(r), "accounting_date": _date(r), "amount": _amounts(r),
-            "authorization": authorization, "installment": _maybe(r, {"number": 1, "of": r.randrange(1, 12), "interest_rate": money(r, 4)})}  # fmt: skip
+            "authorization": authorization,
+            "installment": _maybe(r, {"number": 1, "of": r.randrange(12), "interest_rate": money(r, 4)})}  # fmt: skip
 
 
 def transaction_update(r: random.Random) -> Any:

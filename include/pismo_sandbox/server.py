@@ -192,9 +192,9 @@ def client(service: str, endpoint: str, key: str, secret: str) -> Any:
 @contextmanager
 def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Sandbox]:
     """Run the look-alike in this process on a free (or the given) loopback port, its bucket and keys made."""
-    from moto.server import (
-        DomainDispatcherApplication,  # type: ignore[attr-defined]
-        create_backend_app,  # type: ignore[attr-defined]
+    from moto.server import (  # type: ignore[attr-defined]
+        DomainDispatcherApplication,
+        create_backend_app,
     )
     from werkzeug.serving import WSGIRequestHandler, make_server
 

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.lakes import LakeUnderTest
 
 from pismo_sandbox.publisher import Dials, FolderSink, Publisher
 from pismo_sandbox.truth import Truth
 from pismo_sandbox.verify import verify
-from tests.lakes import LakeUnderTest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 START = datetime(2026, 3, 1, 22, tzinfo=UTC)
@@ -129,7 +132,19 @@ def run(root: Path, feed: Feed, kill: str = "") -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", WORKER, str(root), str(feed.source), kill, path])
 
 
-KILLS = ["raw:1", "raw:9", "index:1", "index:17", "write:1", "write:40", "output:1", "output:77", "record:1", "record:3", "remove:2"]
+KILLS = [
+    "raw:1",
+    "raw:9",
+    "index:1",
+    "index:17",
+    "write:1",
+    "write:40",
+    "output:1",
+    "output:77",
+    "record:1",
+    "record:3",
+    "remove:2",
+]
 
 
 @pytest.mark.parametrize("kill", KILLS)
@@ -172,4 +187,6 @@ def test_losing_the_ledger_loses_nothing(tmp_path: Path, feed: Feed, expected: d
     assert rebuilt.files == len(feed.keys)
     anew.build()
     assert verify(anew.root / "lake", feed.truth).problems == []
-    assert {path for path in anew.digest() if "_contracts" not in path} == {p for p in expected if "_contracts" not in p}
+    assert {path for path in anew.digest() if "_contracts" not in path} == {
+        p for p in expected if "_contracts" not in p
+    }

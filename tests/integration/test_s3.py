@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.lakes import LakeUnderTest, event
+
 from pismo.hooks.s3 import PismoS3Hook
 from pismo.windows import window_of
-
 from pismo_lake.deliveries import Channel, Delivery, Environment, S3Source
 from pismo_lake.errors import (
     AccessDenied,
@@ -25,7 +26,6 @@ from pismo_lake.landing import RemoteFile, land_files
 from pismo_lake.layout import PublishHour
 from pismo_sandbox.events import ORGANISATION
 from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Policy, Sandbox, running_sandbox
-from tests.lakes import LakeUnderTest, event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,15 @@ def server() -> Iterator[Sandbox]:
 def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """The running look-alike with nothing in it, everything allowed, and the consumer's connection set."""
     fresh = Policy()
-    for name in ("list_allowed", "kms_allowed", "role_allowed", "session_seconds", "external_id", "cut_after", "throttled"):
+    for name in (
+        "list_allowed",
+        "kms_allowed",
+        "role_allowed",
+        "session_seconds",
+        "external_id",
+        "cut_after",
+        "throttled",
+    ):
         setattr(server.policy, name, getattr(fresh, name))
     server.policy.vanished.clear()
     server.policy.log.clear()

@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.lakes import LakeUnderTest, event
 
 from pismo_lake.conform import Conformed
 from pismo_lake.contract import Contract
@@ -21,7 +22,6 @@ from pismo_lake.naming import SEPARATOR, column_path, column_segment
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_sandbox.truth import Copy, Truth
 from pismo_sandbox.verify import Verification, _check_value, verify
-from tests.lakes import LakeUnderTest, event
 
 KEYS = st.one_of(
     st.sampled_from(["a", "b", "A", "amount", "metadata", "x__y", "", "é", "a.b", "_lead", "trail_"]),
@@ -121,8 +121,11 @@ def test_every_byte_is_in_a_span_or_blank(payloads: list[dict[str, Any]], noise:
 @BRIEF
 @given(st.data())
 def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> None:
-    """Any permutation of landings, with builds in between, holds the same rows in the end; building again changes nothing."""
-    pool = [event(f"e-{n % 6}", {"n": n % 6 if n < 9 else 100 + n}, timestamp=f"2026-03-01T1{n % 3}:00:00Z") for n in range(12)]
+    """Any permutation of landings, with builds in between, ends in the same rows; building again changes nothing."""
+    pool = [
+        event(f"e-{n % 6}", {"n": n % 6 if n < 9 else 100 + n}, timestamp=f"2026-03-01T1{n % 3}:00:00Z")
+        for n in range(12)
+    ]
     contents = data.draw(st.lists(st.lists(st.sampled_from(pool), max_size=5), min_size=2, max_size=5))
     files = {f"main_stream/2026/3/{1 + n % 2}/{n}/f{n}": b"".join(chunk) for n, chunk in enumerate(contents)}
     outcomes = []

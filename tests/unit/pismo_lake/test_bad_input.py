@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.lakes import HOUR, LakeUnderTest, event
 
 from pismo_lake.errors import SizeMismatch
 from pismo_lake.landing import LandingIncompleteError
-from tests.lakes import HOUR, LakeUnderTest, event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ def test_what_is_no_event_is_rejected_with_its_bytes(lake: LakeUnderTest, case: 
 
 
 def test_garbage_in_the_middle(lake: LakeUnderTest) -> None:
-    lake.put(event("a"), b"\x00\xfegarb\"age", event("b"))
+    lake.put(event("a"), b'\x00\xfegarb"age', event("b"))
     assert [row["event_id"] for row in lake.rows()] == ["a", "b"]
     assert lake.reasons() == ["invalid_json"]
 

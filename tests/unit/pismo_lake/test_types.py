@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from tests.lakes import HOUR, event
 
 if TYPE_CHECKING:
@@ -22,7 +21,15 @@ def column(lake: LakeUnderTest, name: str) -> tuple[pa.DataType, list[Any]]:
     return table.schema.field(name).type, table.column(name).to_pylist()
 
 
-EXACT = ["0.1", "108.711498", "-99.55", "0.000000000000000001", "99999999999999999999.999999999999999999", "1E+3", "-0.0"]
+EXACT = [
+    "0.1",
+    "108.711498",
+    "-99.55",
+    "0.000000000000000001",
+    "99999999999999999999.999999999999999999",
+    "1E+3",
+    "-0.0",
+]
 
 
 @pytest.mark.parametrize("digits", EXACT)
@@ -32,7 +39,9 @@ def test_decimals_keep_every_digit(lake: LakeUnderTest, digits: str) -> None:
     assert lake.row()["_rescued"] is None
 
 
-@pytest.mark.parametrize("digits", ["0.0000000000000000001", "100000000000000000000", "123456789012345678901.5", "1E+400"])
+@pytest.mark.parametrize(
+    "digits", ["0.0000000000000000001", "100000000000000000000", "123456789012345678901.5", "1E+400"]
+)
 def test_numbers_beyond_the_decimal_are_rescued_not_rounded(lake: LakeUnderTest, digits: str) -> None:
     lake.put(event("a", {"amount": Decimal("1.5")}), event("b", {"amount": Decimal(digits)}))
     row = {row["event_id"]: row for row in lake.rows()}["b"]
@@ -64,7 +73,17 @@ def test_text_keeps_its_zeros_and_dates_stay_text(lake: LakeUnderTest) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(1, "x"), ("x", 1), (True, 1), (1, True), ({"b": 1}, "x"), ("x", {"b": 1}), ([1], {"b": 1}), ([1], ["x"]), (1.5, "1.5")],
+    [
+        (1, "x"),
+        ("x", 1),
+        (True, 1),
+        (1, True),
+        ({"b": 1}, "x"),
+        ("x", {"b": 1}),
+        ([1], {"b": 1}),
+        ([1], ["x"]),
+        (1.5, "1.5"),
+    ],
 )
 def test_the_first_kind_stands_and_the_other_is_rescued(lake: LakeUnderTest, first: Any, second: Any) -> None:
     lake.put(event("a", {"f": first, "k": 1}), event("b", {"f": second, "k": 2}))
