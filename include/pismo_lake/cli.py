@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build import build_hour
-from pismo_lake.errors import ConfigError, PismoError
-from pismo_lake.landing import LandingIncompleteError
+from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
 from pismo_lake.layout import PublishHour
 from pismo_lake.ledger import Ledger
 from pismo_lake.local import local_files, totals_by_type

@@ -11,6 +11,8 @@ PismoError
 │   ├── SizeMismatch         passing: other bytes than announced
 │   └── SourceUnavailable    passing: throttled, cut off, timed out
 ├── FramingError          an event file in a form that is not read; the raw file is kept
+├── LandingIncompleteError  passing: some files were not landed, all others were
+│   └── LandingRefusedError     the same, and trying again cannot help
 ├── LedgerError           passing: the ledger cannot be reached
 └── LakeError             what was written does not add up with what was read
     └── BuildSupersededError    passing: another run took the part over
@@ -18,7 +20,12 @@ PismoError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.landing import LandSummary
 
 
 class PismoError(Exception):
@@ -91,3 +98,21 @@ class BuildSupersededError(LakeError):
     """Another run took the part over and has not finished."""
 
     permanent = False
+
+
+class LandingIncompleteError(PismoError):
+    """Some files could not be landed; all others were, as `summary` says. `keys` names the failed ones."""
+
+    permanent = False
+
+    def __init__(self, failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> None:
+        shown = "; ".join(f"{key}: {error}" for key, error in failures[:5])
+        super().__init__(f"{len(failures)} file(s) not landed, the others are: {shown}")
+        self.keys = tuple(key for key, _ in failures)
+        self.summary = summary
+
+
+class LandingRefusedError(LandingIncompleteError):
+    """None of the failures can heal by trying again: missing rights, keys outside an hour folder."""
+
+    permanent = True

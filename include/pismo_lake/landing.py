@@ -21,7 +21,16 @@ from pismo_lake import storage
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.dedupe import later_hours_sharing_events
-from pismo_lake.errors import ConfigError, FramingError, PismoError, SizeMismatch
+from pismo_lake.errors import (
+    ConfigError,
+    FramingError,
+    KmsDenied,
+    LandingIncompleteError,
+    LandingRefusedError,
+    PismoError,
+    RoleDenied,
+    SizeMismatch,
+)
 from pismo_lake.index import IndexedFile, index_file
 from pismo_lake.layout import PublishHour, index_path, landing_path
 from pismo_lake.ledger import FileRecord, KnownFile, Ledger
@@ -71,18 +80,6 @@ class _Fetched:
     sha256: str
 
 
-class LandingIncompleteError(PismoError):
-    """Some files could not be landed; all others were, as `summary` says. `keys` names the failed ones."""
-
-    permanent = False
-
-    def __init__(self, failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> None:
-        shown = "; ".join(f"{key}: {error}" for key, error in failures[:5])
-        super().__init__(f"{len(failures)} file(s) not landed, the others are: {shown}")
-        self.keys = tuple(key for key, _ in failures)
-        self.summary = summary
-
-
 def new_files(files: Iterable[RemoteFile], known: Mapping[str, KnownFile]) -> list[RemoteFile]:
     """The files the ledger does not know, or knows with another size or ETag; each key once, in key order."""
     fresh: dict[str, RemoteFile] = {}
@@ -123,6 +120,11 @@ def land_files(
                 ahead.append(pool.submit(_fetch, following, fetch))
             try:
                 lander.land(ahead.pop(0).result(), log)
+            except (RoleDenied, KmsDenied):
+                # these hold for every file: there is no use in asking for the others
+                for future in ahead:
+                    future.cancel()
+                raise
             except PismoError as error:
                 failures.append((ordered[position].key, error))
                 log.warning("not landed: %s: %s", ordered[position].key, error)
@@ -131,7 +133,9 @@ def land_files(
                 _progress(log, position + 1, len(ordered), lander, told - started)
     _progress(log, len(ordered), len(ordered), lander, time.monotonic() - started)
     if failures:
-        raise LandingIncompleteError(failures, lander.summary())
+        refused = all(error.permanent for _, error in failures)
+        kind = LandingRefusedError if refused else LandingIncompleteError
+        raise kind(failures, lander.summary())
     return lander.summary()
 
 

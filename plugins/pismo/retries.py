@@ -8,6 +8,7 @@ _PERMANENT = (
     "pismo_lake.errors.ConfigError",
     "pismo_lake.errors.AccessDenied",
     "pismo_lake.errors.FramingError",
+    "pismo_lake.errors.LandingRefusedError",
 )
 
 PISMO_RETRIES = ExceptionRetryPolicy(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import HOUR, LakeUnderTest, event
 
-from pismo_lake.errors import SizeMismatch
-from pismo_lake.landing import LandingIncompleteError
+from pismo_lake.errors import LandingIncompleteError, LandingRefusedError, SizeMismatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,3 +151,10 @@ def test_object_keys_stay_in_landing(tmp_path: Path, name: str) -> None:
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and lake.root not in path.parents]
     assert outside == []
     assert len(lake.rows()) == 1
+
+
+def test_failures_that_cannot_heal_are_told_apart(lake: LakeUnderTest) -> None:
+    with pytest.raises(LandingRefusedError, match="hour folder"):
+        lake.land({"reports/a.json": event("a"), f"{HOUR}/b": event("b")})
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["b"]

@@ -1,0 +1,1 @@
+"""Measurements of the lake's own work; nothing here is asserted."""

@@ -1,0 +1,60 @@
+"""`make bench`: land and flatten a generated feed in a process of its own; MB/s and peak memory.
+
+ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the generator's truth afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow
+
+
+def main() -> int:
+    """Generate, measure, check, print one table."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--mb", type=float, default=200)
+    parser.add_argument("--hours", type=float, default=2)
+    parser.add_argument("--everything", action="store_true", help="a feed with all troubles instead of a clean one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pismo-bench-") as folder:
+        root = Path(folder)
+        feed = [
+            "--hours",
+            str(options.hours),
+            "--mb",
+            str(options.mb),
+            *(["--everything"] if options.everything else []),
+        ]
+        _run("pismo_sandbox", "generate", "--out", str(root), *feed)
+        size = sum(path.stat().st_size for path in (root / "raw" / "main_stream").rglob("*") if path.is_file())
+        started = time.monotonic()
+        _run("pismo_lake", "flatten", str(root / "raw"), "--lake", str(root / "lake"))
+        seconds = time.monotonic() - started
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        check = _run("pismo_sandbox", "verify", "--lake", str(root / "lake"), "--truth", str(root / "truth.db"))
+    print(
+        f"machine      {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, pyarrow {pyarrow.__version__}"
+    )
+    print(f"input        {size / 1e6:.0f} MB over {options.hours:g} publish hours")
+    print(f"land+flatten {seconds:.1f} s, {size / 1e6 / seconds:.1f} MB/s, start of Python included")
+    print(f"peak memory  {peak / 1024:.0f} MiB (the largest of all processes so far, the generator included)")
+    print(f"checked      {check.strip()}")
+    return 0
+
+
+def _run(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
