@@ -41,9 +41,8 @@ def main() -> int:
         seconds = time.monotonic() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         check = _run("pismo_sandbox", "verify", "--lake", str(root / "lake"), "--truth", str(root / "truth.db"))
-    print(
-        f"machine      {platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, pyarrow {pyarrow.__version__}"
-    )
+    versions = f"Python {platform.python_version()}, pyarrow {pyarrow.__version__}"
+    print(f"machine      {platform.machine()}, {os.cpu_count()} cores; {versions}")
     print(f"input        {size / 1e6:.0f} MB over {options.hours:g} publish hours")
     print(f"land+flatten {seconds:.1f} s, {size / 1e6 / seconds:.1f} MB/s, start of Python included")
     print(f"peak memory  {peak / 1024:.0f} MiB (the largest of all processes so far, the generator included)")
