@@ -1,0 +1,159 @@
+"""What the documents name exists: make targets, commands, options, settings, environment variables, links."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pismo_lake.deliveries import Delivery, S3Source, load_deliveries
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = [*(ROOT / "include").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), *(ROOT / "dags").rglob("*.py")]
+SETTINGS = [ROOT / "config" / "deliveries.yaml", ROOT / "Makefile", ROOT / "docker-compose.yaml", *CODE]
+AIRFLOW_COMMANDS = {"dags trigger", "backfill create", "connections add"}
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def texts() -> str:
+    return "\n".join(path.read_text() for path in DOCUMENTS)
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    # a block inside a list is indented
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", document.read_text(), re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)\)", document.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    linked = {
+        (path.parent / link).resolve()
+        for path in DOCUMENTS
+        for link in re.findall(r"\]\(([^)#\s]+)\)", path.read_text())
+    }
+    assert [str(path) for path in DOCUMENTS if path not in linked and path.name != "README.md"] == []
+
+
+def test_make_targets_exist() -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", texts(), re.MULTILINE))
+    assert {"demo", "demo-down", "test", "help"} <= named
+    assert named - make_targets() == set()
+
+
+def test_every_make_target_has_help() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = set(re.findall(r"^  ([a-z-]+) ", done.stdout, re.MULTILINE))
+    assert listed == make_targets()
+
+
+def commands() -> list[tuple[str, tuple[str, ...]]]:
+    """(module, words) of each `python -m` in the documents, without the words' values."""
+    found = set()
+    for module, rest in re.findall(r"python -m (pismo_\w+)([^\n`|#]*)", texts()):
+        words = tuple(word for word in rest.split() if re.fullmatch(r"[a-z][a-z-]*|--[a-z-]+", word))
+        found.add((module, words))
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "words"), commands(), ids=lambda value: " ".join(value) if isinstance(value, tuple) else value
+)
+def test_commands_and_their_options_exist(
+    module: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [word for word in words if not word.startswith("--")]
+    main = importlib.import_module(f"{module}.{'cli' if module == 'pismo_lake' else '__main__'}").main
+    # values such as the delivery's name look like words too; help ends the reading before they matter
+    with pytest.raises(SystemExit) as ended:
+        main([*names[: 2 if names[:1] == ["ledger"] else 1], "--help"])
+    assert ended.value.code == 0
+    usage = capsys.readouterr().out
+    assert [word for word in words if word.startswith("--") and word not in usage] == []
+
+
+def test_every_command_is_documented() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pismo_lake", "--help"], env=os.environ | {"PYTHONPATH": str(ROOT / "include")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    names = re.findall(r"^    ([a-z-]+)  ", done.stdout, re.MULTILINE)
+    assert names
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in names if f"python -m pismo_lake {name}" not in readme] == []
+
+
+def test_environment_variables_exist() -> None:
+    named = set(re.findall(r"`(PISMO_[A-Z_]+)[`=]", texts()))
+    used = set(re.findall(r"\bPISMO_[A-Z_]+", "\n".join(path.read_text() for path in SETTINGS)))
+    assert "PISMO_DELIVERIES" in named
+    assert named - used == set()
+
+
+def test_airflow_commands_are_known() -> None:
+    named = set(re.findall(r"(?:^|`) *airflow ([a-z]+ [a-z]+)", texts(), re.MULTILINE))
+    assert named - AIRFLOW_COMMANDS == set()
+
+
+@each_document
+def test_json_blocks_are_json(document: Path) -> None:
+    for block in blocks(document, "json"):
+        json.loads(block)
+
+
+def test_runs_are_given_params_that_the_dag_has() -> None:
+    dag = (ROOT / "dags" / "pismo_ingest.py").read_text()
+    for conf in re.findall(r"--conf '(.*?)'", texts()):
+        assert [name for name in json.loads(conf) if f'"{name}": Param(' not in dag] == []
+
+
+def test_the_delivery_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "README.md", "yaml")
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(block)
+    (delivery,) = load_deliveries(path)
+    assert isinstance(delivery, Delivery), delivery
+
+
+def test_every_delivery_setting_is_documented_with_its_default() -> None:
+    rows = [line.split("|") for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
+    documented = {name: cells[2].strip(" `") for cells in rows for name in re.findall(r"`([\w.]+)`", cells[1])}
+    settings = {f"source.{field.name}": field.default for field in fields(S3Source)}
+    settings |= {field.name: field.default for field in fields(Delivery) if field.name not in {"name", "source"}}
+    assert settings.keys() - documented.keys() == set()
+    for name, default in settings.items():
+        if isinstance(default, int | float | str):
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert (name, documented[name]) == (name, shown)
+
+
+def test_the_picture_is_small() -> None:
+    assert sum(path.stat().st_size for path in (ROOT / "docs" / "img").iterdir()) < 300_000
+
+
+def test_the_changelog_has_an_unreleased_part() -> None:
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_pre_commit_runs_only_what_is_here() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}
