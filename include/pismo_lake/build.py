@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger, PartRecord
@@ -51,9 +51,14 @@ class BuildSummary:
     bytes: int = 0
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
+    by_type: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def add(self, counts: dict[str, int]) -> None:
+    def add(self, counts: dict[str, Any]) -> None:
         """Take a part's counts in."""
+        for name, of_type in counts.get("by_type", {}).items():
+            mine = self.by_type.setdefault(name, dict.fromkeys(of_type, 0))
+            for what, count in of_type.items():
+                mine[what] += count
         for name in ("files", "events", "rows", "duplicates", "conflicts", "rejects", "bytes"):
             setattr(self, name, getattr(self, name) + counts.get(name, 0))
 
@@ -152,7 +157,7 @@ class _Builder:
         if not all(item.built for item in files):
             self._builds.mark_built(files)
 
-    def _build_part(self, part: int) -> dict[str, int]:
+    def _build_part(self, part: int) -> dict[str, Any]:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             token = self._builds.claim(part)
@@ -167,7 +172,7 @@ class _Builder:
                 if counts is not None:
                     return counts
 
-    def _await_other(self, part: int, deadline: float) -> dict[str, int] | None:
+    def _await_other(self, part: int, deadline: float) -> dict[str, Any] | None:
         """Counts of the other run's build; None where it gave up for too long and the part is ours again."""
         quiet_until = time.monotonic() + _PATIENCE_SECONDS / 10
         while time.monotonic() < deadline:
@@ -182,12 +187,13 @@ class _Builder:
 
     def _write_part(
         self, part: int, token: str, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         settings, name = self._settings, output_name(self._settings.delivery, str(self._hour), part)
         rows = read_part(files, verdicts)
-        counts = {"files": len(files), "bytes": sum(record.plain_size for record in files), "rows": 0}
+        counts: dict[str, Any] = {"files": len(files), "bytes": sum(record.plain_size for record in files), "rows": 0}
         counts |= {"events": rows.events, "duplicates": rows.duplicates, "conflicts": rows.conflicts}
         counts |= {"rejects": len(rows.rejects)}
+        counts["by_type"] = {name: asdict(of_type) for name, of_type in sorted(rows.by_type.items())}
         outputs: list[str] = []
         for folder, table in tables(rows, settings, self._hour.date, self._contracts.get):
             data = parquet_bytes(table)

@@ -28,7 +28,7 @@ class PartRecord:
     fingerprint: str
     outputs: tuple[str, ...]
     superseded: tuple[str, ...]
-    counts: dict[str, int]
+    counts: dict[str, Any]
     claim: str | None
 
 
@@ -82,7 +82,7 @@ class BuildLedger:
         *,
         fingerprint: str,
         outputs: Sequence[str],
-        counts: dict[str, int],
+        counts: dict[str, Any],
         taken_in: Sequence[FileRecord],
     ) -> tuple[str, ...] | None:
         """Record a part's outputs and mark its files built; the superseded paths, or None where the claim is lost."""

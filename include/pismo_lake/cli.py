@@ -98,7 +98,7 @@ def _flatten(options: argparse.Namespace) -> int:
         hours = tuple(sorted({*hours, *ledger.hours_of_keys(settings.delivery, files.uris)}))
     builds = [build_hour(settings, ledger, PublishHour.parse(text), force=options.force) for text in hours]
     seconds = max(monotonic() - started, 1e-6)
-    print(totals_by_type(settings, hours))
+    print(totals_by_type(builds))
     rows = sum(build.rows for build in builds)
     print(
         f"{landed.files} new file(s), {landed.skipped} known; {landed.events} events, {landed.bytes / 1e6:.1f} MB"

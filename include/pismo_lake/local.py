@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.errors import ConfigError
@@ -17,8 +15,9 @@ from pismo_lake.landing import LandSummary, RemoteFile, land_files, new_files
 from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from pismo_lake.build import BuildSummary
     from pismo_lake.index import IndexedFile
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings import LakeSettings
@@ -82,15 +81,18 @@ def _key(uri: str, argument: str) -> str:
     return below or uri.rsplit("/", 1)[-1]
 
 
-def totals_by_type(settings: LakeSettings, hours: Sequence[str]) -> str:
-    """A table of the rows that these publish hours hold in the lake, by event type."""
-    endings = tuple(f"/{settings.delivery}-{hour}-p" for hour in hours)
-    rows: Counter[tuple[str, str]] = Counter()
-    for uri in storage.list_files(storage.join(settings.lake, "events")):
-        if any(ending in uri for ending in endings):
-            parts = dict(part.split("=", 1) for part in uri.split("/") if "=" in part)
-            with storage.open_for_reading(uri) as file:
-                rows[parts["domain"], parts["event_type"]] += pq.ParquetFile(file).metadata.num_rows
-    lines = [f"{'domain':26}{'event type':34}{'rows':>10}"]
-    lines += [f"{domain:26}{name:34}{count:>10}" for (domain, name), count in sorted(rows.items())]
+def totals_by_type(builds: Iterable[BuildSummary]) -> str:
+    """A table of what publish hours hold, an event type a line; rejects that are no event of any type come last."""
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    rejects = conflicts = 0
+    for build in builds:
+        rejects += build.rejects
+        conflicts += build.conflicts
+        for name, counts in build.by_type.items():
+            totals[name].update(counts)
+    columns = ("events", "rows", "duplicates", "conflicts")
+    lines = ["".join([f"{'domain/event type':56}", *(f"{column:>12}" for column in columns)])]
+    for name, counts in sorted(totals.items()):
+        lines.append("".join([f"{name:56}", *(f"{counts[column]:>12}" for column in columns)]))
+    lines.append(f"{'rejects: no event (their reasons stand in rejects/)':56}{rejects - conflicts:>12}")
     return "\n".join(lines)

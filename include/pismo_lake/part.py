@@ -16,7 +16,7 @@ from pismo_lake.decode import Plain, uncompress
 from pismo_lake.dedupe import Verdict, read_index
 from pismo_lake.errors import LakeError
 from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.layout import event_name, partition_path, rejects_path
+from pismo_lake.layout import event_name, partition_path, rejects_path, safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,11 +77,22 @@ class _Group:
 
 
 @dataclass(slots=True)
+class TypeCounts:
+    """Of one event type: events, those that stand as rows, duplicates, and of these the conflicting ones."""
+
+    events: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+
+
+@dataclass(slots=True)
 class PartRows:
     """A part read and judged, ready to be flattened type by type."""
 
     groups: dict[tuple[str, str], _Group] = field(default_factory=lambda: defaultdict(_Group))
     rejects: list[dict[str, Any]] = field(default_factory=list)
+    by_type: dict[str, TypeCounts] = field(default_factory=lambda: defaultdict(TypeCounts))
     events: int = 0
     duplicates: int = 0
     conflicts: int = 0
@@ -111,17 +122,23 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
         if reason is None:
             stands, differs = kept[usable], conflict[usable]
             usable += 1
+            name = event_name(event_type, version)
+            counts = part.by_type[f"{safe_segment(domain)}/{safe_segment(name)}"]
+            counts.events += 1
             if stands:
-                group = part.groups[domain, event_name(event_type, version)]
+                counts.rows += 1
+                group = part.groups[domain, name]
                 group.raw.append(data[start : start + length])
                 group.take(columns, place)
                 group.delivery.append(record.delivery)
                 group.name.append(record.name)
                 continue
             part.duplicates += 1
+            counts.duplicates += 1
             if not differs:
                 continue
             part.conflicts += 1
+            counts.conflicts += 1
             reason = "conflicting_duplicate"
         part.rejects.append(
             {

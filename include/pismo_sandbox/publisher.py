@@ -39,12 +39,13 @@ class Dials:
     gzip_files: float = 0.0
     delimited_files: float = 0.0
     report_files: float = 0.0
+    late_files: float = 0.0
     padded: bool = False
 
     @classmethod
     def everything(cls) -> Dials:
         """All dials on."""
-        return cls(0.01, 0.01, 0.02, 0.001, 0.003, 0.001, 0.15, 0.15, 0.3, 0.1)
+        return cls(0.01, 0.01, 0.02, 0.001, 0.003, 0.001, 0.15, 0.15, 0.3, 0.1, 0.1)
 
 
 class Sink(Protocol):
@@ -87,6 +88,7 @@ class Publisher:
         self._random = random.Random(seed + 1)
         self.factory = EventFactory(seed)
         self._memory: list[Event] = []
+        self._held_back: list[tuple[str, bytes]] = []
 
     def publish(self, start: datetime, end: datetime, total_bytes: int) -> list[str]:
         """Spread about `total_bytes` evenly over `[start, end)`; the keys written, in order."""
@@ -100,6 +102,10 @@ class Publisher:
                 size = min(left, BATCH_BYTES)
                 keys.append(self._file(moment, size))
                 left -= size
+        # late files: their hour is long over when they come
+        for key, data in self._held_back:
+            self._sink.put(key, data)
+        self._held_back.clear()
         return keys
 
     def _key(self, moment: datetime) -> str:
@@ -121,7 +127,10 @@ class Publisher:
             event = self.factory.make(moment)
             batch.add_reject(event.text[: max(len(event.text) * 2 // 3, 20)], "truncated")
         data = batch.finish(compress=self._roll(dials.gzip_files))
-        self._sink.put(batch.key, data)
+        if self._roll(dials.late_files):
+            self._held_back.append((batch.key, data))
+        else:
+            self._sink.put(batch.key, data)
         self._truth.add_file(batch.key, batch.hour, len(data), batch.copies, batch.rejects)
         if self._roll(dials.report_files):
             self._sink.put(f"reports/accounting_events/type=daily/year=2026/month=1/{batch.hour}.parquet", _report())

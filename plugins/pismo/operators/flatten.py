@@ -45,4 +45,5 @@ class FlattenPublishHourOperator(BaseOperator):
             raise FramingError(msg)
         counts = asdict(built)
         counts.pop("unreadable")
+        counts.pop("by_type")
         return counts
