@@ -49,6 +49,14 @@ class AirflowApi:
             return ["api-server"]
         return [name for name in _COMPONENTS if (answer.get(name) or {}).get("status") != "healthy"]
 
+    def ours(self) -> bool:
+        """Whether the Airflow that answers takes the demo's password: another one does not."""
+        try:
+            self._login()
+        except ApiError:
+            return False
+        return True
+
     def dag_known(self, dag_id: str) -> bool:
         """Whether the DAG has been parsed."""
         try:

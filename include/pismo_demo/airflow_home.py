@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,9 @@ def write_private(path: Path, text: str) -> None:
 
 
 def make_home(home: Path, fresh: Secrets) -> None:
-    """The folder, and the login in the file where Airflow's simple auth manager looks for it."""
-    home.mkdir(parents=True, exist_ok=True)
+    """A new folder, and the login in the file where Airflow's simple auth manager looks for it."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
     home.chmod(0o700)
     # with the login there already, Airflow makes none and prints none
     write_private(home / "simple_auth_manager_passwords.json.generated", json.dumps({USER: fresh.password}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pismo_demo import feed, report
 from pismo_demo.airflow_home import USER, write_private
-from pismo_demo.errors import DemoError
+from pismo_demo.errors import DemoError, PortTakenError
 from pismo_demo.ingestion import DAG_ID, run_dag
 from pismo_demo.lock import LOCK, hold, interrupt_holder, signals_raise, signals_wait
 from pismo_demo.ports import free_ports
@@ -19,20 +19,19 @@ from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_ai
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pismo_demo.airflow_api import AirflowApi
     from pismo_demo.feed import Published
     from pismo_demo.options import Options
+    from pismo_demo.servers import AirflowServer
 
 _NOTES = "running.json"
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """Airflow and the look-alike, up, with the feed published."""
 
-    api: AirflowApi
-    address: str
-    password: str
+    airflow: AirflowServer
     published: Published
 
 
@@ -61,7 +60,7 @@ def up(options: Options) -> None:
             keep = options.keep
         finally:
             if keep:
-                say(report.where_to_look(places.lake, running.address, running.password))
+                say(report.where_to_look(places.lake, running.airflow.address, running.airflow.password))
             else:
                 _stop_all(notes)
     if not keep:
@@ -83,17 +82,25 @@ def down(home: Path) -> None:
 
 def _start(options: Options, places: Places, notes: Notes) -> Running:
     places.logs.mkdir()
-    ports = free_ports()
-    say(f"1/5  A look-alike of Pismo's S3, STS and KMS on port {ports.sandbox}")
-    endpoint = start_sandbox(places, ports, notes)
-    say(f"2/5  Airflow on port {ports.api}; it starts while events are published")
-    process, api, password = start_airflow(options, places, ports, notes, endpoint)
+    endpoint = start_sandbox(places, notes)
+    say(f"1/5  A look-alike of Pismo's S3, STS and KMS is up at {endpoint}")
+    say("2/5  Airflow is starting while events are published")
+    airflow = start_airflow(options, places, free_ports(), notes, endpoint)
     say(f"3/5  Publishing {options.hours} h of events, about {options.megabytes:g} MB, all kinds of damage on")
     published = feed.publish(options, endpoint, places.truth)
-    wait_for_airflow(process, api)
-    address = f"http://127.0.0.1:{ports.api}"
-    write_private(places.home / "login.txt", f"{address}\n{USER}\n{password}\n")
-    return Running(api, address, password, published)
+    for attempt in range(1, _TRIES + 1):
+        try:
+            wait_for_airflow(airflow.process, airflow.api)
+            break
+        except PortTakenError as error:
+            if attempt == _TRIES:
+                raise
+            say(f"     {error}; starting on another one")
+            stop(airflow.process)
+            notes.remove(airflow.process)
+            airflow = start_airflow(options, places, free_ports(), notes, endpoint)
+    write_private(places.home / "login.txt", f"{airflow.address}\n{USER}\n{airflow.password}\n")
+    return Running(airflow, published)
 
 
 def _ingest(options: Options, places: Places, running: Running) -> None:
@@ -102,7 +109,7 @@ def _ingest(options: Options, places: Places, running: Running) -> None:
 
     say(f"4/5  {DAG_ID}, run by Airflow's scheduler")
     began = time.monotonic()
-    run_id = run_dag(running.api, say, seconds=300 + 10 * options.megabytes)
+    run_id = run_dag(running.airflow.api, say, seconds=300 + 10 * options.megabytes)
     seconds = time.monotonic() - began
     say("5/5  Comparing the lake with what was published\n")
     truth = Truth(places.truth)

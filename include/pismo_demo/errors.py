@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class DemoError(Exception):
     """The demo cannot go on; its text says why and what to do."""
+
+
+class PortTakenError(DemoError):
+    """Somebody else took the port between choosing it and listening on it."""

@@ -9,21 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one demo. Airflow's two log servers listen too, and would fail on a second Airflow's."""
+    """The ports of one Airflow: its two log servers listen too, and would fail on another Airflow's."""
 
-    sandbox: int
     api: int
     worker_log: int
     trigger_log: int
 
 
-USUAL = Ports(sandbox=5055, api=8080, worker_log=8793, trigger_log=8794)
+USUAL = Ports(api=8080, worker_log=8793, trigger_log=8794)
 
 
 def free_ports(usual: Ports = USUAL) -> Ports:
     """Ports that are free now; all are held until the last is found, so that they differ."""
     with ExitStack() as held:
-        chosen = {name: _hold(getattr(usual, name), held) for name in ("sandbox", "api", "worker_log", "trigger_log")}
+        chosen = {name: _hold(getattr(usual, name), held) for name in ("api", "worker_log", "trigger_log")}
     return Ports(**chosen)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pismo_demo.airflow_api import AirflowApi
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home, plain_environment
-from pismo_demo.errors import DemoError
+from pismo_demo.errors import DemoError, PortTakenError
 from pismo_demo.options import ROOT
 from pismo_demo.processes import Notes, Started, alive, start
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 CONNECTION = "pismo_sandbox_s3"
 _TAIL = 30
+_ENDPOINT = re.compile(r"(http://\S+) bucket .*\n")
 _SANDBOX_SECONDS = 60.0
 _AIRFLOW_SECONDS = 120.0
 
@@ -55,32 +57,33 @@ class Places:
         return self.home / "logs"
 
 
-def start_sandbox(places: Places, ports: Ports, notes: Notes) -> str:
-    """Start the look-alike and wait for its bucket; its endpoint."""
-    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+@dataclass(frozen=True, slots=True)
+class AirflowServer:
+    """A started Airflow and the way in."""
 
-    command = [sys.executable, "-m", "pismo_sandbox", "serve", "--port", str(ports.sandbox)]
-    started = start("sandbox", command, plain_environment(os.environ), places.logs / "sandbox.log", notes)
-    endpoint = f"http://127.0.0.1:{ports.sandbox}"
-    s3 = client("s3", endpoint, ADMIN_KEY, ADMIN_SECRET)
-
-    def missing() -> list[str]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            s3.head_bucket(Bucket=Policy().bucket)
-        except (BotoCoreError, ClientError):
-            return ["bucket"]
-        return []
-
-    _wait("the sandbox", started, missing, _SANDBOX_SECONDS)
-    return endpoint
+    process: Started
+    api: AirflowApi
+    address: str
+    password: str
 
 
-def start_airflow(
-    options: Options, places: Places, ports: Ports, notes: Notes, endpoint: str
-) -> tuple[Started, AirflowApi, str]:
-    """Start Airflow; its process, its API and the password of its user."""
+def start_sandbox(places: Places, notes: Notes) -> str:
+    """Start the look-alike on a free port and wait for it; its endpoint."""
+    command = [sys.executable, "-m", "pismo_sandbox", "serve", "--port", "0"]
+    log = places.logs / "sandbox.log"
+    started = start("sandbox", command, plain_environment(os.environ), log, notes)
+
+    def endpoint() -> str | None:
+        # it prints its address once the bucket is made
+        found = _ENDPOINT.match(log.read_text(errors="replace"))
+        return found[1] if found else None
+
+    _wait("the sandbox", started, lambda: [] if endpoint() else ["bucket"], _SANDBOX_SECONDS)
+    return str(endpoint())
+
+
+def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, endpoint: str) -> AirflowServer:
+    """Start Airflow in a new home; it is not up yet."""
     from pismo_sandbox.events import ORGANISATION
     from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
 
@@ -109,12 +112,16 @@ def start_airflow(
     environment = airflow_environment(os.environ, home, ports, fresh, feed)
     command = [sys.executable, "-m", "airflow", "standalone"]
     started = start("airflow", command, environment, places.logs / "airflow.log", notes)
-    return started, AirflowApi(ports.api, USER, fresh.password), fresh.password
+    address = f"http://127.0.0.1:{ports.api}"
+    return AirflowServer(started, AirflowApi(ports.api, USER, fresh.password), address, fresh.password)
 
 
 def wait_for_airflow(started: Started, api: AirflowApi) -> None:
-    """Until all four components are healthy."""
+    """Until all four components are healthy; `PortTakenError` where they are those of another Airflow."""
     _wait("Airflow", started, api.unhealthy, _AIRFLOW_SECONDS)
+    if not api.ours():
+        msg = "another Airflow took the port that was free a moment ago"
+        raise PortTakenError(msg)
 
 
 def tail(log: str | Path, lines: int = _TAIL) -> str:

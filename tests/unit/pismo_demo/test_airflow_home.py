@@ -12,7 +12,7 @@ from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_hom
 from pismo_demo.options import ROOT
 from pismo_demo.ports import Ports
 
-PORTS = Ports(1, 2, 3, 4)
+PORTS = Ports(2, 3, 4)
 CALLERS = {
     "PATH": "/usr/bin",
     "AIRFLOW_HOME": "/srv/other",

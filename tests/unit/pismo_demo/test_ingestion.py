@@ -135,6 +135,12 @@ def test_something_else_on_the_port_is_not_healthy(airflow: StandIn, api: Airflo
     assert api.unhealthy() == ["api-server"]
 
 
+def test_another_airflow_is_told_from_ours(airflow: StandIn, api: AirflowApi) -> None:
+    assert api.ours()
+    airflow.answers["/auth/token"] = (401, {"detail": "Invalid credentials"})
+    assert not AirflowApi(airflow.server_port, "admin", "secret").ours()
+
+
 def test_nobody_on_the_port_is_said() -> None:
     api = AirflowApi(1, "admin", "secret")
     assert api.unhealthy() == ["api-server"]

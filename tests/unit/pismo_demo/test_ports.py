@@ -19,16 +19,16 @@ def busy() -> int:
 
 
 def test_a_busy_port_is_passed_over(busy: int) -> None:
-    chosen = free_ports(Ports(sandbox=busy, api=busy, worker_log=busy, trigger_log=busy))
+    chosen = free_ports(Ports(api=busy, worker_log=busy, trigger_log=busy))
     assert busy not in astuple(chosen)
 
 
 def test_all_are_different() -> None:
-    assert len(set(astuple(free_ports(Ports(0, 0, 0, 0))))) == 4
+    assert len(set(astuple(free_ports(Ports(0, 0, 0))))) == 3
 
 
 def test_the_usual_port_is_taken_where_it_is_free(busy: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         usual = probe.getsockname()[1]
-    assert free_ports(Ports(usual, busy, busy, busy)).sandbox == usual
+    assert free_ports(Ports(usual, busy, busy)).api == usual
