@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pismo_lake.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.conform import Conformed, fit_object, pointer
-from pismo_lake.envelope import extra_keys, parse_exact
+from pismo_lake.envelope import extra_keys, parse_exact, text_or_none
 from pismo_lake.exact_json import DuplicateKeys
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
     """One parsed event as columns and rescued values."""
     out = Conformed()
     for key in _ENVELOPE_TEXTS:
-        _check_envelope(event, key, str, out)
+        _check_text(event, key, out)
     version = event.get("schema_version")
     if type(version) is not int:
-        _check_envelope(event, "schema_version", str, out)
+        _check_text(event, "schema_version", out)
     if isinstance(event, DuplicateKeys):
         for key, shadowed in event.shadowed:
             out.rescue(f"/{pointer(key)}", "duplicate_key", shadowed)
@@ -104,19 +104,11 @@ def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
     return out
 
 
-def _check_envelope(event: dict[str, Any], key: str, kind: type, out: Conformed) -> None:
+def _check_text(event: dict[str, Any], key: str, out: Conformed) -> None:
     value = event.get(key)
     if value is None:
         return
-    if not isinstance(value, kind):
+    if not isinstance(value, str):
         out.rescue(f"/{key}", "not_text", value)
-    elif not _encodable(value):
+    elif text_or_none(value) is None:
         out.rescue(f"/{key}", "lone_surrogate", value)
-
-
-def _encodable(value: Any) -> bool:
-    try:
-        str(value).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

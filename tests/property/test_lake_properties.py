@@ -42,20 +42,26 @@ THOROUGH = settings(max_examples=250, deadline=None, suppress_health_check=[Heal
 BRIEF = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def raw_event(number: int, data: Any) -> bytes:
-    return event(f"e-{number}", data) if data is not None else event(f"e-{number}")
+def raw_events(payloads: list[dict[str, Any]]) -> list[bytes]:
+    return [event(f"e-{number}", payload) for number, payload in enumerate(payloads)]
+
+
+def learned(payloads: list[dict[str, Any]]) -> tuple[list[bytes], Contract, list[bool]]:
+    """The payloads' events, the contract they teach, and which of them may take the fast road."""
+    raws = raw_events(payloads)
+    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    regular = []
+    for raw in raws:
+        parsed, strict = parse(raw)
+        regular.append(contract.learn(parsed["data"], {}) and strict)
+    return raws, contract, regular
 
 
 @THOROUGH
 @given(st.lists(PAYLOADS, min_size=1, max_size=6))
 def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
     """Every leaf of every payload stands in its column, value for value, or in `_rescued`."""
-    raws = [raw_event(number, payload) for number, payload in enumerate(payloads)]
-    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
-    regular = []
-    for raw in raws:
-        parsed, strict = parse(raw)
-        regular.append(contract.learn(parsed["data"], {}) and strict)
+    raws, contract, regular = learned(payloads)
     table = flatten(EventBytes(raws, regular), contract)
     found = Verification()
     for raw, row in zip(raws, table.to_pylist(), strict=True):
@@ -71,12 +77,7 @@ def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
 @THOROUGH
 @given(st.lists(PAYLOADS, min_size=1, max_size=6))
 def test_the_fast_and_the_exact_road_give_the_same_rows(payloads: list[dict[str, Any]]) -> None:
-    raws = [raw_event(number, payload) for number, payload in enumerate(payloads)]
-    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
-    regular = []
-    for raw in raws:
-        parsed, strict = parse(raw)
-        regular.append(contract.learn(parsed["data"], {}) and strict)
+    raws, contract, regular = learned(payloads)
     fast = flatten(EventBytes(raws, regular), contract)
     exact = flatten(EventBytes(raws, [False] * len(raws)), contract)
     assert fast.to_pylist() == exact.to_pylist()
@@ -98,7 +99,7 @@ def test_column_names_lead_back_to_their_keys(keys: list[str]) -> None:
 @THOROUGH
 @given(st.lists(PAYLOADS, min_size=1, max_size=5), st.sampled_from([b"", b"\n", b" , ", b"\r\n\t", b"\0\0"]))
 def test_splitting_gives_the_events_back(payloads: list[dict[str, Any]], delimiter: bytes) -> None:
-    raws = [raw_event(number, payload) for number, payload in enumerate(payloads)]
+    raws = raw_events(payloads)
     data = delimiter.join(raws)
     assert [data[span.start : span.end] for span in split(data)] == raws
 
@@ -107,7 +108,7 @@ def test_splitting_gives_the_events_back(payloads: list[dict[str, Any]], delimit
 @given(st.lists(PAYLOADS, min_size=3, max_size=6), st.binary(min_size=1, max_size=12), st.data())
 def test_every_byte_is_in_a_span_or_blank(payloads: list[dict[str, Any]], noise: bytes, data: st.DataObject) -> None:
     """Whatever stands in a file, its bytes end in events, in damage, or are framing."""
-    whole = b"".join(raw_event(number, payload) for number, payload in enumerate(payloads))
+    whole = b"".join(raw_events(payloads))
     at = data.draw(st.integers(0, len(whole)))
     damaged = whole[:at] + noise + whole[at:]
     end = 0
