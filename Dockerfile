@@ -2,8 +2,7 @@
 FROM apache/airflow:3.3.2 AS lake
 
 COPY requirements.txt constraints.txt /opt/airflow/lock/
-# psycopg is only needed where the ledger is in PostgreSQL, which is always so here
-RUN pip install --no-cache-dir -r /opt/airflow/lock/requirements.txt "psycopg[binary]==3.3.9" -c /opt/airflow/lock/constraints.txt
+RUN pip install --no-cache-dir -r /opt/airflow/lock/requirements.txt -c /opt/airflow/lock/constraints.txt
 
 COPY --chown=airflow:0 include /opt/airflow/include
 COPY --chown=airflow:0 plugins /opt/airflow/plugins

@@ -24,6 +24,8 @@ from pismo_lake.part import parquet_bytes, read_part, tables
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sqlalchemy import Connection
+
     from pismo_lake.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings import LakeSettings
@@ -95,6 +97,10 @@ def build_hour(
     return summary
 
 
+class _WidenedError(Exception):
+    """A column that was written as int64 became decimal before the part was recorded: it is to be written again."""
+
+
 class _Builder:
     """One hour's build."""
 
@@ -116,7 +122,11 @@ class _Builder:
             mine = [record for record in files if record.part == part]
             before = recorded.get(part)
             settled = before is not None and before.claim is None and not force
-            if before is not None and settled and before.fingerprint == self._fingerprint(mine, verdicts):
+            if (
+                before is not None
+                and settled
+                and before.fingerprint == self._fingerprint(mine, verdicts, before.counts)
+            ):
                 self._settle(before, mine)
                 summary.parts_skipped += 1
                 summary.add(before.counts)
@@ -140,13 +150,17 @@ class _Builder:
             self._judged = (seen, judge(files, earlier))
         return files, self._judged[1]
 
-    def _fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> str:
+    def _fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict], counts: dict[str, Any]) -> str:
         settings = self._settings
         digest = hashlib.sha256(f"{FORMAT_VERSION}|{settings.event_date_zone}".encode())
         for record in files:
             verdict = verdicts[record.name]
             digest.update(f"|{record.name}|{record.sha256}|".encode())
             digest.update(verdict.kept.tobytes() + b"|" + verdict.conflict.tobytes())
+        for name in sorted(counts.get("by_type", ())):
+            # added columns leave files readable as they are, retyped ones do not
+            for path in self._contracts.widened(name):
+                digest.update(f"|{name}{path}".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
     def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
@@ -163,6 +177,7 @@ class _Builder:
             token = self._builds.claim(part)
             # read after the claim: whoever claims last has seen every file that anyone before it saw
             files, verdicts = self._inputs()
+            self._contracts = ContractStore(self._ledger, self._settings)
             mine = [record for record in files if record.part == part]
             try:
                 return self._write_part(part, token, mine, verdicts)
@@ -171,6 +186,12 @@ class _Builder:
                 counts = self._await_other(part, deadline)
                 if counts is not None:
                     return counts
+            except _WidenedError:
+                self._log.info("a column of part %d of %s became decimal meanwhile, writing it again", part, self._hour)
+
+    def _refuse_widened(self, connection: Connection) -> None:
+        if self._contracts.widened_since(connection):
+            raise _WidenedError
 
     def _await_other(self, part: int, deadline: float) -> dict[str, Any] | None:
         """Counts of the other run's build; None where it gave up for too long and the part is ours again."""
@@ -211,8 +232,8 @@ class _Builder:
             raise LakeError(msg)
         self._checkpoint("record")
         superseded = self._builds.commit(
-            part, token, fingerprint=self._fingerprint(files, verdicts), outputs=outputs, counts=counts,
-            taken_in=files,
+            part, token, fingerprint=self._fingerprint(files, verdicts, counts), outputs=outputs, counts=counts,
+            taken_in=files, verify=self._refuse_widened,
         )  # fmt: skip
         if superseded is None:
             raise _ClaimLostError

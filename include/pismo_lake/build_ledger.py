@@ -13,7 +13,7 @@ from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import builds, files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -84,12 +84,17 @@ class BuildLedger:
         outputs: Sequence[str],
         counts: dict[str, Any],
         taken_in: Sequence[FileRecord],
+        verify: Callable[[Connection], None],
     ) -> tuple[str, ...] | None:
-        """Record a part's outputs and mark its files built; the superseded paths, or None where the claim is lost."""
+        """Record a part's outputs and mark its files built; the superseded paths, or None where the claim is lost.
+
+        `verify` raises in the same transaction where the outputs must not stand.
+        """
         with self._ledger.transaction() as connection:
             row = connection.execute(select(builds).where(*self._where(part))).mappings().one()
             if row["claim"] != token:
                 return None
+            verify(connection)
             superseded = sorted((set(row["outputs"]) | set(row["superseded"])) - set(outputs))
             values: dict[str, Any] = {"fingerprint": fingerprint, "outputs": list(outputs), "superseded": superseded}
             values |= {"counts": counts, "claim": None, "built_at": now_text()}
@@ -124,3 +129,13 @@ def _mark_built(connection: Connection, taken_in: Sequence[FileRecord]) -> None:
     for record in taken_in:
         same = (files.c.lake == record.lake, files.c.delivery == record.delivery)
         connection.execute(update(files).where(*same, files.c.name == record.name).values(built=True))
+
+
+def reopen_parts(connection: Connection, lake: str, type_name: str) -> None:
+    """Mark the files of every part that counts events of a type unbuilt, so that the next build looks at them."""
+    query = select(builds.c.delivery, builds.c.publish_hour, builds.c.part, builds.c.counts)
+    for row in connection.execute(query.where(builds.c.lake == lake)).all():
+        if type_name in row.counts.get("by_type", {}):
+            part = (files.c.publish_hour == row.publish_hour, files.c.part == row.part)
+            same = (files.c.lake == lake, files.c.delivery == row.delivery, *part)
+            connection.execute(update(files).where(*same).values(built=False))

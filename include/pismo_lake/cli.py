@@ -140,6 +140,8 @@ def _rebuild(options: argparse.Namespace) -> int:
     result = rebuild_ledger(settings, ledger)
     for hour in result.hours:
         build_hour(settings, ledger, PublishHour.parse(hour))
+    for uri in result.orphans:
+        print(f"left aside, nothing gives it a publish hour: {uri}")
     print(
         f"{result.files} file(s) recorded, {result.contracts} contract(s) restored, {len(result.hours)} hour(s) built"
     )

@@ -1,8 +1,9 @@
 """The inferred contract of one event type: a tree of JSON paths and the one kind each of them has.
 
-The first kind seen at a path stands for good; the only widening is int to decimal. A value of another kind does
-not fail and is not lost: it goes to `_rescued`. Columns are added, never retyped, so files written years apart
-still read together. Contracts are learned when a file is landed, before anything is flattened.
+The first kind seen at a path stands for good; the only widening is int to decimal, and it has every hour that
+holds the event type built anew. A value of another kind does not fail and is not lost: it goes to `_rescued`.
+Columns are added, never retyped otherwise, so files written years apart still read together. Contracts are learned
+when a file is landed, before anything is flattened.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Node:
-    """One path: its kind, its column segment, its fields (objects) or its items (lists)."""
+    """One path: its kind, its column segment, its fields (objects) or its items (lists), whether it was int before."""
 
     kind: Kind = Kind.NULL
     segment: str = ""
     fields: dict[str, Node] = field(default_factory=dict)
     item: Node | None = None
+    widened: bool = False
 
     @property
     def typed(self) -> bool:
@@ -68,6 +70,8 @@ class Node:
             tree["fields"] = {key: child.to_json() for key, child in self.fields.items()}
         if self.item is not None:
             tree["item"] = self.item.to_json()
+        if self.widened:
+            tree["widened"] = True
         return tree
 
     @classmethod
@@ -79,6 +83,7 @@ class Node:
             tree["segment"],
             {key: cls.from_json(child) for key, child in tree.get("fields", {}).items()},
             None if item is None else cls.from_json(item),
+            bool(tree.get("widened")),
         )
 
 
@@ -89,6 +94,11 @@ class Change:
     path: str
     before: str
     after: str
+
+    @property
+    def widens(self) -> bool:
+        """Whether columns that stand in the lake already change their type."""
+        return self.before == Kind.INT and self.after == Kind.DECIMAL
 
 
 class Contract:
@@ -112,6 +122,10 @@ class Contract:
     def to_json(self) -> dict[str, Any]:
         """Storage form, see `Node.to_json`."""
         return {"data": self.data.to_json(), "envelope": self.envelope.to_json()}
+
+    def widened(self) -> tuple[str, ...]:
+        """The paths that were int64 columns and are decimal now."""
+        return (*_widened(self.data, "/data"), *_widened(self.envelope, ""))
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], *, free_form: frozenset[str], decimals: str) -> Contract:
@@ -208,6 +222,7 @@ class Contract:
 
     def _become(self, node: Node, kind: Kind, key: str, path: str) -> bool:
         self.changes.append(Change(f"{path}/{key}", "" if node.kind is Kind.NULL else node.kind, kind))
+        node.widened |= self.changes[-1].widens
         node.kind = kind
         return True
 
@@ -219,3 +234,12 @@ def _leaves(node: Node) -> Iterator[Node]:
         yield child
         if child.item is not None:
             yield from _leaves(child.item)
+
+
+def _widened(node: Node, path: str) -> Iterator[str]:
+    if node.widened:
+        yield path
+    for key, child in node.fields.items():
+        yield from _widened(child, f"{path}/{key}")
+    if node.item is not None:
+        yield from _widened(node.item, f"{path}/*")

@@ -1,25 +1,27 @@
 """Contracts in the ledger, one a lake and event type, kept beside the data as JSON too.
 
 Several runs may learn at once: a contract is saved only over the version it was read from, else the learner
-reads the newer one and learns its file again. So a kind, once saved, stands.
+reads the newer one and learns its file again. So a kind, once saved, stands. A widening reopens, in the same
+transaction, every part that holds the event type, and a build that began before it is not recorded.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from pismo_lake import storage
+from pismo_lake.build_ledger import reopen_parts
 from pismo_lake.contract import Contract
 from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import contract_changes, contracts
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings import LakeSettings
@@ -36,10 +38,26 @@ class ContractStore:
     def get(self, domain: str, event_type: str) -> Contract:
         """The contract of an event type (name with version), empty where it is new."""
         # keyed as the lake is partitioned, so names of any length and content have a place
-        key = (safe_segment(domain), safe_segment(event_type))
+        return self._of((safe_segment(domain), safe_segment(event_type)))
+
+    def _of(self, key: tuple[str, str]) -> Contract:
         if key not in self._loaded:
             self._loaded[key] = self._load(key)
         return self._loaded[key][0]
+
+    def widened(self, name: str) -> tuple[str, ...]:
+        """The widened paths of an event type, given as a build counts it: ``<domain>/<event type>``, safe segments."""
+        domain, event_type = name.split("/", 1)
+        return self._of((domain, event_type)).widened()
+
+    def widened_since(self, connection: Connection) -> bool:
+        """Whether a contract handed out here was widened after it was read; held off until the transaction ends."""
+        for key, (contract, version) in self._loaded.items():
+            query = select(contracts.c.tree, contracts.c.version).where(*self._where(key)).with_for_update(read=True)
+            row = connection.execute(query).first()
+            if row is not None and row.version != version and self._parsed(row.tree).widened() != contract.widened():
+                return True
+        return False
 
     def save(self, first_file: str) -> bool:
         """Save what changed; False where another run was first: then everything is forgotten, learn again."""
@@ -58,13 +76,15 @@ class ContractStore:
         return True
 
     def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
-        free_form, decimals = self._settings.free_form, self._settings.decimal_names
         query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
         with self._ledger.engine.connect() as connection:
             row = connection.execute(query).first()
         if row is None:
-            return Contract(free_form=free_form, decimals=decimals), 0
-        return Contract.from_json(row.tree, free_form=free_form, decimals=decimals), row.version
+            return Contract(free_form=self._settings.free_form, decimals=self._settings.decimal_names), 0
+        return self._parsed(row.tree), row.version
+
+    def _parsed(self, tree: dict[str, Any]) -> Contract:
+        return Contract.from_json(tree, free_form=self._settings.free_form, decimals=self._settings.decimal_names)
 
     def _where(self, key: tuple[str, str]) -> tuple[ColumnElement[bool], ...]:
         domain, event_type = key
@@ -86,6 +106,9 @@ class ContractStore:
                 changes = [{"path": c.path, "before": c.before, "after": c.after} for c in contract.changes]
                 rows = [place | seen | change for change in changes]
                 connection.execute(contract_changes.insert(), rows)
+                if any(change.widens for change in contract.changes):
+                    # after the contract's own row, whose lock a build that is being recorded holds or waits for
+                    reopen_parts(connection, self._settings.lake, "/".join(key))
         except IntegrityError:
             return False
         return True

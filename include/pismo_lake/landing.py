@@ -187,6 +187,10 @@ class Lander:
             self._ledger.touch_etag(settings.delivery, settings.lake, same.name, file.etag)
             self.skipped += 1
             return
+        if self._hour_of is None and PublishHour.of_key(file.key) is None:
+            # nothing is written for it: a report, or a key mistyped by hand
+            msg = f"{file.key} does not stand in an hour folder"
+            raise ConfigError(msg)
         name = f"{file.key}~{fetched.sha256[:12]}" if versions else file.key
         raw_uri = storage.join(settings.landing, landing_path(settings.delivery, name))
         storage.write_atomic(raw_uri, fetched.raw)
@@ -252,11 +256,9 @@ class Lander:
 
     def _hour(self, file: RemoteFile, indexed: IndexedFile) -> PublishHour:
         hour = PublishHour.of_key(file.key)
-        if hour is None and self._hour_of is not None:
-            hour = self._hour_of(file, indexed)
         if hour is None:
-            msg = f"{file.key} does not stand in an hour folder"
-            raise ConfigError(msg)
+            assert self._hour_of is not None  # `land` has refused the file
+            hour = self._hour_of(file, indexed)
         return hour
 
     def summary(self) -> LandSummary:

@@ -162,6 +162,8 @@ class Ledger:
 
     def touch_etag(self, delivery: str, lake: str, name: str, etag: str | None) -> None:
         """Note a new ETag for unchanged content, so that it is not fetched again."""
+        if etag is None:
+            return
         with self.transaction() as connection:
             where = (files.c.delivery == delivery, files.c.lake == lake, files.c.name == name)
             connection.execute(update(files).where(*where).values(etag=etag))

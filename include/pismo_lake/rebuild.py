@@ -29,11 +29,15 @@ _VERSION = re.compile(r"~[0-9a-f]{12}$")
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came back; `hours` are to be built (unchanged content gives the same outputs)."""
+    """What came back; `hours` are to be built (unchanged content gives the same outputs).
+
+    `orphans` are raw files that nothing gives a publish hour: landing failed on them, and they stay where they are.
+    """
 
     files: int
     contracts: int
     hours: tuple[str, ...]
+    orphans: tuple[str, ...] = ()
 
 
 def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
@@ -45,9 +49,12 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
     hours = {note["key"]: PublishHour.parse(note["publish_hour"]) for note, _ in found if "publish_hour" in note}
     lander = Lander(settings, ledger, lambda file, _: hours[file.key])
     known = {record.name for record in ledger.all_files(settings.lake) if record.delivery == settings.delivery}
-    count = 0
+    count, orphans = 0, []
     for note, uri in sorted(found, key=lambda item: (str(hours.get(item[0]["key"], "")), item[0]["name"])):
         if note["name"] in known:
+            continue
+        if note["key"] not in hours:
+            orphans.append(uri)
             continue
         raw = storage.read_bytes(uri)
         file = RemoteFile(note["key"], len(raw), note.get("etag") or None)
@@ -55,7 +62,7 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
         count += 1
     _adopt_outputs(settings, ledger)
     unbuilt = tuple(ledger.unbuilt_hours(settings.delivery, settings.lake))
-    return Rebuilt(count, contracts, unbuilt)
+    return Rebuilt(count, contracts, unbuilt, tuple(orphans))
 
 
 def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:

@@ -28,7 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pismo_sandbox", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="S3, STS and KMS on loopback until a signal comes")
+    serve = commands.add_parser("serve", help="S3, STS and KMS until a signal comes")
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a container, for the others beside it")
     serve.add_argument("--port", type=int, default=5055)
     serve.add_argument(
         "--get-object-only", action="store_true", help="deny s3:ListBucket, as Pismo's documents have it"
@@ -67,7 +68,7 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     policy = Policy(list_allowed=not options.get_object_only)
-    with running_sandbox(policy, port=options.port) as sandbox:
+    with running_sandbox(policy, host=options.host, port=options.port) as sandbox:
         print(f"{sandbox.endpoint} bucket {policy.bucket} role {policy.role_arn}", flush=True)
         stop.wait()
     return 0

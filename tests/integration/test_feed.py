@@ -65,8 +65,7 @@ def test_all_dials_on_any_seed(tmp_path: Path, seed: int) -> None:
 
 
 def test_files_of_ten_megabytes(tmp_path: Path) -> None:
-    fresh = Feed(tmp_path / "feed", 36 * 10.5, 4, Dials()) if os.environ.get("SLOW") else None
-    fresh = fresh or _big_feed(tmp_path)
+    fresh = _big_feed(tmp_path)
     lake = LakeUnderTest(tmp_path / "lake")
     lake.land(fresh.files())
     lake.build()

@@ -58,4 +58,5 @@ class LandEventFilesOperator(BaseOperator):
         counts = asdict(landed)
         counts |= {"publish_hours": len(hours), "unreadable": len(landed.unreadable)}
         context["ti"].xcom_push(key="counts", value=counts)
-        return sorted(hours)[:LONGEST_HOURS]
+        # the newest first: a backlog of hours to build anew must not keep fresh events waiting
+        return sorted(sorted(hours, reverse=True)[:LONGEST_HOURS])

@@ -13,6 +13,9 @@ from pismo.windows import window_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from pismo.windows import Window
+    from pismo_lake.deliveries import Delivery
+
 _WITHOUT_LISTING = (
     "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, or trigger"
     " a run with object_keys"
@@ -34,26 +37,13 @@ class NewFilesSensor(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Look once; defer where nothing is there yet."""
-        from pismo.finding import find_files, summary
-        from pismo.hooks.s3 import PismoS3Hook
-        from pismo.stores import open_ledger
         from pismo.triggers.new_files import NewFilesTrigger
         from pismo_lake.deliveries import find_delivery
-        from pismo_lake.errors import AccessDenied, ListingDenied
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         window = window_of(context, delivery)
-        ledger = open_ledger(delivery)
-        try:
-            unbuilt = ledger.unbuilt_hours(delivery.name, delivery.lake)
-            found = find_files(PismoS3Hook(delivery), ledger, delivery, window)
-        except ListingDenied as error:
-            raise AccessDenied(_WITHOUT_LISTING.format(error)) from error
-        finally:
-            ledger.close()
-        if found or unbuilt or window.force:
-            report = summary(found, unbuilt)
-            self.log.info("%d new file(s), %d hour(s) waiting to be built", len(found), len(unbuilt))
+        report = self._look(delivery, window)
+        if report is not None:
             return report
         if window.object_keys or delivery.wait_minutes <= 0:
             raise AirflowSkipException("nothing new")
@@ -65,9 +55,34 @@ class NewFilesSensor(BaseOperator):
         raise AssertionError("defer() does not return")
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
-        """Back from the triggerer: look again where it saw files, skip where it did not."""
-        if event["status"] == "nothing":
-            raise AirflowSkipException("nothing new")
+        """Back from the triggerer: look once more where it saw files, skip where it did not."""
+        from pismo_lake.deliveries import find_delivery
+
         if event["status"] == "error":
+            # the worker's own look raises what is wrong by its name
             self.log.warning("the triggerer stopped looking: %s", event["message"])
-        return self.execute(context)
+        delivery = find_delivery(self.deliveries_file, self.delivery_name)
+        report = None if event["status"] == "nothing" else self._look(delivery, window_of(context, delivery))
+        if report is None:
+            raise AirflowSkipException("nothing new")
+        return report
+
+    def _look(self, delivery: Delivery, window: Window) -> dict[str, object] | None:
+        """What there is to do, None where there is nothing."""
+        from pismo.finding import find_files, summary
+        from pismo.hooks.s3 import PismoS3Hook
+        from pismo.stores import open_ledger
+        from pismo_lake.errors import AccessDenied, ListingDenied
+
+        ledger = open_ledger(delivery)
+        try:
+            unbuilt = ledger.unbuilt_hours(delivery.name, delivery.lake)
+            found = find_files(PismoS3Hook(delivery), ledger, delivery, window)
+        except ListingDenied as error:
+            raise AccessDenied(_WITHOUT_LISTING.format(error)) from error
+        finally:
+            ledger.close()
+        if not (found or unbuilt or window.force):
+            return None
+        self.log.info("%d new file(s), %d hour(s) waiting to be built", len(found), len(unbuilt))
+        return summary(found, unbuilt)

@@ -10,6 +10,7 @@ import pytest
 from tests.lakes import HOUR, LakeUnderTest, event
 
 from pismo_lake.errors import LandingIncompleteError, LandingRefusedError, SizeMismatch
+from pismo_lake.rebuild import rebuild_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,3 +159,16 @@ def test_failures_that_cannot_heal_are_told_apart(lake: LakeUnderTest) -> None:
         lake.land({"reports/a.json": event("a"), f"{HOUR}/b": event("b")})
     lake.build()
     assert [row["event_id"] for row in lake.rows()] == ["b"]
+    assert not (lake.root / "landing" / "test" / "reports").exists()
+
+
+def test_a_raw_file_without_an_hour_does_not_stop_a_rebuild(lake: LakeUnderTest) -> None:
+    lake.put(event())
+    stray = lake.root / "landing" / "test" / "reports" / "a.json"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(event("z"))
+    (lake.root / "ledger.db").rename(lake.root / "lost.db")
+    anew = LakeUnderTest(lake.root)
+    rebuilt = rebuild_ledger(anew.settings, anew.ledger)
+    assert (rebuilt.files, rebuilt.orphans) == (1, (str(stray),))
+    assert stray.exists()
