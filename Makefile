@@ -31,7 +31,7 @@ demo-down: ## Stop what `make demo KEEP=1` left running
 .PHONY: setup
 setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses the interpreter)
 
-.venv/.installed: requirements.txt requirements-dev.txt constraints.txt scripts/setup
+.venv/.installed: requirements.txt requirements-dev.txt requirements-gcp.txt requirements-gcp-dev.txt constraints.txt scripts/setup
 	@scripts/setup
 
 .PHONY: test
@@ -58,7 +58,8 @@ types: setup ## Check types
 
 .PHONY: lock
 lock: setup ## Write constraints.txt anew from the requirements
-	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt -o constraints.txt \
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt \
+	  requirements-gcp.txt requirements-gcp-dev.txt -o constraints.txt \
 	  --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: bench

@@ -6,8 +6,9 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, Asset, Param
 
+from pismo.doorbell import schedule_of
 from pismo.invalid import invalid_delivery_dag
 from pismo.operators.flatten import FlattenPublishHourOperator
 from pismo.operators.land import LandEventFilesOperator
@@ -37,7 +38,7 @@ for delivery in load_deliveries(DELIVERIES):
         continue
     with DAG(
         dag_id=f"pismo_ingest_{delivery.name}",
-        schedule=CronDataIntervalTimetable(delivery.schedule, timezone="UTC"),
+        schedule=schedule_of(delivery, DELIVERIES),
         start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
         catchup=False,
         max_active_runs=1,
@@ -55,8 +56,8 @@ for delivery in load_deliveries(DELIVERIES):
         },
     ) as dag:
         common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
-        find = NewFilesSensor(task_id="find_new_files", **common)
-        land = LandEventFilesOperator(task_id="land_event_files", **common)
+        find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)
+        land = LandEventFilesOperator(task_id="land_event_files", pool=delivery.pool, **common)
         flatten = FlattenPublishHourOperator.partial(
             task_id="flatten_publish_hour",
             map_index_template="{{ task.publish_hour }}",

@@ -6,53 +6,35 @@ it breaks its own DAG and no other.
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from pismo_lake.errors import ConfigError
+from pismo_lake.notices import Expected
 from pismo_lake.settings import LakeSettings
+from pismo_lake.sources import SOURCES, Channel, Environment, NoticeChannel, Notices, Source, bucket_name
+
+if TYPE_CHECKING:
+    from enum import StrEnum
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_LINE = "__line__"
-
-
-class Environment(StrEnum):
-    """Pismo's environments; credentials of one do not work in the other."""
-
-    SANDBOX = "sandbox"
-    PRODUCTION = "production"
-
-
-class Channel(StrEnum):
-    """How files are fetched."""
-
-    S3 = "s3"
-
-
-@dataclass(frozen=True, slots=True)
-class S3Source:
-    """Pismo's bucket and role; what is None is derived from the organisation and `pismo_account_id`."""
-
-    pismo_account_id: str
-    bucket: str | None = None
-    role_arn: str | None = None
-    external_id: str | None = None
-    region: str | None = None
-    session_seconds: int = 3600
-    endpoint_url: str | None = None
-    prefix: str = "main_stream"
+_LINES = "__lines__"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One feed. `landing` and `lake` are local paths or s3:// URIs; `ledger_url` holds no password."""
+    """One feed. `landing` and `lake` are local paths or s3:// URIs; `ledger_url` holds no password.
+
+    `listing` False never lists (where s3:ListBucket is not granted), `pool` is the Airflow pool of the tasks that
+    connect to Pismo.
+    """
 
     name: str
     organisation: str
@@ -61,7 +43,10 @@ class Delivery:
     conn_id: str
     landing: str
     lake: str
-    source: S3Source
+    source: Source
+    notices: Notices | None = None
+    listing: bool = True
+    pool: str = "default_pool"
     ledger_conn_id: str | None = None
     ledger_url: str | None = None
     storage_conn_id: str | None = None
@@ -87,7 +72,20 @@ class Delivery:
             if getattr(self, field) < least:
                 msg = f"{self.name}: {field} must be {least} or more"
                 raise ConfigError(msg)
+        if not isinstance(self.source, SOURCES[self.channel]):
+            msg = f"{self.name}: channel {self.channel} with a {type(self.source).__name__}"
+            raise ConfigError(msg)
+        if not self.listing and self.notices is None:
+            msg = f"{self.name}: listing is false and there are no notices: nothing would tell of new files"
+            raise ConfigError(msg)
         _ = self.settings
+
+    @property
+    def expected(self) -> Expected:
+        """What its notices may name: the organisation's bucket at Pismo, also where files come by another way."""
+        own = getattr(self.source, "bucket", None) if self.channel is Channel.S3 else None
+        told = self.notices.bucket if self.notices else None
+        return Expected(self.organisation, told or own or bucket_name(self.organisation))
 
     @property
     def settings(self) -> LakeSettings:
@@ -111,12 +109,25 @@ class InvalidDelivery:
 
 
 class _LineLoader(yaml.SafeLoader):
-    """Notes the line at which each mapping starts, for errors."""
+    """Notes the line of each key of a mapping, for errors; a key given twice is an error, not the last one's win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001
         mapping = super().construct_mapping(node, deep=deep)
-        mapping[_LINE] = node.start_mark.line + 1
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            if key.value in lines:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            lines[key.value] = key.start_mark.line + 1
+        mapping[_LINES] = lines
         return mapping
+
+
+class _SettingError(ConfigError):
+    """A setting is wrong, at this line where it is known."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
@@ -133,7 +144,8 @@ def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
     if not isinstance(listed, dict):
         msg = f"deliveries file {path}: a mapping `deliveries:` of name to settings is expected"
         raise ConfigError(msg)
-    return tuple(_delivery(str(name), body) for name, body in listed.items() if name != _LINE)
+    lines = listed.pop(_LINES)
+    return tuple(_delivery(str(name), body, lines.get(str(name))) for name, body in listed.items())
 
 
 def find_delivery(path: str | Path, name: str) -> Delivery:
@@ -147,57 +159,94 @@ def find_delivery(path: str | Path, name: str) -> Delivery:
     raise ConfigError(msg)
 
 
-def _delivery(name: str, body: Any) -> Delivery | InvalidDelivery:
-    line = body.get(_LINE) if isinstance(body, dict) else None
+def _delivery(name: str, body: Any, line: int | None) -> Delivery | InvalidDelivery:
     try:
         if not isinstance(body, dict):
             msg = "a mapping of settings is expected"
             raise ConfigError(msg)
+        lines = body[_LINES]
         values = _expand(body)
-        source = values.pop("source", None)
-        if not isinstance(source, dict):
-            msg = "`source:` with at least pismo_account_id is missing"
-            raise ConfigError(msg)
-        values["environment"] = _choice(Environment, "environment", values.get("environment"))
-        values["channel"] = _choice(Channel, "channel", values.get("channel"))
-        source_values = _checked(S3Source, source, "source.")
-        return Delivery(**_checked(Delivery, values | {"name": name, "source": S3Source(**source_values)}, ""))
+        values["environment"] = _choice(Environment, "environment", values.get("environment"), lines)
+        channel = values["channel"] = _choice(Channel, "channel", values.get("channel"), lines)
+        values["source"] = _made(SOURCES[Channel(channel)], "source", values.get("source"), lines)
+        if values.get("notices") is not None:
+            told = values["notices"]
+            if isinstance(told, dict):
+                told["channel"] = _choice(NoticeChannel, "channel", told.get("channel"), told[_LINES], "notices.")
+            values["notices"] = _made(Notices, "notices", told, lines)
+        return Delivery(**_checked(Delivery, values | {"name": name}, ""))
     except (ConfigError, TypeError) as error:
+        line = getattr(error, "line", None) or line
         return InvalidDelivery(name, f"delivery {name} (line {line}): {error}")
 
 
-def _choice(kind: type[StrEnum], field: str, value: Any) -> StrEnum:
+def _made(kind: type[Any], field: str, values: Any, lines: dict[str, int]) -> Any:
+    """The dataclass of a nested mapping, errors with the mapping's line where they have none of their own."""
+    if not isinstance(values, dict):
+        needed = [item.name for item in fields(kind) if item.default is MISSING]
+        told = f" with at least {', '.join(needed)}" if needed else ""
+        msg = f"`{field}:`{told} is missing"
+        raise _SettingError(msg, lines.get(field))
+    try:
+        return kind(**_checked(kind, values, f"{field}."))
+    except ConfigError as error:
+        raise _SettingError(str(error), getattr(error, "line", None) or lines.get(field)) from error
+
+
+def _choice(kind: type[StrEnum], field: str, value: Any, lines: dict[str, int], prefix: str = "") -> StrEnum:
     try:
         return kind(value)
     except ValueError:
-        msg = f"{field} is {value!r}, allowed: {', '.join(kind)}"
-        raise ConfigError(msg) from None
+        msg = f"{prefix}{field} is {value!r}, allowed: {', '.join(kind)}"
+        raise _SettingError(msg, lines.get(field)) from None
 
 
 def _checked(kind: type, values: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Values for a dataclass, their names and simple types checked."""
     declared = {field.name: str(field.type) for field in fields(kind)}
-    values = {key: value for key, value in values.items() if key != _LINE}
-    unknown = sorted(values.keys() - declared.keys())
-    if unknown:
-        msg = f"unknown setting {prefix}{unknown[0]}, allowed: {', '.join(sorted(declared))}"
-        raise ConfigError(msg)
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
+    lines = values.get(_LINES, {})
+    values = {key: value for key, value in values.items() if key != _LINES}
     for key, value in values.items():
-        wanted = declared[key]
-        if wanted.startswith(("int", "float")):
-            try:
-                values[key] = int(value) if wanted == "int" else float(value)
-            except (TypeError, ValueError):
-                msg = f"{prefix}{key} is {value!r}, a number is expected"
-                raise ConfigError(msg) from None
-        elif wanted.startswith("str") and value is not None:
-            values[key] = str(value)
-    return values
+        if key not in declared:
+            msg = f"unknown setting {prefix}{key}, allowed: {', '.join(sorted(declared))}"
+            raise _SettingError(msg, lines.get(key))
+        try:
+            values[key] = _typed(declared[key], value)
+        except (TypeError, ValueError):
+            wanted = {"bool": "true or false", "str": "text"}.get(declared[key].split(" ")[0], "a number")
+            msg = f"{prefix}{key} is {value!r}, {wanted} is expected"
+            raise _SettingError(msg, lines.get(key)) from None
+    missing = [name for name in needed if values.get(name) is None]
+    if missing:
+        msg = f"{prefix}{missing[0]} is missing"
+        raise _SettingError(msg)
+    # what expands to nothing is not set: its default stands
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _typed(wanted: str, value: Any) -> Any:
+    if value is None:
+        return None
+    kind = wanted.split(" ")[0]
+    if kind == "bool":
+        # ValueError where it is neither
+        return bool(("false", "true").index(str(value).lower()))
+    if kind in {"int", "float"}:
+        number = int(str(value)) if kind == "int" else float(str(value))
+        if not math.isfinite(number):
+            raise ValueError
+        return number
+    if kind == "str":
+        if isinstance(value, dict | list):
+            raise TypeError
+        return str(value)
+    return value
 
 
 def _expand(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _expand(item) for key, item in value.items()}
+        return {key: item if key == _LINES else _expand(item) for key, item in value.items()}
     if isinstance(value, str):
         expanded = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[2] or ""), value)
         # an empty expansion means "not set", so that the derived value applies

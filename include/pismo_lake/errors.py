@@ -6,10 +6,13 @@ PismoError
 │   ├── AccessDenied
 │   │   ├── ListingDenied    no s3:ListBucket: a supported mode
 │   │   ├── KmsDenied        the object may be read, its KMS key may not be used
-│   │   └── RoleDenied       sts:AssumeRole was refused
+│   │   ├── RoleDenied       sts:AssumeRole was refused
+│   │   ├── KeysDenied       none of the SSH keys was accepted
+│   │   └── HostKeyDenied    the server shows another host key than the pinned one
 │   ├── FileMissing          passing: announced or listed, but not (or no longer) there
 │   ├── SizeMismatch         passing: other bytes than announced
 │   └── SourceUnavailable    passing: throttled, cut off, timed out
+├── NoticeError           a notice that cannot be taken for one of this delivery; its message stays in the queue
 ├── FramingError          an event file in a form that is not read; the raw file is kept
 ├── LandingIncompleteError  passing: some files were not landed, all others were
 │   └── LandingRefusedError     the same, and trying again cannot help
@@ -62,6 +65,14 @@ class RoleDenied(AccessDenied):
     """`sts:AssumeRole` was refused."""
 
 
+class KeysDenied(AccessDenied):
+    """The SFTP server accepted none of the keys."""
+
+
+class HostKeyDenied(AccessDenied):
+    """The SFTP server's host key is not the pinned one."""
+
+
 class FileMissing(SourceError):  # noqa: N818 - a noun of this field
     """The object is not there."""
 
@@ -78,6 +89,10 @@ class SourceUnavailable(SourceError):  # noqa: N818 - a noun of this field
     """The source did not answer as it should; try again."""
 
     permanent = False
+
+
+class NoticeError(PismoError):
+    """A message that is no notice, or one of another organisation or bucket."""
 
 
 class FramingError(PismoError):
@@ -101,13 +116,14 @@ class BuildSupersededError(LakeError):
 
 
 class LandingIncompleteError(PismoError):
-    """Some files could not be landed; all others were, as `summary` says. `keys` names the failed ones."""
+    """Some files could not be landed; all others were, as `summary` says. `failures` has each key's error."""
 
     permanent = False
 
     def __init__(self, failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> None:
         shown = "; ".join(f"{key}: {error}" for key, error in failures[:5])
         super().__init__(f"{len(failures)} file(s) not landed, the others are: {shown}")
+        self.failures = dict(failures)
         self.keys = tuple(key for key, _ in failures)
         self.summary = summary
 

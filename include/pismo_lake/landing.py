@@ -73,6 +73,22 @@ class LandSummary:
     unreadable: tuple[str, ...]
 
 
+def merged(summaries: Iterable[LandSummary]) -> LandSummary:
+    """Several landings as one."""
+    every = list(summaries)
+    files, skipped, size, events, rejects = (
+        (
+            sum(values)
+            for values in zip(*((s.files, s.skipped, s.bytes, s.events, s.rejects) for s in every), strict=True)
+        )
+        if every
+        else (0, 0, 0, 0, 0)
+    )
+    hours = {hour for summary in every for hour in summary.publish_hours}
+    unreadable = tuple(name for summary in every for name in summary.unreadable)
+    return LandSummary(files, skipped, size, events, rejects, tuple(sorted(hours)), unreadable)
+
+
 @dataclass(frozen=True, slots=True)
 class _Fetched:
     file: RemoteFile
@@ -133,10 +149,14 @@ def land_files(
                 _progress(log, position + 1, len(ordered), lander, told - started)
     _progress(log, len(ordered), len(ordered), lander, time.monotonic() - started)
     if failures:
-        refused = all(error.permanent for _, error in failures)
-        kind = LandingRefusedError if refused else LandingIncompleteError
-        raise kind(failures, lander.summary())
+        raise incomplete(failures, lander.summary())
     return lander.summary()
+
+
+def incomplete(failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> LandingIncompleteError:
+    """The error for files that were not landed: a permanent one where no other try can help."""
+    refused = all(error.permanent for _, error in failures)
+    return (LandingRefusedError if refused else LandingIncompleteError)(failures, summary)
 
 
 def _rank(file: RemoteFile) -> tuple[str, str]:

@@ -42,6 +42,7 @@ class Policy:
     vanished: set[str] = field(default_factory=set)
     cut_after: int | None = None
     throttled: int = 0
+    queue_allowed: bool = True
     sessions: dict[str, float] = field(default_factory=dict)
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
@@ -70,6 +71,10 @@ class PolicyCheck:
             return self._app(environ, start_response)
         if "/sts/" in environ.get("HTTP_AUTHORIZATION", ""):
             return self._sts(environ, start_response, caller)
+        if "/sqs/" in environ.get("HTTP_AUTHORIZATION", ""):
+            # the queue is the customer's own, in the customer's own account
+            allowed = caller == CONSUMER_KEY and self.policy.queue_allowed
+            return self._app(environ, start_response) if allowed else _sqs_denied(start_response)
         fault = self._s3_fault(environ, caller)
         self.policy.log.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], 403 if fault else 200))
         if fault:
@@ -159,6 +164,13 @@ def _sts_denied(start_response: Callable[..., Any], message: str) -> list[bytes]
     error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
     body = f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>".encode()
     start_response(_STATUS[403], [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _sqs_denied(start_response: Callable[..., Any]) -> list[bytes]:
+    body = b'{"__type":"com.amazon.coral.service#AccessDeniedException","message":"not authorized"}'
+    headers = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(body)))]
+    start_response(_STATUS[400], headers)
     return [body]
 
 

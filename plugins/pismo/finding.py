@@ -1,38 +1,81 @@
-"""Find the event files of a window that are not landed yet; shared by the sensor's first look and the land task."""
+"""Find what a run has to do: notices that wait, and event files of its window that are not landed yet."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pismo.queues.queue import open_queue
+from pismo.sources import source_of
+from pismo_lake.errors import AccessDenied, ListingDenied
 from pismo_lake.landing import RemoteFile, new_files
 from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pismo.hooks.s3 import PismoS3Hook
+    from pismo.sources import EventSource
     from pismo.windows import Window
     from pismo_lake.deliveries import Delivery
     from pismo_lake.ledger import Ledger
 
+_NOTHING_ELSE = (
+    "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, set up"
+    " notices, or trigger a run with object_keys"
+)
 
-def find_files(hook: PismoS3Hook, ledger: Ledger, delivery: Delivery, window: Window) -> list[RemoteFile]:
-    """New files in the window. Keys given by hand are taken as they are, without listing; `force` re-lands them."""
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """New files of the window, and about how many notices wait; `unlisted` says why nothing was listed."""
+
+    files: tuple[RemoteFile, ...] = ()
+    notices: int = 0
+    unlisted: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.files or self.notices)
+
+    def summary(self, unbuilt: Iterable[str]) -> dict[str, object]:
+        """What XCom carries: publish hours and counts, never file lists."""
+        hours = {str(hour) for file in self.files if (hour := PublishHour.of_key(file.key))}
+        return {"files": len(self.files), "bytes": sum(file.size or 0 for file in self.files),
+                "notices": self.notices, "publish_hours": sorted(hours), "unbuilt_hours": sorted(unbuilt)}  # fmt: skip
+
+
+def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
+    """Look at the queue, without touching it, and at the window's folders."""
+    with source_of(delivery) as source:
+        found = find_files(source, ledger, delivery, window)
+    if delivery.notices is None or window.object_keys:
+        return found
+    with closing(open_queue(delivery)) as queue:
+        backlog = queue.backlog()
+    # where the service cannot say, only taking messages tells
+    return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
+
+
+def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: Window) -> Found:
+    """New files of the window. Keys given by hand are taken as they are, without listing; `force` re-lands them.
+
+    A denied listing is a mode where there are notices, else `AccessDenied` with what to do.
+    """
     if window.object_keys:
         files = [RemoteFile(key, None) for key in dict.fromkeys(window.object_keys)]
-        return files if window.force else unlanded(files, ledger, delivery)
-    return unlanded(hook.list_files(window.hours), ledger, delivery)
+        return Found(tuple(files if window.force else unlanded(files, ledger, delivery)))
+    if not delivery.listing:
+        return Found(unlisted="listing is switched off")
+    try:
+        return Found(tuple(unlanded(source.list_files(window.hours), ledger, delivery)))
+    except ListingDenied as error:
+        if delivery.notices is None:
+            raise AccessDenied(_NOTHING_ELSE.format(error)) from error
+        return Found(unlisted=str(error))
 
 
 def unlanded(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
     """Those the ledger does not have in this version."""
     listed = list(files)
     return new_files(listed, ledger.known(delivery.name, [file.key for file in listed]))
-
-
-def summary(files: Iterable[RemoteFile], unbuilt: Iterable[str]) -> dict[str, object]:
-    """What XCom carries: publish hours and counts, never file lists."""
-    listed = list(files)
-    hours = {str(hour) for file in listed if (hour := PublishHour.of_key(file.key))}
-    return {"files": len(listed), "bytes": sum(file.size or 0 for file in listed), "publish_hours": sorted(hours),
-            "unbuilt_hours": sorted(unbuilt)}  # fmt: skip

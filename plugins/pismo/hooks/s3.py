@@ -21,6 +21,7 @@ from pismo_lake.errors import (
     SourceUnavailable,
 )
 from pismo_lake.landing import RemoteFile
+from pismo_lake.sources import S3Source, bucket_name, role_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,14 +37,10 @@ _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 
 
-def bucket_name(organisation: str) -> str:
-    """Pismo's bucket of an organisation (Setting up event file delivery): the Org ID in lower case."""
-    return f"pismo-dataplatform-{organisation.lower()}"
-
-
-def role_arn(pismo_account_id: str, organisation: str) -> str:
-    """The role Pismo makes for an organisation's consumers (Setting up event file delivery)."""
-    return f"arn:aws:iam::{pismo_account_id}:role/dataplatform-consumer-{organisation.lower()}"
+def s3_source(delivery: Delivery) -> S3Source:
+    """The delivery's S3 settings."""
+    assert isinstance(delivery.source, S3Source)
+    return delivery.source
 
 
 class PismoS3Hook(S3Hook):
@@ -55,7 +52,7 @@ class PismoS3Hook(S3Hook):
     """
 
     def __init__(self, delivery: Delivery) -> None:
-        source = delivery.source
+        source = s3_source(delivery)
         retries = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
         super().__init__(aws_conn_id=delivery.conn_id, region_name=source.region, config=retries)
         self.delivery = delivery
@@ -66,7 +63,7 @@ class PismoS3Hook(S3Hook):
     def conn_config(self) -> AwsConnectionWrapper:
         """The connection with Pismo's role put in; what the connection itself says of these is kept."""
         wrapped: AwsConnectionWrapper = super().conn_config
-        source = self.delivery.source
+        source = s3_source(self.delivery)
         wrapped.role_arn = wrapped.role_arn or self.role
         wrapped.assume_role_method = wrapped.assume_role_method or "assume_role"
         kwargs: dict[str, Any] = {"DurationSeconds": source.session_seconds}
@@ -108,6 +105,13 @@ class PismoS3Hook(S3Hook):
             yield self._chunks(body, key)
         finally:
             body.close()
+
+    def event_key(self, key: str) -> str:
+        """The key itself: notices name this very bucket's objects."""
+        return key
+
+    def close(self) -> None:
+        """Nothing to give back: botocore's pool ends with the client."""
 
     def _get(self, key: str) -> Any:
         try:

@@ -11,8 +11,15 @@ from pismo.windows import LONGEST_HOURS, window_of
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+    from pismo.windows import Window
+    from pismo_lake.deliveries import Delivery
+    from pismo_lake.errors import PismoError
+    from pismo_lake.landing import LandSummary, RemoteFile
+    from pismo_lake.ledger import Ledger
 
 
 class LandEventFilesOperator(BaseOperator):
@@ -26,27 +33,16 @@ class LandEventFilesOperator(BaseOperator):
         self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
 
     def execute(self, context: Context) -> list[str]:
-        """Find again, land, report; files that fail do not keep the others from landing."""
-        from pismo.finding import find_files
-        from pismo.hooks.s3 import PismoS3Hook
+        """Drain the notices, list what they did not tell, land; files that fail do not keep the others from landing."""
         from pismo.stores import configure_storage, open_ledger
         from pismo_lake.deliveries import find_delivery
-        from pismo_lake.landing import land_files
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         configure_storage(delivery)
         window = window_of(context, delivery)
-        hook, ledger = PismoS3Hook(delivery), open_ledger(delivery)
+        ledger = open_ledger(delivery)
         try:
-            files = find_files(hook, ledger, delivery, window)
-            landed = land_files(
-                delivery.settings,
-                ledger,
-                files,
-                hook.fetch,
-                parallel=delivery.parallel_downloads,
-                log=cast("logging.Logger", self.log),
-            )
+            landed, counts = self._land(delivery, ledger, window)
             hours = set(landed.publish_hours)
             if window.force:
                 hours |= ledger.hours_with_files(delivery.name, delivery.lake, map(str, window.hours))
@@ -55,8 +51,45 @@ class LandEventFilesOperator(BaseOperator):
             ledger.close()
         if len(hours) > LONGEST_HOURS:
             self.log.warning("%d publish hours to build, %d now, the others in the next run", len(hours), LONGEST_HOURS)
-        counts = asdict(landed)
-        counts |= {"publish_hours": len(hours), "unreadable": len(landed.unreadable)}
+        counts |= asdict(landed) | {"publish_hours": len(hours), "unreadable": len(landed.unreadable)}
         context["ti"].xcom_push(key="counts", value=counts)
         # the newest first: a backlog of hours to build anew must not keep fresh events waiting
         return sorted(sorted(hours, reverse=True)[:LONGEST_HOURS])
+
+    def _land(self, delivery: Delivery, ledger: Ledger, window: Window) -> tuple[LandSummary, dict[str, Any]]:
+        from contextlib import closing
+
+        from pismo.drain import drain
+        from pismo.finding import find_files
+        from pismo.queues.queue import open_queue
+        from pismo.sources import source_of
+        from pismo_lake.errors import LandingIncompleteError
+        from pismo_lake.landing import incomplete, land_files, merged
+
+        log = cast("logging.Logger", self.log)
+        summaries: list[LandSummary] = []
+        failures: dict[str, PismoError] = {}
+        counts: dict[str, Any] = {}
+        with source_of(delivery) as source:
+
+            def land(files: Sequence[RemoteFile]) -> LandSummary:
+                return land_files(
+                    delivery.settings, ledger, files, source.fetch, parallel=delivery.parallel_downloads, log=log
+                )
+
+            if delivery.notices is not None and not window.object_keys:
+                with closing(open_queue(delivery)) as queue:
+                    drained = drain(delivery, delivery.notices, queue, source, ledger, land, log)
+                summaries, failures, counts = drained.summaries, drained.failures, {"notices": drained.counts()}
+            found = find_files(source, ledger, delivery, window)
+            if found.unlisted is not None:
+                log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
+            try:
+                summaries.append(land(found.files))
+            except LandingIncompleteError as error:
+                summaries.append(error.summary)
+                failures |= error.failures
+        landed = merged(summaries)
+        if failures:
+            raise incomplete(list(failures.items()), landed)
+        return landed, counts

@@ -16,16 +16,12 @@ if TYPE_CHECKING:
     from pismo.windows import Window
     from pismo_lake.deliveries import Delivery
 
-_WITHOUT_LISTING = (
-    "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, or trigger"
-    " a run with object_keys"
-)
-
 
 class NewFilesSensor(BaseOperator):
     """Looks once in the worker, then waits in the triggerer for up to the delivery's `wait_minutes`.
 
-    Pushes publish hours and counts. A denied listing is no fault where the run was given object keys.
+    Pushes publish hours and counts. A denied listing is no fault where there are notices or the run was given object
+    keys.
     """
 
     ui_color = "#e8f1fb"
@@ -69,20 +65,19 @@ class NewFilesSensor(BaseOperator):
 
     def _look(self, delivery: Delivery, window: Window) -> dict[str, object] | None:
         """What there is to do, None where there is nothing."""
-        from pismo.finding import find_files, summary
-        from pismo.hooks.s3 import PismoS3Hook
+        from pismo.finding import look
         from pismo.stores import open_ledger
-        from pismo_lake.errors import AccessDenied, ListingDenied
 
         ledger = open_ledger(delivery)
         try:
             unbuilt = ledger.unbuilt_hours(delivery.name, delivery.lake)
-            found = find_files(PismoS3Hook(delivery), ledger, delivery, window)
-        except ListingDenied as error:
-            raise AccessDenied(_WITHOUT_LISTING.format(error)) from error
+            found = look(delivery, ledger, window)
         finally:
             ledger.close()
         if not (found or unbuilt or window.force):
             return None
-        self.log.info("%d new file(s), %d hour(s) waiting to be built", len(found), len(unbuilt))
-        return summary(found, unbuilt)
+        self.log.info(
+            "%d new file(s), about %d notice(s), %d hour(s) waiting to be built",
+            len(found.files), found.notices, len(unbuilt),
+        )  # fmt: skip
+        return found.summary(unbuilt)

@@ -36,7 +36,7 @@ class NewFilesTrigger(BaseTrigger):
 
         while True:
             try:
-                # listing and ledger block, so they run in a thread; the hook keeps one client for all looks
+                # listing and ledger block, so they run in a thread
                 found = await asyncio.to_thread(self._look)
             except PismoError as error:
                 yield TriggerEvent({"status": "error", "kind": type(error).__name__, "message": str(error)})
@@ -51,17 +51,16 @@ class NewFilesTrigger(BaseTrigger):
             await asyncio.sleep(min(self.poll_seconds, left))
 
     def _look(self) -> int:
-        from pismo.finding import unlanded
-        from pismo.hooks.s3 import PismoS3Hook
+        from pismo.finding import look
         from pismo.stores import open_ledger
+        from pismo.windows import Window
         from pismo_lake.deliveries import find_delivery
         from pismo_lake.layout import PublishHour
 
         delivery = find_delivery(self.deliveries_file, self.delivery)
-        hook = getattr(self, "_hook", None) or PismoS3Hook(delivery)
-        self._hook = hook
         ledger = open_ledger(delivery)
         try:
-            return len(unlanded(hook.list_files(map(PublishHour.parse, self.hours)), ledger, delivery))
+            found = look(delivery, ledger, Window(tuple(map(PublishHour.parse, self.hours))))
         finally:
             ledger.close()
+        return len(found.files) + found.notices

@@ -1,0 +1,133 @@
+"""The customer's own bucket that Pismo copies event files to, through the provider's hook."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import requests
+from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, InvalidOperation, RefreshError
+from google.cloud.storage.exceptions import DataCorruption
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from pismo_lake.errors import AccessDenied, FileMissing, ListingDenied, SizeMismatch, SourceError, SourceUnavailable
+from pismo_lake.landing import RemoteFile
+from pismo_lake.layout import PublishHour
+from pismo_lake.sources import GcsSource, below_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from google.api_core.client_options import ClientOptions
+
+    from pismo_lake.deliveries import Delivery
+
+_FIELDS = "items(name,size,generation,md5Hash,updated),nextPageToken"
+_CALL: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(60.0), "timeout": (10.0, 60.0)}
+_IDENTITY = (Unauthorized, DefaultCredentialsError, InvalidOperation, RefreshError)
+_FAILURES = (GoogleAPIError, GoogleAuthError, requests.RequestException, DataCorruption)
+
+
+class PismoGCSHook(GCSHook):
+    """Lists and fetches event files; the bucket is the customer's, so listing is the ordinary case.
+
+    Pismo copies a file while it announces it, so a notice may come before its object: that is a `FileMissing`, which
+    passes. The path inside the bucket is not documented: an object that does not stand where it should is looked for
+    in the other spellings of its hour, and then by its key as the end of a name.
+    """
+
+    def __init__(self, delivery: Delivery) -> None:
+        assert isinstance(delivery.source, GcsSource)
+        # the client would ask for the bucket's metadata in the background, a right that is not needed otherwise
+        os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+        super().__init__(gcp_conn_id=delivery.conn_id)
+        self.source = delivery.source
+        self._stream = self.source.prefix.strip("/").rsplit("/", 1)[-1]
+        self._above = self.source.prefix.strip("/").removesuffix(self._stream)
+
+    def get_client_options(self, api_endpoint_override: str | None = None) -> ClientOptions:
+        """The client's options, with the delivery's endpoint where it has one."""
+        return super().get_client_options(api_endpoint_override or self.source.endpoint_url)
+
+    def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
+        """Event files in the folders of publish hours, padded or not; `ListingDenied` without storage.objects.list."""
+        for hour in hours:
+            for prefix in hour.prefixes(self.source.prefix.strip("/")):
+                for blob in self._blobs(prefix=prefix):
+                    yield RemoteFile(self.event_key(blob.name), blob.size, _version(blob), blob.updated)
+
+    @contextmanager
+    def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
+        """An event file, its checksum compared with the one the service keeps."""
+        try:
+            data = self._download(f"{self._above}{file.key}")
+        except FileMissing:
+            name = self._elsewhere(file.key)
+            if name is None:
+                raise
+            data = self._download(name)
+        yield iter([data])
+
+    def event_key(self, key: str) -> str:
+        """The key from the stream's folder on, whatever the copy put before it."""
+        return below_prefix(key, self._stream)
+
+    def close(self) -> None:
+        """Nothing to give back: the session's pool ends with the client."""
+
+    def _download(self, name: str) -> bytes:
+        try:
+            # the stored bytes: Content-Encoding is not this side's to undo
+            blob = self.get_conn().bucket(self.source.bucket).blob(name)
+            return bytes(blob.download_as_bytes(raw_download=True, checksum="crc32c", **_CALL))
+        except _FAILURES as error:
+            raise self.named(error, name) from error
+
+    def _blobs(self, **how: Any) -> Iterator[Any]:
+        try:
+            found = self.get_conn().list_blobs(self.source.bucket, fields=_FIELDS, **how, **_CALL)
+            yield from (blob for blob in found if not blob.name.endswith("/"))
+        except _FAILURES as error:
+            raise self.named(error, str(how.get("prefix", "")), listing=True) from error
+
+    def _elsewhere(self, key: str) -> str | None:
+        hour = PublishHour.of_key(key)
+        base = key.rsplit("/", 1)[-1]
+        try:
+            for prefix in hour.prefixes(self.source.prefix.strip("/")) if hour else ():
+                for blob in self._blobs(prefix=f"{prefix}{base}"):
+                    if blob.name == f"{prefix}{base}":
+                        return str(blob.name)
+            for blob in self._blobs(match_glob=f"**/{_literal(key)}"):
+                if blob.name.endswith(f"/{key}"):
+                    return str(blob.name)
+        except ListingDenied:
+            return None
+        return None
+
+    def named(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
+        """The project's error for one of Google's; it names bucket and object, and nothing secret."""
+        place = f"gs://{self.source.bucket}/{name}"
+        if isinstance(error, NotFound):
+            return FileMissing(f"{place}: no such {'bucket' if listing else 'object'}", key=name)
+        if isinstance(error, Forbidden) and listing:
+            return ListingDenied(f"gs://{self.source.bucket}: no storage.objects.list", key=name)
+        if isinstance(error, Forbidden):
+            return AccessDenied(f"{place}: no storage.objects.get", key=name)
+        if isinstance(error, _IDENTITY):
+            return AccessDenied(f"{place}: the connection's credentials are refused or missing", key=name)
+        if isinstance(error, DataCorruption):
+            return SizeMismatch(f"{place}: came with another checksum than stored", key=name)
+        return SourceUnavailable(f"{place}: {type(error).__name__}, try again", key=name)
+
+
+def _version(blob: Any) -> str:
+    """Its content's hash, so that a copy made again is no new version; composed objects have only a generation."""
+    return str(blob.md5_hash or f"generation-{blob.generation}")
+
+
+def _literal(key: str) -> str:
+    return "".join(f"\\{letter}" if letter in "*?[]{}\\" else letter for letter in key)

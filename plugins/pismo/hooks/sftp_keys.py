@@ -1,0 +1,121 @@
+"""The keys of an `sftp` connection: up to eight RSA keys in order, a pinned host key, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from pismo_lake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+MOST_KEYS = 8
+"""Pismo keeps up to eight public keys an organisation (Setting up event file delivery)."""
+
+_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
+_INSECURE = ("no_host_key_check", "ignore_hostkey_verification", "allow_host_key_change")
+
+
+@dataclass(frozen=True, slots=True)
+class SftpIdentity:
+    """Who we are (user, keys in the order to try) and whom we trust (host keys)."""
+
+    username: str
+    keys: tuple[asyncssh.SSHKey, ...]
+    host_keys: tuple[asyncssh.SSHKey, ...]
+
+
+def identity_of(connection: Connection) -> SftpIdentity:
+    """Read an Airflow connection of type ``sftp``; `ConfigError` says what is wrong, without showing any of it.
+
+    Extras: `private_key` (one or several PEM blocks, or a list) or `key_file` (a path, or a list of paths),
+    `private_key_passphrase`, `host_key` (one or several public keys, or a list; a bare key is RSA, as the provider
+    has it) or `known_hosts` (a path).
+    """
+    name = f"connection {connection.conn_id}"
+    if connection.conn_type != "sftp":
+        msg = f"{name}: type {connection.conn_type!r}, expected sftp"
+        raise ConfigError(msg)
+    extra = connection.extra_dejson
+    if connection.password:
+        msg = f"{name}: has a password; Pismo's SFTP takes RSA keys only, remove it"
+        raise ConfigError(msg)
+    if not connection.login:
+        msg = f"{name}: the login, Pismo's SFTP user name, is missing"
+        raise ConfigError(msg)
+    for setting in _INSECURE:
+        if str(extra.get(setting, "")).lower() == "true":
+            msg = f"{name}: {setting} is set; the host key must be pinned, give host_key instead"
+            raise ConfigError(msg)
+    return SftpIdentity(connection.login, _private_keys(name, extra), _host_keys(name, extra))
+
+
+def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
+    texts = [block for text in _listed(extra.get("private_key")) for block in _BLOCK.findall(text)]
+    texts += [_file(name, path) for path in _listed(extra.get("key_file"))]
+    if not texts:
+        msg = f"{name}: no private_key (an RSA key as PEM) and no key_file"
+        raise ConfigError(msg)
+    if len(texts) > MOST_KEYS:
+        msg = f"{name}: {len(texts)} private keys, Pismo keeps at most {MOST_KEYS}"
+        raise ConfigError(msg)
+    passphrase = extra.get("private_key_passphrase") or extra.get("passphrase") or None
+    keys = []
+    for number, text in enumerate(texts, 1):
+        try:
+            key = asyncssh.import_private_key(text, passphrase)
+        except asyncssh.KeyEncryptionError:
+            msg = f"{name}: private key {number} needs the right private_key_passphrase"
+            raise ConfigError(msg) from None
+        except (asyncssh.KeyImportError, ValueError):
+            # the cause is not chained: it may quote the key
+            msg = f"{name}: private key {number} is not a private key in PEM form"
+            raise ConfigError(msg) from None
+        if key.algorithm != b"ssh-rsa":
+            msg = f"{name}: private key {number} is {key.algorithm.decode()}; Pismo takes RSA keys only"
+            raise ConfigError(msg)
+        keys.append(key)
+    return tuple(keys)
+
+
+def _host_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
+    lines = [line for text in _listed(extra.get("host_key")) for line in text.splitlines()]
+    for path in _listed(extra.get("known_hosts")):
+        # the names in the file are not looked at: it is this connection's own pin
+        lines += [line.partition(" ")[2] for line in _file(name, path).splitlines() if not line.startswith("#")]
+    keys = []
+    for line in filter(None, map(str.strip, lines)):
+        text = line if " " in line else f"ssh-rsa {line}"
+        try:
+            keys.append(asyncssh.import_public_key(text))
+        except (asyncssh.KeyImportError, ValueError):
+            msg = f"{name}: host_key is not a public key such as 'ssh-rsa AAAA…'"
+            raise ConfigError(msg) from None
+    if not keys:
+        msg = f"{name}: no host_key; it must be pinned, ask Pismo for it and compare it with ssh-keyscan's answer"
+        raise ConfigError(msg)
+    return tuple(keys)
+
+
+def _listed(value: Any) -> list[str]:
+    if not value:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _file(name: str, path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{name}: {path} cannot be read: {type(error).__name__}"
+        raise ConfigError(msg) from None
+
+
+def key_label(key: asyncssh.SSHKey) -> str:
+    """A key's public fingerprint, for logs and reports."""
+    return str(key.get_fingerprint())

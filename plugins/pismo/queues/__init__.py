@@ -1,0 +1,1 @@
+"""Queues of new-file notices."""

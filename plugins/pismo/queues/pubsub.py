@@ -1,0 +1,136 @@
+"""Notices in Pub/Sub, pulled through the provider's hook."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from airflow.providers.google.cloud.hooks.pubsub import PubSubHook
+from google.api_core.exceptions import (
+    Aborted,
+    DeadlineExceeded,
+    GoogleAPIError,
+    InternalServerError,
+    NotFound,
+    PermissionDenied,
+    ServiceUnavailable,
+    Unauthenticated,
+    Unknown,
+)
+from google.api_core.retry import Retry, if_exception_type
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from pismo.queues.queue import Message, in_batches
+from pismo_lake.errors import AccessDenied, ConfigError, PismoError, SourceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.api_core.client_options import ClientOptions
+
+    from pismo_lake.sources import Notices
+
+_BATCH = 500
+_WAIT_SECONDS = 3.0
+_CALL_SECONDS = 60.0
+_TRANSIENT = Retry(
+    predicate=if_exception_type(Aborted, InternalServerError, ServiceUnavailable, Unknown),
+    initial=0.1,
+    timeout=_CALL_SECONDS,
+)
+
+
+class PismoPubSubHook(PubSubHook):
+    """The provider's hook with another endpoint where one is set; ``http://`` means without TLS, for an emulator."""
+
+    def __init__(self, conn_id: str, endpoint_url: str | None) -> None:
+        super().__init__(gcp_conn_id=conn_id)
+        self._endpoint = endpoint_url
+
+    def get_client_options(self, api_endpoint_override: str | None = None) -> ClientOptions:
+        """The client's options, with the endpoint."""
+        own = self._endpoint.removeprefix("https://") if self._endpoint else None
+        return super().get_client_options(api_endpoint_override or own)
+
+    @cached_property
+    def subscriber_client(self) -> SubscriberClient:
+        """The client: plain text to an emulator, the connection's credentials otherwise."""
+        if not self._endpoint or not self._endpoint.startswith("http://"):
+            return super().subscriber_client
+        options = [("grpc.max_receive_message_length", -1)]
+        channel = grpc.insecure_channel(self._endpoint.removeprefix("http://"), options=options)
+        return SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+
+
+class PubSubQueue:
+    """A subscription; nothing is acknowledged but by `delete`."""
+
+    def __init__(self, notices: Notices) -> None:
+        self.name, self.lease_seconds = notices.queue, notices.lease_seconds
+        self._hook = PismoPubSubHook(notices.conn_id, notices.endpoint_url)
+
+    def receive(self, most: int) -> list[Message]:
+        """Pull until `most` are held or a pull comes back empty."""
+        messages: list[Message] = []
+        while len(messages) < most:
+            request = {"subscription": self.name, "max_messages": min(_BATCH, most - len(messages))}
+            try:
+                answer = self._call("pull", request, _WAIT_SECONDS)
+            except DeadlineExceeded:
+                break
+            if not answer.received_messages:
+                break
+            fresh = [
+                Message(
+                    item.message.message_id, bytes(item.message.data), item.ack_id, dict(item.message.attributes),
+                    item.delivery_attempt,
+                )
+                for item in answer.received_messages
+            ]  # fmt: skip
+            self.extend(fresh)
+            messages += fresh
+        return messages
+
+    def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
+        """Hold messages for another lease from now."""
+        lease = self.lease_seconds if seconds is None else seconds
+        for some in in_batches(messages, _BATCH):
+            ids = [item.receipt for item in some]
+            request = {"subscription": self.name, "ack_ids": ids, "ack_deadline_seconds": lease}
+            self._call("modify_ack_deadline", request, _CALL_SECONDS)
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        """Acknowledge; an acknowledgement that comes too late leaves the message to be delivered again."""
+        for some in in_batches(messages, _BATCH):
+            request = {"subscription": self.name, "ack_ids": [item.receipt for item in some]}
+            self._call("acknowledge", request, _CALL_SECONDS)
+
+    def backlog(self) -> None:
+        """Not to be had without pulling, which counts as a delivery towards the dead-letter topic."""
+        return
+
+    def close(self) -> None:
+        """Close the channel."""
+        if "subscriber_client" in self._hook.__dict__:
+            self._hook.subscriber_client.close()
+
+    def _call(self, method: str, request: dict[str, Any], seconds: float) -> Any:
+        try:
+            client = self._hook.subscriber_client
+            return getattr(client, method)(request=request, timeout=seconds, retry=_TRANSIENT)
+        except DeadlineExceeded as error:
+            if method == "pull":
+                raise
+            raise self._named(error) from error
+        except (GoogleAPIError, GoogleAuthError) as error:
+            raise self._named(error) from error
+
+    def _named(self, error: Exception) -> PismoError:
+        if isinstance(error, NotFound):
+            return ConfigError(f"{self.name}: there is no such subscription")
+        if isinstance(error, PermissionDenied | Unauthenticated | GoogleAuthError):
+            return AccessDenied(f"{self.name}: refused to the connection's identity; it needs roles/pubsub.subscriber")
+        return SourceUnavailable(f"{self.name}: {type(error).__name__}, try again")

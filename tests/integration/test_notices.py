@@ -1,0 +1,249 @@
+"""Notices from their queue to the lake: SNS to SQS in moto, Pub/Sub in the sandbox's server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.lakes import LakeUnderTest, event
+
+from pismo.drain import Drained, drain
+from pismo.hooks.s3 import PismoS3Hook
+from pismo.queues.queue import held, open_queue
+from pismo_lake.deliveries import Delivery
+from pismo_lake.errors import AccessDenied, ConfigError, PismoError
+from pismo_lake.landing import land_files
+from pismo_lake.sources import Channel, Environment, NoticeChannel, Notices, S3Source
+from pismo_sandbox.events import ORGANISATION
+from pismo_sandbox.notices import AnnouncingSink, NoticeQueues, furnish_notices, notice_event
+from pismo_sandbox.publisher import S3Sink
+from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+
+FOLDER = "main_stream/2026/3/1/9"
+LOG = logging.getLogger("test")
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    connection = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection | {"extra": {"region_name": "us-east-1"}}))
+    with running_sandbox() as running:
+        # as at Pismo by its documents: objects can be read, the bucket cannot be listed
+        running.policy.list_allowed = False
+        yield running
+
+
+@pytest.fixture
+def queues(sandbox: Sandbox, request: pytest.FixtureRequest) -> NoticeQueues:
+    # moto keeps its queues for as long as the process lives
+    name = f"-{uuid.uuid4().hex[:8]}"
+    return furnish_notices(sandbox, raw=getattr(request, "param", False), receives=3, visibility_seconds=1, name=name)
+
+
+def delivery(sandbox: Sandbox, queue: str, **notices: Any) -> Delivery:
+    told = {"lease_seconds": 2, "batch": 50} | notices
+    return Delivery(
+        name="test", organisation=ORGANISATION, environment=Environment.SANDBOX, channel=Channel.S3, conn_id="pismo",
+        landing="unused", lake="unused", ledger_url="sqlite://",
+        source=S3Source(ACCOUNT, endpoint_url=sandbox.endpoint, region="us-east-1"),
+        notices=Notices(NoticeChannel.SQS, queue, "pismo", "us-east-1", sandbox.endpoint, **told),
+    )  # fmt: skip
+
+
+def drained(feed: Delivery, lake: LakeUnderTest) -> Drained:
+    assert feed.notices is not None
+    source, queue = PismoS3Hook(feed), open_queue(feed)
+
+    def land(files: Any) -> Any:
+        return land_files(lake.settings, lake.ledger, files, source.fetch)
+
+    return drain(feed, feed.notices, queue, source, lake.ledger, land, LOG)
+
+
+def sink(sandbox: Sandbox, queues: NoticeQueues, **dials: float) -> AnnouncingSink:
+    bucket = sandbox.policy.bucket
+    return AnnouncingSink(S3Sink(sandbox.admin("s3"), bucket), queues.topic, bucket, ORGANISATION, **dials)  # type: ignore[arg-type]
+
+
+def messages_in(sandbox: Sandbox, url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = sandbox.admin("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+    return sum(int(count) for count in answer["Attributes"].values())
+
+
+def drain_until_empty(feed: Delivery, lake: LakeUnderTest, sandbox: Sandbox, queues: NoticeQueues) -> list[Drained]:
+    found, until = [], time.monotonic() + 60
+    while messages_in(sandbox, queues.queue_url):
+        assert time.monotonic() < until
+        found.append(drained(feed, lake))
+    return found
+
+
+@pytest.mark.parametrize("queues", [False, True], ids=["wrapped", "raw"], indirect=True)
+def test_files_are_landed_without_listing_and_their_notices_go(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path
+) -> None:
+    files = sink(sandbox, queues, twice=0.3)
+    for number in range(120):
+        files.put(f"{FOLDER}/f{number:03d}", event(f"e-{number}"))
+    sent = files.announce()
+    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    found = drained(feed, lake)
+    assert (found.messages, found.bad, found.failures) == (sent, 0, {})
+    assert sum(summary.files for summary in found.summaries) == 120
+    assert messages_in(sandbox, queues.queue_url) == 0
+    lake.build()
+    assert len(lake.rows()) == 120
+    # announced again: known, not fetched again
+    reads = len(sandbox.policy.log)
+    size = (lake.root / "landing/test" / f"{FOLDER}/f000").stat().st_size
+    for _ in range(3):
+        queues.topic.send(notice_event(sandbox.policy.bucket, ORGANISATION, f"{FOLDER}/f000", size))
+    again = drained(feed, lake)
+    assert (again.messages, again.known) == (3, 1)
+    assert len(sandbox.policy.log) == reads
+
+
+def test_others_messages_are_ignored_and_bad_ones_end_as_dead_letters(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path
+) -> None:
+    bucket = sandbox.policy.bucket
+    files = sink(sandbox, queues)
+    files.put(f"{FOLDER}/good", event("good"))
+    files.put("reports/accounting/type=daily/year=2026/month=3/day=1/x.parquet", b"PAR1")
+    files.announce()
+    queues.topic.send({**notice_event(bucket, ORGANISATION, "x", 1), "event_type": "health_check", "data": {}})
+    sqs = sandbox.admin("sqs")
+    bad = [
+        "garbage }{",
+        json.dumps(notice_event("somebody-elses-bucket", ORGANISATION, f"{FOLDER}/good", 1)),
+        json.dumps(notice_event(bucket, "TN-another", f"{FOLDER}/good", 1)),
+        json.dumps(notice_event(bucket, ORGANISATION, "main_stream/../../etc/passwd", 1)),
+    ]
+    for body in bad:
+        sqs.send_message(QueueUrl=queues.queue_url, MessageBody=body)
+    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    first, *_ = drain_until_empty(feed, lake, sandbox, queues)
+    assert (first.announced, first.ignored, first.bad) == (1, 2, 4)
+    assert messages_in(sandbox, queues.dead_letters_url) == len(bad)
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["good"]
+
+
+def test_an_object_that_is_not_there_yet_comes_back(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pismo.drain._FIRST_PAUSE", 1)
+    sandbox.policy.list_allowed = True
+    key = f"{FOLDER}/late-{uuid.uuid4().hex}"
+    queues.topic.send(notice_event(sandbox.policy.bucket, ORGANISATION, key, len(event("late"))))
+    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    found = drained(feed, lake)
+    assert (found.not_there, found.failures) == (1, {})
+    assert messages_in(sandbox, queues.queue_url) == 1
+    S3Sink(sandbox.admin("s3"), sandbox.policy.bucket).put(key, event("late"))
+    drain_until_empty(feed, lake, sandbox, queues)
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["late"]
+
+
+def test_failures_keep_their_notices_and_the_others_land(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path
+) -> None:
+    files = sink(sandbox, queues)
+    for name in "abc":
+        files.put(f"{FOLDER}/{name}", event(name))
+    files.announce()
+    sandbox.policy.vanished.add(f"{FOLDER}/b")
+    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    found = drained(feed, lake)
+    # without s3:ListBucket a missing object cannot be told from a forbidden one
+    assert {key: type(error) for key, error in found.failures.items()} == {f"{FOLDER}/b": AccessDenied}
+    assert messages_in(sandbox, queues.queue_url) == 1
+    sandbox.policy.vanished.clear()
+    drain_until_empty(feed, lake, sandbox, queues)
+    lake.build()
+    assert sorted(row["event_id"] for row in lake.rows()) == ["a", "b", "c"]
+
+
+def test_leases_are_renewed_while_the_work_takes_longer(sandbox: Sandbox, queues: NoticeQueues) -> None:
+    queues.topic.send(notice_event(sandbox.policy.bucket, ORGANISATION, f"{FOLDER}/a", 1))
+    queue = open_queue(delivery(sandbox, queues.queue_url, lease_seconds=2))
+    other = open_queue(delivery(sandbox, queues.queue_url))
+    messages = queue.receive(10)
+    assert len(messages) == 1
+    with held(queue, messages, LOG):
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            assert other.receive(1) == []
+    until = time.monotonic() + 10
+    while not other.receive(1):
+        assert time.monotonic() < until
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [({"queue": "missing"}, ConfigError), ({"denied": True}, AccessDenied)],
+)
+def test_faults_of_the_queue_have_names(
+    sandbox: Sandbox, queues: NoticeQueues, wrong: dict[str, Any], error: type[PismoError]
+) -> None:
+    url = queues.queue_url.replace("pismo-files", "no-such-queue") if "queue" in wrong else queues.queue_url
+    sandbox.policy.queue_allowed = "denied" not in wrong
+    with pytest.raises(error) as raised:
+        open_queue(delivery(sandbox, url)).receive(1)
+    assert CONSUMER_SECRET not in str(raised.value)
+
+
+KILLED = """
+import json, logging, os, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from pathlib import Path
+import tests.integration.test_notices as here
+from pismo_sandbox.server import Policy, Sandbox
+from pismo_lake import landing
+from tests.lakes import LakeUnderTest
+sandbox = Sandbox(sys.argv[2], Policy())
+feed = here.delivery(sandbox, sys.argv[3], batch=20)
+left, original = [int(sys.argv[5])], landing.Lander.land
+def land(self, fetched, log):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), 9)
+    original(self, fetched, log)
+landing.Lander.land = land
+here.drained(feed, LakeUnderTest(Path(sys.argv[4])))
+"""
+
+
+@pytest.mark.parametrize("after", [0, 25, 59])
+def test_a_worker_killed_in_the_middle_loses_no_notice(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path, after: int
+) -> None:
+    files = sink(sandbox, queues, twice=0.2)
+    for number in range(60):
+        files.put(f"{FOLDER}/f{number:02d}", event(f"e-{number}"))
+    files.announce()
+    root = Path(__file__).resolve().parents[2]
+    paths = json.dumps([str(root), str(root / "include"), str(root / "plugins")])
+    arguments = [paths, sandbox.endpoint, queues.queue_url, str(tmp_path), str(after)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, env=os.environ, cwd=root)
+    assert done.returncode == -9
+    lake = LakeUnderTest(tmp_path)
+    drain_until_empty(delivery(sandbox, queues.queue_url), lake, sandbox, queues)
+    lake.build()
+    assert sorted(row["event_id"] for row in lake.rows()) == sorted(f"e-{number}" for number in range(60))
+    assert messages_in(sandbox, queues.dead_letters_url) == 0
