@@ -20,7 +20,7 @@ help: ## List the targets
 	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: setup ## Run it all here: a look-alike Pismo, Airflow, the DAG, the check (HOURS= MB= SEED= KEEP=1)
+demo: setup ## Run it all here: a look-alike Pismo, Airflow, the DAG, the check (CHANNEL=s3|s3-notices|sftp|gcs HOURS= MB= SEED= KEEP=1)
 	@$(PY) -m pismo_demo up
 
 .PHONY: demo-down

@@ -76,6 +76,10 @@ class AirflowApi:
         """Let the scheduler have the DAG."""
         self._call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": False}, token=self._login())
 
+    def make_pool(self, name: str, slots: int) -> None:
+        """A pool; its tasks would never start without it."""
+        self._call("POST", "/api/v2/pools", {"name": name, "slots": slots}, token=self._login())
+
     def runs(self, dag_id: str) -> list[tuple[str, str]]:
         """(run id, state) of the DAG's runs, the first to run first."""
         found = self._get(f"/dags/{quote(dag_id)}/dagRuns?order_by=run_after&limit=50")["dag_runs"]

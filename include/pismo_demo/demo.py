@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pismo_demo import feed, report
 from pismo_demo.airflow_home import USER, write_private
+from pismo_demo.channels import feed_of, server_of, sink_of
 from pismo_demo.errors import DemoError, PortTakenError
-from pismo_demo.ingestion import DAG_ID, run_dag
+from pismo_demo.ingestion import run_dag
 from pismo_demo.lock import LOCK, hold, interrupt_holder, signals_raise, signals_wait
 from pismo_demo.ports import free_ports
 from pismo_demo.processes import Notes, stop
@@ -33,6 +34,7 @@ class Running:
 
     airflow: AirflowServer
     published: Published
+    dag_id: str
 
 
 def say(text: str = "") -> None:
@@ -82,12 +84,14 @@ def down(home: Path) -> None:
 
 def _start(options: Options, places: Places, notes: Notes) -> Running:
     places.logs.mkdir()
-    endpoint = start_sandbox(places, notes)
-    say(f"1/5  A look-alike of Pismo's S3, STS and KMS is up at {endpoint}")
+    server = server_of(options.channel, places.home)
+    place = start_sandbox(server, places, notes)
+    told = feed_of(options.channel, places.home, place)
+    say(f"1/5  A look-alike is up: {server.title}")
     say("2/5  Airflow is starting while events are published")
-    airflow = start_airflow(options, places, free_ports(), notes, endpoint)
+    airflow = start_airflow(options, places, free_ports(), notes, told)
     say(f"3/5  Publishing {options.hours} h of events, about {options.megabytes:g} MB, all kinds of damage on")
-    published = feed.publish(options, endpoint, places.truth)
+    published = feed.publish(options, sink_of(options.channel, places.home, place), places.truth)
     for attempt in range(1, _TRIES + 1):
         try:
             wait_for_airflow(airflow.process, airflow.api)
@@ -98,18 +102,20 @@ def _start(options: Options, places: Places, notes: Notes) -> Running:
             say(f"     {error}; starting on another one")
             stop(airflow.process)
             notes.remove(airflow.process)
-            airflow = start_airflow(options, places, free_ports(), notes, endpoint)
+            airflow = start_airflow(options, places, free_ports(), notes, told)
+    for name, slots in told.pools.items():
+        airflow.api.make_pool(name, slots)
     write_private(places.home / "login.txt", f"{airflow.address}\n{USER}\n{airflow.password}\n")
-    return Running(airflow, published)
+    return Running(airflow, published, told.dag_id)
 
 
 def _ingest(options: Options, places: Places, running: Running) -> None:
     from pismo_sandbox.truth import Truth
     from pismo_sandbox.verify import verify
 
-    say(f"4/5  {DAG_ID}, run by Airflow's scheduler")
+    say(f"4/5  {running.dag_id}, run by Airflow's scheduler")
     began = time.monotonic()
-    run_id = run_dag(running.airflow.api, say, seconds=300 + 10 * options.megabytes)
+    run_id = run_dag(running.airflow.api, running.dag_id, say, seconds=300 + 10 * options.megabytes)
     seconds = time.monotonic() - began
     say("5/5  Comparing the lake with what was published\n")
     truth = Truth(places.truth)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pismo_demo.options import Options
+    from pismo_sandbox.publisher import Sink
 
 _STEP = timedelta(minutes=5)
 
@@ -33,18 +34,20 @@ def window(now: datetime, hours: int) -> tuple[datetime, datetime]:
     return end - timedelta(hours=hours), end
 
 
-def publish(options: Options, endpoint: str, truth_file: Path) -> Published:
-    """Publish to the look-alike's bucket, and what was published to the truth file."""
-    from pismo_sandbox.publisher import Dials, Publisher, S3Sink
-    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+def publish(options: Options, sink: Sink, truth_file: Path) -> Published:
+    """Publish to where the channel has its files, and what was published to the truth file."""
+    from pismo_sandbox.notices import AnnouncingSink
+    from pismo_sandbox.publisher import Dials, Publisher
     from pismo_sandbox.truth import Truth
 
     start, end = window(datetime.now(UTC), options.hours)
-    sink = S3Sink(client("s3", endpoint, ADMIN_KEY, ADMIN_SECRET), Policy().bucket)
     truth = Truth(truth_file)
     try:
         publisher = Publisher(sink, truth, seed=options.seed, dials=Dials.everything())
         publisher.publish(start, end, int(options.megabytes * 1_000_000))
+        if isinstance(sink, AnnouncingSink):
+            sink.announce()
+            sink.close()
         totals = truth.totals()
     finally:
         truth.close()

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pismo_demo.airflow_api import AirflowApi, TaskInstance
 
-DAG_ID = "pismo_ingest_sandbox_s3"
 _PARSE_SECONDS = 90.0
 _LOG_LINES = 40
 _ENDED = {"success", "failed"}
@@ -22,30 +21,30 @@ _BROKEN = {"failed", "upstream_failed"}
 _ORDER = ("find_new_files", "land_event_files", "flatten_publish_hour")
 
 
-def run_dag(api: AirflowApi, say: Callable[[str], None], *, seconds: float) -> str:
+def run_dag(api: AirflowApi, dag_id: str, say: Callable[[str], None], *, seconds: float) -> str:
     """Unpause the DAG and follow its first scheduled run to its end; the run id."""
-    _wait_until_parsed(api)
-    api.unpause(DAG_ID)
+    _wait_until_parsed(api, dag_id)
+    api.unpause(dag_id)
     started, run_id, last = time.monotonic(), "", ""
     while time.monotonic() - started < seconds:
         try:
-            runs = api.runs(DAG_ID)
+            runs = api.runs(dag_id)
             if runs:
                 run_id, state = runs[0]
-                tasks = api.tasks(DAG_ID, run_id)
+                tasks = api.tasks(dag_id, run_id)
                 now = describe(tasks)
                 if now != last:
                     say(f"  {time.monotonic() - started:4.0f} s  {now}")
                     last = now
                 if state in _ENDED:
-                    _judge(api, run_id, state, tasks)
+                    _judge(api, dag_id, run_id, state, tasks)
                     return run_id
         except ApiError as error:
             # SQLite is busy now and then; what Airflow refuses for good will be refused again
             if error.status not in {0, 500, 503}:
                 raise
         time.sleep(1)
-    msg = f"run {run_id or '(none was made)'} of {DAG_ID} did not end within {seconds:.0f} s; it stood at: {last}"
+    msg = f"run {run_id or '(none was made)'} of {dag_id} did not end within {seconds:.0f} s; it stood at: {last}"
     raise DemoError(msg)
 
 
@@ -62,24 +61,24 @@ def describe(tasks: Sequence[TaskInstance]) -> str:
     return " · ".join(words) or "waiting for the scheduler"
 
 
-def _wait_until_parsed(api: AirflowApi) -> None:
+def _wait_until_parsed(api: AirflowApi, dag_id: str) -> None:
     until = time.monotonic() + _PARSE_SECONDS
-    while not api.dag_known(DAG_ID):
+    while not api.dag_known(dag_id):
         errors = api.import_errors()
         if errors or time.monotonic() > until:
             why = "\n".join(errors) or f"not parsed within {_PARSE_SECONDS:.0f} s"
-            msg = f"{DAG_ID} is not there:\n{why}"
+            msg = f"{dag_id} is not there:\n{why}"
             raise DemoError(msg)
         time.sleep(1)
 
 
-def _judge(api: AirflowApi, run_id: str, state: str, tasks: Sequence[TaskInstance]) -> None:
+def _judge(api: AirflowApi, dag_id: str, run_id: str, state: str, tasks: Sequence[TaskInstance]) -> None:
     skipped = [task.task_id for task in tasks if task.state == "skipped"]
     if state == "success" and not skipped:
         return
-    lines = [f"run {run_id} of {DAG_ID} ended as {state}" + (f", skipped: {', '.join(skipped)}" if skipped else "")]
+    lines = [f"run {run_id} of {dag_id} ended as {state}" + (f", skipped: {', '.join(skipped)}" if skipped else "")]
     for task in tasks:
         if task.state in _BROKEN and task.try_number:
             lines.append(f"--- {task.task_id} {task.label or ''} (try {task.try_number}), the end of its log:")
-            lines.extend(api.log(DAG_ID, run_id, task)[-_LOG_LINES:])
+            lines.extend(api.log(dag_id, run_id, task)[-_LOG_LINES:])
     raise DemoError("\n".join(lines))

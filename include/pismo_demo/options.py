@@ -14,25 +14,33 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 
+CHANNELS = ("s3", "s3-notices", "sftp", "gcs")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Hours of feed, its size in MB, the seed of its content, and whether to leave everything running."""
+    """Hours of feed, its size in MB, the seed of its content, its channel, and whether to leave everything running."""
 
     hours: int = 3
     megabytes: float = 40.0
     seed: int = 7
     keep: bool = False
+    channel: str = "s3"
     home: Path = ROOT / ".demo"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
-        """HOURS, MB, SEED and KEEP; what is not set keeps its default."""
+        """HOURS, MB, SEED, KEEP and CHANNEL; what is not set keeps its default."""
+        channel = environment.get("CHANNEL", "").strip().lower() or "s3"
+        if channel not in CHANNELS:
+            msg = f"CHANNEL={channel}: one of {', '.join(CHANNELS)} is expected"
+            raise DemoError(msg)
         return cls(
             hours=int(_number(environment, "HOURS", 3, 1, 48, whole=True)),
             megabytes=_number(environment, "MB", 40.0, 0.1, 2000.0),
             seed=int(_number(environment, "SEED", 7, 0, 2**31, whole=True)),
             keep=environment.get("KEEP", "").strip().lower() not in {"", "0", "no", "false"},
+            channel=channel,
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -14,18 +13,16 @@ from typing import TYPE_CHECKING
 from pismo_demo.airflow_api import AirflowApi
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home, plain_environment
 from pismo_demo.errors import DemoError, PortTakenError
-from pismo_demo.options import ROOT
 from pismo_demo.processes import Notes, Started, alive, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pismo_demo.channels import Feed, Server
     from pismo_demo.options import Options
     from pismo_demo.ports import Ports
 
-CONNECTION = "pismo_sandbox_s3"
 _TAIL = 30
-_ENDPOINT = re.compile(r"(http://\S+) bucket .*\n")
 _SANDBOX_SECONDS = 60.0
 _AIRFLOW_SECONDS = 120.0
 
@@ -67,42 +64,28 @@ class AirflowServer:
     password: str
 
 
-def start_sandbox(places: Places, notes: Notes) -> str:
-    """Start the look-alike on a free port and wait for it; its endpoint."""
-    command = [sys.executable, "-m", "pismo_sandbox", "serve", "--port", "0"]
+def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str]:
+    """Start a look-alike and wait for it; what it says of itself."""
     log = places.logs / "sandbox.log"
-    started = start("sandbox", command, plain_environment(os.environ), log, notes)
+    started = start("sandbox", list(server.command), plain_environment(os.environ), log, notes)
 
-    def endpoint() -> str | None:
-        # it prints its address once the bucket is made
-        found = _ENDPOINT.match(log.read_text(errors="replace"))
-        return found[1] if found else None
+    def said() -> dict[str, str]:
+        found = server.up.search(log.read_text(errors="replace"))
+        return dict(found.groupdict()) if found else {}
 
-    _wait("the sandbox", started, lambda: [] if endpoint() else ["bucket"], _SANDBOX_SECONDS)
-    return str(endpoint())
+    _wait("the sandbox", started, lambda: [] if said() else ["its address"], _SANDBOX_SECONDS)
+    return said()
 
 
-def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, endpoint: str) -> AirflowServer:
+def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, told: Feed) -> AirflowServer:
     """Start Airflow in a new home; it is not up yet."""
-    from pismo_sandbox.events import ORGANISATION
-    from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
-
     fresh = Secrets.fresh()
     home = places.home / "airflow"
     make_home(home, fresh)
-    connection = {
-        "conn_type": "aws",
-        "login": CONSUMER_KEY,
-        "password": CONSUMER_SECRET,
-        "extra": {"region_name": REGION},
-    }
-    feed = {
-        f"AIRFLOW_CONN_{CONNECTION.upper()}": json.dumps(connection),
-        "PISMO_DELIVERIES": str(ROOT / "config" / "deliveries.yaml"),
-        "PISMO_ORGANISATION": ORGANISATION,
-        "PISMO_ACCOUNT_ID": ACCOUNT,
-        "PISMO_ENDPOINT_URL": endpoint,
-        "PISMO_REGION": REGION,
+    feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in told.connections.items()}
+    feed |= told.variables
+    feed |= {
+        "PISMO_DELIVERIES": str(told.deliveries),
         "PISMO_LANDING": str(places.landing),
         "PISMO_LAKE": str(places.lake),
         "PISMO_LEDGER_URL": f"sqlite:///{places.home}/ledger.db",

@@ -34,7 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--get-object-only", action="store_true", help="deny s3:ListBucket, as Pismo's documents have it"
     )
+    serve.add_argument("--notices", action="store_true", help="an SNS topic and an SQS queue as well")
     serve.set_defaults(run=_serve)
+
+    gcp = commands.add_parser("serve-gcp", help="a bucket and a Pub/Sub subscription until a signal comes")
+    gcp.set_defaults(run=_serve_gcp)
 
     publish = commands.add_parser("publish", help="publish into a running look-alike")
     publish.add_argument("--endpoint", default="http://127.0.0.1:5055")
@@ -62,16 +66,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from pismo_sandbox.notices import furnish_notices
     from pismo_sandbox.server import Policy, running_sandbox
 
+    stop = _stop_signal()
+    policy = Policy(list_allowed=not options.get_object_only)
+    with running_sandbox(policy, host=options.host, port=options.port) as sandbox:
+        line = f"{sandbox.endpoint} bucket {policy.bucket} role {policy.role_arn}"
+        if options.notices:
+            made = furnish_notices(sandbox)
+            line += f" queue {made.queue_url} topic {made.topic_arn}"
+        print(line, flush=True)
+        stop.wait()
+    return 0
+
+
+def _serve_gcp(_: argparse.Namespace) -> int:
+    from pismo_sandbox.gcp import BUCKET, SUBSCRIPTION, running_gcp
+
+    stop = _stop_signal()
+    with running_gcp() as cloud:
+        print(f"{cloud.storage} bucket {BUCKET} pubsub {cloud.pubsub} subscription {SUBSCRIPTION}", flush=True)
+        stop.wait()
+    return 0
+
+
+def _stop_signal() -> threading.Event:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    policy = Policy(list_allowed=not options.get_object_only)
-    with running_sandbox(policy, host=options.host, port=options.port) as sandbox:
-        print(f"{sandbox.endpoint} bucket {policy.bucket} role {policy.role_arn}", flush=True)
-        stop.wait()
-    return 0
+    return stop
 
 
 def _window(options: argparse.Namespace) -> tuple[datetime, datetime]:

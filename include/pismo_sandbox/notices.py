@@ -73,6 +73,13 @@ class AnnouncingSink:
         self.held.clear()
         return count
 
+    def close(self) -> None:
+        """Close what has connections of its own to close."""
+        for part in (self.files, self.channel):
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
+
 
 class SnsTopic:
     """An SNS topic."""
@@ -90,6 +97,7 @@ class NoticeQueues:
     """A topic, the queue subscribed to it, and that queue's dead letters."""
 
     topic: SnsTopic
+    topic_arn: str
     queue_url: str
     dead_letters_url: str
 
@@ -108,4 +116,4 @@ def furnish_notices(
     topic = sns.create_topic(Name=f"{TOPIC}{name}")["TopicArn"]
     options = {"RawMessageDelivery": "true"} if raw else {}
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=options)
-    return NoticeQueues(SnsTopic(sns, topic), queue, dead)
+    return NoticeQueues(SnsTopic(sns, topic), topic, queue, dead)

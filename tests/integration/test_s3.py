@@ -11,7 +11,7 @@ from tests.lakes import LakeUnderTest, event
 
 from pismo.hooks.s3 import PismoS3Hook
 from pismo.windows import window_of
-from pismo_lake.deliveries import Channel, Delivery, Environment, S3Source
+from pismo_lake.deliveries import Delivery
 from pismo_lake.errors import (
     AccessDenied,
     ConfigError,
@@ -24,6 +24,7 @@ from pismo_lake.errors import (
 )
 from pismo_lake.landing import RemoteFile, land_files
 from pismo_lake.layout import PublishHour
+from pismo_lake.sources import Channel, Environment, S3Source
 from pismo_sandbox.events import ORGANISATION
 from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Policy, Sandbox, running_sandbox
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pismo_lake.deliveries import Delivery, S3Source, load_deliveries
+from pismo_lake.deliveries import Delivery, load_deliveries
+from pismo_lake.sources import S3Source
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -11,11 +11,12 @@ import pytest
 
 from pismo_demo.airflow_api import AirflowApi, ApiError, TaskInstance
 from pismo_demo.errors import DemoError
-from pismo_demo.ingestion import DAG_ID, describe, run_dag
+from pismo_demo.ingestion import describe, run_dag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DAG_ID = "pismo_ingest_sandbox_s3"
 Answers = dict[str, tuple[int, Any]]
 DAG = f"/api/v2/dags/{DAG_ID}"
 RUN = f"{DAG}/dagRuns/scheduled__1"
@@ -80,7 +81,7 @@ def api(airflow: StandIn) -> AirflowApi:
 
 def test_a_run_is_followed_to_its_end(airflow: StandIn, api: AirflowApi) -> None:
     said: list[str] = []
-    assert run_dag(api, said.append, seconds=10) == "scheduled__1"
+    assert run_dag(api, DAG_ID, said.append, seconds=10) == "scheduled__1"
     assert "find_new_files success" in said[0]
     assert f"PATCH {DAG}" in airflow.seen
 
@@ -96,7 +97,7 @@ def test_a_failed_run_shows_the_end_of_the_log(airflow: StandIn, api: AirflowApi
     lines.append({"event": "Task failed", "error_detail": [{"exc_type": "RoleDenied", "exc_value": "refused"}]})
     airflow.answers[f"{RUN}/taskInstances/land_event_files/logs/2"] = (200, {"content": lines})
     with pytest.raises(DemoError) as caught:
-        run_dag(api, lambda _: None, seconds=10)
+        run_dag(api, DAG_ID, lambda _: None, seconds=10)
     text = str(caught.value)
     assert "ended as failed" in text
     assert "RoleDenied: refused" in text
@@ -107,7 +108,7 @@ def test_a_failed_run_shows_the_end_of_the_log(airflow: StandIn, api: AirflowApi
 def test_a_run_that_skipped_its_work_is_no_success(airflow: StandIn, api: AirflowApi) -> None:
     airflow.answers[f"{RUN}/taskInstances"] = (200, {"task_instances": [task("find_new_files", "skipped")]})
     with pytest.raises(DemoError, match="skipped: find_new_files"):
-        run_dag(api, lambda _: None, seconds=10)
+        run_dag(api, DAG_ID, lambda _: None, seconds=10)
 
 
 def test_a_dag_that_does_not_parse_is_named(airflow: StandIn, api: AirflowApi) -> None:
@@ -115,13 +116,13 @@ def test_a_dag_that_does_not_parse_is_named(airflow: StandIn, api: AirflowApi) -
     broken = {"import_errors": [{"filename": "pismo_ingest.py", "stack_trace": "SyntaxError: no\n"}]}
     airflow.answers["/api/v2/importErrors"] = (200, broken)
     with pytest.raises(DemoError, match=r"pismo_ingest\.py: SyntaxError: no"):
-        run_dag(api, lambda _: None, seconds=10)
+        run_dag(api, DAG_ID, lambda _: None, seconds=10)
 
 
 def test_a_run_that_hangs_says_where(airflow: StandIn, api: AirflowApi) -> None:
     airflow.answers[f"{DAG}/dagRuns"] = (200, {"dag_runs": []})
     with pytest.raises(DemoError, match=r"\(none was made\).*did not end"):
-        run_dag(api, lambda _: None, seconds=0)
+        run_dag(api, DAG_ID, lambda _: None, seconds=0)
 
 
 def test_health_names_what_is_missing(airflow: StandIn, api: AirflowApi) -> None:

@@ -1,0 +1,134 @@
+"""What each channel of the demo needs: its servers, how events get there, and what Airflow is told of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pismo_demo.airflow_home import write_private
+from pismo_demo.errors import DemoError
+from pismo_demo.options import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pismo_sandbox.notices import AnnouncingSink
+    from pismo_sandbox.publisher import Sink
+
+TWICE = 0.1
+"""The share of notices that come twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process to start, and the pattern of the line that it prints once it is up."""
+
+    title: str
+    command: tuple[str, ...]
+    up: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What Airflow is told: the deliveries file, its DAG, connections by id, variables, pools with their slots."""
+
+    deliveries: Path
+    dag_id: str
+    connections: dict[str, dict[str, Any]]
+    variables: dict[str, str]
+    pools: dict[str, int]
+
+
+def server_of(channel: str, home: Path) -> Server:
+    """The look-alike of a channel; `home` holds what it serves and its keys."""
+    python = (sys.executable, "-m")
+    if channel == "sftp":
+        served, keys = _sftp_home(home)
+        arguments = ("--root", str(served), "--authorized-keys", str(keys))
+        up = re.compile(r"sftp://(?P<user>[^@]+)@(?P<host>[^:]+):(?P<port>\d+) hostkey (?P<host_key>\S+ \S+)\n")
+        return Server(
+            "an OpenSSH server that shows Pismo's folders", (*python, "pismo_sandbox.openssh", *arguments), up
+        )
+    if channel == "gcs":
+        up = re.compile(r"(?P<storage>http://\S+) bucket \S+ pubsub (?P<pubsub>http://\S+) .*\n")
+        return Server("Cloud Storage and Pub/Sub", (*python, "pismo_sandbox", "serve-gcp"), up)
+    serve = (*python, "pismo_sandbox", "serve", "--port", "0")
+    if channel == "s3-notices":
+        up = re.compile(r"(?P<endpoint>http://\S+) bucket .* queue (?P<queue>\S+) topic (?P<topic>\S+)\n")
+        title = "Pismo's S3, STS and KMS, without the right to list, with SNS and SQS"
+        return Server(title, (*serve, "--get-object-only", "--notices"), up)
+    return Server("Pismo's S3, STS and KMS", serve, re.compile(r"(?P<endpoint>http://\S+) bucket .*\n"))
+
+
+def _sftp_home(home: Path) -> tuple[Path, Path]:
+    from pismo_sandbox.openssh import find_sshd
+    from pismo_sandbox.sftp import rsa_key_pair
+
+    if find_sshd() is None and subprocess.run([ROOT / "scripts" / "openssh"], check=False).returncode:  # noqa: S603
+        msg = "CHANNEL=sftp needs OpenSSH's sshd, and scripts/openssh could not install it"
+        raise DemoError(msg)
+    served = home / "sftp"
+    served.mkdir()
+    # two keys, of which the server knows the second: as in the middle of a rotation
+    old, new = rsa_key_pair(), rsa_key_pair()
+    write_private(home / "sftp_keys.pem", f"{old[0]}\n{new[0]}")
+    write_private(home / "authorized_keys", f"{new[1]}\n")
+    return served, home / "authorized_keys"
+
+
+def sink_of(channel: str, home: Path, place: dict[str, str]) -> Sink:
+    """Where the publisher puts event files; `place` is what the server said of itself."""
+    from pismo_sandbox.publisher import FolderSink, S3Sink
+    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+
+    if channel == "sftp":
+        return FolderSink(home / "sftp")
+    if channel == "gcs":
+        from pismo_sandbox.gcp import GcsSink, PubSubTopic
+
+        return _announcing(GcsSink(place["storage"]), PubSubTopic(place["pubsub"]))
+    files = S3Sink(client("s3", place["endpoint"], ADMIN_KEY, ADMIN_SECRET), Policy().bucket)
+    if channel == "s3":
+        return files
+    from pismo_sandbox.notices import SnsTopic
+
+    return _announcing(files, SnsTopic(client("sns", place["endpoint"], ADMIN_KEY, ADMIN_SECRET), place["topic"]))
+
+
+def _announcing(files: Any, topic: Any) -> AnnouncingSink:
+    from pismo_sandbox.events import ORGANISATION
+    from pismo_sandbox.notices import AnnouncingSink
+    from pismo_sandbox.server import Policy
+
+    return AnnouncingSink(files, topic, Policy().bucket, ORGANISATION, twice=TWICE)
+
+
+def feed_of(channel: str, home: Path, place: dict[str, str]) -> Feed:
+    """What Airflow is told."""
+    from pismo_sandbox.events import ORGANISATION
+    from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
+
+    name = f"sandbox_{channel.replace('-', '_')}"
+    variables = {"PISMO_ORGANISATION": ORGANISATION}
+    connections: dict[str, dict[str, Any]] = {}
+    pools: dict[str, int] = {}
+    if channel == "sftp":
+        variables |= {"PISMO_SFTP_HOST": place["host"], "PISMO_SFTP_PORT": place["port"]}
+        extra = {"private_key": (home / "sftp_keys.pem").read_text(), "host_key": place["host_key"]}
+        connections["pismo_sandbox_sftp"] = {"conn_type": "sftp", "login": place["user"], "extra": extra}
+        pools["pismo_sftp"] = 2
+    elif channel == "gcs":
+        variables |= {"PISMO_GCS_ENDPOINT": place["storage"], "PISMO_PUBSUB_ENDPOINT": place["pubsub"]}
+        extra = {"project": "our-project", "is_anonymous": "true"}
+        connections["pismo_sandbox_gcs"] = {"conn_type": "google_cloud_platform", "extra": extra}
+    else:
+        variables |= {"PISMO_ACCOUNT_ID": ACCOUNT, "PISMO_ENDPOINT_URL": place["endpoint"], "PISMO_REGION": REGION}
+        variables |= {"PISMO_QUEUE_URL": place["queue"]} if "queue" in place else {}
+        keys = {"login": CONSUMER_KEY, "password": CONSUMER_SECRET, "extra": {"region_name": REGION}}
+        connections["pismo_sandbox_s3"] = {"conn_type": "aws", **keys}
+    own = ROOT / "config" / "deliveries.yaml"
+    deliveries = own if channel == "s3" else ROOT / "config" / "demo" / f"{channel.replace('-', '_')}.yaml"
+    return Feed(deliveries, f"pismo_ingest_{name}", connections, variables, pools)
