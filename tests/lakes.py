@@ -50,14 +50,14 @@ class LakeUnderTest:
         self.settings = replace(base, **settings)
         self.ledger = Ledger.open(f"sqlite:///{root / 'ledger.db'}")
 
-    def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> LandSummary:
+    def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None, **options: Any) -> LandSummary:
         @contextmanager
         def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
             raw = files[file.key]
             yield iter([raw[:10], raw[10:]])
 
         remote = [RemoteFile(key, (sizes or {}).get(key, len(raw))) for key, raw in files.items()]
-        return land_files(self.settings, self.ledger, remote, fetch, parallel=3)
+        return land_files(self.settings, self.ledger, remote, fetch, parallel=3, **options)
 
     def build(self, hours: Iterable[str] | None = None, **options: Any) -> dict[str, BuildSummary]:
         wanted = self.ledger.unbuilt_hours("test", self.settings.lake) if hours is None else hours

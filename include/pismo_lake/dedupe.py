@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
-from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +23,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from pismo_lake.layout import PublishHour
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings import LakeSettings
 
-_KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
+KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,15 @@ class Verdict:
 
 def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table:
     """A landed file's index table."""
-    source = storage.read_bytes(str(record.index_uri))
-    return pq.read_table(io.BytesIO(source), columns=columns)
+    return read_index_at(str(record.index_uri), columns)
 
 
-def _keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
+def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
+    """The index table at a URI."""
+    return pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=columns)
+
+
+def usable_keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
     """Dedupe keys and content hashes of the usable events, as fixed-width bytes."""
     usable = table.filter(pc.is_null(table.column("reason")))
     keys = usable.column("dedupe_key").combine_chunks()
@@ -67,12 +71,12 @@ def predecessors(
         return []
     first = str(hour.plus(-24 * settings.horizon_days))
     names = {(record.delivery, record.name) for record in own}
-    found = ledger.overlapping(settings.lake, first, str(hour), _times(own))
+    found = ledger.overlapping(settings.lake, first, str(hour), time_range(own))
     last = max(record.rank for record in own)
     return [record for record in found if (record.delivery, record.name) not in names and record.rank < last]
 
 
-def _times(records: Sequence[FileRecord]) -> tuple[int, int] | None:
+def time_range(records: Sequence[FileRecord]) -> tuple[int, int] | None:
     """The event-time range of files; None where some event has no time, so that nothing can be ruled out."""
     if any(record.untimed for record in records):
         return None
@@ -87,7 +91,7 @@ def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord]) -> dict[str,
     order = sorted([*own, *earlier], key=lambda record: record.rank)
     keys, hashes, sizes = [], [], []
     for record in order:
-        key, content = _keys(read_index(record, _KEY_COLUMNS))
+        key, content = usable_keys(read_index(record, KEY_COLUMNS))
         keys.append(key)
         hashes.append(content)
         sizes.append(len(key))
@@ -116,25 +120,3 @@ def _first_place(keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
     first = np.empty(len(keys), dtype=np.int64)
     first[order] = order[np.flatnonzero(fresh)][np.cumsum(fresh) - 1]
     return first
-
-
-def later_hours_sharing_events(settings: LakeSettings, ledger: Ledger, record: FileRecord, index: pa.Table) -> set[str]:
-    """Later publish hours that hold a copy of this file's events, which loses now: they need a new build.
-
-    They are marked unbuilt, so that a crash before their build does not leave the doubled event standing.
-    """
-    if not record.events:
-        return set()
-    last = str(PublishHour.parse(record.publish_hour).plus(24 * settings.horizon_days))
-    after = ledger.overlapping(settings.lake, record.publish_hour, last, _times([record]))
-    mine, _ = _keys(index)
-    hit: set[tuple[str, str]] = set()
-    for other in after:
-        place = (other.delivery, other.publish_hour)
-        if other.rank <= record.rank or place in hit:
-            continue
-        theirs, _ = _keys(read_index(other, _KEY_COLUMNS))
-        if np.isin(mine, theirs).any():
-            hit.add(place)
-            ledger.mark_unbuilt(other.delivery, settings.lake, other.publish_hour)
-    return {hour for delivery, hour in hit if delivery == settings.delivery}

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from pismo_lake import storage
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.decode import Plain, uncompress
-from pismo_lake.dedupe import later_hours_sharing_events
 from pismo_lake.errors import (
     ConfigError,
     FramingError,
@@ -32,6 +31,7 @@ from pismo_lake.errors import (
     SizeMismatch,
 )
 from pismo_lake.index import IndexedFile, index_file
+from pismo_lake.later_copies import LaterCopies
 from pismo_lake.layout import PublishHour, index_path, landing_path
 from pismo_lake.ledger import FileRecord, KnownFile, Ledger
 
@@ -116,15 +116,17 @@ def land_files(
     *,
     parallel: int = 8,
     hour_of: Callable[[RemoteFile, IndexedFile], PublishHour] | None = None,
+    later: LaterCopies | None = None,
     log: logging.Logger = _LOG,
 ) -> LandSummary:
     """Fetch and land `files`; raises `LandingIncompleteError` at the end where some could not be landed.
 
     `fetch` opens a file as an iterator of chunks. The publish hour is the key's, or `hour_of`'s answer. An
-    unreadable file (zstd, …) is kept raw, recorded as that and named in the summary.
+    unreadable file (zstd, …) is kept raw, recorded as that and named in the summary. `later` is kept from one landing
+    to the next by who lands many batches.
     """
     ordered = sorted(files, key=_rank)
-    lander = Lander(settings, ledger, hour_of)
+    lander = Lander(settings, ledger, hour_of, later)
     failures: list[tuple[str, PismoError]] = []
     started = told = time.monotonic()
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="land") as pool:
@@ -192,9 +194,11 @@ class Lander:
         settings: LakeSettings,
         ledger: Ledger,
         hour_of: Callable[[RemoteFile, IndexedFile], PublishHour] | None,
+        later: LaterCopies | None = None,
     ) -> None:
         self._settings, self._ledger, self._hour_of = settings, ledger, hour_of
         self._contracts = ContractStore(ledger, settings)
+        self._later = later or LaterCopies(settings, ledger)
         self._hours: set[str] = set()
         self._unreadable: list[str] = []
         self.files = self.skipped = self.bytes = self.events = self.rejects = 0
@@ -259,9 +263,9 @@ class Lander:
             max_timestamp=indexed.max_timestamp,
         )
         # before the record, so that a crash cannot leave a doubled event unnoticed; after it, for builds in between
-        shared = later_hours_sharing_events(settings, self._ledger, wanted, indexed.table)
+        shared = self._later.hours_sharing(wanted, indexed.table)
         record = self._ledger.record(wanted, settings.part_bytes)
-        shared |= later_hours_sharing_events(settings, self._ledger, wanted, indexed.table)
+        shared |= self._later.hours_sharing(wanted, indexed.table)
         self._hours.add(record.publish_hour)
         self._hours.update(shared)
         return record

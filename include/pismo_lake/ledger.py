@@ -22,7 +22,7 @@ from pismo_lake.ledger_tables import files, metadata
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection, Engine, RowMapping
+    from sqlalchemy import ColumnElement, Connection, Engine, RowMapping
 
 _KEYS_PER_QUERY = 500
 
@@ -178,16 +178,17 @@ class Ledger:
 
         Files with untimed events always count; with `times` None every file does.
         """
-        query = select(files).where(
-            files.c.lake == lake,
-            files.c.publish_hour >= first,
-            files.c.publish_hour <= last,
-            files.c.events > 0,
-        )
-        if times is not None:
-            within = (files.c.min_timestamp <= times[1]) & (files.c.max_timestamp >= times[0])
-            query = query.where(within | (files.c.untimed > 0))
+        query = select(files).where(*_overlap(lake, first, last, times))
         return sorted(self._records(query), key=lambda record: record.rank)
+
+    def indexes_overlapping(
+        self, lake: str, first: str, last: str, times: tuple[int, int] | None
+    ) -> list[tuple[str, str, str, str]]:
+        """(publish hour, name, delivery, index URI) of the files that `overlapping` gives, in no order."""
+        columns = (files.c.publish_hour, files.c.name, files.c.delivery, files.c.index_uri)
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(*columns).where(*_overlap(lake, first, last, times)))
+            return [(hour, name, delivery, uri) for hour, name, delivery, uri in rows]
 
     def unbuilt_hours(self, delivery: str, lake: str) -> list[str]:
         """Publish hours with landed files that no build has taken in yet, oldest first."""
@@ -229,6 +230,14 @@ class Ledger:
     def _records(self, query: Any) -> list[FileRecord]:
         with self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def _overlap(lake: str, first: str, last: str, times: tuple[int, int] | None) -> list[ColumnElement[bool]]:
+    hours = files.c.publish_hour.between(first, last)
+    if times is None:
+        return [files.c.lake == lake, hours, files.c.events > 0]
+    within = (files.c.min_timestamp <= times[1]) & (files.c.max_timestamp >= times[0])
+    return [files.c.lake == lake, hours, files.c.events > 0, within | (files.c.untimed > 0)]
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from pismo_sandbox.events import ORGANISATION
+from pismo_sandbox.quick_queues import make_queues_quick
 
 ACCOUNT = "123456789012"
 ADMIN_KEY, ADMIN_SECRET = "AKIAPISMOSANDBOXADMIN", "sandbox-admin-secret-not-a-real-one"
@@ -214,6 +215,7 @@ def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", po
         def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's own signature
             """Say nothing: the policy keeps its own log."""
 
+    make_queues_quick()
     policy = policy or Policy()
     app = PolicyCheck(DomainDispatcherApplication(create_backend_app), policy)
     server = make_server(host, port, app, threaded=True, request_handler=Quiet)

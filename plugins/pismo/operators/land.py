@@ -65,17 +65,20 @@ class LandEventFilesOperator(BaseOperator):
         from pismo.sources import source_of
         from pismo_lake.errors import LandingIncompleteError
         from pismo_lake.landing import incomplete, land_files, merged
+        from pismo_lake.later_copies import LaterCopies
 
         log = cast("logging.Logger", self.log)
         summaries: list[LandSummary] = []
         failures: dict[str, PismoError] = {}
         counts: dict[str, Any] = {}
+        later = LaterCopies(delivery.settings, ledger)
         with source_of(delivery) as source:
 
             def land(files: Sequence[RemoteFile]) -> LandSummary:
                 return land_files(
-                    delivery.settings, ledger, files, source.fetch, parallel=delivery.parallel_downloads, log=log
-                )
+                    delivery.settings, ledger, files, source.fetch,
+                    parallel=delivery.parallel_downloads, later=later, log=log,
+                )  # fmt: skip
 
             if delivery.notices is not None and not window.object_keys:
                 with closing(open_queue(delivery)) as queue:

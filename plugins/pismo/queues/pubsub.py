@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +74,10 @@ class PubSubQueue:
         self._hook = PismoPubSubHook(notices.conn_id, notices.endpoint_url)
 
     def receive(self, most: int) -> list[Message]:
-        """Pull until `most` are held or a pull comes back empty."""
-        messages: list[Message] = []
-        while len(messages) < most:
+        """Pull until `most` are held, a pull comes back empty, or a third of the lease is over."""
+        messages: dict[str, Message] = {}
+        until = time.monotonic() + self.lease_seconds / 3
+        while len(messages) < most and time.monotonic() < until:
             request = {"subscription": self.name, "max_messages": min(_BATCH, most - len(messages))}
             try:
                 answer = self._call("pull", request, _WAIT_SECONDS)
@@ -91,8 +93,8 @@ class PubSubQueue:
                 for item in answer.received_messages
             ]  # fmt: skip
             self.extend(fresh)
-            messages += fresh
-        return messages
+            messages |= {message.id: message for message in fresh}
+        return list(messages.values())
 
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
         """Hold messages for another lease from now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.sqs import SqsHook
@@ -37,9 +38,10 @@ class SqsQueue:
             self._hook.conn_config.endpoint_url = notices.endpoint_url
 
     def receive(self, most: int) -> list[Message]:
-        """Long polls until `most` are held or one of them comes back empty."""
-        messages: list[Message] = []
-        while len(messages) < most:
+        """Long polls until `most` are held, one of them comes back empty, or a third of the lease is over."""
+        messages: dict[str, Message] = {}
+        until = time.monotonic() + self.lease_seconds / 3
+        while len(messages) < most and time.monotonic() < until:
             answer = self._call(
                 "receive_message",
                 MaxNumberOfMessages=min(_BATCH, most - len(messages)),
@@ -49,14 +51,13 @@ class SqsQueue:
             ).get("Messages", [])
             if not answer:
                 break
-            messages += [
-                Message(
-                    item["MessageId"], item["Body"], item["ReceiptHandle"],
-                    deliveries=int(item.get("Attributes", {}).get("ApproximateReceiveCount", 0)),
+            for item in answer:
+                deliveries = int(item.get("Attributes", {}).get("ApproximateReceiveCount", 0))
+                # delivered twice within one batch: the later receipt is the one that deletes
+                messages[item["MessageId"]] = Message(
+                    item["MessageId"], item["Body"], item["ReceiptHandle"], deliveries=deliveries
                 )
-                for item in answer
-            ]  # fmt: skip
-        return messages
+        return list(messages.values())
 
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
         """Hold messages for another lease from now."""

@@ -1,0 +1,132 @@
+"""Two thousand notices at once, in real Airflow: paused at first, its task killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from tests.killer import Killer
+from tests.lakes import LakeUnderTest, event
+
+from pismo.drain import drain
+from pismo.queues.queue import open_queue
+from pismo.sources import source_of
+from pismo_demo.channels import feed_of, server_of, sink_of
+from pismo_demo.options import Options
+from pismo_demo.ports import free_ports
+from pismo_demo.processes import Notes, stop
+from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
+from pismo_lake.deliveries import find_delivery
+from pismo_lake.landing import land_files
+from pismo_lake.ledger import Ledger
+from pismo_sandbox.notices import AnnouncingSink
+from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from pismo_demo.airflow_api import AirflowApi
+    from pismo_demo.channels import Feed
+
+pytestmark = pytest.mark.integration
+
+COUNT = 2000
+BAD = ("garbage }{", json.dumps({"domain": "dataplatform", "data": {"object_name": "x"}}))
+PACE = {"PISMO_LEASE_SECONDS": "10", "PISMO_POLL_SECONDS": "3"}
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    places = Places(tmp_path / "demo")
+    places.logs.mkdir(parents=True)
+    yield places
+    notes = Notes(places.home / "running.json")
+    for started in reversed(notes.all()):
+        stop(started)
+
+
+def until(done: Callable[[], bool], seconds: float, what: Callable[[], object]) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, what()
+        time.sleep(0.5)
+
+
+def counts(client: Any, url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(count) for count in answer.values())
+
+
+def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, notes = places.home, Notes(places.home / "running.json")
+    place = start_sandbox(server_of("s3-notices", home), places, notes)
+    told = feed_of("s3-notices", home, place)
+    told.variables.update(PACE)
+    airflow = start_airflow(Options(hours=1, home=home), places, free_ports(), notes, told)
+    sink = sink_of("s3-notices", home, place)
+    assert isinstance(sink, AnnouncingSink)
+    for number in range(COUNT):
+        sink.put(f"main_stream/2026/3/1/{number % 24}/f{number:04d}", event(f"e-{number}", {"n": number}))
+    sqs = boto3.client(
+        "sqs", endpoint_url=place["endpoint"], region_name=REGION, aws_access_key_id=ADMIN_KEY,
+        aws_secret_access_key=ADMIN_SECRET,
+    )  # fmt: skip
+    for body in BAD:
+        sqs.send_message(QueueUrl=place["queue"], MessageBody=body)
+    assert sink.announce() > COUNT
+    wait_for_airflow(airflow.process, airflow.api)
+    # the bell rings for a DAG that is still paused
+    until(lambda: airflow.api.dag_known(told.dag_id), 90, airflow.api.import_errors)
+    killer = Killer(home, 5, ("land_event_files",))
+    killer.start()
+    airflow.api.unpause(told.dag_id)
+    ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
+    lake = str(places.lake)
+    try:
+        until(lambda: len(ledger.all_files(lake)) == COUNT, 240, lambda: len(ledger.all_files(lake)))
+        until(lambda: not ledger.unbuilt_hours("sandbox_s3_notices", lake), 120, lambda: _runs(airflow.api, told))
+    finally:
+        killer.end()
+        ledger.close()
+    assert killer.killed == ["land_event_files"]
+    stop(airflow.process)
+    found = LakeUnderTest(home)
+    assert sorted(row["data__n"] for row in found.rows()) == list(range(COUNT))
+    _only_bad_ones_are_left(found, told, place, sqs, monkeypatch)
+
+
+def _runs(api: AirflowApi, told: Feed) -> object:
+    return api.runs(told.dag_id)
+
+
+def _only_bad_ones_are_left(
+    lake: LakeUnderTest, told: Feed, place: dict[str, str], sqs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the killed task held comes back as known; what is bad ends as a dead letter."""
+    for name, value in (told.variables | {"PISMO_LEASE_SECONDS": "2"}).items():
+        monkeypatch.setenv(name, value)
+    for name, connection in told.connections.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    delivery = find_delivery(told.deliveries, "sandbox_s3_notices")
+    assert delivery.notices is not None
+    end = time.monotonic() + 120
+    with source_of(delivery) as source:
+
+        def land(files: Any) -> Any:
+            return land_files(lake.settings, lake.ledger, files, source.fetch)
+
+        while counts(sqs, place["queue"]):
+            assert time.monotonic() < end
+            ledger = Ledger.open(f"sqlite:///{lake.root}/ledger.db")
+            drained = drain(delivery, delivery.notices, open_queue(delivery), source, ledger, land, logging.getLogger())
+            ledger.close()
+            assert drained.announced == drained.known
+    dead = place["queue"].replace("pismo-files", "pismo-files-dead")
+    assert counts(sqs, dead) == len(BAD)
