@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,13 +16,13 @@ import pytest
 import yaml
 
 from pismo_lake.deliveries import Delivery, load_deliveries
-from pismo_lake.sources import S3Source
+from pismo_lake.sources import GcsSource, Notices, S3Source, SftpSource
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = [*(ROOT / "include").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), *(ROOT / "dags").rglob("*.py")]
-SETTINGS = [ROOT / "config" / "deliveries.yaml", ROOT / "Makefile", ROOT / "docker-compose.yaml", *CODE]
-AIRFLOW_COMMANDS = {"dags trigger", "backfill create", "connections add"}
+SETTINGS = [*(ROOT / "config").rglob("*.yaml"), ROOT / "Makefile", ROOT / "docker-compose.yaml", *CODE]
+AIRFLOW_COMMANDS = {"dags trigger", "backfill create", "connections add", "pools set"}
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -127,23 +128,34 @@ def test_runs_are_given_params_that_the_dag_has() -> None:
         assert [name for name in json.loads(conf) if f'"{name}": Param(' not in dag] == []
 
 
-def test_the_delivery_of_the_readme_is_valid(tmp_path: Path) -> None:
-    (block,) = blocks(ROOT / "README.md", "yaml")
+def test_the_deliveries_of_the_readme_are_valid(tmp_path: Path) -> None:
+    whole, notices, *others = blocks(ROOT / "README.md", "yaml")
+    text = whole + textwrap.indent(notices, "    ") + "".join(textwrap.indent(block, "  ") for block in others)
     path = tmp_path / "deliveries.yaml"
-    path.write_text(block)
-    (delivery,) = load_deliveries(path)
-    assert isinstance(delivery, Delivery), delivery
+    path.write_text(text)
+    found = load_deliveries(path)
+    assert [delivery.channel for delivery in found if isinstance(delivery, Delivery)] == ["s3", "sftp", "gcs"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda path: path.name)
+def test_every_deliveries_file_here_is_valid(path: Path) -> None:
+    assert [delivery for delivery in load_deliveries(path) if not isinstance(delivery, Delivery)] == []
 
 
 def test_every_delivery_setting_is_documented_with_its_default() -> None:
     rows = [line.split("|") for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
     documented = {name: cells[2].strip(" `") for cells in rows for name in re.findall(r"`([\w.]+)`", cells[1])}
-    settings = {f"source.{field.name}": field.default for field in fields(S3Source)}
+    settings = {
+        f"{prefix}.{field.name}": field.default
+        for kind, prefix in ((S3Source, "source"), (SftpSource, "source"), (GcsSource, "source"), (Notices, "notices"))
+        for field in fields(kind)
+    }
     settings |= {field.name: field.default for field in fields(Delivery) if field.name not in {"name", "source"}}
     assert settings.keys() - documented.keys() == set()
     for name, default in settings.items():
         if isinstance(default, int | float | str):
-            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            shown = f"{default:g}" if isinstance(default, float) else str(default) or "none"
+            shown = shown.lower() if isinstance(default, bool) else shown
             assert (name, documented[name]) == (name, shown)
 
 

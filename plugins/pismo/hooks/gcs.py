@@ -76,7 +76,10 @@ class PismoGCSHook(GCSHook):
         return below_prefix(key, self._stream)
 
     def close(self) -> None:
-        """Nothing to give back: the session's pool ends with the client."""
+        """Close the session."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
 
     def _download(self, name: str) -> bytes:
         try:

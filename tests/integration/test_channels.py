@@ -1,0 +1,114 @@
+"""Each channel through the DAG (`dag.test`), its process killed once while it lands: the lake is what was published."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pismo_demo.airflow_home import plain_environment
+from pismo_demo.channels import Feed, feed_of, server_of, sink_of
+from pismo_demo.feed import publish
+from pismo_demo.options import Options
+from pismo_demo.processes import Notes, stop
+from pismo_demo.servers import Places, start_sandbox
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+
+RUN = """
+import json, sys
+from datetime import datetime, UTC
+from airflow.dag_processing.dagbag import DagBag
+dag = DagBag(sys.argv[1]).dags[sys.argv[2]]
+for task in dag.tasks:
+    if not task.is_mapped:
+        task.retries = 0
+run = dag.test(logical_date=datetime.now(UTC))
+print("RESULT", json.dumps({ti.task_id: str(ti.state) for ti in run.get_task_instances()}))
+"""
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    places = Places(tmp_path / "demo")
+    places.logs.mkdir(parents=True)
+    yield places
+    for started in Notes(places.home / "running.json").all():
+        stop(started)
+
+
+def environment(places: Places, told: Feed) -> dict[str, str]:
+    connections = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
+    own = {
+        "AIRFLOW_HOME": str(places.home / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "PISMO_DELIVERIES": str(told.deliveries),
+        "PISMO_LANDING": str(places.landing),
+        "PISMO_LAKE": str(places.lake),
+        "PISMO_LEDGER_URL": f"sqlite:///{places.home}/ledger.db",
+        "PISMO_LOOKBACK_HOURS": "2",
+        # what the killed run holds comes back before the next one is up
+        "PISMO_LEASE_SECONDS": "3",
+    }
+    return plain_environment(os.environ) | connections | told.variables | own
+
+
+def landed(places: Places) -> int:
+    path = places.home / "ledger.db"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM pismo_files").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+@pytest.mark.parametrize("channel", ["s3-notices", "sftp", "gcs"])
+def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
+    place = start_sandbox(server_of(channel, places.home), places, Notes(places.home / "running.json"))
+    told = feed_of(channel, places.home, place)
+    options = Options(hours=1, megabytes=12, seed=23, home=places.home)
+    published = publish(options, sink_of(channel, places.home, place), places.truth)
+    settings = environment(places, told)
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, env=settings, capture_output=True)
+    command = [sys.executable, "-c", RUN, str(ROOT / "dags"), told.dag_id]
+    log = places.logs / "run.log"
+    with log.open("wb") as output:
+        killed = subprocess.Popen(command, env=settings, stdout=output, stderr=output)
+        end = time.monotonic() + 120
+        while landed(places) < published.files // 2:
+            assert killed.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.02)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert 0 < landed(places) < published.files
+    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    states = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("RESULT")).removeprefix("RESULT "))
+    assert set(states.values()) == {"success"}, done.stdout[-3000:]
+    truth = Truth(places.truth)
+    try:
+        found = verify(places.lake, truth)
+    finally:
+        truth.close()
+    assert found.problems == []
+    assert found.rows == published.events

@@ -1,0 +1,249 @@
+"""The GCS hook against a storage emulator, its errors against a stub, and Pub/Sub's notices through the drain."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.lakes import LakeUnderTest, event
+
+from pismo.drain import Drained, drain
+from pismo.hooks.gcs import PismoGCSHook
+from pismo.queues.queue import open_queue
+from pismo_lake.deliveries import Delivery
+from pismo_lake.errors import AccessDenied, ConfigError, FileMissing, ListingDenied, PismoError, SourceUnavailable
+from pismo_lake.landing import RemoteFile, land_files
+from pismo_lake.layout import PublishHour
+from pismo_lake.sources import Channel, Environment, GcsSource, NoticeChannel, Notices
+from pismo_sandbox.events import ORGANISATION
+from pismo_sandbox.gcp import BUCKET, DEAD_LETTERS, SUBSCRIPTION, TOPIC, GcsSink, GoogleCloud, running_gcp
+from pismo_sandbox.notices import notice_event
+from pismo_sandbox.server import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Google's client leaves the answer to a download that was refused open until it is collected
+pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
+
+HOUR = PublishHour.parse("2026-03-01T09")
+KEY = "main_stream/2026/3/1/9/a"
+S3_BUCKET = Policy().bucket
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:
+    extra = {"project": "our-project", "is_anonymous": "true"}
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
+    with running_gcp(attempts=5) as running:
+        yield running
+
+
+@pytest.fixture
+def put(cloud: GoogleCloud) -> Iterator[Callable[[str, bytes], None]]:
+    sink = GcsSink(cloud.storage)
+    yield sink.put
+    sink.close()
+
+
+def delivery(storage: str, pubsub: str = "http://127.0.0.1:1", **changes: Any) -> Delivery:
+    queue = changes.pop("queue", SUBSCRIPTION)
+    return Delivery(
+        name="test", organisation=ORGANISATION, environment=Environment.SANDBOX, channel=Channel.GCS, conn_id="pismo",
+        landing="unused", lake="unused", ledger_url="sqlite://",
+        source=GcsSource(BUCKET, **({"prefix": "copied/main_stream", "endpoint_url": storage} | changes)),
+        notices=Notices(NoticeChannel.PUBSUB, queue, "pismo", endpoint_url=pubsub, lease_seconds=30),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def hook_for() -> Iterator[Callable[[str], PismoGCSHook]]:
+    made: list[PismoGCSHook] = []
+
+    def make(storage: str) -> PismoGCSHook:
+        made.append(PismoGCSHook(delivery(storage)))
+        return made[-1]
+
+    yield make
+    for hook in made:
+        hook.close()
+    made.clear()
+    gc.collect()
+
+
+def fetched(hook: PismoGCSHook, key: str = KEY) -> bytes:
+    with hook.fetch(RemoteFile(key, None)) as chunks:
+        return b"".join(chunks)
+
+
+def test_listing_and_reading(
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], hook_for: Callable[[str], PismoGCSHook]
+) -> None:
+    body = bytes(range(256)) * 48_000
+    put(KEY, body)
+    put("main_stream/2026/03/01/09/padded", b"p")
+    put("main_stream/2026/3/1/19/another-hour", b"x")
+    put("reports/x.parquet", b"PAR1")
+    hook = hook_for(cloud.storage)
+    found = {file.key: file for file in hook.list_files([HOUR])}
+    assert {key: file.size for key, file in found.items()} == {KEY: len(body), "main_stream/2026/03/01/09/padded": 1}
+    assert fetched(hook) == body
+    again = {file.key: file.etag for file in hook.list_files([HOUR])}
+    put(KEY, body)
+    assert {file.key: file.etag for file in hook.list_files([HOUR])} == again
+    put(KEY, b"changed")
+    assert {file.key: file.etag for file in hook.list_files([HOUR])} != again
+
+
+def test_the_key_is_the_buckets_whatever_stands_above_it(
+    cloud: GoogleCloud, hook_for: Callable[[str], PismoGCSHook]
+) -> None:
+    hook = hook_for(cloud.storage)
+    assert hook.event_key(f"copied/{KEY}") == hook.event_key(KEY) == KEY
+    assert hook.event_key(f"main_stream/{KEY}") == KEY
+
+
+@pytest.mark.parametrize("stands", ["main_stream/2026/03/01/09/a", f"elsewhere/{KEY}"])
+def test_an_object_that_stands_elsewhere_is_found(
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], hook_for: Callable[[str], PismoGCSHook], stands: str
+) -> None:
+    put(stands, b"found")
+    assert fetched(hook_for(cloud.storage)) == b"found"
+
+
+def test_what_is_not_there_may_yet_come(
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], hook_for: Callable[[str], PismoGCSHook]
+) -> None:
+    put("main_stream/2026/3/1/9/ab", b"another")
+    hook = hook_for(cloud.storage)
+    with pytest.raises(FileMissing, match=KEY) as raised:
+        fetched(hook)
+    assert not raised.value.permanent
+    put(KEY, b"now")
+    assert fetched(hook) == b"now"
+
+
+class Answer(BaseHTTPRequestHandler):
+    status = 403
+
+    def do_GET(self) -> None:
+        body = json.dumps({"error": {"code": self.status, "message": "secret-detail"}}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.mark.parametrize(
+    ("status", "reading", "listing"),
+    [
+        (403, AccessDenied, ListingDenied),
+        (401, AccessDenied, AccessDenied),
+        (503, SourceUnavailable, SourceUnavailable),
+    ],
+)
+def test_refusals_have_names(
+    status: int,
+    reading: type[PismoError],
+    listing: type[PismoError],
+    hook_for: Callable[[str], PismoGCSHook],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    monkeypatch.setattr("pismo.hooks.gcs._CALL", {"retry": DEFAULT_RETRY.with_timeout(0.5), "timeout": (1.0, 1.0)})
+    extra = {"project": "our-project", "is_anonymous": "true"}
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
+    monkeypatch.setattr(Answer, "status", status)
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        hook = hook_for(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(reading) as read:
+            fetched(hook)
+        with pytest.raises(listing) as listed:
+            list(hook.list_files([HOUR]))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert "secret-detail" not in f"{read.value}{listed.value}"
+
+
+# --- notices ---------------------------------------------------------------------------------------------------
+
+
+def send(cloud: GoogleCloud, *bodies: dict[str, Any] | bytes) -> None:
+    messages = [(body if isinstance(body, bytes) else json.dumps(body).encode(), {}, "") for body in bodies]
+    cloud.broker.publish(TOPIC, messages)
+
+
+def notice(key: str, size: int) -> dict[str, Any]:
+    return notice_event(S3_BUCKET, ORGANISATION, key, size)
+
+
+def drained(cloud: GoogleCloud, lake: LakeUnderTest) -> Drained:
+    feed = delivery(cloud.storage, cloud.pubsub)
+    assert feed.notices is not None
+    source, queue = PismoGCSHook(feed), open_queue(feed)
+
+    def land(files: Any) -> Any:
+        return land_files(lake.settings, lake.ledger, files, source.fetch)
+
+    try:
+        return drain(feed, feed.notices, queue, source, lake.ledger, land, logging.getLogger("test"))
+    finally:
+        queue.close()
+        source.close()
+
+
+def test_files_are_landed_and_their_notices_acknowledged(
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], tmp_path: Path
+) -> None:
+    lake, body = LakeUnderTest(tmp_path), {}
+    for number in range(40):
+        body[number] = event(f"e-{number}")
+        put(f"main_stream/2026/3/1/9/f{number}", body[number])
+    every = [notice(f"main_stream/2026/3/1/9/f{number}", len(raw)) for number, raw in body.items()]
+    send(cloud, *every, *every[:10], notice("reports/x.parquet", 4))
+    found = drained(cloud, lake)
+    assert (found.messages, found.announced, found.ignored, found.failures) == (51, 40, 1, {})
+    assert cloud.broker.get_subscription(SUBSCRIPTION).unacked == 0
+    lake.build()
+    assert len(lake.rows()) == 40
+
+
+def test_a_notice_before_its_copy_and_one_that_is_bad(
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], tmp_path: Path
+) -> None:
+    lake = LakeUnderTest(tmp_path)
+    send(cloud, notice(KEY, len(event("late"))), b"garbage")
+    first = drained(cloud, lake)
+    assert (first.not_there, first.bad, first.failures) == (1, 1, {})
+    put(KEY, event("late"))
+    for _ in range(5):
+        cloud.broker.expire_leases(SUBSCRIPTION)
+        drained(cloud, lake)
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["late"]
+    assert cloud.broker.get_subscription(SUBSCRIPTION).unacked == 0
+    (dead,) = cloud.broker.pull(DEAD_LETTERS, 5)
+    assert dead.message.data == b"garbage"
+
+
+def test_a_missing_subscription_is_named(cloud: GoogleCloud) -> None:
+    feed = delivery(cloud.storage, cloud.pubsub, queue="projects/our-project/subscriptions/none")
+    queue = open_queue(feed)
+    with pytest.raises(ConfigError, match="no such subscription"):
+        queue.receive(1)
+    queue.close()
