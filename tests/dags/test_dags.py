@@ -119,3 +119,75 @@ def test_modules_stay_small() -> None:
         for path in (ROOT / folder).rglob("*.py")
     }
     assert {name: size for name, size in sizes.items() if size > 400} == {}
+
+
+@pytest.fixture
+def examples(monkeypatch: pytest.MonkeyPatch) -> DagBag:
+    monkeypatch.setenv("PISMO_DELIVERIES", str(ROOT / "config" / "examples.yaml"))
+    return DagBag(ROOT / "dags")
+
+
+def test_the_examples_have_a_dag_each(examples: DagBag) -> None:
+    assert examples.import_errors == {}
+    names = {"acme_production", "acme_sandbox", "globex_production", "initech_production"}
+    assert set(examples.dags) == {f"pismo_ingest_{name}" for name in names}
+    for dag in examples.dags.values():
+        again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert again.timetable.periodic
+        assert "invalid" not in again.tags
+
+
+def test_notices_ring_beside_the_clock(examples: DagBag) -> None:
+    quiet = examples.dags["pismo_ingest_acme_sandbox"]
+    assert type(quiet.timetable).__name__ == "CronDataIntervalTimetable"
+    for name in ("acme_production", "globex_production", "initech_production"):
+        schedule = examples.dags[f"pismo_ingest_{name}"].timetable
+        assert type(schedule).__name__ == "AssetOrTimeSchedule"
+        (asset,) = schedule.asset_condition.objects
+        (watcher,) = asset.watchers
+        path, arguments = watcher.trigger.serialize()
+        assert path == "pismo.triggers.doorbell.NoticesWaitingTrigger"
+        assert arguments["delivery"] == name
+
+
+def test_tasks_that_connect_stand_in_the_deliverys_pool(examples: DagBag) -> None:
+    dag = examples.dags["pismo_ingest_globex_production"]
+    assert {task.task_id: task.pool for task in dag.tasks} == {
+        "find_new_files": "pismo_sftp",
+        "land_event_files": "pismo_sftp",
+        "flatten_publish_hour": "default_pool",
+    }
+
+
+def test_without_googles_packages_every_dag_loads_and_gcs_says_what_it_needs() -> None:
+    """They are an extra: the import is refused here as it fails where they are not installed."""
+    code = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in {'google', 'grpc'} or name.startswith('airflow.providers.google.cloud'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        f"bag = DagBag({str(ROOT / 'dags')!r})\n"
+        "assert bag.import_errors == {}, bag.import_errors\n"
+        "assert len(bag.dags) == 4\n"
+        "from pismo.queues.queue import open_queue\n"
+        "from pismo.sources import open_source\n"
+        "from pismo_lake.deliveries import find_delivery\n"
+        "from pismo_lake.errors import ConfigError\n"
+        f"delivery = find_delivery({str(ROOT / 'config' / 'examples.yaml')!r}, 'initech_production')\n"
+        "for ask in (open_source, open_queue):\n"
+        "    try:\n"
+        "        ask(delivery)\n"
+        "    except ConfigError as error:\n"
+        "        assert 'requirements-gcp.txt' in str(error), error\n"
+        "    else:\n"
+        "        raise AssertionError('it loaded')\n"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
+        "PISMO_DELIVERIES": str(ROOT / "config" / "examples.yaml"),
+    }
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from tests.lakes import LakeUnderTest, event
 from pismo.drain import Drained, drain
 from pismo.hooks.s3 import PismoS3Hook
 from pismo.queues.queue import held, open_queue
+from pismo.triggers.doorbell import NoticesWaitingTrigger
 from pismo_lake.deliveries import Delivery
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError
 from pismo_lake.landing import land_files
@@ -206,6 +208,45 @@ def test_faults_of_the_queue_have_names(
     with pytest.raises(error) as raised:
         open_queue(delivery(sandbox, url)).receive(1)
     assert CONSUMER_SECRET not in str(raised.value)
+
+
+async def test_the_doorbell_rings_while_messages_wait_and_takes_none(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path
+) -> None:
+    listed = tmp_path / "deliveries.yaml"
+    listed.write_text(
+        f"""
+deliveries:
+  bell:
+    organisation: {ORGANISATION}
+    environment: sandbox
+    channel: s3
+    conn_id: pismo
+    source: {{pismo_account_id: "{ACCOUNT}", endpoint_url: "{sandbox.endpoint}", region: us-east-1}}
+    notices: {{channel: sqs, queue: "{queues.queue_url}", conn_id: pismo, endpoint_url: "{sandbox.endpoint}"}}
+    landing: {tmp_path}/landing
+    lake: {tmp_path}/lake
+    ledger_url: sqlite:///{tmp_path}/ledger.db
+"""
+    )
+    bell = NoticesWaitingTrigger(str(listed), "bell", poll_seconds=0.1)
+    path, arguments = bell.serialize()
+    assert path == f"{NoticesWaitingTrigger.__module__}.NoticesWaitingTrigger"
+    rings = NoticesWaitingTrigger(**arguments).run()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(rings), 1)
+    queues.topic.send(notice_event(sandbox.policy.bucket, ORGANISATION, f"{FOLDER}/a", 1))
+    rings = NoticesWaitingTrigger(**arguments).run()
+    for _ in range(3):
+        ring = await asyncio.wait_for(anext(rings), 20)
+        assert ring.payload == {"waiting": 1}
+    # a queue that cannot be looked at does not end the bell
+    sandbox.policy.queue_allowed = False
+    waiting = asyncio.ensure_future(anext(rings))
+    await asyncio.wait({waiting}, timeout=2)
+    sandbox.policy.queue_allowed = True
+    assert (await asyncio.wait_for(waiting, 20)).payload == {"waiting": 1}
+    await rings.aclose()
 
 
 KILLED = """

@@ -69,12 +69,11 @@ def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ..
     for number, text in enumerate(texts, 1):
         try:
             key = asyncssh.import_private_key(text, passphrase)
-        except asyncssh.KeyEncryptionError:
-            msg = f"{name}: private key {number} needs the right private_key_passphrase"
-            raise ConfigError(msg) from None
-        except (asyncssh.KeyImportError, ValueError):
+        except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError, ValueError) as error:
+            locked = isinstance(error, asyncssh.KeyEncryptionError) or "passphrase" in str(error).lower()
+            why = "needs the right private_key_passphrase" if locked else "is not a private key in PEM form"
+            msg = f"{name}: private key {number} {why}"
             # the cause is not chained: it may quote the key
-            msg = f"{name}: private key {number} is not a private key in PEM form"
             raise ConfigError(msg) from None
         if key.algorithm != b"ssh-rsa":
             msg = f"{name}: private key {number} is {key.algorithm.decode()}; Pismo takes RSA keys only"

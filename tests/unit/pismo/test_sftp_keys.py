@@ -1,0 +1,101 @@
+"""What an `sftp` connection may hold, and what is refused by name without showing any of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import pytest
+from airflow.sdk import Connection
+
+from pismo.hooks.sftp_keys import identity_of, key_label
+from pismo_lake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def pem(kind: str = "ssh-rsa", passphrase: str | None = None) -> str:
+    key = asyncssh.generate_private_key(kind, **({"key_size": 2048} if kind == "ssh-rsa" else {}))
+    return key.export_private_key(passphrase=passphrase).decode()
+
+
+@pytest.fixture(scope="module")
+def keys() -> list[str]:
+    return [pem() for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def host_key() -> str:
+    return asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+
+
+def connection(extra: dict[str, Any], **changes: Any) -> Connection:
+    values = {"conn_id": "pismo", "conn_type": "sftp", "login": "user"} | changes
+    return Connection(**values, extra=json.dumps(extra))
+
+
+@pytest.mark.parametrize("shape", ["list", "text", "files"])
+def test_keys_come_in_their_order(keys: list[str], host_key: str, shape: str, tmp_path: Path) -> None:
+    wanted = [key_label(asyncssh.import_private_key(key)) for key in keys]
+    extra: dict[str, Any] = {"host_key": host_key}
+    if shape == "files":
+        paths = [tmp_path / f"{number}.pem" for number in range(len(keys))]
+        for path, key in zip(paths, keys, strict=True):
+            path.write_text(key)
+        extra["key_file"] = [str(path) for path in paths]
+    else:
+        extra["private_key"] = keys if shape == "list" else "\n".join(keys)
+    assert [key_label(key) for key in identity_of(connection(extra)).keys] == wanted
+
+
+def test_host_keys_may_be_several_while_they_change(keys: list[str], host_key: str, tmp_path: Path) -> None:
+    other = asyncssh.generate_private_key("ssh-rsa", key_size=2048).export_public_key().decode().strip()
+    bare = other.split()[1]
+    both = identity_of(connection({"private_key": keys[0], "host_key": f"{host_key}\n{other}"}))
+    assert len(both.host_keys) == 2
+    assert identity_of(connection({"private_key": keys[0], "host_key": bare})).host_keys == both.host_keys[1:]
+    known = tmp_path / "known_hosts"
+    known.write_text(f"# pinned\nsftp.example {other}\n")
+    assert identity_of(connection({"private_key": keys[0], "known_hosts": str(known)})).host_keys == both.host_keys[1:]
+
+
+def test_a_passphrase_opens_a_key(host_key: str) -> None:
+    locked = pem(passphrase="open sesame")
+    extra = {"private_key": locked, "host_key": host_key}
+    assert len(identity_of(connection(extra | {"private_key_passphrase": "open sesame"})).keys) == 1
+    with pytest.raises(ConfigError, match="passphrase"):
+        identity_of(connection(extra))
+    with pytest.raises(ConfigError, match="private key 1"):
+        identity_of(connection(extra | {"private_key_passphrase": "wrong"}))
+
+
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "password": ({}, {"password": "secret-password"}, "RSA keys only"),
+    "type": ({}, {"conn_type": "ssh"}, "expected sftp"),
+    "login": ({}, {"login": None}, "login"),
+    "no key": ({"private_key": None}, {}, "no private_key"),
+    "not a key": ({"private_key": "-----BEGIN X-----\nsecret\n-----END X-----"}, {}, "private key 1"),
+    "too many": ({"private_key": ["-----BEGIN X-----\n-----END X-----"] * 9}, {}, "at most 8"),
+    "no host key": ({"host_key": None}, {}, "must be pinned"),
+    "bad host key": ({"host_key": "ssh-rsa AAAA"}, {}, "host_key"),
+    "unchecked": ({"no_host_key_check": "true"}, {}, "no_host_key_check"),
+    "changeable": ({"allow_host_key_change": True}, {}, "allow_host_key_change"),
+    "missing file": ({"private_key": None, "key_file": "/nowhere/key"}, {}, "/nowhere/key"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_named_and_not_shown(keys: list[str], host_key: str, name: str) -> None:
+    extra, changes, says = WRONG[name]
+    whole = {"private_key": keys[0], "host_key": host_key} | extra
+    with pytest.raises(ConfigError, match=says) as raised:
+        identity_of(connection(whole, **changes))
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_other_kinds_of_keys_are_refused(host_key: str) -> None:
+    with pytest.raises(ConfigError, match="ssh-ed25519"):
+        identity_of(connection({"private_key": pem("ssh-ed25519"), "host_key": host_key}))
