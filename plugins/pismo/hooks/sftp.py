@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 from airflow.providers.sftp.hooks.sftp import SFTPHookAsync
@@ -20,7 +20,7 @@ from pismo_lake.landing import RemoteFile
 from pismo_lake.sources import SFTP_ENDPOINTS, Environment, SftpSource, below_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
     from pismo_lake.deliveries import Delivery
     from pismo_lake.layout import PublishHour
@@ -89,6 +89,10 @@ class PismoSFTPHook(SFTPHookAsync):
     def event_key(self, key: str) -> str:
         """Notices name the bucket's key, which is the path below `root`."""
         return below_prefix(key, self.source.prefix)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the hook's own loop."""
+        return self._loop.wait(work)
 
     def close(self) -> None:
         """Close the connections and end the loop's thread."""

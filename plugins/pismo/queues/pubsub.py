@@ -114,6 +114,11 @@ class PubSubQueue:
         """Not to be had without pulling, which counts as a delivery towards the dead-letter topic."""
         return
 
+    def has_dead_letters(self) -> bool:
+        """Whether the subscription has a dead-letter policy; needs pubsub.subscriptions.get."""
+        found = self._call("get_subscription", {"subscription": self.name}, _CALL_SECONDS)
+        return bool(found.dead_letter_policy.dead_letter_topic)
+
     def close(self) -> None:
         """Close the channel."""
         if "subscriber_client" in self._hook.__dict__:

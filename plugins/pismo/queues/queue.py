@@ -46,6 +46,9 @@ class NoticeQueue(Protocol):
     def backlog(self) -> int | None:
         """About how many messages wait, without touching them; None where the service cannot tell."""
 
+    def has_dead_letters(self) -> bool:
+        """Whether messages that nobody can use end somewhere."""
+
     def close(self) -> None:
         """Give connections back."""
 

@@ -90,6 +90,11 @@ class SqsQueue:
         name = "ApproximateNumberOfMessages"
         return int(self._call("get_queue_attributes", AttributeNames=[name])["Attributes"][name])
 
+    def has_dead_letters(self) -> bool:
+        """Whether the queue has a redrive policy."""
+        answer = self._call("get_queue_attributes", AttributeNames=["RedrivePolicy"])
+        return "RedrivePolicy" in answer.get("Attributes", {})
+
     def close(self) -> None:
         """Nothing to give back: botocore's pool ends with the client."""
 

@@ -1,0 +1,64 @@
+"""`python -m pismo doctor DELIVERY`: what a delivery may and may not do, with what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a delivery's checks; 0 where none failed, 1 where one did, 2 for a wrong call."""
+    parser = argparse.ArgumentParser(prog="pismo", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    doctor = commands.add_parser("doctor", help="check each right and key of a delivery")
+    doctor.add_argument("delivery")
+    doctor.add_argument(
+        "--deliveries", default=os.environ.get("PISMO_DELIVERIES", _ROOT / "config" / "deliveries.yaml")
+    )
+    doctor.add_argument("--key", help="an event file's key, to be read where none can be listed")
+    doctor.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: what stands for the other environment")
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    options = parser.parse_args(arguments)
+    return _doctor(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from pismo.checks.check import State, table
+    from pismo.checks.doctor import examine
+    from pismo_lake.deliveries import find_delivery
+    from pismo_lake.errors import ConfigError
+
+    try:
+        delivery = find_delivery(options.deliveries, options.delivery)
+    except ConfigError as error:
+        print(f"fail     delivery\n         {error}", file=sys.stderr)
+        return 1
+    # hooks tell on standard output how they find credentials; here that is the table's to say
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()):
+            checks = list(examine(delivery, key=options.key, other_host=options.other_host))
+    finally:
+        logging.disable(logging.NOTSET)
+    if options.json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        print(table(checks))
+    return int(any(check.state is State.FAIL for check in checks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

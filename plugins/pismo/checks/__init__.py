@@ -1,0 +1,1 @@
+"""What `python -m pismo doctor` looks at."""

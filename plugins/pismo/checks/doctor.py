@@ -1,0 +1,140 @@
+"""Each right and key of a delivery, one by one, without writing anything at Pismo or taking anything from a queue."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from pismo.checks.check import Check, State, attempt, skipped
+from pismo_lake.errors import ConfigError, LakeError
+from pismo_lake.sources import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.deliveries import Delivery
+
+
+def examine(delivery: Delivery, *, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
+    """All checks of a delivery; `key` is an event file to read where none can be listed."""
+    yield from _source(delivery, key or _newest_known(delivery), other_host)
+    if delivery.notices is not None:
+        yield from _queue(delivery)
+    elif not delivery.listing:
+        yield Check("notices", State.FAIL, "none, and listing is switched off")
+    yield from _own(delivery)
+    if delivery.pool != "default_pool":
+        advice = f"it must exist, or tasks wait for ever: airflow pools set {delivery.pool} SLOTS DESCRIPTION"
+        yield Check("Airflow pool", State.OPTIONAL, f"{delivery.pool} (cannot be looked at from here)", advice)
+
+
+def _source(delivery: Delivery, key: str | None, other_host: str | None) -> Iterator[Check]:
+    match delivery.channel:
+        case Channel.S3:
+            from pismo.checks.s3 import examine_s3
+
+            yield from examine_s3(delivery, key)
+        case Channel.SFTP:
+            from pismo.checks.sftp import examine_sftp
+
+            yield from examine_sftp(delivery, key, other_host)
+        case Channel.GCS:
+            yield from _gcs(delivery, key)
+
+
+def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
+    from pismo.checks.reading import examine_reading
+    from pismo.sources import open_source
+
+    try:
+        source = open_source(delivery)
+    except ConfigError as error:
+        yield Check("Google packages", State.FAIL, str(error), "pip install -r requirements-gcp.txt -c constraints.txt")
+        return
+    except Exception as error:  # noqa: BLE001 - no connection, no credentials: its kind says which
+        yield Check("connection", State.FAIL, type(error).__name__, f"see the connection {delivery.conn_id}")
+        return
+    with closing(source):
+        yield from examine_reading(
+            source, delivery, key, "roles/storage.objectViewer on the bucket for the connection's identity"
+        )
+
+
+def _queue(delivery: Delivery) -> Iterator[Check]:
+    from pismo.queues.queue import open_queue
+
+    advice = "docs/notices.md has the policies of queue, key and identity"
+    try:
+        queue = open_queue(delivery)
+    except ConfigError as error:
+        yield Check("queue", State.FAIL, str(error))
+        return
+    except Exception as error:  # noqa: BLE001 - no connection: its kind says so
+        yield Check("queue", State.FAIL, type(error).__name__, advice)
+        return
+    with closing(queue):
+
+        def look() -> str:
+            waiting = queue.backlog()
+            return f"{queue.name}: " + ("reachable" if waiting is None else f"about {waiting} message(s) wait")
+
+        first = attempt("queue", look, advice)
+        yield first
+        if first.state is State.FAIL:
+            yield from skipped("dead letters", because="queue")
+            return
+        found = attempt("dead letters", lambda: "configured" if queue.has_dead_letters() else "", advice)
+        if found.state is State.PASS and not found.seen:
+            wants = "give the queue a redrive policy: bad messages would come back until they expire"
+            found = Check("dead letters", State.OPTIONAL, "none configured", wants)
+        yield found
+
+
+def _own(delivery: Delivery) -> Iterator[Check]:
+    from pismo.stores import configure_storage, open_ledger
+
+    def ledger() -> str:
+        with closing(open_ledger(delivery)) as opened:
+            return f"open, {len(opened.unbuilt_hours(delivery.name, delivery.lake))} publish hour(s) wait to be built"
+
+    yield attempt("ledger", ledger, "see docs/connections.md, ledger_conn_id")
+
+    def credentials_found() -> str:
+        configure_storage(delivery)
+        return "found"
+
+    credentials = attempt("storage credentials", credentials_found, "see docs/connections.md, storage_conn_id")
+    if credentials.state is State.FAIL:
+        yield credentials
+        yield from skipped("landing writable", "lake writable", because="storage credentials")
+        return
+    rights = "needs to list, read, write and delete there"
+    for name, root in (("landing writable", delivery.landing), ("lake writable", delivery.lake)):
+        yield attempt(name, lambda root=root: _written(root), rights)  # type: ignore[misc]
+
+
+def _written(root: str) -> str:
+    from pismo_lake import storage
+
+    uri = storage.join(root, f"_doctor-{uuid.uuid4().hex}")
+    storage.write_atomic(uri, b"written by the doctor")
+    try:
+        if storage.read_bytes(uri) != b"written by the doctor":
+            msg = f"{root}: what was read is not what was written"
+            raise LakeError(msg)
+    finally:
+        storage.remove(uri)
+    return root
+
+
+def _newest_known(delivery: Delivery) -> str | None:
+    """The last event file of the ledger: one that surely was there."""
+    from pismo.stores import open_ledger
+
+    try:
+        with closing(open_ledger(delivery)) as ledger:
+            records = ledger.all_files(delivery.lake)
+    except Exception:  # noqa: BLE001 - the ledger has a check of its own
+        return None
+    return next((record.key for record in reversed(records) if record.delivery == delivery.name), None)

@@ -1,0 +1,59 @@
+"""Listing and reading, the same for every channel."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pismo.checks.check import Check, State, attempt, skipped
+from pismo_lake.errors import KmsDenied, ListingDenied
+from pismo_lake.landing import RemoteFile
+from pismo_lake.layout import hours_between
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo.sources import EventSource
+    from pismo_lake.deliveries import Delivery
+
+_HOURS = timedelta(hours=6)
+_ENOUGH = 1000
+
+
+def examine_reading(source: EventSource, delivery: Delivery, key: str | None, rights: str) -> Iterator[Check]:
+    """List the last hours, then read one event file: the last one listed, else `key`."""
+    now = datetime.now(UTC)
+    found: list[RemoteFile] = []
+
+    def listed() -> str:
+        found.extend(islice(source.list_files(hours_between(now - _HOURS, now)), _ENOUGH))
+        return f"{len(found)} event file(s) in the last six hours" + (", at least" if len(found) == _ENOUGH else "")
+
+    if delivery.listing:
+        optional = (ListingDenied,) if delivery.notices is not None else ()
+        advice = "notices tell of new files" if optional else "ask Pismo for it, or set up notices"
+        listing = attempt("listing", listed, advice, optional)
+        if listing.state is State.OPTIONAL or "ListBucket" not in listing.seen:
+            yield listing
+        else:
+            # a mode that works, though only for keys given by hand
+            yield Check("listing", State.FAIL, listing.seen, advice)
+    else:
+        yield Check("listing", State.OPTIONAL, "switched off in the delivery")
+    newest = found[-1].key if found else key
+    if newest is None:
+        yield from skipped("reading an event file", because="no known file; give one with --key")
+        return
+
+    def read() -> str:
+        with source.fetch(RemoteFile(newest, None)) as chunks:
+            count = len(next(iter(chunks), b""))
+        return f"{newest}: readable" if count else f"{newest}: readable and empty"
+
+    reading = attempt("reading an event file", read, rights)
+    yield reading
+    if reading.state is State.FAIL and "kms" in reading.seen.lower():
+        yield Check(
+            "use of the KMS key", State.FAIL, KmsDenied.__name__, "ask Pismo for kms:Decrypt on the bucket's key"
+        )

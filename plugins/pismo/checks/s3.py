@@ -1,0 +1,82 @@
+"""S3: who we are, Pismo's role, its bucket and key, and our clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pismo.checks.check import Check, State, attempt, skipped
+from pismo.checks.reading import examine_reading
+from pismo_lake.errors import AccessDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.deliveries import Delivery
+
+_DRIFT, _MOST_DRIFT = 60, 300
+
+
+def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
+    """From the connection's own identity to one byte of an event file."""
+    from pismo.hooks.s3 import PismoS3Hook
+
+    answer: dict[str, Any] = {}
+
+    def identity() -> str:
+        answer.update(_own_identity(delivery))
+        return f"{answer['Arn']} (this is whom Pismo must trust)"
+
+    own = attempt("own identity", identity, f"see the connection {delivery.conn_id}: keys, or the machine's role")
+    yield own
+    later = ("role", "listing", "reading an event file")
+    if own.state is State.FAIL:
+        yield from skipped(*later, "clock", because="own identity")
+        return
+    yield _clock(answer)
+    hook = PismoS3Hook(delivery)
+
+    def assumed() -> str:
+        try:
+            hook.get_credentials()
+        except (ClientError, BotoCoreError) as error:
+            raise hook.named(error, "") from error
+        return hook.role
+
+    role = attempt("role", assumed, f"ask Pismo to let {answer.get('Arn')} assume it; is there an external id?")
+    yield role
+    if role.state is State.FAIL:
+        yield from skipped(*later[1:], because="role")
+        return
+    yield from examine_reading(hook, delivery, key, f"ask Pismo for s3:GetObject and kms:Decrypt for {hook.role}")
+
+
+def _own_identity(delivery: Delivery) -> dict[str, Any]:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    from pismo.hooks.s3 import s3_source
+
+    source = s3_source(delivery)
+    hook = AwsBaseHook(aws_conn_id=delivery.conn_id, client_type="sts", region_name=source.region)
+    if source.endpoint_url:
+        hook.conn_config.endpoint_url = source.endpoint_url
+    try:
+        return dict(hook.get_conn().get_caller_identity())
+    except (ClientError, BotoCoreError) as error:
+        code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else type(error).__name__
+        msg = f"connection {delivery.conn_id}: sts:GetCallerIdentity failed with {code}"
+        raise AccessDenied(msg) from error
+
+
+def _clock(answer: dict[str, Any]) -> Check:
+    told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not told:
+        return Check("clock", State.SKIPPED, "the answer had no date")
+    drift = abs((datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds())
+    state = State.FAIL if drift > _MOST_DRIFT else State.OPTIONAL if drift > _DRIFT else State.PASS
+    return Check(
+        "clock", state, f"{drift:.0f} s from AWS's", "set it right (NTP): AWS refuses requests over 15 minutes"
+    )

@@ -1,0 +1,97 @@
+"""SFTP: the connection, the server's key, each key of ours by itself, and one event file."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from pismo.checks.check import Check, State, attempt, skipped
+from pismo.checks.reading import examine_reading
+from pismo.hooks.sftp import PismoSFTPHook
+from pismo.hooks.sftp_errors import named
+from pismo.hooks.sftp_keys import key_label
+from pismo_lake.errors import HostKeyDenied, KeysDenied, PismoError
+from pismo_lake.sources import SFTP_ENDPOINTS, Environment, SftpSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.deliveries import Delivery
+
+_REGISTER = "ask Pismo (Service Desk) to register its public key, or take it out of the connection"
+
+
+def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) -> Iterator[Check]:
+    """`other_host` (host:port) stands for the other environment's endpoint."""
+    try:
+        hook = PismoSFTPHook(delivery)
+    except PismoError as error:
+        yield Check("connection", State.FAIL, str(error), "see docs/connections.md")
+        yield from skipped("host key", "private keys", "listing", "reading an event file", because="connection")
+        return
+    except Exception as error:  # noqa: BLE001 - no connection: its kind says so
+        yield Check("connection", State.FAIL, type(error).__name__, f"add the Airflow connection {delivery.conn_id}")
+        return
+    with closing(hook):
+        yield Check("connection", State.PASS, f"{hook.place}, {len(hook.identity.keys)} private key(s)")
+        tries = [_try(hook, ours) for ours in hook.identity.keys]
+        problem = next((error for error in tries if error is not None and not isinstance(error, KeysDenied)), None)
+        if problem is not None:
+            name = "host key" if isinstance(problem, HostKeyDenied) else "server"
+            yield Check(name, State.FAIL, str(problem), "" if name == "host key" else "is the way there open?")
+            yield from skipped("private keys", "listing", "reading an event file", because=name)
+            return
+        yield Check("host key", State.PASS, "the server's is pinned")
+        works = any(error is None for error in tries)
+        for number, (ours, refusal) in enumerate(zip(hook.identity.keys, tries, strict=True), 1):
+            state = State.PASS if refusal is None else State.OPTIONAL if works else State.FAIL
+            seen = f"{key_label(ours)}: {'accepted' if refusal is None else 'refused'}"
+            yield Check(f"private key {number}", state, seen, _REGISTER)
+        if works:
+            yield from examine_reading(hook, delivery, key, "ask Pismo for read access to the event files' folders")
+            return
+        yield _environment(delivery, other_host)
+        yield from skipped("listing", "reading an event file", because="private keys")
+
+
+def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
+    """None where the server takes the key."""
+
+    async def connect() -> None:
+        connection = await hook.connect_with(ours)
+        connection.close()
+        await connection.wait_closed()
+
+    try:
+        hook.run(connect())
+    except asyncssh.PermissionDenied:
+        return KeysDenied("refused")
+    except (asyncssh.Error, OSError) as error:
+        return named(error, hook.place, "")
+    return None
+
+
+def _environment(delivery: Delivery, other_host: str | None) -> Check:
+    """Whether the other environment's endpoint takes what this one refuses."""
+    assert isinstance(delivery.source, SftpSource)
+    other = next(one for one in Environment if one is not delivery.environment)
+    host, _, port = (other_host or SFTP_ENDPOINTS[other]).partition(":")
+    if delivery.source.host is not None and other_host is None:
+        return Check("environment", State.SKIPPED, "the endpoint is not Pismo's own; --other-host names the other one")
+    swapped = replace(
+        delivery, environment=other, source=replace(delivery.source, host=host, port=int(port) if port else None)
+    )
+
+    def tried() -> str:
+        with closing(PismoSFTPHook(swapped)) as hook:
+            results = [_try(hook, ours) for ours in hook.identity.keys]
+        # the pinned host key is this environment's: another one there says nothing about the keys
+        if any(result is None for result in results):
+            msg = f"the {other.value} endpoint takes these credentials: they are not {delivery.environment.value}'s"
+            raise KeysDenied(msg)
+        return f"{host} does not take them either, or cannot be asked with the host key pinned here"
+
+    return attempt("environment", tried, f"use {other.value}'s credentials for {other.value} alone")

@@ -1,0 +1,202 @@
+"""The doctor on deliveries that are well and on ones that are not; whatever it says, no secret is in it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.lakes import event
+
+from pismo.__main__ import main
+from pismo_sandbox.events import ORGANISATION
+from pismo_sandbox.gcp import BUCKET, SUBSCRIPTION, GcsSink, running_gcp
+from pismo_sandbox.notices import furnish_notices
+from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
+from pismo_sandbox.sftp import SftpPolicy, rsa_key_pair, running_sftp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
+
+Doctor = "Callable[..., tuple[int, dict[str, dict[str, str]]]]"
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Examine a delivery with these settings; the exit status and the checks by name."""
+
+    def run(connection: dict[str, Any], *arguments: str, **settings: Any) -> tuple[int, dict[str, dict[str, str]]]:
+        monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection))
+        body = {
+            "organisation": ORGANISATION, "environment": "sandbox", "conn_id": "pismo",
+            "landing": f"{tmp_path}/landing", "lake": f"{tmp_path}/lake", "ledger_url": f"sqlite:///{tmp_path}/ledger.db",
+        }  # fmt: skip
+        path = tmp_path / "deliveries.yaml"
+        path.write_text(yaml.safe_dump({"deliveries": {"ours": body | settings}}))
+        status = main(["doctor", "ours", "--deliveries", str(path), "--json", *arguments])
+        said = capsys.readouterr()
+        for secret in (CONSUMER_SECRET, "PRIVATE KEY", connection.get("password") or CONSUMER_SECRET):
+            assert secret not in said.out + said.err
+        found = {check["name"]: check for check in json.loads(said.out)}
+        main(["doctor", "ours", "--deliveries", str(path), *arguments])
+        table = capsys.readouterr().out
+        assert all(name in table for name in found)
+        return status, found
+
+    return run
+
+
+def states(found: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {name: check["state"] for name, check in found.items()}
+
+
+def now_key() -> str:
+    now = datetime.now(UTC)
+    return f"main_stream/{now.year}/{now.month}/{now.day}/{now.hour}/a"
+
+
+# --- S3 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox() as running:
+        running.admin("s3").put_object(Bucket=running.policy.bucket, Key=now_key(), Body=event())
+        yield running
+
+
+def s3(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
+    source = {"pismo_account_id": ACCOUNT, "endpoint_url": sandbox.endpoint, "region": "us-east-1"}
+    return {"channel": "s3", "source": source, **more}
+
+
+AWS = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET, "extra": {"region_name": "us-east-1"}}
+
+
+def test_an_s3_delivery_that_is_well(sandbox: Sandbox, doctor: Callable[..., Any]) -> None:
+    status, found = doctor(AWS, **s3(sandbox))
+    assert (status, set(states(found).values())) == (0, {"pass"})
+    assert {"own identity", "clock", "role", "listing", "reading an event file", "ledger", "lake writable"} <= set(
+        found
+    )
+    assert "arn:aws:" in found["own identity"]["seen"]
+
+
+def test_without_the_right_to_list(sandbox: Sandbox, doctor: Callable[..., Any]) -> None:
+    sandbox.policy.list_allowed = False
+    status, found = doctor(AWS, "--key", now_key(), **s3(sandbox))
+    assert (status, found["listing"]["state"], found["reading an event file"]["state"]) == (1, "fail", "pass")
+    queues = furnish_notices(sandbox, name="-doctor")
+    told = {"channel": "sqs", "queue": queues.queue_url, "conn_id": "pismo", "endpoint_url": sandbox.endpoint}
+    status, found = doctor(AWS, "--key", now_key(), **s3(sandbox, notices=told))
+    assert (status, found["listing"]["state"], found["queue"]["state"]) == (0, "optional", "pass")
+    assert found["dead letters"]["state"] == "pass"
+    status, found = doctor(AWS, "--key", now_key(), **s3(sandbox, notices=told | {"queue": queues.dead_letters_url}))
+    assert (status, found["dead letters"]["state"]) == (0, "optional")
+    sandbox.policy.queue_allowed = False
+    status, found = doctor(AWS, **s3(sandbox, notices=told))
+    assert (status, found["queue"]["state"], found["dead letters"]["state"]) == (1, "fail", "skipped")
+
+
+def test_refused_roles_and_keys(sandbox: Sandbox, doctor: Callable[..., Any]) -> None:
+    sandbox.policy.kms_allowed = False
+    status, found = doctor(AWS, **s3(sandbox))
+    assert (status, found["role"]["state"], found["use of the KMS key"]["state"]) == (1, "pass", "fail")
+    sandbox.policy.role_allowed = False
+    status, found = doctor(AWS, **s3(sandbox))
+    assert (status, found["role"]["state"], found["listing"]["state"]) == (1, "fail", "skipped")
+    assert "ask Pismo to let arn:aws:" in found["role"]["advice"]
+
+
+def test_a_landing_that_cannot_be_written(sandbox: Sandbox, doctor: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, found = doctor(AWS, **s3(sandbox, landing=str(tmp_path / "file" / "below")))
+    assert (status, found["landing writable"]["state"], found["lake writable"]["state"]) == (1, "fail", "pass")
+    assert not list((tmp_path / "lake").glob("*"))
+
+
+def test_a_pool_is_mentioned(sandbox: Sandbox, doctor: Callable[..., Any]) -> None:
+    status, found = doctor(AWS, **s3(sandbox, pool="narrow"))
+    assert (status, found["Airflow pool"]["state"]) == (0, "optional")
+
+
+def test_a_delivery_that_is_not_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "deliveries.yaml"
+    path.write_text("deliveries:\n  ours:\n    channel: pigeon\n")
+    assert main(["doctor", "ours", "--deliveries", str(path)]) == 1
+    assert main(["doctor", "theirs", "--deliveries", str(path)]) == 1
+    assert "line 2" in capsys.readouterr().err
+
+
+# --- SFTP ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[str, str]]:
+    return [rsa_key_pair() for _ in range(3)]
+
+
+def sftp(server: Any, private: list[str], **source: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    extra = {"private_key": private, "host_key": server.host_key}
+    settings = {"channel": "sftp", "source": {"host": server.host, "port": server.port, "connect_seconds": 5} | source}
+    return {"conn_type": "sftp", "login": "user", "extra": extra}, settings
+
+
+def test_each_sftp_key_has_a_line(tmp_path: Path, pairs: list[tuple[str, str]], doctor: Callable[..., Any]) -> None:
+    root = tmp_path / "served"
+    (root / now_key()).parent.mkdir(parents=True)
+    (root / now_key()).write_bytes(event())
+    with running_sftp(root, SftpPolicy([pairs[2][1]])) as server:
+        connection, settings = sftp(server, [private for private, _ in pairs])
+        status, found = doctor(connection, **settings)
+    expected = ["optional", "optional", "pass"]
+    assert (status, [found[f"private key {n}"]["state"] for n in (1, 2, 3)]) == (0, expected)
+    assert found["host key"]["state"] == found["reading an event file"]["state"] == "pass"
+
+
+def test_credentials_of_the_other_environment_are_named(
+    tmp_path: Path, pairs: list[tuple[str, str]], doctor: Callable[..., Any]
+) -> None:
+    root = tmp_path / "served"
+    root.mkdir()
+    from asyncssh import generate_private_key
+
+    host_key = generate_private_key("ssh-ed25519").export_private_key().decode()
+    with (
+        running_sftp(root, SftpPolicy([]), host_key=host_key) as ours,
+        running_sftp(root, SftpPolicy([pairs[0][1]]), host_key=host_key) as theirs,
+    ):
+        connection, settings = sftp(ours, [pairs[0][0]])
+        other = f"{theirs.host}:{theirs.port}"
+        status, found = doctor(connection, "--other-host", other, **settings)
+        assert (status, found["private key 1"]["state"]) == (1, "fail")
+        assert "production endpoint takes these credentials" in found["environment"]["seen"]
+        ours.change_host_key()
+        status, found = doctor(connection, **settings)
+        assert (status, found["host key"]["state"], found["private keys"]["state"]) == (1, "fail", "skipped")
+    status, found = doctor(connection, **settings)
+    assert (status, found["server"]["state"]) == (1, "fail")
+    status, found = doctor(connection | {"password": "a-password-of-somebody"}, **settings)
+    assert (status, found["connection"]["state"]) == (1, "fail")
+
+
+# --- GCS -------------------------------------------------------------------------------------------------------
+
+
+def test_a_gcs_delivery(doctor: Callable[..., Any]) -> None:
+    connection = {"conn_type": "google_cloud_platform", "extra": {"project": "our-project", "is_anonymous": "true"}}
+    with running_gcp() as cloud:
+        sink = GcsSink(cloud.storage)
+        sink.put(now_key(), event())
+        sink.close()
+        source = {"bucket": BUCKET, "prefix": "copied/main_stream", "endpoint_url": cloud.storage}
+        told = {"channel": "pubsub", "queue": SUBSCRIPTION, "conn_id": "pismo", "endpoint_url": cloud.pubsub}
+        status, found = doctor(connection, channel="gcs", source=source, notices=told)
+        assert (status, set(states(found).values())) == (0, {"pass"})
+        status, found = doctor(connection, channel="gcs", source=source | {"bucket": "none"}, notices=told)
+        assert (status, found["listing"]["state"]) == (1, "fail")
