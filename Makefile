@@ -36,7 +36,7 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 
 .PHONY: test
 test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
-	@scripts/test $(ARGS)
+	@scripts/test -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Only the quick tests: no servers, no Airflow runs

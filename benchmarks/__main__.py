@@ -1,6 +1,7 @@
 """`make bench`: land and flatten a generated feed in a process of its own; MB/s and peak memory.
 
 ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the generator's truth afterwards.
+ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ import pyarrow
 
 def main() -> int:
     """Generate, measure, check, print one table."""
+    if sys.argv[1:2] == ["channels"]:
+        from benchmarks.channels import main as channels
+
+        return channels(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--mb", type=float, default=200)
     parser.add_argument("--hours", type=float, default=2)
