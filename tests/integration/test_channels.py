@@ -22,6 +22,7 @@ from pismo_demo.options import Options
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_sandbox
 from pismo_sandbox.notices import AnnouncingSink
+from pismo_sandbox.openssh import find_sshd
 from pismo_sandbox.truth import Truth
 from pismo_sandbox.verify import verify
 
@@ -84,6 +85,8 @@ def landed(places: Places) -> int:
 
 @pytest.mark.parametrize("channel", ["s3-notices", "sftp", "gcs"])
 def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
+    if channel == "sftp" and find_sshd() is None:
+        pytest.skip("no sshd on this machine: scripts/openssh installs it as root")
     place = start_sandbox(server_of(channel, places.home), places, Notes(places.home / "running.json"))
     told = feed_of(channel, places.home, place)
     options = Options(hours=1, megabytes=12, seed=23, home=places.home)
