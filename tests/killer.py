@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,13 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}\s*$")
-LIFE = {"find_new_files": 0.5, "land_event_files": 3.0, "flatten_publish_hour": 1.5}
+WRITES = {"land_event_files": "landing", "flatten_publish_hour": "lake/events"}
+MOST_FILES = 4
 
 
 class Killer(threading.Thread):
-    """Kills the first task process of each task of the run, some time after it began to work."""
+    """Kills the first task process of each task of the run once it has written a few files, so in its midst."""
 
-    def __init__(self, home: Path, seed: int, tasks: tuple[str, ...] = tuple(LIFE)) -> None:
+    def __init__(self, home: Path, seed: int, tasks: tuple[str, ...] = tuple(WRITES)) -> None:
         super().__init__(name="killer", daemon=True)
         self._home, self._random = home, random.Random(seed)
         self._over = threading.Event()
@@ -34,11 +34,21 @@ class Killer(threading.Thread):
         while not self._over.wait(0.05):
             for process in self._tasks():
                 task = self._working_on(process)
-                if task in self._tasks_meant and task not in self.killed:
-                    time.sleep(self._random.uniform(0, LIFE[task]))
-                    if process.is_running() and self._working_on(process) == task:
-                        process.send_signal(signal.SIGKILL)
-                        self.killed.append(task)
+                if task in self._tasks_meant and task not in self.killed and self._at_work(process, task):
+                    process.send_signal(signal.SIGKILL)
+                    self.killed.append(task)
+
+    def _at_work(self, process: psutil.Process, task: str) -> bool:
+        """Wait until a task's process has written some files; False where it ended before."""
+        least = self._files(task) + self._random.randint(1, MOST_FILES)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if self._files(task) >= least:
+                return True
+            self._over.wait(0.01)
+        return False
+
+    def _files(self, task: str) -> int:
+        return sum(1 for path in (self._home / WRITES[task]).rglob("*") if path.is_file())
 
     def end(self) -> None:
         self._over.set()
