@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import simplejson
 
-from pismo_lake.build import BuildSummary, build_hour
+from pismo_lake.close import build_unit, close_day
 from pismo_lake.landing import LandSummary, RemoteFile, land_files
-from pismo_lake.layout import PublishHour
+from pismo_lake.layout import PublishDay
 from pismo_lake.ledger import Ledger
 from pismo_lake.settings import LakeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from pismo_lake.build_summary import BuildSummary
 
 HOUR = "main_stream/2026/3/1/12"
 ORG = "TN-00000000-1111-4222-8333-444444444444"
@@ -59,11 +61,12 @@ class LakeUnderTest:
         remote = [RemoteFile(key, (sizes or {}).get(key, len(raw))) for key, raw in files.items()]
         return land_files(self.settings, self.ledger, remote, fetch, parallel=3, **options)
 
-    def build(self, hours: Iterable[str] | None = None, **options: Any) -> dict[str, BuildSummary]:
-        wanted = self.ledger.unbuilt_hours("test", self.settings.lake) if hours is None else hours
-        return {
-            hour: build_hour(self.settings, self.ledger, PublishHour.parse(hour), **options) for hour in list(wanted)
-        }
+    def build(self, units: Iterable[str] | None = None, **options: Any) -> dict[str, BuildSummary]:
+        wanted = self.ledger.unbuilt_units("test", self.settings.lake) if units is None else units
+        return {unit: build_unit(self.settings, self.ledger, unit, **options) for unit in list(wanted)}
+
+    def close(self, day: str, **options: Any) -> BuildSummary:
+        return close_day(self.settings, self.ledger, PublishDay.parse(day), **options)
 
     def put(self, *chunks: bytes, key: str = f"{HOUR}/a") -> BuildSummary:
         """Land one file of these bytes, build, and return its hour's summary."""

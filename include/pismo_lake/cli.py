@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
-from pismo_lake.build import build_hour
+from pismo_lake.close import build_unit
 from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
 from pismo_lake.layout import PublishHour
 from pismo_lake.ledger import Ledger
@@ -93,10 +93,11 @@ def _flatten(options: argparse.Namespace) -> int:
     except LandingIncompleteError as error:
         # what did land is built all the same
         landed, failed = error.summary, error
-    hours = landed.publish_hours
+    units = set(ledger.unbuilt_units(settings.delivery, settings.lake))
     if options.force:
-        hours = tuple(sorted({*hours, *ledger.hours_of_keys(settings.delivery, files.uris)}))
-    builds = [build_hour(settings, ledger, PublishHour.parse(text), force=options.force) for text in hours]
+        hours = ledger.hours_of_keys(settings.delivery, files.uris)
+        units |= set(ledger.units_of(settings.delivery, settings.lake, hours))
+    builds = [build_unit(settings, ledger, unit, force=options.force) for unit in sorted(units)]
     seconds = max(monotonic() - started, 1e-6)
     print(totals_by_type(builds))
     rows = sum(build.rows for build in builds)
@@ -138,11 +139,11 @@ def _files(options: argparse.Namespace) -> int:
 def _rebuild(options: argparse.Namespace) -> int:
     settings, ledger = _open(options)
     result = rebuild_ledger(settings, ledger)
-    for hour in result.hours:
-        build_hour(settings, ledger, PublishHour.parse(hour))
+    for unit in result.units:
+        build_unit(settings, ledger, unit)
     for uri in result.orphans:
         print(f"left aside, nothing gives it a publish hour: {uri}")
     print(
-        f"{result.files} file(s) recorded, {result.contracts} contract(s) restored, {len(result.hours)} hour(s) built"
+        f"{result.files} file(s) recorded, {result.contracts} contract(s) restored, {len(result.units)} unit(s) built"
     )
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
+from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from pismo_lake.layout import PublishHour
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings import LakeSettings
 
+_GROUP_EVENTS = 4_000_000
 KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
 
 
@@ -63,15 +65,14 @@ def _fixed(array: pa.FixedSizeBinaryArray, width: int) -> NDArray[np.bytes_]:
     return raw[array.offset : array.offset + len(array)]
 
 
-def predecessors(
-    settings: LakeSettings, ledger: Ledger, hour: PublishHour, own: Sequence[FileRecord]
-) -> list[FileRecord]:
-    """Files that may hold an earlier copy of an event of `own` (the files of one hour), in rank order."""
+def predecessors(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord]) -> list[FileRecord]:
+    """Files that may hold an earlier copy of an event of `own`, in rank order."""
     if not own:
         return []
-    first = str(hour.plus(-24 * settings.horizon_days))
+    hours = [record.publish_hour for record in own]
+    first = str(PublishHour.parse(min(hours)).plus(-24 * settings.horizon_days))
     names = {(record.delivery, record.name) for record in own}
-    found = ledger.overlapping(settings.lake, first, str(hour), time_range(own))
+    found = ledger.overlapping(settings.lake, first, max(hours), time_range(own))
     last = max(record.rank for record in own)
     return [record for record in found if (record.delivery, record.name) not in names and record.rank < last]
 
@@ -85,19 +86,46 @@ def time_range(records: Sequence[FileRecord]) -> tuple[int, int] | None:
     return (min(lows), max(highs)) if lows else (1, 0)
 
 
-def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord]) -> dict[str, Verdict]:
-    """The verdict for each file of one hour, by file name; memory is 24 bytes an event consulted."""
+def judge_all(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord]) -> dict[str, Verdict]:
+    """`judge` for files of any number of hours, a few million events at a time, so that memory is bounded."""
+    verdicts: dict[str, Verdict] = {}
+    group: list[FileRecord] = []
+    events = 0
+    for _, files in groupby(sorted(own, key=lambda record: record.rank), key=lambda record: record.publish_hour):
+        of_hour = list(files)
+        size = sum(record.events for record in of_hour)
+        if group and events + size > _GROUP_EVENTS:
+            verdicts |= judge(group, predecessors(settings, ledger, group), settings.horizon_days)
+            group, events = [], 0
+        group += of_hour
+        events += size
+    return verdicts | judge(group, predecessors(settings, ledger, group), settings.horizon_days)
+
+
+def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days: int) -> dict[str, Verdict]:
+    """The verdict for each of `own`, by file name: an event stands unless a copy within the horizon comes before it.
+
+    Of `earlier` only the keys that `own` has too are kept in memory, so it is bounded by the events of `own`.
+    """
     mine = {(record.delivery, record.name) for record in own}
+    mine_read = {record.name: usable_keys(read_index(record, KEY_COLUMNS)) for record in own}
+    known = np.sort(_short(np.concatenate([keys for keys, _ in mine_read.values()]))) if own else np.zeros(0, np.uint64)
+    keys, hashes, hours, sizes = [], [], [], []
     order = sorted([*own, *earlier], key=lambda record: record.rank)
-    keys, hashes, sizes = [], [], []
     for record in order:
-        key, content = usable_keys(read_index(record, KEY_COLUMNS))
+        if (record.delivery, record.name) in mine:
+            key, content = mine_read.pop(record.name)
+        else:
+            key, content = usable_keys(read_index(record, KEY_COLUMNS))
+            shared = _contains(known, _short(key))
+            key, content = key[shared], content[shared]
         keys.append(key)
         hashes.append(content)
+        hours.append(np.full(len(key), _hour_number(record.publish_hour), dtype=np.int64))
         sizes.append(len(key))
     if not order:
         return {}
-    winner = _first_place(np.concatenate(keys))
+    winner = _winners(np.concatenate(keys), np.concatenate(hours), 24 * horizon_days)
     content_of = np.concatenate(hashes)
     kept = winner == np.arange(len(winner))
     conflict = content_of != content_of[winner]
@@ -111,12 +139,33 @@ def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord]) -> dict[str,
     return verdicts
 
 
-def _first_place(keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
-    """For each key the position of its first occurrence."""
+def _hour_number(hour: str) -> int:
+    return int(PublishHour.parse(hour).start.timestamp()) // 3600
+
+
+def _short(keys: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+    """The first eight bytes of each key: enough to tell most keys apart, and quick to compare."""
+    return np.ascontiguousarray(keys).view(np.uint64).reshape(-1, 2)[:, 0] if len(keys) else np.zeros(0, np.uint64)
+
+
+def _contains(ordered: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    if not len(ordered):
+        return np.zeros(len(values), dtype=bool)
+    found: NDArray[np.bool_] = ordered[np.searchsorted(ordered, values).clip(max=len(ordered) - 1)] == values
+    return found
+
+
+def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
+    """For each copy (in rank order) the position of the first copy of its key within `horizon` hours before it."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     fresh = np.ones(len(keys), dtype=bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
-    first = np.empty(len(keys), dtype=np.int64)
-    first[order] = order[np.flatnonzero(fresh)][np.cumsum(fresh) - 1]
-    return first
+    # hours never fall within a key, so (key, hour) as one number is in order too
+    since = hours[order] - hours.min(initial=0)
+    span = int(since.max(initial=0)) + 1
+    group = (np.cumsum(fresh) - 1) * span
+    first = np.searchsorted(group + since, group + np.maximum(since - horizon, 0), side="left")
+    winner = np.empty(len(keys), dtype=np.int64)
+    winner[order] = order[first]
+    return winner

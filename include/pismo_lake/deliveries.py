@@ -33,7 +33,8 @@ class Delivery:
     """One feed. `landing` and `lake` are local paths or s3:// URIs; `ledger_url` holds no password.
 
     `listing` False never lists (where s3:ListBucket is not granted), `pool` is the Airflow pool of the tasks that
-    connect to Pismo.
+    connect to Pismo. A publish day is closed `close_after_hours` after its end, and `close_deadline_hours` later it is
+    late. `accounting_reports` compares it with Pismo's own daily report, where the organisation has it.
     """
 
     name: str
@@ -56,7 +57,11 @@ class Delivery:
     wait_minutes: float = 5.0
     horizon_days: int = 7
     part_bytes: int = 64 << 20
+    target_bytes: int = 256 << 20
     event_date_zone: str = "UTC"
+    close_after_hours: float = 4.0
+    close_deadline_hours: float = 4.0
+    accounting_reports: bool = False
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -68,7 +73,13 @@ class Delivery:
         if not (self.ledger_conn_id or self.ledger_url):
             msg = f"{self.name}: give ledger_conn_id (an Airflow connection) or ledger_url"
             raise ConfigError(msg)
-        for field, least in (("lookback_hours", 0), ("parallel_downloads", 1), ("wait_minutes", 0)):
+        for field, least in (
+            ("lookback_hours", 0),
+            ("parallel_downloads", 1),
+            ("wait_minutes", 0),
+            ("close_after_hours", 0),
+            ("close_deadline_hours", 0),
+        ):
             if getattr(self, field) < least:
                 msg = f"{self.name}: {field} must be {least} or more"
                 raise ConfigError(msg)
@@ -96,6 +107,7 @@ class Delivery:
             lake=self.lake,
             horizon_days=self.horizon_days,
             part_bytes=self.part_bytes,
+            target_bytes=self.target_bytes,
             event_date_zone=self.event_date_zone,
         )
 

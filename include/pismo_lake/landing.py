@@ -13,6 +13,7 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -34,6 +35,7 @@ from pismo_lake.index import IndexedFile, index_file
 from pismo_lake.later_copies import LaterCopies
 from pismo_lake.layout import PublishHour, index_path, landing_path
 from pismo_lake.ledger import FileRecord, KnownFile, Ledger
+from pismo_lake.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -62,7 +64,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class LandSummary:
-    """What a landing did; `publish_hours` need a build, later hours that now hold a losing copy included."""
+    """What a landing did; `publish_hours` need a build for it, later hours that now hold a losing copy included."""
 
     files: int
     skipped: int
@@ -117,15 +119,18 @@ def land_files(
     parallel: int = 8,
     hour_of: Callable[[RemoteFile, IndexedFile], PublishHour] | None = None,
     later: LaterCopies | None = None,
+    seen_by: str = "listed",
     log: logging.Logger = _LOG,
 ) -> LandSummary:
     """Fetch and land `files`; raises `LandingIncompleteError` at the end where some could not be landed.
 
     `fetch` opens a file as an iterator of chunks. The publish hour is the key's, or `hour_of`'s answer. An
     unreadable file (zstd, …) is kept raw, recorded as that and named in the summary. `later` is kept from one landing
-    to the next by who lands many batches.
+    to the next by who lands many batches. `seen_by` says how they were found: ``listed`` | ``announced`` | ``asked``.
     """
     ordered = sorted(files, key=_rank)
+    sightings = Sightings(ledger, settings.lake, settings.delivery)
+    sightings.note(ordered, seen_by)
     lander = Lander(settings, ledger, hour_of, later)
     failures: list[tuple[str, PismoError]] = []
     started = told = time.monotonic()
@@ -151,6 +156,7 @@ def land_files(
                 _progress(log, position + 1, len(ordered), lander, told - started)
     _progress(log, len(ordered), len(ordered), lander, time.monotonic() - started)
     if failures:
+        sightings.failed(dict(failures))
         raise incomplete(failures, lander.summary())
     return lander.summary()
 
@@ -199,6 +205,7 @@ class Lander:
         self._settings, self._ledger, self._hour_of = settings, ledger, hour_of
         self._contracts = ContractStore(ledger, settings)
         self._later = later or LaterCopies(settings, ledger)
+        self._sightings = Sightings(ledger, settings.lake, settings.delivery)
         self._hours: set[str] = set()
         self._unreadable: list[str] = []
         self.files = self.skipped = self.bytes = self.events = self.rejects = 0
@@ -209,6 +216,7 @@ class Lander:
         same = next((version for version in versions if version.sha256 == fetched.sha256), None)
         if same is not None:
             self._ledger.touch_etag(settings.delivery, settings.lake, same.name, file.etag)
+            self._sightings.landed(file.key)
             self.skipped += 1
             return
         if self._hour_of is None and PublishHour.of_key(file.key) is None:
@@ -239,7 +247,9 @@ class Lander:
             indexed = index_file(plain, self._contracts.get)
         hour = self._hour(file, indexed)
         index_uri = storage.join(settings.landing, index_path(settings.delivery, name))
+        published = file.last_modified.astimezone(UTC).isoformat(timespec="seconds") if file.last_modified else None
         note = {"name": name, "key": file.key, "etag": file.etag or "", "publish_hour": str(hour)}
+        note |= {"published_at": published} if published else {}
         storage.write_atomic(index_uri, _parquet(indexed, note))
         wanted = FileRecord(
             lake=settings.lake,
@@ -261,13 +271,16 @@ class Lander:
             untimed=indexed.untimed,
             min_timestamp=indexed.min_timestamp,
             max_timestamp=indexed.max_timestamp,
+            published_at=published,
         )
-        # before the record, so that a crash cannot leave a doubled event unnoticed; after it, for builds in between
+        # with the record, so that a crash cannot leave a doubled event unnoticed; after it, for files in between
         shared = self._later.hours_sharing(wanted, indexed.table)
-        record = self._ledger.record(wanted, settings.part_bytes)
-        shared |= self._later.hours_sharing(wanted, indexed.table)
+        record = self._ledger.record(wanted, settings.part_bytes, shared)
+        between = self._later.hours_sharing(wanted, indexed.table) - shared
+        for delivery, sharer in between:
+            self._ledger.mark_unbuilt(delivery, settings.lake, sharer)
         self._hours.add(record.publish_hour)
-        self._hours.update(shared)
+        self._hours.update(hour for delivery, hour in shared | between if delivery == settings.delivery)
         return record
 
     def _learn(self, plain: Plain, name: str) -> IndexedFile:
@@ -286,11 +299,8 @@ class Lander:
         return hour
 
     def summary(self) -> LandSummary:
-        settings = self._settings
-        # hours a crash left between landing and building are taken along
-        hours = self._hours | set(self._ledger.unbuilt_hours(settings.delivery, settings.lake))
         return LandSummary(
-            self.files, self.skipped, self.bytes, self.events, self.rejects, tuple(sorted(hours)),
+            self.files, self.skipped, self.bytes, self.events, self.rejects, tuple(sorted(self._hours)),
             tuple(self._unreadable),
         )  # fmt: skip
 

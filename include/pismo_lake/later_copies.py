@@ -47,11 +47,11 @@ class LaterCopies:
         self._settings, self._ledger = settings, ledger
         self._hours: dict[tuple[str, str], _HourKeys] = {}
 
-    def hours_sharing(self, record: FileRecord, index: pa.Table) -> set[str]:
-        """Later publish hours that hold a copy of this file's events, which loses now: they need a new build.
+    def hours_sharing(self, record: FileRecord, index: pa.Table) -> set[tuple[str, str]]:
+        """(delivery, publish hour) of files that hold a copy of this file's events, which loses now.
 
-        They are marked unbuilt, so that a crash before their build does not leave the doubled event standing. Only
-        hours with a file whose event times overlap are consulted.
+        They need a new build: mark them unbuilt, so that a crash before it does not leave the doubled event standing.
+        Only hours with a file whose event times overlap are consulted.
         """
         if not record.events:
             return set()
@@ -65,10 +65,7 @@ class LaterCopies:
             if (hour, name, delivery) > record.rank:
                 later[delivery, hour][name] = uri
         mine, _ = usable_keys(index)
-        hit = {place for place, uris in later.items() if self._keys_of(place, uris).shares(mine)}
-        for delivery, hour in hit:
-            self._ledger.mark_unbuilt(delivery, settings.lake, hour)
-        return {hour for delivery, hour in hit if delivery == settings.delivery}
+        return {place for place, uris in later.items() if self._keys_of(place, uris).shares(mine)}
 
     def _keys_of(self, place: tuple[str, str], uris: dict[str, str]) -> _HourKeys:
         if sum(hour.keys.nbytes for hour in self._hours.values()) > _CACHED_BYTES:

@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 _HOUR = timedelta(hours=1)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
 _KEY = re.compile(r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$")
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _LONGEST = 100
+_FINGERPRINT = 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,6 +76,39 @@ class PublishHour:
         return tuple(dict.fromkeys(spellings))
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class PublishDay:
+    """The 24 publish hours of a date; once closed they are one unit of the lake."""
+
+    start: datetime
+
+    @classmethod
+    def containing(cls, moment: datetime) -> PublishDay:
+        """The day, in UTC, that an aware moment falls into."""
+        return cls(PublishHour.containing(moment).start.replace(hour=0))
+
+    @classmethod
+    def parse(cls, text: str) -> PublishDay:
+        """From ``YYYY-MM-DD``; ValueError for anything else."""
+        if not _DAY.fullmatch(text):
+            msg = f"{text!r} is not a publish day: write YYYY-MM-DD"
+            raise ValueError(msg)
+        return cls(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d}"
+
+    @property
+    def hours(self) -> tuple[PublishHour, ...]:
+        """Its publish hours in order."""
+        return tuple(PublishHour(self.start + step * _HOUR) for step in range(24))
+
+
+def unit_of(text: str) -> PublishHour | PublishDay:
+    """A build unit from its name: a publish hour (``YYYY-MM-DDTHH``) or a closed publish day (``YYYY-MM-DD``)."""
+    return PublishDay.parse(text) if _DAY.fullmatch(text) else PublishHour.parse(text)
+
+
 def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
     """The publish hours of `[start, end]`, both ends' hours included."""
     first, last = PublishHour.containing(start), PublishHour.containing(end)
@@ -118,9 +153,19 @@ def rejects_path(publish_date: str) -> str:
     return f"rejects/publish_date={publish_date}"
 
 
-def output_name(delivery: str, hour: str, part: int) -> str:
-    """File name of a part's outputs; the unit and part it holds are its name, so a rebuild replaces it."""
-    return f"{safe_segment(delivery)}-{hour}-p{part:04d}.parquet"
+def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:
+    """File name of a part's outputs: the unit and part it holds, and what they are a function of.
+
+    Other inputs give another name, so nobody who was overtaken can touch what stands. For a closed day `part` numbers
+    the files of one partition.
+    """
+    return f"{safe_segment(delivery)}-{unit}-p{part:04d}-{fingerprint[:_FINGERPRINT]}.parquet"
+
+
+def output_pattern(delivery: str) -> re.Pattern[str]:
+    """Matches the names that `output_name` gives for a delivery: (unit, part)."""
+    name = re.escape(safe_segment(delivery))
+    return re.compile(rf"{name}-(\d{{4}}-\d\d-\d\d(?:T\d\d)?)-p(\d{{4,}})-[0-9a-f]{{{_FINGERPRINT}}}\.parquet")
 
 
 def safe_key(key: str) -> str:

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, func, select, update
+from sqlalchemy import create_engine, delete, event, func, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from pismo_lake.errors import LedgerError
-from pismo_lake.ledger_tables import files, metadata
+from pismo_lake.ledger_tables import builds, files, metadata, sightings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,6 +61,9 @@ class FileRecord:
     max_timestamp: int | None
     part: int = 0
     built: bool = False
+    closed: bool = False
+    touched: int = 0
+    published_at: str | None = None
     landed_at: str = ""
 
     @property
@@ -138,8 +141,11 @@ class Ledger:
         query = select(files).where(files.c.delivery == delivery, files.c.lake == lake, files.c.key == key)
         return self._records(query.order_by(files.c.id))
 
-    def record(self, record: FileRecord, part_bytes: int) -> FileRecord:
-        """Record a landed file once and give it a part: the hour's last one while it has room, else a new one."""
+    def record(self, record: FileRecord, part_bytes: int, sharing: Iterable[tuple[str, str]] = ()) -> FileRecord:
+        """Record a landed file once and give it a part: the hour's last one while it has room, else a new one.
+
+        `sharing` are the (delivery, publish hour) that hold a copy which loses now: marked unbuilt at the same moment.
+        """
         place = (files.c.lake == record.lake, files.c.delivery == record.delivery)
         hour = (*place, files.c.publish_hour == record.publish_hour)
         same = (files.c.delivery == record.delivery, files.c.lake == record.lake, files.c.name == record.name)
@@ -153,6 +159,9 @@ class Ledger:
                 if filled and filled + record.plain_size > part_bytes:
                     part += 1
                 values = asdict(record) | {"part": part, "built": False, "landed_at": now_text()}
+                for delivery, sharer in sharing:
+                    _mark_unbuilt(connection, delivery, record.lake, sharer)
+                _forget_sighting(connection, record.delivery, record.lake, record.key)
                 try:
                     with connection.begin_nested():
                         connection.execute(files.insert().values(values))
@@ -169,8 +178,15 @@ class Ledger:
             connection.execute(update(files).where(*where).values(etag=etag))
 
     def files_of_hour(self, lake: str, delivery: str, hour: str) -> list[FileRecord]:
-        """The files of one publish hour, in rank order."""
+        """The files of one publish hour that its closed day has not taken in, in rank order."""
         query = select(files).where(files.c.lake == lake, files.c.delivery == delivery, files.c.publish_hour == hour)
+        return sorted(self._records(query.where(files.c.closed.is_(False))), key=lambda record: record.rank)
+
+    def files_of_day(self, lake: str, delivery: str, day: str) -> list[FileRecord]:
+        """All files of one publish day (YYYY-MM-DD), in rank order."""
+        query = select(files).where(
+            files.c.lake == lake, files.c.delivery == delivery, of_day(files.c.publish_hour, day)
+        )
         return sorted(self._records(query), key=lambda record: record.rank)
 
     def overlapping(self, lake: str, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
@@ -190,23 +206,17 @@ class Ledger:
             rows = connection.execute(select(*columns).where(*_overlap(lake, first, last, times)))
             return [(hour, name, delivery, uri) for hour, name, delivery, uri in rows]
 
-    def unbuilt_hours(self, delivery: str, lake: str) -> list[str]:
-        """Publish hours with landed files that no build has taken in yet, oldest first."""
-        query = (
-            select(files.c.publish_hour)
-            .where(files.c.delivery == delivery, files.c.lake == lake, files.c.built.is_(False))
-            .distinct()
-            .order_by(files.c.publish_hour)
-        )
-        with self.engine.connect() as connection:
-            return list(connection.execute(query).scalars())
+    def unbuilt_units(self, delivery: str, lake: str) -> list[str]:
+        """Publish hours, and closed publish days, that a build has to look at, oldest first.
 
-    def hours_with_files(self, delivery: str, lake: str, hours: Iterable[str]) -> set[str]:
-        """Those of `hours` that have landed files."""
-        query = select(files.c.publish_hour).where(files.c.delivery == delivery, files.c.lake == lake)
+        They have files that no build has taken in, or superseded outputs that a crash left.
+        """
+        where = (files.c.delivery == delivery, files.c.lake == lake, files.c.built.is_(False))
+        changed = select(files.c.publish_hour, files.c.closed).where(*where).distinct()
+        left = select(builds.c.unit).where(builds.c.delivery == delivery, builds.c.lake == lake, builds.c.pending)
         with self.engine.connect() as connection:
-            wanted = query.where(files.c.publish_hour.in_(list(hours))).distinct()
-            return set(connection.execute(wanted).scalars())
+            units = {hour[:10] if closed else hour for hour, closed in connection.execute(changed)}
+            return sorted(units | set(connection.execute(left).scalars()))
 
     def hours_of_keys(self, delivery: str, keys: Iterable[str]) -> set[str]:
         """The publish hours that landed keys belong to."""
@@ -214,22 +224,43 @@ class Ledger:
         with self.engine.connect() as connection:
             return set(connection.execute(query.distinct()).scalars())
 
+    def units_of(self, delivery: str, lake: str, hours: Iterable[str]) -> list[str]:
+        """The units that hold the files of publish hours: the hours, and the days that have been closed."""
+        query = select(files.c.publish_hour, files.c.closed).where(files.c.delivery == delivery, files.c.lake == lake)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.where(files.c.publish_hour.in_(list(hours))).distinct())
+            return sorted({hour[:10] if closed else hour for hour, closed in rows})
+
     def mark_unbuilt(self, delivery: str, lake: str, hour: str) -> None:
-        """Ask for an hour to be looked at again by the next build."""
-        where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)
+        """Ask for an hour to be looked at again by the next build, whatever build is at work on it now."""
         with self.transaction() as connection:
-            connection.execute(update(files).where(*where).values(built=False))
+            _mark_unbuilt(connection, delivery, lake, hour)
 
     def all_files(self, lake: str, *, day: str | None = None) -> list[FileRecord]:
         """Every file of a lake, or those of one publish day (YYYY-MM-DD), in rank order."""
         query = select(files).where(files.c.lake == lake)
         if day is not None:
-            query = query.where(files.c.publish_hour.like(f"{day}T%"))
+            query = query.where(of_day(files.c.publish_hour, day))
         return sorted(self._records(query), key=lambda record: record.rank)
 
     def _records(self, query: Any) -> list[FileRecord]:
         with self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def of_day(column: ColumnElement[str], day: str) -> ColumnElement[bool]:
+    """Whether a publish hour belongs to a publish day (YYYY-MM-DD)."""
+    return column.between(f"{day}T00", f"{day}T23")
+
+
+def _mark_unbuilt(connection: Connection, delivery: str, lake: str, hour: str) -> None:
+    where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)
+    connection.execute(update(files).where(*where).values(built=False, touched=files.c.touched + 1))
+
+
+def _forget_sighting(connection: Connection, delivery: str, lake: str, key: str) -> None:
+    where = (sightings.c.delivery == delivery, sightings.c.lake == lake, sightings.c.key == key)
+    connection.execute(delete(sightings).where(*where))
 
 
 def _overlap(lake: str, first: str, last: str, times: tuple[int, int] | None) -> list[ColumnElement[bool]]:

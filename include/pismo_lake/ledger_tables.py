@@ -43,6 +43,11 @@ files = Table(
     Column("max_timestamp", BigInteger),
     Column("part", Integer, nullable=False),
     Column("built", Boolean, nullable=False),
+    Column("closed", Boolean, nullable=False, doc="in the unit of its publish day, no more in its hour's"),
+    Column(
+        "touched", Integer, nullable=False, doc="how often it was marked unbuilt: a build that saw less marks nothing"
+    ),
+    Column("published_at", String(32), doc="last modified at the source"),
     Column("landed_at", String(32), nullable=False),
     UniqueConstraint("delivery", "lake", "name"),
     Index("ix_pismo_files_hour", "lake", "publish_hour"),
@@ -55,15 +60,34 @@ builds = Table(
     metadata,
     Column("lake", String(500), primary_key=True),
     Column("delivery", String(100), primary_key=True),
-    Column("publish_hour", String(13), primary_key=True),
+    Column("unit", String(13), primary_key=True, doc="a publish hour, or a publish day that was closed"),
     Column("part", Integer, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("outputs", JSON, nullable=False, doc="paths below the lake"),
-    Column("superseded", JSON, nullable=False, doc="paths that the next step removes"),
+    Column(
+        "superseded", JSON, nullable=False, doc="paths that may exist and are no outputs: planned, or to be removed"
+    ),
+    Column("pending", Boolean, nullable=False, doc="whether there are such paths"),
     Column("counts", JSON, nullable=False),
     Column("claim", String(32), doc="token of the builder now at work; the last one to claim wins"),
+    Column("beat", BigInteger, nullable=False, doc="counts up while a long build is alive"),
     Column("built_at", String(32)),
+    Index("ix_pismo_builds_pending", "delivery", "pending"),
 )
+
+sightings = Table(
+    "pismo_sightings",
+    metadata,
+    Column("lake", String(500), primary_key=True),
+    Column("delivery", String(100), primary_key=True),
+    Column("key", String(1100), primary_key=True),
+    Column("publish_hour", String(13), nullable=False),
+    Column("seen_by", String(20), nullable=False, doc="announced | listed"),
+    Column("first_seen", String(32), nullable=False),
+    Column("problem", Text, doc="why it was not landed when last tried"),
+    Index("ix_pismo_sightings_hour", "lake", "delivery", "publish_hour"),
+)
+"""Event files before they are landed; a row goes with its file's landing, so what stays was seen and never came."""
 
 contracts = Table(
     "pismo_contracts",

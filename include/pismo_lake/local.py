@@ -17,7 +17,7 @@ from pismo_lake.layout import PublishHour
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pismo_lake.build import BuildSummary
+    from pismo_lake.build_summary import BuildSummary
     from pismo_lake.index import IndexedFile
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings import LakeSettings

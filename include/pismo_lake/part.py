@@ -85,6 +85,11 @@ class TypeCounts:
     duplicates: int = 0
     conflicts: int = 0
 
+    def add(self, other: TypeCounts) -> None:
+        """Take another part's counts in."""
+        for name in ("events", "rows", "duplicates", "conflicts"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 @dataclass(slots=True)
 class PartRows:
@@ -164,12 +169,23 @@ def tables(
     for domain, name in sorted(part.groups):
         group = part.groups.pop((domain, name))
         table = _group_table(group, contract_of(domain, name))
-        dates = _event_dates(table, settings.event_date_zone, publish_date)
+        stamps = table.column("event_timestamp").combine_chunks()
+        dates = _event_dates(stamps, settings.event_date_zone, publish_date)
         for date in sorted(pc.unique(dates).to_pylist()):
             yield partition_path(domain, name, date), table.filter(pc.equal(dates, date))
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
         yield rejects_path(publish_date), rows
+
+
+def folders(part: PartRows, settings: LakeSettings, publish_date: str) -> list[str]:
+    """The partition folders that `tables` will give, known before anything is flattened."""
+    found = []
+    for domain, name in sorted(part.groups):
+        stamps = pa.array(part.groups[domain, name].columns["event_timestamp"], pa.timestamp("us", tz="UTC"))
+        dates = pc.unique(_event_dates(stamps, settings.event_date_zone, publish_date)).to_pylist()
+        found += [partition_path(domain, name, date) for date in sorted(dates)]
+    return [*found, rejects_path(publish_date)] if part.rejects else found
 
 
 def _group_table(group: _Group, contract: Contract) -> pa.Table:
@@ -187,9 +203,8 @@ def _group_table(group: _Group, contract: Contract) -> pa.Table:
     return pa.table([*envelope, *payload.columns, *source, rescued], schema=pa.schema(fields))
 
 
-def _event_dates(table: pa.Table, zone: str, publish_date: str) -> pa.Array:
+def _event_dates(stamps: pa.Array, zone: str, publish_date: str) -> pa.Array:
     """Each event's own date in `zone`; the publish date where it has no usable timestamp."""
-    stamps = table.column("event_timestamp").combine_chunks()
     dates = pc.strftime(stamps.cast(pa.timestamp("us", tz=zone)), format="%Y-%m-%d")
     return pc.fill_null(dates, publish_date)
 

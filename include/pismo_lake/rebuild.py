@@ -8,6 +8,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -17,8 +18,9 @@ import pyarrow.parquet as pq
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.contract_store import ContractStore
+from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.landing import NOTE, Lander, RemoteFile
-from pismo_lake.layout import PublishHour, safe_segment
+from pismo_lake.layout import PublishHour, output_pattern, safe_segment
 
 if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
@@ -29,14 +31,14 @@ _VERSION = re.compile(r"~[0-9a-f]{12}$")
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came back; `hours` are to be built (unchanged content gives the same outputs).
+    """What came back; `units` are to be built (unchanged content gives the same outputs).
 
     `orphans` are raw files that nothing gives a publish hour: landing failed on them, and they stay where they are.
     """
 
     files: int
     contracts: int
-    hours: tuple[str, ...]
+    units: tuple[str, ...]
     orphans: tuple[str, ...] = ()
 
 
@@ -57,11 +59,12 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
             orphans.append(uri)
             continue
         raw = storage.read_bytes(uri)
-        file = RemoteFile(note["key"], len(raw), note.get("etag") or None)
+        published = datetime.fromisoformat(note["published_at"]) if "published_at" in note else None
+        file = RemoteFile(note["key"], len(raw), note.get("etag") or None, published)
         lander.index(note["name"], file, raw, hashlib.sha256(raw).hexdigest(), uri)
         count += 1
     _adopt_outputs(settings, ledger)
-    unbuilt = tuple(ledger.unbuilt_hours(settings.delivery, settings.lake))
+    unbuilt = tuple(ledger.unbuilt_units(settings.delivery, settings.lake))
     return Rebuilt(count, contracts, unbuilt, tuple(orphans))
 
 
@@ -83,16 +86,21 @@ def _hour_of(name: str) -> dict[str, str]:
 
 
 def _adopt_outputs(settings: LakeSettings, ledger: Ledger) -> None:
-    """Outputs without a record would never be replaced: give each unit the files that carry its name."""
-    pattern = re.compile(re.escape(safe_segment(settings.delivery)) + r"-(\d{4}-\d\d-\d\dT\d\d)-p(\d{4})\.parquet")
+    """Outputs without a record would never be replaced: give each unit the files that carry its name.
+
+    A day with such files was closed: it takes its files again, so that its hours do not stand beside it.
+    """
+    pattern = output_pattern(settings.delivery)
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     for folder in ("events", "rejects"):
         for uri in storage.list_files(storage.join(settings.lake, folder)):
             match = pattern.fullmatch(uri.rsplit("/", 1)[-1])
             if match:
                 path = f"{folder}/" + uri.rsplit(f"/{folder}/", 1)[-1]
-                found[match[1], int(match[2])].append(path)
-    for (hour, part), paths in sorted(found.items()):
-        builds = BuildLedger(ledger, settings.lake, settings.delivery, hour)
-        if all(record.part != part for record in builds.parts()):
+                found[match[1], int(match[2]) if "T" in match[1] else PART].append(path)
+    for (unit, part), paths in sorted(found.items()):
+        builds = BuildLedger(ledger, settings.lake, settings.delivery, unit)
+        if builds.part(part) is None:
             builds.adopt(part, paths)
+            if "T" not in unit:
+                DayLedger(ledger, settings.lake, settings.delivery, unit).reclaim()

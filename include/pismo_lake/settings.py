@@ -19,20 +19,24 @@ DECIMAL_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class LakeSettings:
-    """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes."""
+    """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes.
+
+    `target_bytes` is the size from which on a closed day starts another file in a partition.
+    """
 
     delivery: str
     landing: str
     lake: str
     horizon_days: int = 7
     part_bytes: int = 64 << 20
+    target_bytes: int = 256 << 20
     event_date_zone: str = "UTC"
     free_form: frozenset[str] = FREE_FORM
     decimal_names: str = DECIMAL_NAMES
 
     def __post_init__(self) -> None:
-        if self.horizon_days < 0 or self.part_bytes < 1:
-            msg = f"{self.delivery}: horizon_days must be 0 or more and part_bytes 1 or more"
+        if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes) < 1:
+            msg = f"{self.delivery}: horizon_days must be 0 or more, part_bytes and target_bytes 1 or more"
             raise ConfigError(msg)
         try:
             ZoneInfo(self.event_date_zone)

@@ -34,7 +34,8 @@ def join(root: str, *parts: str) -> str:
     return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
-def _local(uri: str) -> Path:
+def local_path(uri: str) -> Path:
+    """The path of a local URI."""
     return Path(uri.removeprefix("file://"))
 
 
@@ -47,7 +48,7 @@ def _remote(uri: str) -> tuple[Any, str]:
 def read_bytes(uri: str) -> bytes:
     """All bytes of a file; FileNotFoundError where there is none."""
     if is_local(uri):
-        return _local(uri).read_bytes()
+        return local_path(uri).read_bytes()
     filesystem, path = _remote(uri)
     return cast("bytes", filesystem.cat_file(path))
 
@@ -55,7 +56,7 @@ def read_bytes(uri: str) -> bytes:
 def read_range(uri: str, start: int, end: int) -> bytes:
     """Bytes `[start, end)` of a file."""
     if is_local(uri):
-        with _local(uri).open("rb") as file:
+        with local_path(uri).open("rb") as file:
             file.seek(start)
             return file.read(end - start)
     filesystem, path = _remote(uri)
@@ -65,7 +66,7 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 def size(uri: str) -> int:
     """A file's size in bytes."""
     if is_local(uri):
-        return _local(uri).stat().st_size
+        return local_path(uri).stat().st_size
     filesystem, path = _remote(uri)
     return int(filesystem.size(path))
 
@@ -73,7 +74,7 @@ def size(uri: str) -> int:
 def open_for_reading(uri: str) -> Any:
     """A binary file object to read from, for readers that seek."""
     if is_local(uri):
-        return _local(uri).open("rb")
+        return local_path(uri).open("rb")
     filesystem, path = _remote(uri)
     return filesystem.open(path, "rb")
 
@@ -84,7 +85,7 @@ def write_atomic(uri: str, data: bytes | memoryview) -> None:
         filesystem, path = _remote(uri)
         filesystem.pipe_file(path, bytes(data))
         return
-    target = _local(uri)
+    target = local_path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
     # a leading dot: dataset readers pass over it should a crash leave it behind
     temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
@@ -99,10 +100,27 @@ def write_atomic(uri: str, data: bytes | memoryview) -> None:
         raise
 
 
+def move_in(path: Path, uri: str) -> None:
+    """Move a finished local file to a URI, whole or not at all; a large one goes to an object store in parts.
+
+    Into a local URI it is renamed, so `path` has to be on the same file system.
+    """
+    if not is_local(uri):
+        filesystem, target = _remote(uri)
+        filesystem.put_file(str(path), target)
+        path.unlink()
+        return
+    place = local_path(uri)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    path.replace(place)
+
+
 def remove(uri: str) -> None:
     """Delete a file; one that is gone already is no error."""
     if is_local(uri):
-        _local(uri).unlink(missing_ok=True)
+        local_path(uri).unlink(missing_ok=True)
         return
     filesystem, path = _remote(uri)
     if filesystem.exists(path):
@@ -112,7 +130,7 @@ def remove(uri: str) -> None:
 def list_files(root: str) -> Iterator[str]:
     """URIs of all files below `root`, sorted by path; temporary files of a crash are left out."""
     if is_local(root):
-        folder = _local(root)
+        folder = local_path(root)
         found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         yield from sorted(str(path) for path in found)
         return

@@ -42,7 +42,7 @@ class Found:
         """What XCom carries: publish hours and counts, never file lists."""
         hours = {str(hour) for file in self.files if (hour := PublishHour.of_key(file.key))}
         return {"files": len(self.files), "bytes": sum(file.size or 0 for file in self.files),
-                "notices": self.notices, "publish_hours": sorted(hours), "unbuilt_hours": sorted(unbuilt)}  # fmt: skip
+                "notices": self.notices, "publish_hours": sorted(hours), "unbuilt_units": sorted(unbuilt)}  # fmt: skip
 
 
 def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:

@@ -91,7 +91,7 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     lake = str(places.lake)
     try:
         until(lambda: len(ledger.all_files(lake)) == COUNT, 240, lambda: len(ledger.all_files(lake)))
-        until(lambda: not ledger.unbuilt_hours("sandbox_s3_notices", lake), 120, lambda: _runs(airflow.api, told))
+        until(lambda: not ledger.unbuilt_units("sandbox_s3_notices", lake), 120, lambda: _runs(airflow.api, told))
     finally:
         killer.end()
         ledger.close()

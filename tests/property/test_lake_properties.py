@@ -141,11 +141,51 @@ def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> N
             before = lake.digest()
             lake.build({record.publish_hour for record in lake.ledger.all_files(lake.settings.lake)})
             assert lake.digest() == before
-            rows = sorted((row["event_id"], row["_source_file"], row["_source_offset"]) for row in lake.rows())
-            outcomes.append((rows, lake.reasons()))
+            outcomes.append((_rows(lake), lake.reasons()))
             _check_against_truth(Path(folder), files)
             lake.ledger.close()
     assert outcomes[0] == outcomes[1]
+
+
+@BRIEF
+@given(st.data())
+def test_closing_days_in_any_order_gives_the_same_lake(data: st.DataObject) -> None:
+    """Landings, builds and closes in any order, then every day closed: the same bytes, and closing again adds none."""
+    pool = [
+        event(f"e-{n % 9}", {"n": n % 9 if n < 15 else 100 + n}, timestamp=f"2026-03-0{1 + n % 3}T1{n % 3}:00:00Z")
+        for n in range(18)
+    ]
+    contents = data.draw(st.lists(st.lists(st.sampled_from(pool), max_size=6), min_size=2, max_size=6))
+    files = {f"main_stream/2026/3/{1 + n % 3}/{n}/f{n}": b"".join(chunk) for n, chunk in enumerate(contents)}
+    days = [f"2026-03-0{day}" for day in (1, 2, 3)]
+    outcomes = []
+    for order in (list(files), data.draw(st.permutations(list(files)))):
+        with tempfile.TemporaryDirectory() as folder:
+            lake = LakeUnderTest(Path(folder))
+            for key in order:
+                lake.land({key: files[key]})
+                if data.draw(st.booleans()):
+                    lake.build()
+                if data.draw(st.booleans()):
+                    lake.close(data.draw(st.sampled_from(days)))
+            for day in data.draw(st.permutations(days)):
+                lake.close(day)
+            assert lake.ledger.unbuilt_units("test", lake.settings.lake) == []
+            digest = {path: sha for path, sha in lake.digest().items() if "/_contracts/" not in path}
+            for day in days:
+                assert lake.close(day).parts_built == 0
+            assert digest == {path: sha for path, sha in lake.digest().items() if "/_contracts/" not in path}
+            assert not [path for path in digest if "T" in path.rsplit("/", 1)[-1]]
+            folders = [path.rsplit("/", 1)[0] + path.rsplit("/", 1)[-1][:15] for path in digest]
+            assert len(folders) == len(set(folders))
+            outcomes.append((sorted(digest), _rows(lake), lake.reasons()))
+            _check_against_truth(Path(folder), files)
+            lake.ledger.close()
+    assert outcomes[0] == outcomes[1]
+
+
+def _rows(lake: LakeUnderTest) -> list[tuple[str, str, int]]:
+    return sorted((row["event_id"], row["_source_file"], row["_source_offset"]) for row in lake.rows())
 
 
 def _check_against_truth(root: Path, files: dict[str, bytes]) -> None:

@@ -96,7 +96,8 @@ def _own(delivery: Delivery) -> Iterator[Check]:
 
     def ledger() -> str:
         with closing(open_ledger(delivery)) as opened:
-            return f"open, {len(opened.unbuilt_hours(delivery.name, delivery.lake))} publish hour(s) wait to be built"
+            waiting = len(opened.unbuilt_units(delivery.name, delivery.lake))
+            return f"open, {waiting} publish hour(s) or day(s) wait to be built"
 
     yield attempt("ledger", ledger, "see docs/connections.md, ledger_conn_id")
 

@@ -1,4 +1,4 @@
-"""Builds one publish hour of the lake from what is landed."""
+"""Builds one publish hour of the lake, or a closed day that has changed, from what is landed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class FlattenPublishHourOperator(BaseOperator):
-    """Mapped over publish hours; parts whose input has not changed are left alone, unless the run says `force`."""
+    """Mapped over publish hours; parts whose input has not changed are left alone, unless the run says `force`.
+
+    A publish hour whose day is closed comes as that day (YYYY-MM-DD).
+    """
 
     ui_color = "#e3f4e6"
     template_fields = ("delivery_name", "deliveries_file", "publish_hour")
@@ -26,18 +29,17 @@ class FlattenPublishHourOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the hour; red at the end, though everything else is written, where a file could not be read."""
         from pismo.stores import configure_storage, open_ledger
-        from pismo_lake.build import build_hour
+        from pismo_lake.close import build_unit
         from pismo_lake.deliveries import find_delivery
         from pismo_lake.errors import FramingError
-        from pismo_lake.layout import PublishHour
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         configure_storage(delivery)
         ledger = open_ledger(delivery)
         try:
             force = bool(context["params"].get("force"))
-            hour = PublishHour.parse(self.publish_hour)
-            built = build_hour(delivery.settings, ledger, hour, force=force, log=cast("logging.Logger", self.log))
+            log = cast("logging.Logger", self.log)
+            built = build_unit(delivery.settings, ledger, self.publish_hour, force=force, log=log)
         finally:
             ledger.close()
         if built.unreadable:

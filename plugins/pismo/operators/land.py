@@ -43,18 +43,19 @@ class LandEventFilesOperator(BaseOperator):
         ledger = open_ledger(delivery)
         try:
             landed, counts = self._land(delivery, ledger, window)
-            hours = set(landed.publish_hours)
+            # what a crash left between landing and building is taken along
+            units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
             if window.force:
-                hours |= ledger.hours_with_files(delivery.name, delivery.lake, map(str, window.hours))
-                hours |= ledger.hours_of_keys(delivery.name, window.object_keys)
+                hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
+                units |= set(ledger.units_of(delivery.name, delivery.lake, hours))
         finally:
             ledger.close()
-        if len(hours) > LONGEST_HOURS:
-            self.log.warning("%d publish hours to build, %d now, the others in the next run", len(hours), LONGEST_HOURS)
-        counts |= asdict(landed) | {"publish_hours": len(hours), "unreadable": len(landed.unreadable)}
+        if len(units) > LONGEST_HOURS:
+            self.log.warning("%d publish hours to build, %d now, the others in the next run", len(units), LONGEST_HOURS)
+        counts |= asdict(landed) | {"publish_hours": len(units), "unreadable": len(landed.unreadable)}
         context["ti"].xcom_push(key="counts", value=counts)
         # the newest first: a backlog of hours to build anew must not keep fresh events waiting
-        return sorted(sorted(hours, reverse=True)[:LONGEST_HOURS])
+        return sorted(sorted(units, reverse=True)[:LONGEST_HOURS])
 
     def _land(self, delivery: Delivery, ledger: Ledger, window: Window) -> tuple[LandSummary, dict[str, Any]]:
         from contextlib import closing

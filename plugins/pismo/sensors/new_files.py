@@ -70,7 +70,7 @@ class NewFilesSensor(BaseOperator):
 
         ledger = open_ledger(delivery)
         try:
-            unbuilt = ledger.unbuilt_hours(delivery.name, delivery.lake)
+            unbuilt = ledger.unbuilt_units(delivery.name, delivery.lake)
             found = look(delivery, ledger, window)
         finally:
             ledger.close()

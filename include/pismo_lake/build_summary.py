@@ -1,0 +1,61 @@
+"""What a build did, in counts that balance: events = rows + duplicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake.errors import LakeError
+
+if TYPE_CHECKING:
+    import logging
+
+COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "bytes")
+
+
+@dataclass(slots=True)
+class BuildSummary:
+    """Totals of one unit; events = rows + duplicates, conflicts are the duplicates whose content differs."""
+
+    unit: str = ""
+    parts_built: int = 0
+    parts_skipped: int = 0
+    files: int = 0
+    events: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    rejects: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    unreadable: tuple[str, ...] = ()
+    by_type: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Take a part's counts in."""
+        for name, of_type in counts.get("by_type", {}).items():
+            mine = self.by_type.setdefault(name, dict.fromkeys(of_type, 0))
+            for what, count in of_type.items():
+                mine[what] += count
+        for name in COUNTED:
+            setattr(self, name, getattr(self, name) + counts.get(name, 0))
+
+    def tell(self, log: logging.Logger) -> None:
+        """Say in one line what was done."""
+        log.info(
+            "%s: %d part(s) built, %d unchanged; %d files, %d events -> %d rows, %d duplicates"
+            " (%d conflicting), %d rejects; %.1f MB in %.1f s, %.1f MB/s",
+            self.unit, self.parts_built, self.parts_skipped, self.files, self.events, self.rows,
+            self.duplicates, self.conflicts, self.rejects, self.bytes / 1e6, self.seconds,
+            self.bytes / 1e6 / max(self.seconds, 1e-6),
+        )  # fmt: skip
+
+
+def check_balance(unit: str, counts: dict[str, Any]) -> None:
+    """Raise `LakeError` where rows and duplicates are not the events that were read."""
+    if counts["rows"] + counts["duplicates"] != counts["events"]:
+        msg = (
+            f"{unit} does not balance: {counts['events']} events, {counts['rows']} rows,"
+            f" {counts['duplicates']} duplicates; nothing was recorded"
+        )
+        raise LakeError(msg)

@@ -1,0 +1,43 @@
+"""What an output is a function of, as one digest: equal fingerprints mean that nothing has to be built."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.contract_store import ContractStore
+    from pismo_lake.dedupe import Verdict
+    from pismo_lake.ledger import FileRecord
+    from pismo_lake.settings import LakeSettings
+
+FORMAT_VERSION = "2"
+"""Raised when the same input would give other rows or columns: every part is then built anew when next asked."""
+
+
+def fingerprint(
+    settings: LakeSettings,
+    contracts: ContractStore,
+    files: Sequence[FileRecord],
+    verdicts: dict[str, Verdict],
+    counts: dict[str, Any],
+    *more: object,
+) -> str:
+    """SHA-256 of raw files, the verdict on their events, settings, widened columns and the code's format version.
+
+    `counts` name the event types of the part. Columns that were only added to a contract do not count: what is
+    written stays readable and holds nothing for them.
+    """
+    head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more)))
+    digest = hashlib.sha256(head.encode())
+    for record in files:
+        verdict = verdicts[record.name]
+        digest.update(f"|{record.name}|{record.sha256}|".encode())
+        digest.update(verdict.kept.tobytes() + b"|" + verdict.conflict.tobytes())
+    for name in sorted(counts.get("by_type", ())):
+        # added columns leave files readable as they are, retyped ones do not
+        for path in contracts.widened(name):
+            digest.update(f"|{name}{path}".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
