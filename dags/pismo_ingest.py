@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Asset, Param
 
 from pismo.doorbell import schedule_of
 from pismo.invalid import invalid_delivery_dag
+from pismo.notifiers import DeliveryNotifier
 from pismo.operators.flatten import FlattenPublishHourOperator
 from pismo.operators.land import LandEventFilesOperator
 from pismo.retries import PISMO_RETRIES
@@ -23,13 +24,16 @@ DOC = """
 Finds the event files of the run's publish hours that are not landed yet, lands them verbatim with an index, and
 flattens every publish hour they touch into `{lake}`. Running it again changes nothing.
 
-**Manual run**: give a window of publish time, or object keys; `force` builds unchanged hours anew.
+**Manual run**: give a window of publish time, or object keys, or event ids (their files are fetched and built again);
+`force` builds unchanged hours anew; `dry_run` says in the log of the first task what would be done, and does nothing.
 """
 PARAMS = {
     "window_start": Param(None, type=["null", "string"], format="date-time", title="Window start (publish time)"),
     "window_end": Param(None, type=["null", "string"], format="date-time", title="Window end (publish time)"),
     "object_keys": Param([], type=["null", "array"], title="Object keys, one a line (instead of a window)"),
+    "event_ids": Param([], type=["null", "array"], title="Event ids, one a line: land and build their files again"),
     "force": Param(False, type="boolean", title="Land and build again what is there already"),
+    "dry_run": Param(False, type="boolean", title="Say what would be landed, built and removed, and do nothing"),
 }
 
 for delivery in load_deliveries(DELIVERIES):
@@ -46,6 +50,9 @@ for delivery in load_deliveries(DELIVERIES):
         params=PARAMS,
         tags=["pismo", "ingest", delivery.environment.value, delivery.channel.value],
         doc_md=DOC.format(name=delivery.name, lake=delivery.lake),
+        on_failure_callback=DeliveryNotifier(
+            delivery_name=delivery.name, deliveries_file=DELIVERIES, what="ingestion failed"
+        ),
         default_args={
             "owner": "pismo",
             "retries": 3,

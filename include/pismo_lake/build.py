@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger, PartRecord
-from pismo_lake.build_summary import BuildSummary, check_balance
+from pismo_lake.build_summary import BuildSummary, check_balance, counts_by_hour
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import judge_all, predecessors
 from pismo_lake.errors import BuildSupersededError
@@ -167,7 +167,7 @@ class _HourBuilder:
         rows = read_part(files, verdicts)
         counts: dict[str, Any] = {"files": len(files), "bytes": sum(record.plain_size for record in files), "rows": 0}
         counts |= {"events": rows.events, "duplicates": rows.duplicates, "conflicts": rows.conflicts}
-        counts |= {"rejects": len(rows.rejects)}
+        counts |= {"rejects": len(rows.rejects), "by_hour": counts_by_hour(files, verdicts)}
         counts["by_type"] = {name: asdict(of_type) for name, of_type in sorted(rows.by_type.items())}
         digest = self._fingerprint(files, verdicts, counts)
         name = output_name(settings.delivery, hour, part, digest)

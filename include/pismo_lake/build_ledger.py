@@ -36,6 +36,7 @@ class PartRecord:
     claim: str | None
     beat: int
     built_at: str | None
+    run: str | None
 
 
 class BuildLedger:
@@ -119,6 +120,7 @@ class BuildLedger:
             superseded = sorted(gone - set(outputs))
             values: dict[str, Any] = {"fingerprint": fingerprint, "outputs": list(outputs), "superseded": superseded}
             values |= {"counts": counts, "claim": None, "built_at": now_text(), "pending": bool(superseded)}
+            values["run"] = self._ledger.run
             connection.execute(update(builds).where(*self._where(part)).values(values))
             _mark_built(connection, taken_in)
         return tuple(superseded)
@@ -168,7 +170,7 @@ def part_record(row: RowMapping) -> PartRecord:
     """A row of the builds table."""
     paths = (tuple(row["outputs"]), tuple(row["superseded"]))
     return PartRecord(
-        row["part"], row["fingerprint"], *paths, row["counts"], row["claim"], row["beat"], row["built_at"]
+        row["part"], row["fingerprint"], *paths, row["counts"], row["claim"], row["beat"], row["built_at"], row["run"]
     )
 
 

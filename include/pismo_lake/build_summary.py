@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,10 @@ from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
+
+    from pismo_lake.dedupe import Verdict
+    from pismo_lake.ledger import FileRecord
 
 COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "bytes")
 
@@ -49,6 +54,19 @@ class BuildSummary:
             self.duplicates, self.conflicts, self.rejects, self.bytes / 1e6, self.seconds,
             self.bytes / 1e6 / max(self.seconds, 1e-6),
         )  # fmt: skip
+
+
+def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, dict[str, int]]:
+    """Rows, duplicates, conflicts and rejects by publish hour, from the verdict on each file."""
+    hours: dict[str, Counter[str]] = {}
+    for record in files:
+        verdict = verdicts[record.name]
+        rows, conflicts = int(verdict.kept.sum()), int(verdict.conflict.sum())
+        rejects = record.rejects + conflicts + (record.status == "unreadable")
+        hours.setdefault(record.publish_hour, Counter()).update(
+            rows=rows, duplicates=len(verdict.kept) - rows, conflicts=conflicts, rejects=rejects
+        )
+    return {hour: dict(counts) for hour, counts in hours.items()}
 
 
 def check_balance(unit: str, counts: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: flatten raw files without Airflow, find an event, list files, rebuild the ledger."""
+"""The command line: flatten raw files and close days without Airflow, find an event, list files, and so on."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import argparse
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
-from pismo_lake.close import build_unit
+from pismo_lake.close import build_unit, close_day
 from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
-from pismo_lake.layout import PublishHour
+from pismo_lake.layout import PublishDay, PublishHour
 from pismo_lake.ledger import Ledger
 from pismo_lake.local import local_files, totals_by_type
+from pismo_lake.plan import plan_units
 from pismo_lake.rebuild import rebuild_ledger
+from pismo_lake.reconcile import reconcile
 from pismo_lake.settings import LakeSettings
-from pismo_lake.whereis import find_event
+from pismo_lake.whereis import find_event, raw_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +52,23 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("event_id", metavar="EVENT_ID")
     where.set_defaults(run=_where_is)
 
+    show = commands.add_parser("show", help="an event's raw JSON, from its byte range in landing")
+    show.add_argument("event_id", metavar="EVENT_ID")
+    show.add_argument("--all", action="store_true", help="every copy, not only the one that stands")
+    show.set_defaults(run=_show)
+
+    close = commands.add_parser("close", help="close publish days: few large files, and the day report")
+    close.add_argument(
+        "--date", metavar="YYYY-MM-DD", required=True, action="append", help="may be given several times"
+    )
+    close.add_argument("--force", action="store_true", help="rebuild an unchanged day too")
+    close.add_argument("--dry-run", action="store_true", help="say what would be built and replaced, and do nothing")
+    close.set_defaults(run=_close)
+
+    report = commands.add_parser("report", help="reconcile a publish day and write its report")
+    report.add_argument("--date", metavar="YYYY-MM-DD", required=True)
+    report.set_defaults(run=_report)
+
     files = commands.add_parser("files", help="landed files")
     files.add_argument("--date", metavar="YYYY-MM-DD", help="one publish day")
     files.set_defaults(run=_files)
@@ -58,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=_rebuild)
 
-    for command in (flatten, where, files, rebuild):
+    for command in (flatten, where, show, close, report, files, rebuild):
         command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
         command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
         command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
@@ -77,7 +97,9 @@ def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
         msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
         raise ConfigError(msg)
     url = options.ledger or f"sqlite:///{lake}-ledger.db"
-    return LakeSettings(options.delivery, landing, lake), Ledger.open(url)
+    ledger = Ledger.open(url)
+    ledger.run = "command line"
+    return LakeSettings(options.delivery, landing, lake), ledger
 
 
 def _flatten(options: argparse.Namespace) -> int:
@@ -122,6 +144,57 @@ def _where_is(options: argparse.Namespace) -> int:
     if not places:
         print(f"{options.event_id} is in no landed file", file=sys.stderr)
     return 0 if places else 1
+
+
+def _show(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    places = find_event(settings, ledger, options.event_id)
+    shown = places if options.all else [place for place in places if place.standing] or places[:1]
+    for place in shown:
+        sys.stdout.buffer.write(raw_event(place) + b"\n")
+    sys.stdout.buffer.flush()
+    if not places:
+        print(f"{options.event_id} is in no landed file", file=sys.stderr)
+    return 0 if places else 1
+
+
+def _close(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    days = [PublishDay.parse(text) for text in options.date]
+    if options.dry_run:
+        for part in plan_units(settings, ledger, map(str, days), force=options.force):
+            print(part)
+            print("".join(f"  replace {path}\n" for path in part.replaces), end="")
+        return 0
+    return max(_closed(settings, ledger, day, force=options.force) for day in days)
+
+
+def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: bool) -> int:
+    built = close_day(settings, ledger, day, force=force)
+    for unit in ledger.unbuilt_units(settings.delivery, settings.lake):
+        build_unit(settings, ledger, unit)
+    done = "rebuilt" if built.parts_built else "unchanged"
+    print(f"{day} {done}: {built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates")
+    return _reported(settings, ledger, day)
+
+
+def _report(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    return _reported(settings, ledger, PublishDay.parse(options.date))
+
+
+def _reported(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> int:
+    # drawing takes a while to load
+    from pismo_lake.report_files import write_report
+
+    report = reconcile(settings, ledger, day, until=PublishHour.containing(datetime.now(UTC)))
+    places = write_report(settings.lake, report)
+    print(f"{day} is complete" if report.complete else f"{day} is not complete: {'; '.join(report.reasons)}")
+    for total in report.totals:
+        if total.difference:
+            print(f"DOES NOT BALANCE: {total.what}: {total.left} and {total.right}", file=sys.stderr)
+    print(places[-1])
+    return 0 if report.balanced else 1
 
 
 def _files(options: argparse.Namespace) -> int:

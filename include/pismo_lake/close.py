@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.build import ClaimLostError, WidenedError, build_hour, remove_outputs
-from pismo_lake.build_summary import COUNTED, BuildSummary, check_balance
+from pismo_lake.build_summary import COUNTED, BuildSummary, check_balance, counts_by_hour
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.dedupe import judge_all
 from pismo_lake.fingerprint import fingerprint
 from pismo_lake.heartbeat import beating, wait_for_other
+from pismo_lake.id_index import ids_folder, write_ids
 from pismo_lake.layout import PublishDay, PublishHour, output_name, safe_segment, unit_of
 from pismo_lake.part import TypeCounts, read_part, tables
 from pismo_lake.partition_files import PartitionFiles
@@ -138,6 +139,9 @@ class _DayBuilder:
             try:
                 counts, spooled = self._read(files, verdicts, spool, token)
                 digest = self._fingerprint(files, verdicts, counts)
+                ids = spool / "ids.parquet"
+                counts["ids"] = write_ids(files, ids)
+                spooled[ids_folder(str(self._day))] = ([ids], counts["ids"])
                 outputs = self._publish(spooled, digest, token)
             except OSError:
                 # whoever took the day over has removed this spool
@@ -203,6 +207,7 @@ class _DayBuilder:
         spooled = partitions.finish()
         counts["rows"] = sum(rows for folder, (_, rows) in spooled.items() if folder.startswith("events/"))
         counts["by_type"] = {name: asdict(by_type[name]) for name in sorted(by_type)}
+        counts["by_hour"] = counts_by_hour(files, verdicts)
         check_balance(f"publish day {date}", counts)
         return counts, spooled
 

@@ -20,7 +20,11 @@ from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import contract_changes, contracts
 
+_NAMES_PER_QUERY = 500
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.ledger import Ledger
@@ -130,6 +134,19 @@ class ContractStore:
                 continue
             count += 1
         return count
+
+
+def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[str, str, str, str, str, str]]:
+    """(event type, path, before, after, first file, seen at) of the contract changes that these files brought."""
+    found: list[tuple[str, str, str, str, str, str]] = []
+    table = contract_changes.c
+    columns = (table.domain, table.event_type, table.path, table.before, table.after, table.first_file, table.seen_at)
+    with ledger.engine.connect() as connection:
+        for start in range(0, len(names), _NAMES_PER_QUERY):
+            chunk = names[start : start + _NAMES_PER_QUERY]
+            query = select(*columns).where(table.lake == lake, table.first_file.in_(chunk)).order_by(table.id)
+            found += [(f"{domain}/{event_type}", *rest) for domain, event_type, *rest in connection.execute(query)]
+    return found
 
 
 def contract_path(domain: str, event_type: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class HourLine:
-    """One publish hour, ``YYYY-MM-DDTHH``: event files and their bytes as delivered, and what became of their events."""
+    """One publish hour, ``YYYY-MM-DDTHH``: its files, their bytes as delivered, what became of their events."""
 
     publish_hour: str
     files: int = 0
@@ -160,10 +160,23 @@ class DayReport:
         return tuple(hour for hour in self.silent_hours if hour.verdict == "gap")
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the day is not complete, in plain words; empty where it is."""
+        differing = sum(total.difference != 0 for total in self.totals)
+        accounting = sum(not line.agrees for line in self.accounting or ())
+        told = {
+            "it is not closed": not self.closed,
+            f"{differing} control total(s) do not balance": differing,
+            f"{len(self.open_files)} file(s) are not in the lake as they should be": self.open_files,
+            f"{len(self.gaps)} publish hour(s) without files where there should be some": self.gaps,
+            f"{accounting} entry type(s) differ from Pismo's accounting report": accounting,
+        }
+        return tuple(reason for reason, holds in told.items() if holds)
+
+    @property
     def complete(self) -> bool:
         """Whether the day is in the lake as far as anyone can tell."""
-        agreed = all(line.agrees for line in self.accounting or ())
-        return self.closed and self.balanced and not self.open_files and not self.gaps and agreed
+        return not self.reasons
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pismo_lake.alerts import Alerts
 from pismo_lake.errors import ConfigError
 from pismo_lake.notices import Expected
 from pismo_lake.settings import LakeSettings
@@ -46,6 +47,7 @@ class Delivery:
     lake: str
     source: Source
     notices: Notices | None = None
+    alerts: Alerts | None = None
     listing: bool = True
     pool: str = "default_pool"
     ledger_conn_id: str | None = None
@@ -186,6 +188,8 @@ def _delivery(name: str, body: Any, line: int | None) -> Delivery | InvalidDeliv
             if isinstance(told, dict):
                 told["channel"] = _choice(NoticeChannel, "channel", told.get("channel"), told[_LINES], "notices.")
             values["notices"] = _made(Notices, "notices", told, lines)
+        if values.get("alerts") is not None:
+            values["alerts"] = _made(Alerts, "alerts", values["alerts"], lines)
         return Delivery(**_checked(Delivery, values | {"name": name}, ""))
     except (ConfigError, TypeError) as error:
         line = getattr(error, "line", None) or line

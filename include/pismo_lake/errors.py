@@ -18,6 +18,7 @@ PismoError
 │   └── LandingRefusedError     the same, and trying again cannot help
 ├── LedgerError           passing: the ledger cannot be reached
 └── LakeError             what was written does not add up with what was read
+    ├── UnbalancedError         a closed day's control totals differ
     └── BuildSupersededError    passing: another run took the part over
 """
 
@@ -107,6 +108,10 @@ class LedgerError(PismoError):
 
 class LakeError(PismoError):
     """What was written does not add up with what was read."""
+
+
+class UnbalancedError(LakeError):
+    """A closed day's control totals differ; the text names each difference."""
 
 
 class BuildSupersededError(LakeError):

@@ -153,6 +153,11 @@ def rejects_path(publish_date: str) -> str:
     return f"rejects/publish_date={publish_date}"
 
 
+def reports_path(publish_date: str) -> str:
+    """Folder of a publish day's reports below the lake."""
+    return f"reports/publish_date={publish_date}"
+
+
 def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:
     """File name of a part's outputs: the unit and part it holds, and what they are a function of.
 

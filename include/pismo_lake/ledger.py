@@ -65,6 +65,7 @@ class FileRecord:
     touched: int = 0
     published_at: str | None = None
     landed_at: str = ""
+    run: str | None = None
 
     @property
     def rank(self) -> tuple[str, str, str]:
@@ -89,6 +90,8 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.run: str | None = None
+        """Who works with it now, noted with what is landed and built: a DAG and its run, or a command."""
 
     @classmethod
     def open(cls, url: str) -> Ledger:
@@ -158,7 +161,7 @@ class Ledger:
                 ).scalar_one()
                 if filled and filled + record.plain_size > part_bytes:
                     part += 1
-                values = asdict(record) | {"part": part, "built": False, "landed_at": now_text()}
+                values = asdict(record) | {"part": part, "built": False, "landed_at": now_text(), "run": self.run}
                 for delivery, sharer in sharing:
                     _mark_unbuilt(connection, delivery, record.lake, sharer)
                 _forget_sighting(connection, record.delivery, record.lake, record.key)
@@ -224,6 +227,13 @@ class Ledger:
         with self.engine.connect() as connection:
             return set(connection.execute(query.distinct()).scalars())
 
+    def files_by_hour(self, lake: str, delivery: str, first: str, last: str) -> dict[str, int]:
+        """How many files the publish hours of `[first, last]` have; hours without any are left out."""
+        where = (files.c.lake == lake, files.c.delivery == delivery, files.c.publish_hour.between(first, last))
+        query = select(files.c.publish_hour, func.count()).where(*where).group_by(files.c.publish_hour)
+        with self.engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def units_of(self, delivery: str, lake: str, hours: Iterable[str]) -> list[str]:
         """The units that hold the files of publish hours: the hours, and the days that have been closed."""
         query = select(files.c.publish_hour, files.c.closed).where(files.c.delivery == delivery, files.c.lake == lake)
@@ -242,6 +252,27 @@ class Ledger:
         if day is not None:
             query = query.where(of_day(files.c.publish_hour, day))
         return sorted(self._records(query), key=lambda record: record.rank)
+
+    def files_named(self, lake: str, delivery: str, names: Iterable[str]) -> list[FileRecord]:
+        """The files of these names."""
+        wanted, found = list(names), []
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            chunk = wanted[start : start + _KEYS_PER_QUERY]
+            where = (files.c.lake == lake, files.c.delivery == delivery, files.c.name.in_(chunk))
+            found += self._records(select(files).where(*where))
+        return found
+
+    def open_files(self, lake: str) -> list[FileRecord]:
+        """Every file of a lake that no closed day holds, in rank order."""
+        query = select(files).where(files.c.lake == lake, files.c.closed.is_(False))
+        return sorted(self._records(query), key=lambda record: record.rank)
+
+    def closed_days(self, lake: str) -> list[tuple[str, list[str]]]:
+        """(delivery, outputs) of every closed day of a lake."""
+        query = select(builds.c.delivery, builds.c.outputs).where(builds.c.lake == lake)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.where(func.length(builds.c.unit) == len("YYYY-MM-DD")))
+            return [(row[0], row[1]) for row in rows]
 
     def _records(self, query: Any) -> list[FileRecord]:
         with self.engine.connect() as connection:

@@ -49,6 +49,7 @@ files = Table(
     ),
     Column("published_at", String(32), doc="last modified at the source"),
     Column("landed_at", String(32), nullable=False),
+    Column("run", String(500), doc="who landed it: DAG and run, or the command line"),
     UniqueConstraint("delivery", "lake", "name"),
     Index("ix_pismo_files_hour", "lake", "publish_hour"),
     Index("ix_pismo_files_key", "delivery", "key"),
@@ -72,6 +73,7 @@ builds = Table(
     Column("claim", String(32), doc="token of the builder now at work; the last one to claim wins"),
     Column("beat", BigInteger, nullable=False, doc="counts up while a long build is alive"),
     Column("built_at", String(32)),
+    Column("run", String(500)),
     Index("ix_pismo_builds_pending", "delivery", "pending"),
 )
 

@@ -170,7 +170,7 @@ def tables(
         group = part.groups.pop((domain, name))
         table = _group_table(group, contract_of(domain, name))
         stamps = table.column("event_timestamp").combine_chunks()
-        dates = _event_dates(stamps, settings.event_date_zone, publish_date)
+        dates = event_dates(stamps, settings.event_date_zone, publish_date)
         for date in sorted(pc.unique(dates).to_pylist()):
             yield partition_path(domain, name, date), table.filter(pc.equal(dates, date))
     if part.rejects:
@@ -183,7 +183,7 @@ def folders(part: PartRows, settings: LakeSettings, publish_date: str) -> list[s
     found = []
     for domain, name in sorted(part.groups):
         stamps = pa.array(part.groups[domain, name].columns["event_timestamp"], pa.timestamp("us", tz="UTC"))
-        dates = pc.unique(_event_dates(stamps, settings.event_date_zone, publish_date)).to_pylist()
+        dates = pc.unique(event_dates(stamps, settings.event_date_zone, publish_date)).to_pylist()
         found += [partition_path(domain, name, date) for date in sorted(dates)]
     return [*found, rejects_path(publish_date)] if part.rejects else found
 
@@ -203,7 +203,7 @@ def _group_table(group: _Group, contract: Contract) -> pa.Table:
     return pa.table([*envelope, *payload.columns, *source, rescued], schema=pa.schema(fields))
 
 
-def _event_dates(stamps: pa.Array, zone: str, publish_date: str) -> pa.Array:
+def event_dates(stamps: pa.Array, zone: str, publish_date: str) -> pa.Array:
     """Each event's own date in `zone`; the publish date where it has no usable timestamp."""
     dates = pc.strftime(stamps.cast(pa.timestamp("us", tz=zone)), format="%Y-%m-%d")
     return pc.fill_null(dates, publish_date)

@@ -19,6 +19,7 @@ from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
+from pismo_lake.id_index import ROOT
 from pismo_lake.landing import NOTE, Lander, RemoteFile
 from pismo_lake.layout import PublishHour, output_pattern, safe_segment
 
@@ -92,7 +93,7 @@ def _adopt_outputs(settings: LakeSettings, ledger: Ledger) -> None:
     """
     pattern = output_pattern(settings.delivery)
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for folder in ("events", "rejects"):
+    for folder in ("events", "rejects", ROOT):
         for uri in storage.list_files(storage.join(settings.lake, folder)):
             match = pattern.fullmatch(uri.rsplit("/", 1)[-1])
             if match:

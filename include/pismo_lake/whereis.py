@@ -1,66 +1,188 @@
-"""Where is an event: its source objects and byte ranges, which copy stands, and the Parquet file that holds it."""
+"""Where is an event: its source objects and byte ranges, which copy stands, and the Parquet row that holds it.
+
+Closed days answer from their sorted id index, other files from their own index; nothing else is read.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
+from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
+from pismo_lake.id_index import ROOT, find_ids, row_groups_with
+from pismo_lake.layout import event_name, partition_path
+from pismo_lake.part import event_dates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pismo_lake.build_ledger import PartRecord
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings import LakeSettings
+
+_INDEXED = [
+    "offset", "length", "reason", "org_id", "event_id", "domain", "event_type", "schema_version", "event_timestamp",
+    "content_hash",
+]  # fmt: skip
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The row of the lake that holds an event."""
+
+    parquet: str
+    row_group: int
+    row: int
+    built_at: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One copy of an event; offset and length in bytes of the uncompressed file; `parquet` where this copy stands."""
+    """One copy of an event; offset and length in bytes of the uncompressed file.
 
-    source: str
-    raw_uri: str
+    `state`: ``stands`` | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` | ``not built``.
+    """
+
+    record: FileRecord
     offset: int
     length: int
-    publish_hour: str
-    parquet: str | None
+    org_id: str | None
+    state: str
+    standing: Standing | None
+    content: bytes | None
+
+    @property
+    def source(self) -> str:
+        """Delivery and object key, with its version where there are several."""
+        return f"{self.record.delivery}:{self.record.name}"
 
     def __str__(self) -> str:
-        """A line for people."""
-        state = f"stands in {self.parquet}" if self.parquet else "duplicate, rejected or not built"
-        return f"{self.source} offset {self.offset} length {self.length} (raw: {self.raw_uri}): {state}"
+        lines = [
+            f"{self.state}",
+            f"  source   {self.source}",
+            f"           offset {self.offset}, length {self.length}",
+            f"  landed   {self.record.raw_uri}",
+            f"           {self.record.landed_at}{_by(self.record.run)}",
+        ]
+        if self.standing:
+            at = self.standing
+            lines.append(f"  parquet  {at.parquet}")
+            lines.append(f"           row group {at.row_group}, row {at.row}; built {at.built_at}{_by(at.run)}")
+        return "\n".join(lines)
+
+
+def _by(run: str | None) -> str:
+    return f" by {run}" if run else ""
 
 
 def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Place]:
     """Every copy of an event id in the landed files of a lake, in the order that decides which one stands."""
-    places: list[Place] = []
-    for record in ledger.all_files(settings.lake):
-        index = read_index(record, ["event_id", "offset", "length"])
-        for row in index.filter(pc.equal(index.column("event_id"), event_id)).to_pylist():
-            parquet = _standing(settings, ledger, record, event_id, row["offset"])
-            source = f"{record.delivery}:{record.name}"
-            places.append(Place(source, record.raw_uri, row["offset"], row["length"], record.publish_hour, parquet))
-    return places
+    places = [
+        place
+        for record, offsets in _copies(settings, ledger, event_id)
+        for place in _places(settings, ledger, record, event_id, offsets)
+    ]
+    places.sort(key=lambda place: (place.record.rank, place.offset))
+    standing = {(place.org_id or "").lower(): place.content for place in places if place.standing}
+    return [_judged(place, standing) for place in places]
 
 
-def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, event_id: str, offset: int) -> str | None:
-    builds = BuildLedger(ledger, settings.lake, record.delivery, record.publish_hour)
-    outputs = [path for part in builds.parts() if part.part == record.part for path in part.outputs]
-    for path in outputs:
-        if not path.startswith("events/"):
-            continue
-        uri = storage.join(settings.lake, path)
-        with storage.open_for_reading(uri) as file:
-            # not the dataset reader: its read-ahead threads outlive a Python file object at exit
-            table = pq.ParquetFile(file).read(["event_id", "_source_file", "_source_offset"], use_threads=False)
-        wanted = (
-            (pc.field("event_id") == event_id)
-            & (pc.field("_source_file") == record.name)
-            & (pc.field("_source_offset") == offset)
+def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The object keys of this delivery that hold each of some events."""
+    return {
+        event_id: sorted(
+            {record.key for record, _ in _copies(settings, ledger, event_id) if record.delivery == settings.delivery}
         )
-        if table.filter(wanted).num_rows:
-            return uri
+        for event_id in event_ids
+    }
+
+
+def raw_event(place: Place) -> bytes:
+    """The event's bytes as Pismo wrote them, from its byte range; a compressed file is read whole."""
+    uri = place.record.raw_uri
+    if storage.read_range(uri, 0, len(_GZIP)) == _GZIP:
+        return uncompress(storage.read_bytes(uri), place.record.name).data[place.offset : place.offset + place.length]
+    return storage.read_range(uri, place.offset, place.offset + place.length)
+
+
+def _copies(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:
+    """The files that hold an event, with its offsets; a damaged range that shows the id counts too."""
+    for delivery, uri in _id_indexes(settings, ledger):
+        offsets: dict[str, list[int]] = {}
+        for name, offset in find_ids(uri, event_id):
+            offsets.setdefault(name, []).append(offset)
+        for record in ledger.files_named(settings.lake, delivery, offsets):
+            yield record, offsets[record.name]
+    for record in ledger.open_files(settings.lake):
+        index = read_index(record, ["event_id", "offset"])
+        found = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
+        if found:
+            yield record, found
+
+
+def _id_indexes(settings: LakeSettings, ledger: Ledger) -> Iterator[tuple[str, str]]:
+    for delivery, outputs in ledger.closed_days(settings.lake):
+        yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{ROOT}/"))
+
+
+def _places(
+    settings: LakeSettings, ledger: Ledger, record: FileRecord, event_id: str, offsets: list[int]
+) -> Iterator[Place]:
+    index = read_index(record, _INDEXED)
+    wanted = pc.and_(
+        pc.equal(index.column("event_id"), event_id), pc.is_in(index.column("offset"), pa.array(offsets, pa.int64()))
+    )
+    for row in index.filter(wanted).to_pylist():
+        standing, state = None, f"rejected: {row['reason']}"
+        if row["reason"] is None:
+            standing = _standing(settings, ledger, record, row)
+            state = "stands" if standing else "duplicate" if record.built else "not built"
+        where = (record, row["offset"], row["length"], row["org_id"])
+        yield Place(*where, state, standing, row["content_hash"])
+
+
+def _judged(place: Place, standing: dict[str, bytes | None]) -> Place:
+    first = standing.get((place.org_id or "").lower())
+    if place.state != "duplicate" or first is None or first == place.content:
+        return place
+    where = (place.record, place.offset, place.length, place.org_id)
+    return Place(*where, "duplicate with other content", None, place.content)
+
+
+def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: dict[str, Any]) -> Standing | None:
+    """Look into the outputs that the event's own partition has of its unit."""
+    stamp = pa.array([row["event_timestamp"]], pa.timestamp("us", tz="UTC"))
+    date = event_dates(stamp, settings.event_date_zone, record.publish_hour[:10])[0].as_py()
+    folder = partition_path(row["domain"], event_name(row["event_type"], row["schema_version"]), date)
+    unit = record.publish_hour[:10] if record.closed else record.publish_hour
+    for part in BuildLedger(ledger, settings.lake, record.delivery, unit).parts():
+        for path in part.outputs:
+            if path.rsplit("/", 1)[0] == folder:
+                found = _row(storage.join(settings.lake, path), record.name, row["offset"], part)
+                if found:
+                    return found
+    return None
+
+
+def _row(uri: str, name: str, offset: int, part: PartRecord) -> Standing | None:
+    with storage.open_for_reading(uri) as source:
+        file = pq.ParquetFile(source)
+        for group in row_groups_with(file, "_source_file", name):
+            # not the dataset reader: its read-ahead threads outlive a Python file object at exit
+            table = file.read_row_group(group, ["_source_file", "_source_offset"], use_threads=False)
+            here = pc.and_(
+                pc.equal(table.column("_source_file"), name), pc.equal(table.column("_source_offset"), offset)
+            )
+            at = pc.index(here, True).as_py()
+            if at >= 0:
+                return Standing(uri, group, at, part.built_at or "", part.run or "")
     return None

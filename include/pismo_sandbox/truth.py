@@ -65,6 +65,13 @@ class Truth:
                    PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS place FROM events) WHERE place = 1"""
         yield from self._db.execute(query)
 
+    def winning_texts(self) -> Iterator[bytes]:
+        """The events that must stand, as they were published."""
+        query = """SELECT text FROM (SELECT *, row_number() OVER (
+                   PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS place FROM events) WHERE place = 1"""
+        for (text,) in self._db.execute(query):
+            yield text
+
     def conflicts(self) -> Iterator[tuple[str, int]]:
         """(key, offset) of losing copies whose bytes differ from the winner's."""
         query = """SELECT key, offset FROM (SELECT key, offset, text, first_value(text) OVER (

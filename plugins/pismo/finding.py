@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pismo.queues.queue import open_queue
 from pismo.sources import source_of
-from pismo_lake.errors import AccessDenied, ListingDenied
+from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.landing import RemoteFile, new_files
 from pismo_lake.layout import PublishHour
 
@@ -49,7 +49,7 @@ def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
     """Look at the queue, without touching it, and at the window's folders."""
     with source_of(delivery) as source:
         found = find_files(source, ledger, delivery, window)
-    if delivery.notices is None or window.object_keys:
+    if delivery.notices is None or window.object_keys or not window.relist:
         return found
     with closing(open_queue(delivery)) as queue:
         backlog = queue.backlog()
@@ -57,11 +57,28 @@ def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
     return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
 
 
+def resolved(window: Window, delivery: Delivery, ledger: Ledger) -> Window:
+    """A window whose events are named by the objects that hold them; `ConfigError` for an event nobody landed."""
+    if not window.event_ids:
+        return window
+    from pismo_lake.whereis import keys_of_events
+
+    keys = keys_of_events(delivery.settings, ledger, window.event_ids)
+    unknown = [event_id for event_id, held_by in keys.items() if not held_by]
+    if unknown:
+        msg = f"in no landed file of {delivery.name}: {', '.join(unknown)}; give object_keys or a window instead"
+        raise ConfigError(msg)
+    every = {*window.object_keys, *(key for held_by in keys.values() for key in held_by)}
+    return replace(window, object_keys=tuple(sorted(every)))
+
+
 def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: Window) -> Found:
     """New files of the window. Keys given by hand are taken as they are, without listing; `force` re-lands them.
 
     A denied listing is a mode where there are notices, else `AccessDenied` with what to do.
     """
+    if not window.relist:
+        return Found(unlisted="not asked to look at Pismo")
     if window.object_keys:
         files = [RemoteFile(key, None) for key in dict.fromkeys(window.object_keys)]
         return Found(tuple(files if window.force else unlanded(files, ledger, delivery)))
@@ -70,7 +87,7 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
     try:
         return Found(tuple(unlanded(source.list_files(window.hours), ledger, delivery)))
     except ListingDenied as error:
-        if delivery.notices is None:
+        if delivery.notices is None and not window.of_landed_day:
             raise AccessDenied(_NOTHING_ELSE.format(error)) from error
         return Found(unlisted=str(error))
 

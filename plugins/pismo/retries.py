@@ -9,6 +9,7 @@ _PERMANENT = (
     "pismo_lake.errors.AccessDenied",
     "pismo_lake.errors.FramingError",
     "pismo_lake.errors.LandingRefusedError",
+    "pismo_lake.errors.UnbalancedError",
 )
 
 PISMO_RETRIES = ExceptionRetryPolicy(

@@ -23,6 +23,9 @@ class EventSource(Protocol):
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
         """Event files in the folders of publish hours; `ListingDenied` where listing is not granted."""
 
+    def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
+        """Every object of one folder, e.g. of a report; nothing where it is not there, `ListingDenied` as above."""
+
     def fetch(self, file: RemoteFile) -> AbstractContextManager[Iterator[bytes]]:
         """Open an event file as chunks; called from several threads at once."""
 

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import Context
+
     from pismo_lake.deliveries import Delivery
     from pismo_lake.ledger import Ledger
 
 _DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
+
+
+def run_of(context: Context) -> str:
+    """What the ledger notes as the origin of a file or a build: DAG and run."""
+    run = context["dag_run"]
+    return f"{run.dag_id} {run.run_id}"
+
+
+@contextmanager
+def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
+    """The delivery's ledger and storage for a task; what it lands and builds carries the run's name."""
+    configure_storage(delivery)
+    ledger = open_ledger(delivery)
+    ledger.run = run_of(context)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def open_ledger(delivery: Delivery) -> Ledger:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import ConfigError
-from pismo_lake.layout import PublishHour, hours_between
+from pismo_lake.layout import PublishDay, PublishHour, hours_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +22,18 @@ LONGEST_HOURS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a run looks for: all new files of some hours, or the objects that it was given."""
+    """What a run looks for: all new files of some hours, or the objects, or the objects of the events, it was given.
+
+    `event_ids` become `object_keys` where the ledger is at hand; `relist` False leaves Pismo alone. A `of_landed_day`
+    window is content with what the ledger knows where listing is denied.
+    """
 
     hours: tuple[PublishHour, ...]
     object_keys: tuple[str, ...] = ()
     force: bool = False
+    event_ids: tuple[str, ...] = ()
+    relist: bool = True
+    of_landed_day: bool = False
 
 
 def window_of(context: Context, delivery: Delivery) -> Window:
@@ -35,10 +42,12 @@ def window_of(context: Context, delivery: Delivery) -> Window:
     One hour on each side is added: the zone and the cut of Pismo's hour folders are undocumented.
     """
     params: Mapping[str, Any] = context["params"]
-    keys = tuple(str(key).strip().lstrip("/") for key in params.get("object_keys") or () if str(key).strip())
+    keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
+    ids = _texts(params, "event_ids")
     force = bool(params.get("force"))
-    if keys:
-        return Window((), keys, force)
+    if keys or ids:
+        # an event is asked for because something about it is in doubt: its files are fetched and built anew
+        return Window((), keys, force or bool(ids), ids)
     lookback = timedelta(hours=delivery.lookback_hours)
     start, end = _moment(params, "window_start"), _moment(params, "window_end")
     if start is not None or end is not None:
@@ -55,6 +64,30 @@ def window_of(context: Context, delivery: Delivery) -> Window:
         msg = f"a window of {len(hours)} publish hours; at most {LONGEST_HOURS} in one run, split it"
         raise ConfigError(msg)
     return Window(hours, (), force)
+
+
+def day_of(context: Context) -> PublishDay:
+    """The publish day of a closing run: from its Params, else the day its data interval begins on, else yesterday."""
+    text = context["params"].get("publish_day")
+    if text:
+        try:
+            return PublishDay.parse(str(text)[:10])
+        except ValueError as error:
+            msg = f"publish_day: {error}"
+            raise ConfigError(msg) from None
+    start = context.get("data_interval_start") if context.get("logical_date") else None
+    return PublishDay.containing(start or datetime.now(UTC) - timedelta(days=1))
+
+
+def day_window(context: Context) -> Window:
+    """All hours of the day and its neighbours: the zone of Pismo's folders is undocumented."""
+    params, hours = context["params"], day_of(context).hours
+    every = (hours[0].plus(-1), *hours, hours[-1].plus(1))
+    return Window(every, force=False, relist=bool(params.get("relist", True)), of_landed_day=True)
+
+
+def _texts(params: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(str(text).strip() for text in params.get(name) or () if str(text).strip())
 
 
 def _moment(params: Mapping[str, Any], name: str) -> datetime | None:

@@ -59,6 +59,11 @@ class PismoGCSHook(GCSHook):
                 for blob in self._blobs(prefix=prefix):
                     yield RemoteFile(self.event_key(blob.name), blob.size, _version(blob), blob.updated)
 
+    def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
+        """Every object of one folder beside the stream's."""
+        for blob in self._blobs(prefix=f"{self._above}{prefix}"):
+            yield RemoteFile(blob.name.removeprefix(self._above), blob.size, _version(blob), blob.updated)
+
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
         """An event file, its checksum compared with the one the service keeps."""

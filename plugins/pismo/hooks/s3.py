@@ -83,6 +83,10 @@ class PismoS3Hook(S3Hook):
             for prefix in hour.prefixes(self.delivery.source.prefix):
                 yield from self._list(prefix)
 
+    def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
+        """Every object of one folder of the bucket."""
+        yield from self._list(prefix)
+
     def _list(self, prefix: str) -> Iterator[RemoteFile]:
         try:
             for page in self.get_conn().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):

@@ -81,6 +81,10 @@ class PismoSFTPHook(SFTPHookAsync):
         folders = [folder for hour in hours for folder in hour.prefixes(self.source.prefix)]
         yield from self._loop.wait(self._list_all(folders))
 
+    def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
+        """Every file of one folder below `root`."""
+        yield from self._loop.wait(self._list_all([prefix]))
+
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
         """An event file, whole and in order however often the connection was lost."""

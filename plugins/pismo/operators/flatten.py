@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
+from pismo.windows import day_of
+
 if TYPE_CHECKING:
     import logging
 
     from airflow.sdk import Context
+
+    from pismo_lake.build_summary import BuildSummary
 
 
 class FlattenPublishHourOperator(BaseOperator):
@@ -28,24 +32,48 @@ class FlattenPublishHourOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the hour; red at the end, though everything else is written, where a file could not be read."""
-        from pismo.stores import configure_storage, open_ledger
+        from pismo.stores import ledger_of
         from pismo_lake.close import build_unit
         from pismo_lake.deliveries import find_delivery
-        from pismo_lake.errors import FramingError
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
-        configure_storage(delivery)
-        ledger = open_ledger(delivery)
-        try:
-            force = bool(context["params"].get("force"))
+        # who asks for an event again wants its files built again
+        force = bool(context["params"].get("force") or context["params"].get("event_ids"))
+        with ledger_of(delivery, context) as ledger:
             log = cast("logging.Logger", self.log)
-            built = build_unit(delivery.settings, ledger, self.publish_hour, force=force, log=log)
-        finally:
-            ledger.close()
-        if built.unreadable:
-            msg = f"kept in landing and listed in rejects, but not readable: {', '.join(built.unreadable)}"
-            raise FramingError(msg)
-        counts = asdict(built)
-        counts.pop("unreadable")
-        counts.pop("by_type")
-        return counts
+            return _told(build_unit(delivery.settings, ledger, self.publish_hour, force=force, log=log))
+
+
+class ClosePublishDayOperator(BaseOperator):
+    """Rebuilds a publish day into few large files that take over from its hours; skipped inside if nothing changed."""
+
+    ui_color = "#d9ead3"
+    template_fields = ("delivery_name", "deliveries_file")
+
+    def __init__(self, *, delivery_name: str, deliveries_file: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Close the day; `force` rebuilds an unchanged one too."""
+        from pismo.stores import ledger_of
+        from pismo_lake.close import close_day
+        from pismo_lake.deliveries import find_delivery
+
+        delivery = find_delivery(self.deliveries_file, self.delivery_name)
+        with ledger_of(delivery, context) as ledger:
+            force, log = bool(context["params"].get("force")), cast("logging.Logger", self.log)
+            return _told(close_day(delivery.settings, ledger, day_of(context), force=force, log=log), fail=False)
+
+
+def _told(built: BuildSummary, *, fail: bool = True) -> dict[str, Any]:
+    """Counts for XCom; `FramingError` where files could not be read and the task is to show it."""
+    from pismo_lake.errors import FramingError
+
+    if built.unreadable and fail:
+        msg = f"kept in landing and listed in rejects, but not readable: {', '.join(built.unreadable)}"
+        raise FramingError(msg)
+    counts = asdict(built)
+    counts["unreadable"] = len(counts["unreadable"])
+    counts.pop("by_type")
+    return counts

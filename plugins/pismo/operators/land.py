@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
-from pismo.windows import LONGEST_HOURS, window_of
+from pismo.windows import LONGEST_HOURS, day_of, day_window, window_of
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from pismo.fetching import Landed
     from pismo.windows import Window
     from pismo_lake.deliveries import Delivery
-    from pismo_lake.errors import PismoError
-    from pismo_lake.landing import LandSummary, RemoteFile
     from pismo_lake.ledger import Ledger
 
 
 class LandEventFilesOperator(BaseOperator):
-    """Streams files side by side, checks their size, and pushes the publish hours that need a build."""
+    """Streams files side by side, checks their size, and pushes the units (publish hours, closed days) to build."""
 
     ui_color = "#fdf3dc"
     template_fields = ("delivery_name", "deliveries_file")
@@ -34,66 +32,50 @@ class LandEventFilesOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Drain the notices, list what they did not tell, land; files that fail do not keep the others from landing."""
-        from pismo.stores import configure_storage, open_ledger
+        from pismo.fetching import land_window
+        from pismo.finding import resolved
+        from pismo.stores import ledger_of
         from pismo_lake.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
-        configure_storage(delivery)
-        window = window_of(context, delivery)
-        ledger = open_ledger(delivery)
-        try:
-            landed, counts = self._land(delivery, ledger, window)
-            # what a crash left between landing and building is taken along
-            units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
-            if window.force:
-                hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
-                units |= set(ledger.units_of(delivery.name, delivery.lake, hours))
-        finally:
-            ledger.close()
+        with ledger_of(delivery, context) as ledger:
+            window = resolved(self._window(context, delivery), delivery, ledger)
+            landed = land_window(delivery, ledger, window, cast("logging.Logger", self.log))
+            units = self._units(context, delivery, ledger, window, landed)
         if len(units) > LONGEST_HOURS:
-            self.log.warning("%d publish hours to build, %d now, the others in the next run", len(units), LONGEST_HOURS)
-        counts |= asdict(landed) | {"publish_hours": len(units), "unreadable": len(landed.unreadable)}
-        context["ti"].xcom_push(key="counts", value=counts)
+            self.log.warning("%d units to build, %d now, the others in the next run", len(units), LONGEST_HOURS)
+        counts = landed.counts | asdict(landed.summary) | {"unreadable": len(landed.summary.unreadable)}
+        context["ti"].xcom_push(key="counts", value=counts | {"publish_hours": len(units), "listed": landed.listed})
         # the newest first: a backlog of hours to build anew must not keep fresh events waiting
         return sorted(sorted(units, reverse=True)[:LONGEST_HOURS])
 
-    def _land(self, delivery: Delivery, ledger: Ledger, window: Window) -> tuple[LandSummary, dict[str, Any]]:
-        from contextlib import closing
+    def _window(self, context: Context, delivery: Delivery) -> Window:
+        return window_of(context, delivery)
 
-        from pismo.drain import drain
-        from pismo.finding import find_files
-        from pismo.queues.queue import open_queue
-        from pismo.sources import source_of
-        from pismo_lake.errors import LandingIncompleteError
-        from pismo_lake.landing import incomplete, land_files, merged
-        from pismo_lake.later_copies import LaterCopies
+    def _units(
+        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
+    ) -> set[str]:  # fmt: skip
+        """What is to be built: all that waits for it, what a crash left included, and what `force` asks for."""
+        units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
+        if window.force:
+            hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
+            units |= set(ledger.units_of(delivery.name, delivery.lake, hours))
+        return units
 
-        log = cast("logging.Logger", self.log)
-        summaries: list[LandSummary] = []
-        failures: dict[str, PismoError] = {}
-        counts: dict[str, Any] = {}
-        later = LaterCopies(delivery.settings, ledger)
-        with source_of(delivery) as source:
 
-            def land(files: Sequence[RemoteFile]) -> LandSummary:
-                return land_files(
-                    delivery.settings, ledger, files, source.fetch,
-                    parallel=delivery.parallel_downloads, later=later, log=log,
-                )  # fmt: skip
+class LandPublishDayOperator(LandEventFilesOperator):
+    """Lands what is missing of a publish day and of the hours beside it; pushes the units outside the day to build.
 
-            if delivery.notices is not None and not window.object_keys:
-                with closing(open_queue(delivery)) as queue:
-                    drained = drain(delivery, delivery.notices, queue, source, ledger, land, log)
-                summaries, failures, counts = drained.summaries, drained.failures, {"notices": drained.counts()}
-            found = find_files(source, ledger, delivery, window)
-            if found.unlisted is not None:
-                log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
-            try:
-                summaries.append(land(found.files))
-            except LandingIncompleteError as error:
-                summaries.append(error.summary)
-                failures |= error.failures
-        landed = merged(summaries)
-        if failures:
-            raise incomplete(list(failures.items()), landed)
-        return landed, counts
+    Where listing is denied, or the run does not want it, the day is what notices and the ledger know.
+    """
+
+    def _window(self, context: Context, delivery: Delivery) -> Window:  # noqa: ARG002 - the signature is the other's
+        return day_window(context)
+
+    def _units(
+        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
+    ) -> set[str]:  # fmt: skip
+        # only what this landing touched: thirty days at once must not each build what the others land
+        day, waiting = str(day_of(context)), set(ledger.unbuilt_units(delivery.name, delivery.lake))
+        touched = set(ledger.units_of(delivery.name, delivery.lake, landed.summary.publish_hours))
+        return {unit for unit in touched & waiting if unit[: len(day)] != day}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
@@ -11,6 +11,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pismo.windows import window_of
 
 if TYPE_CHECKING:
+    import logging
+
     from airflow.sdk import Context
 
     from pismo.windows import Window
@@ -21,7 +23,7 @@ class NewFilesSensor(BaseOperator):
     """Looks once in the worker, then waits in the triggerer for up to the delivery's `wait_minutes`.
 
     Pushes publish hours and counts. A denied listing is no fault where there are notices or the run was given object
-    keys.
+    keys. A dry run ends here, skipped, after it has said what it would do.
     """
 
     ui_color = "#e8f1fb"
@@ -38,7 +40,10 @@ class NewFilesSensor(BaseOperator):
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         window = window_of(context, delivery)
-        report = self._look(delivery, window)
+        if context["params"].get("dry_run"):
+            self._tell(delivery, window, context)
+            raise AirflowSkipException("dry run")
+        report = self._look(delivery, window, context)
         if report is not None:
             return report
         if window.object_keys or delivery.wait_minutes <= 0:
@@ -58,26 +63,37 @@ class NewFilesSensor(BaseOperator):
             # the worker's own look raises what is wrong by its name
             self.log.warning("the triggerer stopped looking: %s", event["message"])
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
-        report = None if event["status"] == "nothing" else self._look(delivery, window_of(context, delivery))
+        report = None if event["status"] == "nothing" else self._look(delivery, window_of(context, delivery), context)
         if report is None:
             raise AirflowSkipException("nothing new")
         return report
 
-    def _look(self, delivery: Delivery, window: Window) -> dict[str, object] | None:
+    def _look(self, delivery: Delivery, window: Window, context: Context) -> dict[str, object] | None:
         """What there is to do, None where there is nothing."""
-        from pismo.finding import look
-        from pismo.stores import open_ledger
+        from pismo.finding import look, resolved
+        from pismo.stores import ledger_of
 
-        ledger = open_ledger(delivery)
-        try:
+        with ledger_of(delivery, context) as ledger:
             unbuilt = ledger.unbuilt_units(delivery.name, delivery.lake)
-            found = look(delivery, ledger, window)
-        finally:
-            ledger.close()
+            found = look(delivery, ledger, resolved(window, delivery, ledger))
         if not (found or unbuilt or window.force):
             return None
         self.log.info(
-            "%d new file(s), about %d notice(s), %d hour(s) waiting to be built",
+            "%d new file(s), about %d notice(s), %d hour(s) or day(s) waiting to be built",
             len(found.files), found.notices, len(unbuilt),
         )  # fmt: skip
         return found.summary(unbuilt)
+
+    def _tell(self, delivery: Delivery, window: Window, context: Context) -> None:
+        from pismo.dry_run import tell_plan
+        from pismo.finding import look, resolved
+        from pismo.stores import ledger_of
+
+        with ledger_of(delivery, context) as ledger:
+            window = resolved(window, delivery, ledger)
+            units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
+            if window.force:
+                hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
+                units |= set(ledger.units_of(delivery.name, delivery.lake, hours))
+            found = look(delivery, ledger, window)
+            tell_plan(delivery, ledger, found, units, force=window.force, log=cast("logging.Logger", self.log))

@@ -1,0 +1,78 @@
+"""One DAG a delivery: close each publish day, by the calendar, by backfill of a date, or by hand."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+
+from pismo.notifiers import DeliveryNotifier, deadline_of
+from pismo.operators.flatten import ClosePublishDayOperator, FlattenPublishHourOperator
+from pismo.operators.land import LandPublishDayOperator
+from pismo.operators.report import ReportPublishDayOperator
+from pismo.retries import PISMO_RETRIES
+from pismo.sensors.settled import DaySettledSensor
+from pismo_lake.deliveries import InvalidDelivery, load_deliveries
+
+ROOT = Path(__file__).resolve().parent.parent
+DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
+DOC = """
+### Close publish days of `{name}`
+Once a publish day has settled ({after:g} h after its end): looks for missing files, lands them, rebuilds the day from
+raw into few large files that take over from the hourly ones, and writes the day report to
+`{lake}/reports/publish_date=<day>/{name}.html`. A run is one day: its logical date. An unchanged day is left alone.
+
+**Reload a date**: backfill it here, or trigger with `publish_day`. `force` rebuilds an unchanged day; without `relist`
+nothing is asked of Pismo; `dry_run` says in the log of the first task what would be done, and does nothing.
+"""
+PARAMS = {
+    "publish_day": Param(None, type=["null", "string"], format="date", title="Publish day (instead of the run's own)"),
+    "relist": Param(True, type="boolean", title="Look at Pismo for missing files; off: from landed raw alone"),
+    "force": Param(False, type="boolean", title="Rebuild the day though nothing changed"),
+    "dry_run": Param(False, type="boolean", title="Say what would be landed, built and removed, and do nothing"),
+}
+
+for delivery in load_deliveries(DELIVERIES):
+    if isinstance(delivery, InvalidDelivery):
+        continue  # its ingest DAG says what is wrong
+    common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
+    with DAG(
+        dag_id=f"pismo_close_{delivery.name}",
+        schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+        start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
+        catchup=False,
+        max_active_runs=3,
+        dagrun_timeout=timedelta(hours=24 + delivery.close_after_hours),
+        params=PARAMS,
+        tags=["pismo", "close", delivery.environment.value, delivery.channel.value],
+        doc_md=DOC.format(name=delivery.name, lake=delivery.lake, after=delivery.close_after_hours),
+        deadline=deadline_of(delivery, DELIVERIES),
+        on_failure_callback=DeliveryNotifier(**common, what="closing a publish day failed"),
+        default_args={
+            "owner": "pismo",
+            "retries": 3,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": timedelta(minutes=10),
+            "retry_policy": PISMO_RETRIES,
+        },
+    ) as dag:
+        settled = DaySettledSensor(task_id="await_settled_day", **common)
+        land = LandPublishDayOperator(task_id="land_missing_files", pool=delivery.pool, **common)
+        flatten = FlattenPublishHourOperator.partial(
+            task_id="flatten_other_hours", map_index_template="{{ task.publish_hour }}", **common
+        ).expand(publish_hour=land.output)
+        close = ClosePublishDayOperator(
+            task_id="close_publish_day",
+            trigger_rule="none_failed_min_one_success",
+            outlets=[Asset(f"pismo_lake_{delivery.name}")],
+            **common,
+        )
+        report = ReportPublishDayOperator(
+            task_id="report_publish_day", landing_task_id="land_missing_files", pool=delivery.pool, **common
+        )
+        settled >> land >> [flatten, close]
+        flatten >> close >> report
+    globals()[dag.dag_id] = dag
