@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pismo_sandbox.publisher import Sink
     from pismo_sandbox.truth import Truth
 
+_DIGITS = re.compile(r"(\.\d{6})\d+")
 SCHEMA = pa.schema(
     [
         ("Org_ID", pa.string()),
@@ -58,7 +61,15 @@ def _event(text: bytes) -> dict[str, Any]:
 
 def _belongs(event: dict[str, Any], day: date) -> bool:
     is_entry = event.get("domain") == "accounting" and str(event.get("event_type", "")).startswith("entry_creation")
-    return is_entry and str(event.get("timestamp", "")).startswith(day.isoformat())
+    return is_entry and _date(str(event.get("timestamp", ""))) == day
+
+
+def _date(stamp: str) -> date | None:
+    """The UTC date of an instant written with up to nine fractional digits, ``Z`` or an offset."""
+    try:
+        return datetime.fromisoformat(_DIGITS.sub(r"\1", stamp)).astimezone(UTC).date()
+    except ValueError:
+        return None
 
 
 def _row(event: dict[str, Any], day: date) -> dict[str, Any]:

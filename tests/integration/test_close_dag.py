@@ -1,0 +1,176 @@
+"""Closing days in real Airflow (`dag.test`): dry run, close, close again, event ids, denied listing, a lost row, alerts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pismo_sandbox.accounting import publish_accounting_report
+from pismo_sandbox.publisher import Dials, Publisher, S3Sink
+from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, CONSUMER_KEY, CONSUMER_SECRET, running_sandbox
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+DAY, NEXT = "2026-03-01", "2026-03-02"
+
+RUN = """
+import json, sys
+from datetime import datetime, timedelta, UTC
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+for number, (dag_id, conf) in enumerate(json.loads(sys.argv[2])):
+    dag = bag.dags[dag_id]
+    # dag.test of Airflow 3.3.2 cannot store a deadline; the scheduler's runs have it (test_backfill.py)
+    dag.deadline = None
+    for task in dag.tasks:
+        if not task.is_mapped:
+            task.retries = 0
+    print("BEGIN", number)
+    run = dag.test(logical_date=datetime.now(UTC) - timedelta(days=900, seconds=number), run_conf=conf)
+    states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in run.get_task_instances()}
+    print("RESULT", json.dumps({"state": str(run.state), "tasks": states}))
+"""
+
+
+class Home:
+    """An Airflow home, a look-alike with a topic for alerts, and a lake."""
+
+    def __init__(self, root: Path, sandbox: Any, truth: Truth) -> None:
+        self.root, self.policy, self.truth, self.lake = root, sandbox.policy, truth, root / "lake"
+        topic = sandbox.admin("sns").create_topic(Name="alerts-of-closing")["TopicArn"]
+        self.sqs = sandbox.admin("sqs")
+        self.queue = self.sqs.create_queue(QueueName="alerts-of-closing")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sandbox.admin("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        text = (ROOT / "config" / "deliveries.yaml").read_text()
+        more = f"    accounting_reports: true\n    alerts: {{topic_arn: '{topic}', conn_id: admin, region: us-east-1}}\n"
+        (root / "deliveries.yaml").write_text(text.rstrip() + "\n" + more)
+        consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
+        admin = {"conn_type": "aws", "login": ADMIN_KEY, "password": ADMIN_SECRET}
+        admin["extra"] = {"endpoint_url": sandbox.endpoint}  # type: ignore[assignment]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
+        self.environment = kept | {
+            "AIRFLOW_HOME": str(root / "airflow"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW_CONN_PISMO_SANDBOX_S3": json.dumps(consumer),
+            "AIRFLOW_CONN_ADMIN": json.dumps(admin),
+            "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
+            "PISMO_DELIVERIES": str(root / "deliveries.yaml"),
+            "PISMO_ENDPOINT_URL": sandbox.endpoint,
+            "PISMO_LANDING": str(root / "landing"),
+            "PISMO_LAKE": str(self.lake),
+            "PISMO_LEDGER_URL": f"sqlite:///{root / 'ledger.db'}",
+        }
+        self.call("-m", "airflow", "db", "migrate")
+
+    def call(self, *arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=300)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def run(self, *steps: tuple[str, dict[str, Any]]) -> list[tuple[str, dict[str, str], str]]:
+        """State, task states and log of each run, one after the other in one process."""
+        wanted = [(f"pismo_{kind}_sandbox_s3", conf) for kind, conf in steps]
+        out = self.call("-c", RUN, str(ROOT / "dags"), json.dumps(wanted))
+        results = [line for line in out.splitlines() if line.startswith("RESULT")]
+        logs = out.split("BEGIN ")[1:]
+        found = [json.loads(line.removeprefix("RESULT ")) for line in results]
+        return [(item["state"], item["tasks"], log) for item, log in zip(found, logs, strict=True)]
+
+    def files(self) -> dict[str, bytes]:
+        found = (path for path in self.root.glob("l*/**/*") if path.is_file())
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in found}
+
+    def report(self, day: str) -> dict[str, Any]:
+        path = self.lake / "reports" / f"publish_date={day}" / "sandbox_s3.json"
+        return dict(json.loads(path.read_text()))
+
+    def alerts(self) -> list[str]:
+        got = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"])["Message"] for message in got]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    root = tmp_path_factory.mktemp("home")
+    with running_sandbox() as sandbox:
+        truth = Truth(root / "truth.db")
+        sink = S3Sink(sandbox.admin("s3"), sandbox.policy.bucket)
+        publisher = Publisher(sink, truth, seed=3, dials=Dials.everything())
+        publisher.publish(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, 1, tzinfo=UTC), 3_000_000)
+        publish_accounting_report(sink, truth, date(2026, 3, 1))
+        yield Home(root, sandbox, truth)
+        truth.close()
+
+
+def test_days_are_closed_in_airflow(home: Home) -> None:
+    """One story, since each run takes seconds: nothing, ingest, both closes, again, by event, and a row that is lost."""
+    window = {"window_start": f"{DAY}T10:00:00Z", "window_end": f"{DAY}T14:00:00Z"}
+    dry, dry_ingest, ingest = home.run(
+        ("close", {"publish_day": DAY, "dry_run": True}), ("ingest", window | {"dry_run": True}), ("ingest", window)
+    )
+    assert dry[1] == {name: "skipped" for name in dry[1]}
+    assert f"build: {DAY}T23: new, with the files above" in dry[2]
+    assert "land: 84 file(s)" in dry_ingest[2]
+    assert ingest[0] == "success", ingest[2][-3000:]
+
+    states = [state for state, _, _ in home.run(("close", {"publish_day": DAY}), ("close", {"publish_day": NEXT}))]
+    assert states == ["success", "success"]
+    assert verify(home.lake, home.truth).problems == []
+    assert not list(home.lake.rglob("events/**/*T??-p*.parquet"))
+    report = home.report(DAY)
+    assert report["complete"] is True, report
+    assert report["files"] == 288
+    assert report["accounting_agrees"] is True
+    assert sum(line["lake_entries"] for line in report["accounting"]) > 10
+    assert [text for text in home.alerts() if f"{NEXT} is closed and not complete" not in text] == []
+
+    before = home.files()
+    row = next(row for path in home.lake.glob("events/domain=pix/**/*.parquet") for row in pq.read_table(path).to_pylist())
+    home.policy.list_allowed = False
+    try:
+        runs = home.run(
+            ("close", {"publish_day": DAY}),
+            ("close", {"publish_day": DAY, "relist": False, "force": True}),
+            ("ingest", {"event_ids": [row["event_id"]]}),
+            ("ingest", {"event_ids": ["no-such-event"]}),
+        )
+    finally:
+        home.policy.list_allowed = True
+    assert [state for state, _, _ in runs] == ["success", "success", "success", "failed"], runs
+    assert "in no landed file of sandbox_s3: no-such-event" in runs[3][2]
+    after = home.files()
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    # the report says how the source was looked at, and the ledger who built last
+    assert {name for name in changed if "/reports/" not in name and not name.startswith("ledger")} == set()
+
+
+def test_a_lost_row_fails_the_report_by_name(home: Home) -> None:
+    home.run(("close", {"publish_day": DAY}))
+    victim = next(home.lake.glob(f"events/domain=pix/**/sandbox_s3-{DAY}-p*.parquet"))
+    kept = victim.read_bytes()
+    table = pq.ParquetFile(victim).read()
+    pq.write_table(table.slice(1), victim)
+    try:
+        ((state, tasks, log),) = home.run(("close", {"publish_day": DAY}))
+    finally:
+        victim.write_bytes(kept)
+    assert (state, tasks["close_publish_day[-1]"], tasks["report_publish_day[-1]"]) == ("failed", "success", "failed")
+    assert "does not balance: rows built = rows in the lake's files" in log
+    assert home.report(DAY)["balanced"] is False
