@@ -217,6 +217,7 @@ class Lander:
         if same is not None:
             self._ledger.touch_etag(settings.delivery, settings.lake, same.name, file.etag)
             self._sightings.landed(file.key)
+            self._restore(same, file, fetched)
             self.skipped += 1
             return
         if self._hour_of is None and PublishHour.of_key(file.key) is None:
@@ -234,6 +235,13 @@ class Lander:
         if record.status == "unreadable":
             self._unreadable.append(name)
             log.error("kept, but not readable: %s", record.problem)
+
+    def _restore(self, same: FileRecord, file: RemoteFile, fetched: _Fetched) -> None:
+        """Put back what was removed of a landed file; asking for it again is how it is mended."""
+        if not storage.exists(same.raw_uri):
+            storage.write_atomic(same.raw_uri, fetched.raw)
+        if not storage.exists(str(same.index_uri)):
+            self.index(same.name, file, fetched.raw, fetched.sha256, same.raw_uri)
 
     def index(self, name: str, file: RemoteFile, raw: bytes, sha256: str, raw_uri: str) -> FileRecord:
         """Index a raw file that stands in landing, save what contracts learned, record it."""

@@ -63,6 +63,14 @@ def read_range(uri: str, start: int, end: int) -> bytes:
     return cast("bytes", filesystem.cat_file(path, start=start, end=end))
 
 
+def exists(uri: str) -> bool:
+    """Whether there is a file."""
+    if is_local(uri):
+        return local_path(uri).is_file()
+    filesystem, path = _remote(uri)
+    return bool(filesystem.exists(path))
+
+
 def size(uri: str) -> int:
     """A file's size in bytes."""
     if is_local(uri):

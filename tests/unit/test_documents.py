@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pismo_lake.alerts import Alerts
 from pismo_lake.deliveries import Delivery, load_deliveries
 from pismo_lake.sources import GcsSource, Notices, S3Source, SftpSource
 
@@ -123,8 +124,10 @@ def test_json_blocks_are_json(document: Path) -> None:
 
 
 def test_runs_are_given_params_that_the_dag_has() -> None:
-    dag = (ROOT / "dags" / "pismo_ingest.py").read_text()
-    for conf in re.findall(r"--conf '(.*?)'", texts()):
+    found = re.findall(r"dags trigger pismo_(ingest|close)_\w+ --conf '(.*?)'", texts())
+    assert len(found) == texts().count("--conf '")
+    for kind, conf in found:
+        dag = (ROOT / "dags" / f"pismo_{kind}.py").read_text()
         assert [name for name in json.loads(conf) if f'"{name}": Param(' not in dag] == []
 
 
@@ -147,7 +150,10 @@ def test_every_delivery_setting_is_documented_with_its_default() -> None:
     documented = {name: cells[2].strip(" `") for cells in rows for name in re.findall(r"`([\w.]+)`", cells[1])}
     settings = {
         f"{prefix}.{field.name}": field.default
-        for kind, prefix in ((S3Source, "source"), (SftpSource, "source"), (GcsSource, "source"), (Notices, "notices"))
+        for kind, prefix in (
+            (S3Source, "source"), (SftpSource, "source"), (GcsSource, "source"), (Notices, "notices"),
+            (Alerts, "alerts"),
+        )
         for field in fields(kind)
     }
     settings |= {field.name: field.default for field in fields(Delivery) if field.name not in {"name", "source"}}

@@ -277,3 +277,19 @@ def test_hours_of_other_deliveries_stay(lake: LakeUnderTest) -> None:
     assert DayLedger(lake.ledger, lake.settings.lake, "test", DAY).hours() == [f"{DAY}T01"]
     lake.close(DAY)
     assert DayLedger(lake.ledger, lake.settings.lake, "test", DAY).hours() == []
+
+
+def test_landing_again_puts_back_what_was_removed(lake: LakeUnderTest) -> None:
+    files = {key(1): event("e-1", timestamp=at(1))}
+    lake.land(files)
+    lake.close(DAY)
+    (record,) = lake.ledger.all_files(lake.settings.lake)
+    before = {path: path.read_bytes() for path in (lake.root / "landing").rglob("*") if path.is_file()}
+    for path in before:
+        path.unlink()
+    with pytest.raises(FileNotFoundError):
+        lake.close(DAY, force=True)
+    lake.land(files)
+    assert {path: path.read_bytes() for path in before} == before
+    assert lake.close(DAY, force=True).rows == 1
+    assert record == lake.ledger.all_files(lake.settings.lake)[0]

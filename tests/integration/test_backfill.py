@@ -1,0 +1,245 @@
+"""Days by real Airflow: ingest and close at once, tasks and the whole of Airflow killed, late files, closed again.
+
+PISMO_FEED_DAYS=30 makes the feed a month of some thousands of files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from tests.killer import TASK
+
+from pismo_demo.airflow_api import AirflowApi, ApiError
+from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home
+from pismo_demo.channels import feed_of, server_of, sink_of
+from pismo_demo.ports import free_ports
+from pismo_demo.processes import Notes, Started, start, stop
+from pismo_demo.servers import Places, start_sandbox, wait_for_airflow
+from pismo_sandbox.publisher import Dials, Publisher, Sink
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+DAYS = int(os.environ.get("PISMO_FEED_DAYS", "3"))
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+LAST = FIRST + timedelta(days=DAYS - 1)
+INGEST, CLOSE = "pismo_ingest_sandbox_s3", "pismo_close_sandbox_s3"
+BYTES_A_DAY = 700_000
+OVER = {"success", "failed"}
+PACE = {
+    # what is killed is noticed in seconds, not in minutes
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+}
+
+
+class LateSink:
+    """Puts what it is given, but for some files and one whole hour, which come when `release` is called."""
+
+    def __init__(self, sink: Sink, seed: int) -> None:
+        self._sink, self._random, self.held = sink, random.Random(seed), dict[str, bytes]()
+
+    def put(self, key: str, data: bytes) -> None:
+        if key.startswith("main_stream/2026/3/2/7/") or self._random.random() < 0.03:
+            self.held[key] = data
+        else:
+            self._sink.put(key, data)
+
+    def release(self) -> None:
+        for key, data in self.held.items():
+            self._sink.put(key, data)
+
+
+class Month:
+    """The look-alike with its feed, and an Airflow that can be killed and started again."""
+
+    def __init__(self, root: Path) -> None:
+        self.places = Places(root / "demo")
+        self.places.logs.mkdir(parents=True)
+        self.notes = Notes(self.places.home / "running.json")
+        place = start_sandbox(server_of("s3", self.places.home), self.places, self.notes)
+        told = feed_of("s3", self.places.home, place)
+        self.truth = Truth(self.places.truth)
+        self.sink = LateSink(sink_of("s3", self.places.home, place), seed=5)
+        publisher = Publisher(self.sink, self.truth, seed=9, dials=Dials.everything())
+        publisher.publish(FIRST, LAST + timedelta(days=1), BYTES_A_DAY * DAYS)
+        secrets, self.ports, home = Secrets.fresh(), free_ports(), self.places.home / "airflow"
+        make_home(home, secrets)
+        feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
+        feed |= told.variables | {
+            "PISMO_DELIVERIES": str(told.deliveries),
+            "PISMO_LANDING": str(self.places.landing),
+            "PISMO_LAKE": str(self.places.lake),
+            "PISMO_LEDGER_URL": f"sqlite:///{self.places.home}/ledger.db",
+        }
+        # Airflow's own database: SQLite gives up after five seconds otherwise
+        patient = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60"}
+        self.environment = airflow_environment(os.environ, home, self.ports, secrets, feed) | PACE | patient
+        self.api = AirflowApi(self.ports.api, USER, secrets.password)
+        self.airflow = self.start()
+
+    def start(self) -> Started:
+        command = [sys.executable, "-m", "airflow", "standalone"]
+        self.airflow = start("airflow", command, self.environment, self.places.logs / "airflow.log", self.notes)
+        wait_for_airflow(self.airflow, self.api)
+        return self.airflow
+
+    def kill_everything(self) -> None:
+        """Scheduler, triggerer, workers, tasks: SIGKILL to each process of Airflow's session."""
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) == self.airflow.pid:
+                    process.send_signal(signal.SIGKILL)
+            except (ProcessLookupError, psutil.Error):
+                continue
+        stop(self.airflow)
+        self.notes.remove(self.airflow)
+
+    def task_processes(self) -> list[psutil.Process]:
+        try:
+            children = psutil.Process(self.airflow.pid).children(recursive=True)
+            return [child for child in children if TASK.search(" ".join(child.cmdline()))]
+        except psutil.Error:
+            return []
+
+    def backfill(self) -> None:
+        arguments = ["--from-date", f"{FIRST:%Y-%m-%d}", "--to-date", f"{LAST:%Y-%m-%d}"]
+        more = ["--max-active-runs", str(min(DAYS, 30))]
+        command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", CLOSE, *arguments, *more]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    def backfill_again(self) -> None:
+        """As the UI's button does, once Airflow has noticed that the one before is over."""
+        body = {"dag_id": CLOSE, "from_date": f"{FIRST:%Y-%m-%d}T00:00:00Z", "to_date": f"{LAST:%Y-%m-%d}T00:00:00Z"}
+        body |= {"max_active_runs": min(DAYS, 30), "reprocess_behavior": "completed"}
+        end = time.monotonic() + 120
+        while True:
+            try:
+                self.api._call("POST", "/api/v2/backfills", body, token=self.api._login())
+            except ApiError as error:
+                assert error.status == 409, error
+                assert time.monotonic() < end
+                time.sleep(1)
+            else:
+                return
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
+        body = {"logical_date": None, "conf": conf}
+        self.api._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body, token=self.api._login())
+
+    def days(self) -> dict[str, str]:
+        """State of each backfilled day's run."""
+        found = self.api._get(f"/dags/{CLOSE}/dagRuns?run_type=backfill&limit=100")["dag_runs"]
+        return {run["logical_date"][:10]: run["state"] for run in found}
+
+    def wait(self, seconds: float) -> dict[str, str]:
+        """Until every day's run is over."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                states = self.days()
+                if len(states) == DAYS and set(states.values()) <= OVER:
+                    return states
+            except ApiError:
+                states = {}
+            assert time.monotonic() < end, states
+            time.sleep(1)
+
+    def files(self) -> dict[str, bytes]:
+        found = (path for folder in (self.places.lake, self.places.landing) for path in folder.rglob("*"))
+        return {str(path): path.read_bytes() for path in found if path.is_file()}
+
+    def reports(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_text()) for path in sorted(self.places.lake.rglob("reports/**/*.json"))]
+
+
+class Chaos(threading.Thread):
+    """Kills a task's process now and then, and once everything, as often as it was told."""
+
+    def __init__(self, month: Month, seed: int, kills: int) -> None:
+        super().__init__(name="chaos", daemon=True)
+        self._month, self._random, self._left = month, random.Random(seed), kills
+        self._over = threading.Event()
+        self.tasks = self.airflows = 0
+
+    def run(self) -> None:
+        half = self._left // 2
+        while self._left and not self._over.wait(self._random.uniform(0.5, 3)):
+            running = self._month.task_processes()
+            if running:
+                self._random.choice(running).send_signal(signal.SIGKILL)
+                self.tasks += 1
+                self._left -= 1
+                if self._left == half:
+                    self._month.kill_everything()
+                    self._month.start()
+                    self.airflows += 1
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()
+
+
+@pytest.fixture
+def month(tmp_path: Path) -> Iterator[Month]:
+    month = Month(tmp_path)
+    yield month
+    month.truth.close()
+    for started in month.notes.all():
+        stop(started)
+
+
+def test_days_are_backfilled_exactly_whatever_is_killed(month: Month) -> None:
+    limit = 120 + 60 * DAYS
+    until = time.monotonic() + 60
+    while not (month.api.dag_known(CLOSE) and month.api.dag_known(INGEST)):
+        assert time.monotonic() < until, month.api.import_errors()
+        time.sleep(0.5)
+    month.backfill()
+    month.api.unpause(CLOSE)
+    month.api.unpause(INGEST)
+    start = {"window_start": f"{FIRST + timedelta(hours=6):%Y-%m-%dT%H:%M:%SZ}"}
+    month.trigger(INGEST, start | {"window_end": f"{FIRST + timedelta(hours=31):%Y-%m-%dT%H:%M:%SZ}"})
+    chaos = Chaos(month, seed=DAYS, kills=2 * DAYS)
+    chaos.start()
+    try:
+        month.wait(limit)
+    finally:
+        chaos.end()
+    assert chaos.tasks >= 2
+    assert chaos.airflows == 1
+
+    month.sink.release()
+    assert len(month.sink.held) > 12
+    month.backfill_again()
+    assert set(month.wait(limit).values()) == {"success"}
+    found = verify(month.places.lake, month.truth)
+    assert found.problems == []
+    assert not list(month.places.lake.glob("events/**/*T??-p*.parquet"))
+    mine = [report for report in month.reports() if report["files"]]
+    assert len(mine) == DAYS
+    assert [report["publish_date"] for report in mine if not report["complete"]] == []
+    assert sum(report["rows"] for report in mine) == found.events
+
+    before = month.files()
+    month.backfill_again()
+    assert set(month.wait(limit).values()) == {"success"}
+    assert month.files() == before
