@@ -64,10 +64,9 @@ class _Planner:
             if files:
                 hours = [BuildLedger(self._ledger, *place, hour).parts() for hour in builds.hours()]
                 taken_over = [path for parts in hours for part in parts for path in part.outputs]
-                closed = all(record.closed for record in files)
                 verdicts = judge_all(self._settings, self._ledger, files)
                 extra = (self._settings.target_bytes,)
-                yield self._part(PART, files, verdicts, builds.part(PART) if closed else None, taken_over, extra)
+                yield self._part(PART, files, verdicts, builds.part(PART), taken_over, extra)
             return
         files = self._ledger.files_of_hour(*place, self._unit)
         verdicts = judge_all(self._settings, self._ledger, files)

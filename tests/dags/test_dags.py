@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import DataInterval, TimeRestriction
+from pendulum import UTC, DateTime
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -31,7 +33,7 @@ def ingest(bag: DagBag) -> DAG:
 
 def test_every_dag_file_loads(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert list(bag.dags) == ["pismo_ingest_sandbox_s3"]
+    assert sorted(bag.dags) == ["pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3"]
 
 
 def test_every_dag_serialises(bag: DagBag) -> None:
@@ -44,7 +46,8 @@ def test_house_rules(bag: DagBag) -> None:
         assert {"pismo"} < set(dag.tags)
         assert dag.doc_md
         assert dag.catchup is False
-        assert dag.max_active_runs == 1
+        assert dag.max_active_runs == (1 if "ingest" in dag.tags else 3)
+        assert dag.has_on_failure_callback
         for task in dag.tasks:
             assert task.owner == "pismo"
             assert task.retries >= 2
@@ -61,6 +64,35 @@ def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
     assert asset.name == "pismo_lake_sandbox_s3"
 
 
+def test_closing_goes_step_by_step(bag: DagBag) -> None:
+    dag = bag.dags["pismo_close_sandbox_s3"]
+    assert dag.get_task("await_settled_day").downstream_task_ids == {"land_missing_files"}
+    assert dag.get_task("land_missing_files").downstream_task_ids == {"flatten_other_hours", "close_publish_day"}
+    assert dag.get_task("flatten_other_hours").downstream_task_ids == {"close_publish_day"}
+    assert dag.get_task("close_publish_day").downstream_task_ids == {"report_publish_day"}
+    (asset,) = dag.get_task("close_publish_day").outlets
+    assert asset.name == "pismo_lake_sandbox_s3"
+
+
+def test_a_closing_run_is_a_calendar_day_that_can_be_backfilled(bag: DagBag) -> None:
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["pismo_close_sandbox_s3"]))
+    assert dag.timetable.periodic
+    first = dag.timetable.next_dagrun_info(
+        last_automated_data_interval=DataInterval(DateTime(2026, 3, 13, tzinfo=UTC), DateTime(2026, 3, 14, tzinfo=UTC)),
+        restriction=TimeRestriction(None, None, catchup=True),
+    )
+    assert first.data_interval.start == DateTime(2026, 3, 14, tzinfo=UTC)
+    assert first.run_after == DateTime(2026, 3, 15, tzinfo=UTC)
+
+
+def test_closing_has_a_deadline_that_tells_of_it(bag: DagBag) -> None:
+    deadline = bag.dags["pismo_close_sandbox_s3"].deadline
+    (deadline,) = deadline if isinstance(deadline, list) else [deadline]
+    assert deadline.interval.total_seconds() == 8 * 3600
+    assert deadline.callback.path == "pismo.notifiers.DeliveryNotifier"
+    assert deadline.callback.kwargs["delivery_name"] == "sandbox_s3"
+
+
 def test_an_invalid_delivery_breaks_only_its_own_dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "config" / "deliveries.yaml").read_text()
     broken = "  broken:\n    organisation: TN-1\n    environment: staging\n    channel: s3\n    source: {}\n"
@@ -68,20 +100,21 @@ def test_an_invalid_delivery_breaks_only_its_own_dag(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PISMO_DELIVERIES", str(tmp_path / "deliveries.yaml"))
     bag = DagBag(ROOT / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"pismo_ingest_sandbox_s3", "pismo_ingest_broken"}
+    assert set(bag.dags) == {"pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3", "pismo_ingest_broken"}
     problem = bag.dags["pismo_ingest_broken"].doc_md
     assert "environment is 'staging', allowed: sandbox, production" in problem
     assert "line " in problem
 
 
-def test_parsing_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("file", ["pismo_ingest.py", "pismo_close.py"])
+def test_parsing_imports_nothing_heavy(file: str) -> None:
     """Counted by module, not by time: the dag-processor parses this file again and again."""
     code = (
         "import sys, runpy; import airflow.sdk; before = set(sys.modules);"
-        f"runpy.run_path({str(ROOT / 'dags/pismo_ingest.py')!r});"
+        f"runpy.run_path({str(ROOT / 'dags' / file)!r});"
         "new = {name.split('.')[0] for name in set(sys.modules) - before};"
         "print(sorted(new & {'boto3', 'botocore', 'aiobotocore', 'pandas', 'pyarrow', 'numpy', 'sqlalchemy', 'orjson',"
-        " 's3fs', 'fsspec'}))"
+        " 's3fs', 'fsspec', 'matplotlib'}))"
     )
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
@@ -130,7 +163,7 @@ def examples(monkeypatch: pytest.MonkeyPatch) -> DagBag:
 def test_the_examples_have_a_dag_each(examples: DagBag) -> None:
     assert examples.import_errors == {}
     names = {"acme_production", "acme_sandbox", "globex_production", "initech_production"}
-    assert set(examples.dags) == {f"pismo_ingest_{name}" for name in names}
+    assert set(examples.dags) == {f"pismo_{kind}_{name}" for name in names for kind in ("ingest", "close")}
     for dag in examples.dags.values():
         again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert again.timetable.periodic
@@ -171,7 +204,7 @@ def test_without_googles_packages_every_dag_loads_and_gcs_says_what_it_needs() -
         "from airflow.dag_processing.dagbag import DagBag\n"
         f"bag = DagBag({str(ROOT / 'dags')!r})\n"
         "assert bag.import_errors == {}, bag.import_errors\n"
-        "assert len(bag.dags) == 4\n"
+        "assert len(bag.dags) == 8\n"
         "from pismo.queues.queue import open_queue\n"
         "from pismo.sources import open_source\n"
         "from pismo_lake.deliveries import find_delivery\n"

@@ -56,7 +56,9 @@ class Home:
         arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sandbox.admin("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         text = (ROOT / "config" / "deliveries.yaml").read_text()
-        more = f"    accounting_reports: true\n    alerts: {{topic_arn: '{topic}', conn_id: admin, region: us-east-1}}\n"
+        more = (
+            f"    accounting_reports: true\n    alerts: {{topic_arn: '{topic}', conn_id: admin, region: us-east-1}}\n"
+        )
         (root / "deliveries.yaml").write_text(text.rstrip() + "\n" + more)
         consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
         admin = {"conn_type": "aws", "login": ADMIN_KEY, "password": ADMIN_SECRET}
@@ -142,7 +144,9 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
     assert [text for text in home.alerts() if f"{NEXT} is closed and not complete" not in text] == []
 
     before = home.files()
-    row = next(row for path in home.lake.glob("events/domain=pix/**/*.parquet") for row in pq.read_table(path).to_pylist())
+    row = next(
+        row for path in home.lake.glob("events/domain=pix/**/*.parquet") for row in pq.read_table(path).to_pylist()
+    )
     home.policy.list_allowed = False
     try:
         runs = home.run(

@@ -151,7 +151,10 @@ def test_every_delivery_setting_is_documented_with_its_default() -> None:
     settings = {
         f"{prefix}.{field.name}": field.default
         for kind, prefix in (
-            (S3Source, "source"), (SftpSource, "source"), (GcsSource, "source"), (Notices, "notices"),
+            (S3Source, "source"),
+            (SftpSource, "source"),
+            (GcsSource, "source"),
+            (Notices, "notices"),
             (Alerts, "alerts"),
         )
         for field in fields(kind)

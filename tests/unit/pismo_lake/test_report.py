@@ -1,0 +1,231 @@
+"""The day report: its page, its files, the hours without files, and what reconciliation finds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.lakes import LakeUnderTest, event
+
+from pismo_lake import storage
+from pismo_lake.cadence import silent_hours
+from pismo_lake.day_report import AccountingLine, ControlTotal, DayReport, DriftLine, OpenFile
+from pismo_lake.errors import LandingIncompleteError, SourceUnavailable
+from pismo_lake.landing import RemoteFile, land_files
+from pismo_lake.layout import PublishDay, PublishHour
+from pismo_lake.reconcile import reconcile
+from pismo_lake.report_files import write_report
+from pismo_lake.report_page import page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = PublishDay.parse("2026-03-20")
+EMPTY = DayReport(
+    delivery="d", organisation="TN-1", environment="sandbox", publish_date="2026-03-20", closed=True, listed="listed",
+    files=0, bytes=0, plain_bytes=0, events=0, rows=0, duplicates=0, conflicts=0, rejects=0, heartbeats=0,
+)  # fmt: skip
+HEADINGS = (
+    "Files and events by publish hour", "How late events came", "Events by type", "Rejects by reason",
+    "Duplicates and rejects by publish hour", "Control totals", "Files that are not in the lake as they should be",
+    "Publish hours without files", "Contract drift", "Pismo's accounting report", "Event types", "Publish hours", "Timings",
+)  # fmt: skip
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeUnderTest:
+    return LakeUnderTest(tmp_path)
+
+
+def key(hour: int, name: str = "a", day: int = 20) -> str:
+    return f"main_stream/2026/3/{day}/{hour}/{name}"
+
+
+def at(hour: int, day: int = 20) -> str:
+    return f"2026-03-{day:02d}T{hour:02d}:10:00Z"
+
+
+def looked_at(lake: LakeUnderTest, **options: Any) -> DayReport:
+    return reconcile(lake.settings, lake.ledger, DAY, **options)
+
+
+def counts(hours: dict[int, list[int]]) -> dict[str, int]:
+    """{day of March: hours with files} as the ledger counts them."""
+    return {f"2026-03-{day:02d}T{hour:02d}": 12 for day, of_day in hours.items() for hour in of_day}
+
+
+def verdicts(files: dict[str, int], beats: dict[str, int] | None = None) -> dict[int, str]:
+    return {int(item.publish_hour[-2:]): item.verdict for item in silent_hours(DAY, files, beats or {})}
+
+
+def test_an_hour_that_usually_has_files_is_a_gap() -> None:
+    usual = {day: list(range(24)) for day in range(10, 20)}
+    assert verdicts(counts(usual | {20: [hour for hour in range(24) if hour != 7]})) == {7: "gap"}
+
+
+def test_an_hour_that_never_has_files_is_no_traffic() -> None:
+    usual = {day: list(range(6, 24)) for day in range(10, 20)}
+    assert verdicts(counts(usual | {20: list(range(6, 24))})) == dict.fromkeys(range(6), "no traffic")
+
+
+def test_an_hour_between_busy_ones_is_suspect_without_a_clear_record() -> None:
+    usual = {day: list(range(24)) if day % 2 else [h for h in range(24) if h != 7] for day in range(10, 20)}
+    assert verdicts(counts(usual | {20: [hour for hour in range(24) if hour != 7]})) == {7: "suspect"}
+
+
+def test_steady_health_checks_make_a_silent_hour_a_gap() -> None:
+    busy = [hour for hour in range(24) if hour not in {7, 8, 9}]
+    beats = {f"2026-03-20T{hour:02d}": 12 for hour in busy}
+    assert verdicts(counts({20: busy})) == {7: "no traffic", 8: "no traffic", 9: "no traffic"}
+    assert verdicts(counts({20: busy}), beats) == {7: "gap", 8: "gap", 9: "gap"}
+
+
+def test_a_delivery_that_begins_was_silent_for_no_fault() -> None:
+    found = silent_hours(DAY, counts({20: [5, 6]}), {}, PublishHour.parse("2026-03-20T07"))
+    assert [(item.publish_hour[-2:], item.verdict) for item in found] == [(f"0{h}", "no traffic") for h in range(5)]
+
+
+def test_a_clean_closed_day_is_complete_but_for_its_silent_hours(lake: LakeUnderTest) -> None:
+    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in range(24)})
+    lake.close(str(DAY))
+    report = looked_at(lake)
+    assert report.complete, report.reasons
+    assert (report.files, report.events, report.rows, report.lake_files) == (24, 24, 24, 1)
+    assert dict(report.lateness)["in its hour"] == 24
+    assert all(total.left == total.right for total in report.totals)
+    assert [hour.rows for hour in report.hours] == [1] * 24
+
+
+def test_a_day_that_is_not_closed_says_so(lake: LakeUnderTest) -> None:
+    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in range(24)})
+    assert "it is not closed" in looked_at(lake).reasons
+    assert {item.state for item in looked_at(lake).open_files} == {"landed, not built"}
+    lake.build()
+    report = looked_at(lake)
+    assert report.balanced
+    assert report.reasons == ("it is not closed",)
+
+
+def test_every_kind_of_trouble_is_counted(lake: LakeUnderTest) -> None:
+    good, other = event("e-1", timestamp=at(1)), event("e-1", {"account_id": 8}, timestamp=at(1))
+    late, untimed = event("e-2", timestamp=at(1, 18)), event("e-3", timestamp=...)
+    beat = event("e-4", domain="dataplatform", event_type="health_check-1", timestamp=at(2))
+    lake.land({key(1): good + good + other, key(2): late + untimed + beat + b'{"cut', key(3): b"PK\x03\x04zip"})
+    lake.close(str(DAY))
+    report = looked_at(lake)
+    assert report.balanced, report.totals
+    assert (report.events, report.rows, report.duplicates, report.conflicts, report.rejects) == (6, 4, 2, 1, 3)
+    assert dict(report.reject_reasons) == {"conflicting_duplicate": 1, "truncated": 1, "unsupported_framing": 1}
+    assert (dict(report.lateness)["up to 3 days"], dict(report.lateness)["no time"], report.heartbeats) == (1, 1, 1)
+    assert [(item.key, item.state) for item in report.open_files] == [(key(3), "unreadable")]
+    assert {line.event_type for line in report.drift} == {"pix/pix_in-1", "dataplatform/health_check-1"}
+
+
+def test_files_that_were_seen_and_never_landed_are_named(lake: LakeUnderTest) -> None:
+    def refuse(file: RemoteFile) -> Any:
+        raise SourceUnavailable(f"{file.key}: throttled, try again", key=file.key)
+
+    for seen_by, name in (("announced", "a"), ("listed", "b")):
+        with pytest.raises(LandingIncompleteError):
+            land_files(lake.settings, lake.ledger, [RemoteFile(key(4, name), 5)], refuse, seen_by=seen_by)
+    found = looked_at(lake).open_files
+    assert [(item.key, item.state) for item in found] == [
+        (key(4, "a"), "announced, not landed"), (key(4, "b"), "listed, not landed"),
+    ]  # fmt: skip
+    assert "throttled" in found[0].problem
+    lake.land({key(4, "a"): event("e-1", timestamp=at(4)), key(4, "b"): event("e-2", timestamp=at(4))})
+    lake.build()
+    assert looked_at(lake).open_files == ()
+
+
+def test_a_lost_index_and_a_lost_row_do_not_pass(lake: LakeUnderTest) -> None:
+    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in (1, 2)})
+    lake.close(str(DAY))
+    (path,) = (lake.root / "lake" / "events").rglob("*.parquet")
+    pq.write_table(pq.ParquetFile(path).read().slice(1), path)
+    assert [total.what for total in looked_at(lake).totals if total.difference] == [
+        "rows built = rows in the lake's files"
+    ]
+    storage.remove(str(lake.ledger.all_files(lake.settings.lake)[0].index_uri))
+    report = looked_at(lake)
+    assert [item.state for item in report.open_files] == ["landed, not indexed"]
+    assert not report.balanced
+
+
+def test_landing_delay_is_measured_where_the_source_says_when(lake: LakeUnderTest) -> None:
+    def fetch(file: RemoteFile) -> Any:
+        from contextlib import nullcontext
+
+        return nullcontext(iter([event("e-1", timestamp=at(1))]))
+
+    land_files(
+        lake.settings, lake.ledger, [RemoteFile(key(1), None, None, datetime(2026, 3, 20, 1, tzinfo=UTC))], fetch
+    )
+    assert looked_at(lake).timings.landed_after_max_seconds > 0  # type: ignore[operator]
+
+
+def test_writing_again_writes_nothing(lake: LakeUnderTest) -> None:
+    lake.land({key(1): event("e-1", timestamp=at(1))})
+    lake.close(str(DAY))
+    places = write_report(lake.settings.lake, looked_at(lake))
+    before = {place: (lake.root / "lake" / place).stat().st_mtime_ns for place in places}
+    assert write_report(lake.settings.lake, looked_at(lake)) == places
+    assert before == {place: (lake.root / "lake" / place).stat().st_mtime_ns for place in places}
+    assert [place.rsplit("/", 1)[1] for place in places] == ["test.json", "test.parquet", "test.html"]
+    table = pq.read_table(places[1]).to_pylist()
+    assert {"section": "day", "name": "", "metric": "rows", "value": 1, "delivery": "test"} in table
+    assert json.loads((lake.root / "lake" / places[0]).read_text())["rows"] == 1
+
+
+def test_the_page_has_every_section_even_where_there_is_nothing() -> None:
+    text = page(EMPTY)
+    for heading in HEADINGS:
+        assert f"<h2>{heading}</h2>".replace("'", "&#39;") in text or f"<h2>{heading}</h2>" in text
+    assert "Complete" in text
+
+
+def test_the_page_needs_nothing_from_elsewhere(lake: LakeUnderTest) -> None:
+    lake.land({key(1): event("e-1", timestamp=at(1))})
+    lake.close(str(DAY))
+    text = page(looked_at(lake))
+    assert set(re.findall(r"https?://[^\"'< ]+", text)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert "<script" not in text
+
+
+def test_text_from_outside_is_escaped() -> None:
+    evil = '<script>alert("$x$")</script>'
+    report = replace(
+        EMPTY,
+        types=(),
+        open_files=(OpenFile(evil, "2026-03-20T01", "listed, not landed", "", evil),),
+        drift=(DriftLine(evil, evil, "-", "string", evil, ""),),
+        totals=(ControlTotal(evil, 1, 2),),
+        accounting=(AccountingLine(evil, 1, 1, "1.00", "2.00"),),
+        reject_reasons=((evil, 1),),
+        lateness=((evil, 1),),
+    )
+    text = page(report)
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 6
+    assert "Not complete" in text
+
+
+def test_two_processes_draw_the_same_page(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = ['.', 'include']\n"
+        "from tests.unit.pismo_lake.test_report import EMPTY\n"
+        "from pismo_lake.report_page import page\n"
+        "import hashlib; print(hashlib.sha256(page(EMPTY).encode()).hexdigest())"
+    )
+    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
+    assert done[0].stdout == done[1].stdout
