@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import random
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BATCH_BYTES = 10_000_000
 BATCH_SPAN = timedelta(minutes=5)
 _MEMORY = 2000
+_LONGEST_REDELIVERY = timedelta(days=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Publisher:
         self._random = random.Random(seed + 1)
         self.factory = EventFactory(seed)
         self._memory: list[Event] = []
+        self._published: list[datetime] = []
         self._held_back: list[tuple[str, bytes]] = []
 
     def publish(self, start: datetime, end: datetime, total_bytes: int) -> list[str]:
@@ -145,7 +148,11 @@ class Publisher:
         batch.add(event)
         if self._random.random() < 0.02:
             self._memory.append(event)
-            del self._memory[:-_MEMORY]
+            self._published.append(moment)
+            del self._memory[:-_MEMORY], self._published[:-_MEMORY]
+        # copies come within days, as a redelivery does
+        forgotten = bisect_left(self._published, moment - _LONGEST_REDELIVERY)
+        del self._memory[:forgotten], self._published[:forgotten]
         if self._roll(dials.duplicates_in_file):
             batch.add(event)
         if self._memory and self._roll(dials.duplicates_across_files):

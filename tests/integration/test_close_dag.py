@@ -1,4 +1,4 @@
-"""Closing days in real Airflow (`dag.test`): dry run, close, close again, event ids, denied listing, a lost row, alerts."""
+"""Closing days in real Airflow (`dag.test`): dry run, close again, event ids, denied listing, a lost row, alerts."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 def test_days_are_closed_in_airflow(home: Home) -> None:
-    """One story, since each run takes seconds: nothing, ingest, both closes, again, by event, and a row that is lost."""
+    """One story, since each run takes seconds: nothing, ingest, both closes, again, by event."""
     window = {"window_start": f"{DAY}T10:00:00Z", "window_end": f"{DAY}T14:00:00Z"}
     dry, dry_ingest, ingest = home.run(
         ("close", {"publish_day": DAY, "dry_run": True}), ("ingest", window | {"dry_run": True}), ("ingest", window)
     )
-    assert dry[1] == {name: "skipped" for name in dry[1]}
+    assert set(dry[1].values()) == {"skipped"}
     assert f"build: {DAY}T23: new, with the files above" in dry[2]
     assert "land: 84 file(s)" in dry_ingest[2]
     assert ingest[0] == "success", ingest[2][-3000:]
@@ -152,7 +152,7 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
         runs = home.run(
             ("close", {"publish_day": DAY}),
             ("close", {"publish_day": DAY, "relist": False, "force": True}),
-            ("ingest", {"event_ids": [row["event_id"]]}),
+            ("ingest", {"event_ids": [event_id]}),
             ("ingest", {"event_ids": ["no-such-event"]}),
         )
     finally:
