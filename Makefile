@@ -43,6 +43,10 @@ test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
 test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 	@scripts/test -m "not integration" $(ARGS)
 
+.PHONY: soak
+soak: setup ## A month of files through ingest and close, everything killed now and then: about an hour
+	@PISMO_FEED_DAYS=30 scripts/test tests/integration/test_month.py tests/integration/test_backfill.py $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style
 	@$(PY) -m ruff check .

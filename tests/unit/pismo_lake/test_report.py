@@ -35,7 +35,8 @@ EMPTY = DayReport(
 HEADINGS = (
     "Files and events by publish hour", "How late events came", "Events by type", "Rejects by reason",
     "Duplicates and rejects by publish hour", "Control totals", "Files that are not in the lake as they should be",
-    "Publish hours without files", "Contract drift", "Pismo's accounting report", "Event types", "Publish hours", "Timings",
+    "Publish hours without files", "Contract drift", "Pismo's accounting report", "Event types", "Publish hours",
+    "Timings",
 )  # fmt: skip
 
 
