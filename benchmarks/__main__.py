@@ -1,7 +1,8 @@
 """`make bench`: land and flatten a generated feed in a process of its own; MB/s and peak memory.
 
 ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the generator's truth afterwards.
-ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead.
+ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead,
+ARGS="days --events 10000000 --days 5" closing days and looking events up.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ def main() -> int:
         from benchmarks.channels import main as channels
 
         return channels(sys.argv[2:])
+    if sys.argv[1:2] == ["days"]:
+        from benchmarks.days import main as days
+
+        return days(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--mb", type=float, default=200)
     parser.add_argument("--hours", type=float, default=2)

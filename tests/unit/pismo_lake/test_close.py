@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -251,22 +252,25 @@ def test_a_widened_column_rebuilds_the_closed_day(lake: LakeUnderTest) -> None:
 
 
 def test_only_the_day_and_the_horizons_overlap_are_read(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted: of forty days with a file each, those whose event times cannot meet are left alone."""
-    for day in range(1, 31):
-        lake.land({key(12, day=day): event(f"e-{day}", timestamp=at(12, day))})
+    """Counted, in a ledger with a year of files: those whose event times cannot meet the day's are left alone."""
+    year = [datetime(2026, 1, 1, 12, 10, tzinfo=UTC) + timedelta(days=day) for day in range(365)]
+    stream = {moment: f"main_stream/2026/{moment.month}/{moment.day}/12/a" for moment in year}
+    lake.land({name: event(f"e-{moment:%j}", timestamp=moment.isoformat()) for moment, name in stream.items()})
     lake.land({key(13, day=20): event("e-late", timestamp=at(12, 18))})
-    lake.build()
     raws: list[str] = []
     indexes: list[str] = []
     real_raw, real_index = storage.read_bytes, dedupe.read_index_at
     monkeypatch.setattr(storage, "read_bytes", lambda uri: (raws.append(uri), real_raw(uri))[1])
     monkeypatch.setattr(dedupe, "read_index_at", lambda uri, *rest: (indexes.append(uri), real_index(uri, *rest))[1])
     lake.close("2026-03-20")
-    raw_days = {uri.split("main_stream/2026/3/")[1].split("/")[0] for uri in raws if "_index" not in uri}
-    index_days = {uri.split("main_stream/2026/3/")[1].split("/")[0] for uri in indexes}
-    assert raw_days == {"20"}
+
+    def days(uris: list[str]) -> set[str]:
+        return {"/".join(uri.split("main_stream/2026/")[1].split("/")[:2]) for uri in uris}
+
+    assert days([uri for uri in raws if "_index" not in uri]) == {"3/20"}
     # the late event's time reaches back to the 18th, no further
-    assert index_days == {"18", "19", "20"}
+    assert days(indexes) == {"3/18", "3/19", "3/20"}
+    assert len(raws) < 20
 
 
 def test_hours_of_other_deliveries_stay(lake: LakeUnderTest) -> None:
