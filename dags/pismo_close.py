@@ -12,7 +12,7 @@ from pismo.notifiers import DeliveryNotifier, deadline_of
 from pismo.operators.flatten import ClosePublishDayOperator, FlattenPublishHourOperator
 from pismo.operators.land import LandPublishDayOperator
 from pismo.operators.report import ReportPublishDayOperator
-from pismo.retries import PISMO_RETRIES
+from pismo.retries import TASK_DEFAULTS
 from pismo.sensors.settled import DaySettledSensor
 from pismo_lake.deliveries import InvalidDelivery, load_deliveries
 
@@ -50,14 +50,7 @@ for delivery in load_deliveries(DELIVERIES):
         doc_md=DOC.format(name=delivery.name, lake=delivery.lake, after=delivery.close_after_hours),
         deadline=deadline_of(delivery, DELIVERIES),
         on_failure_callback=DeliveryNotifier(**common, what="closing a publish day failed"),
-        default_args={
-            "owner": "pismo",
-            "retries": 3,
-            "retry_delay": timedelta(seconds=30),
-            "retry_exponential_backoff": 2.0,
-            "max_retry_delay": timedelta(minutes=10),
-            "retry_policy": PISMO_RETRIES,
-        },
+        default_args=TASK_DEFAULTS,
     ) as dag:
         settled = DaySettledSensor(task_id="await_settled_day", **common)
         land = LandPublishDayOperator(task_id="land_missing_files", pool=delivery.pool, **common)

@@ -13,7 +13,7 @@ from pismo.invalid import invalid_delivery_dag
 from pismo.notifiers import DeliveryNotifier
 from pismo.operators.flatten import FlattenPublishHourOperator
 from pismo.operators.land import LandEventFilesOperator
-from pismo.retries import PISMO_RETRIES
+from pismo.retries import TASK_DEFAULTS
 from pismo.sensors.new_files import NewFilesSensor
 from pismo_lake.deliveries import InvalidDelivery, load_deliveries
 
@@ -53,14 +53,7 @@ for delivery in load_deliveries(DELIVERIES):
         on_failure_callback=DeliveryNotifier(
             delivery_name=delivery.name, deliveries_file=DELIVERIES, what="ingestion failed"
         ),
-        default_args={
-            "owner": "pismo",
-            "retries": 3,
-            "retry_delay": timedelta(seconds=30),
-            "retry_exponential_backoff": 2.0,
-            "max_retry_delay": timedelta(minutes=10),
-            "retry_policy": PISMO_RETRIES,
-        },
+        default_args=TASK_DEFAULTS,
     ) as dag:
         common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
         find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)

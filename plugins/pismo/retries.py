@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 _PERMANENT = (
@@ -16,3 +19,13 @@ PISMO_RETRIES = ExceptionRetryPolicy(
     [RetryRule(exception=path, action=RetryAction.FAIL, reason="trying again cannot help") for path in _PERMANENT]
 )
 """For `retry_policy=`: a missing right, a wrong setting or a foreign format does not heal by itself."""
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": "pismo",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": PISMO_RETRIES,
+}
+"""What every task of the project has, for `default_args=`."""

@@ -16,6 +16,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import psutil
 import pytest
 from tests.killer import TASK
@@ -27,6 +28,7 @@ from pismo_demo.ports import free_ports
 from pismo_demo.processes import Notes, Started, start, stop
 from pismo_demo.servers import Places, start_sandbox, wait_for_airflow
 from pismo_sandbox.publisher import Dials, Publisher, Sink
+from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, REGION
 from pismo_sandbox.truth import Truth
 from pismo_sandbox.verify import verify
 
@@ -76,6 +78,7 @@ class Month:
         self.notes = Notes(self.places.home / "running.json")
         place = start_sandbox(server_of("s3", self.places.home), self.places, self.notes)
         told = feed_of("s3", self.places.home, place)
+        deliveries = self._with_alerts(told.deliveries, place["endpoint"])
         self.truth = Truth(self.places.truth)
         self.sink = LateSink(sink_of("s3", self.places.home, place), seed=5)
         publisher = Publisher(self.sink, self.truth, seed=9, dials=Dials.everything())
@@ -83,8 +86,9 @@ class Month:
         secrets, self.ports, home = Secrets.fresh(), free_ports(), self.places.home / "airflow"
         make_home(home, secrets)
         feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
+        feed |= {"AIRFLOW_CONN_ADMIN": json.dumps(self._admin(place["endpoint"]))}
         feed |= told.variables | {
-            "PISMO_DELIVERIES": str(told.deliveries),
+            "PISMO_DELIVERIES": str(deliveries),
             "PISMO_LANDING": str(self.places.landing),
             "PISMO_LAKE": str(self.places.lake),
             "PISMO_LEDGER_URL": f"sqlite:///{self.places.home}/ledger.db",
@@ -94,6 +98,32 @@ class Month:
         self.environment = airflow_environment(os.environ, home, self.ports, secrets, feed) | PACE | patient
         self.api = AirflowApi(self.ports.api, USER, secrets.password)
         self.airflow = self.start()
+
+    def _with_alerts(self, path: Path, endpoint: str) -> Path:
+        """The deliveries with a topic that is told of trouble, and a deadline that no killed run can keep."""
+        own = {"endpoint_url": endpoint, "region_name": REGION}
+        own |= {"aws_access_key_id": ADMIN_KEY, "aws_secret_access_key": ADMIN_SECRET}
+        sns, self.sqs = boto3.client("sns", **own), boto3.client("sqs", **own)
+        topic = sns.create_topic(Name="alerts-of-backfill")["TopicArn"]
+        self.queue = self.sqs.create_queue(QueueName="alerts-of-backfill")["QueueUrl"]
+        names = ["QueueArn"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        more = f"    alerts: {{topic_arn: '{topic}', conn_id: admin, region: {REGION}}}\n"
+        more += "    close_after_hours: 0\n    close_deadline_hours: 0.003\n"
+        fresh = self.places.home / "deliveries.yaml"
+        fresh.write_text(path.read_text().rstrip() + "\n" + more)
+        return fresh
+
+    def _admin(self, endpoint: str) -> dict[str, Any]:
+        keys = {"login": ADMIN_KEY, "password": ADMIN_SECRET}
+        return {"conn_type": "aws", **keys, "extra": {"endpoint_url": endpoint}}
+
+    def alerts(self) -> list[str]:
+        found = []
+        while got := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            found += [json.loads(message["Body"])["Message"] for message in got]
+        return found
 
     def start(self) -> Started:
         command = [sys.executable, "-m", "airflow", "standalone"]
@@ -232,6 +262,7 @@ def test_days_are_backfilled_exactly_whatever_is_killed(month: Month) -> None:
         chaos.end()
     assert chaos.tasks >= 2
     assert chaos.airflows == 1
+    assert any("closing a publish day is late" in text for text in month.alerts())
 
     month.sink.release()
     assert len(month.sink.held) > 12
