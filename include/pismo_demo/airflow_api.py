@@ -12,6 +12,7 @@ from pismo_demo.errors import DemoError
 
 _OK = 300
 _UNAUTHORISED = 401
+_REFUSED = (_UNAUTHORISED, 403)
 _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -49,12 +50,12 @@ class AirflowApi:
             return ["api-server"]
         return [name for name in _COMPONENTS if (answer.get(name) or {}).get("status") != "healthy"]
 
-    def ours(self) -> bool:
-        """Whether the Airflow that answers takes the demo's password: another one does not."""
+    def ours(self) -> bool | None:
+        """Whether the Airflow that answers takes the demo's password: another one does not. None: too busy to say."""
         try:
             self._login()
-        except ApiError:
-            return False
+        except ApiError as error:
+            return False if error.status in _REFUSED else None
         return True
 
     def dag_known(self, dag_id: str) -> bool:

@@ -13,7 +13,7 @@ from pismo_demo.channels import feed_of, server_of, sink_of
 from pismo_demo.errors import DemoError, PortTakenError
 from pismo_demo.ingestion import run_dag
 from pismo_demo.lock import LOCK, hold, interrupt_holder, signals_raise, signals_wait
-from pismo_demo.ports import free_ports
+from pismo_demo.ports import free_ports, unusual_ports
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
 
@@ -102,7 +102,7 @@ def _start(options: Options, places: Places, notes: Notes) -> Running:
             say(f"     {error}; starting on another one")
             stop(airflow.process)
             notes.remove(airflow.process)
-            airflow = start_airflow(options, places, free_ports(), notes, told)
+            airflow = start_airflow(options, places, unusual_ports(), notes, told)
     for name, slots in told.pools.items():
         airflow.api.make_pool(name, slots)
     write_private(places.home / "login.txt", f"{airflow.address}\n{USER}\n{airflow.password}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ class Ports:
 
 
 USUAL = Ports(api=8080, worker_log=8793, trigger_log=8794)
+# above what services use, below what systems hand out to outgoing connections
+_UNUSUAL = range(20_000, 32_000)
 
 
 def free_ports(usual: Ports = USUAL) -> Ports:
@@ -24,6 +27,12 @@ def free_ports(usual: Ports = USUAL) -> Ports:
     with ExitStack() as held:
         chosen = {name: _hold(getattr(usual, name), held) for name in ("api", "worker_log", "trigger_log")}
     return Ports(**chosen)
+
+
+def unusual_ports() -> Ports:
+    """Free ports that nobody else is likely to take before Airflow, which is slow to start, listens on them."""
+    # the system's randomness: a seed shared by processes would have them all choose the same
+    return free_ports(Ports(*random.SystemRandom().sample(_UNUSUAL, 3)))
 
 
 def _hold(usual: int, held: ExitStack) -> int:

@@ -102,6 +102,7 @@ def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, 
 def wait_for_airflow(started: Started, api: AirflowApi) -> None:
     """Until all four components are healthy; `PortTakenError` where they are those of another Airflow."""
     _wait("Airflow", started, api.unhealthy, _AIRFLOW_SECONDS)
+    _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [], _AIRFLOW_SECONDS)
     if not api.ours():
         msg = "another Airflow took the port that was free a moment ago"
         raise PortTakenError(msg)

@@ -61,13 +61,14 @@ def _silent(hour: PublishHour, usual: int, known: int, neighbours: int, *, stead
         ("neither neighbouring hour has", "one neighbouring hour has", "both neighbouring hours have")[neighbours]
     )
     evidence[-1] += " files"
-    share = usual / known if known >= _LEAST_DAYS else None
+    share = usual / known if known else None
     if steady:
         evidence.append("health checks come in the day's other hours")
-    if share is not None and share <= _RARE:
+    if share is not None and share <= _RARE and known >= _LEAST_DAYS:
         verdict = "no traffic"
-    elif steady or (share is not None and share >= _USUAL):
+    elif steady or (share is not None and share >= _USUAL and known >= _LEAST_DAYS):
         verdict = "gap"
     else:
-        verdict = "suspect" if neighbours == 2 else "no traffic"
+        # a day or two are no record to call an hour missing by, and enough to have it looked at
+        verdict = "suspect" if neighbours == 2 or (share is not None and share >= _USUAL) else "no traffic"
     return SilentHour(str(hour), verdict, "; ".join(evidence))

@@ -24,7 +24,7 @@ from tests.killer import TASK
 from pismo_demo.airflow_api import AirflowApi, ApiError
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home
 from pismo_demo.channels import feed_of, server_of, sink_of
-from pismo_demo.ports import free_ports
+from pismo_demo.ports import unusual_ports
 from pismo_demo.processes import Notes, Started, start, stop
 from pismo_demo.servers import Places, start_sandbox, wait_for_airflow
 from pismo_sandbox.publisher import Dials, Publisher, Sink
@@ -83,7 +83,7 @@ class Month:
         self.sink = LateSink(sink_of("s3", self.places.home, place), seed=5)
         publisher = Publisher(self.sink, self.truth, seed=9, dials=Dials.everything())
         publisher.publish(FIRST, LAST + timedelta(days=1), BYTES_A_DAY * DAYS)
-        secrets, self.ports, home = Secrets.fresh(), free_ports(), self.places.home / "airflow"
+        secrets, self.ports, home = Secrets.fresh(), unusual_ports(), self.places.home / "airflow"
         make_home(home, secrets)
         feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
         feed |= {"AIRFLOW_CONN_ADMIN": json.dumps(self._admin(place["endpoint"]))}

@@ -17,7 +17,7 @@ from pismo.queues.queue import open_queue
 from pismo.sources import source_of
 from pismo_demo.channels import feed_of, server_of, sink_of
 from pismo_demo.options import Options
-from pismo_demo.ports import free_ports
+from pismo_demo.ports import unusual_ports
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
 from pismo_lake.deliveries import find_delivery
@@ -69,7 +69,7 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     place = start_sandbox(server_of("s3-notices", home), places, notes)
     told = feed_of("s3-notices", home, place)
     told.variables.update(PACE)
-    airflow = start_airflow(Options(hours=1, home=home), places, free_ports(), notes, told)
+    airflow = start_airflow(Options(hours=1, home=home), places, unusual_ports(), notes, told)
     sink = sink_of("s3-notices", home, place)
     assert isinstance(sink, AnnouncingSink)
     for number in range(COUNT):

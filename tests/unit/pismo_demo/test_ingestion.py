@@ -139,7 +139,12 @@ def test_something_else_on_the_port_is_not_healthy(airflow: StandIn, api: Airflo
 def test_another_airflow_is_told_from_ours(airflow: StandIn, api: AirflowApi) -> None:
     assert api.ours()
     airflow.answers["/auth/token"] = (401, {"detail": "Invalid credentials"})
-    assert not AirflowApi(airflow.server_port, "admin", "secret").ours()
+    assert AirflowApi(airflow.server_port, "admin", "secret").ours() is False
+
+
+def test_an_airflow_too_busy_to_answer_is_not_taken_for_another(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers["/auth/token"] = (503, {"detail": "Database is locked"})
+    assert api.ours() is None
 
 
 def test_nobody_on_the_port_is_said() -> None:

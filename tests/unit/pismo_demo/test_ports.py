@@ -7,7 +7,7 @@ from dataclasses import astuple
 
 import pytest
 
-from pismo_demo.ports import Ports, free_ports
+from pismo_demo.ports import Ports, free_ports, unusual_ports
 
 
 @pytest.fixture
@@ -32,3 +32,9 @@ def test_the_usual_port_is_taken_where_it_is_free(busy: int) -> None:
         probe.bind(("127.0.0.1", 0))
         usual = probe.getsockname()[1]
     assert free_ports(Ports(usual, busy, busy)).api == usual
+
+
+def test_ports_of_several_airflows_on_one_machine_differ() -> None:
+    chosen = [port for _ in range(20) for port in astuple(unusual_ports())]
+    assert len(set(chosen)) > 50
+    assert all(20_000 <= port < 32_000 for port in chosen)

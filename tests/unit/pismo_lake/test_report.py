@@ -81,6 +81,10 @@ def test_an_hour_between_busy_ones_is_suspect_without_a_clear_record() -> None:
     assert verdicts(counts(usual | {20: [hour for hour in range(24) if hour != 7]})) == {7: "suspect"}
 
 
+def test_one_day_is_no_record_but_enough_for_a_suspicion() -> None:
+    assert verdicts(counts({19: list(range(24)), 20: list(range(20))})) == dict.fromkeys(range(20, 24), "suspect")
+
+
 def test_steady_health_checks_make_a_silent_hour_a_gap() -> None:
     busy = [hour for hour in range(24) if hour not in {7, 8, 9}]
     beats = {f"2026-03-20T{hour:02d}": 12 for hour in busy}
