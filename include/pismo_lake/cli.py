@@ -14,7 +14,7 @@ from pismo_lake.close import build_unit, close_day
 from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
 from pismo_lake.layout import PublishDay, PublishHour
 from pismo_lake.ledger import Ledger
-from pismo_lake.local import local_files, totals_by_type
+from pismo_lake.local import local_files, torn_units, totals_by_type
 from pismo_lake.plan import plan_units
 from pismo_lake.rebuild import rebuild_ledger
 from pismo_lake.reconcile import reconcile
@@ -116,10 +116,11 @@ def _flatten(options: argparse.Namespace) -> int:
         # what did land is built all the same
         landed, failed = error.summary, error
     units = set(ledger.unbuilt_units(settings.delivery, settings.lake))
-    if options.force:
-        hours = ledger.hours_of_keys(settings.delivery, files.uris)
-        units |= set(ledger.units_of(settings.delivery, settings.lake, hours))
-    builds = [build_unit(settings, ledger, unit, force=options.force) for unit in sorted(units)]
+    hours = ledger.hours_of_keys(settings.delivery, files.uris)
+    mine = ledger.units_of(settings.delivery, settings.lake, hours)
+    # what was asked for is there in the end, also where somebody removed it
+    forced = set(mine) if options.force else torn_units(settings, ledger, mine)
+    builds = [build_unit(settings, ledger, unit, force=unit in forced) for unit in sorted(units | forced)]
     seconds = max(monotonic() - started, 1e-6)
     print(totals_by_type(builds))
     rows = sum(build.rows for build in builds)

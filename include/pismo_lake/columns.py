@@ -73,7 +73,7 @@ class FastReader:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self.usable = not _renamed_in_lists(contract.data) and not _renamed_in_lists(contract.envelope)
+        self.usable = not renamed_in_lists(contract.data) and not renamed_in_lists(contract.envelope)
         fields = [pa.field(key, kind) for key, kind in _ENVELOPE.items()]
         fields.append(pa.field("data", _reading_type(contract.data)))
         fields += [pa.field(key, _reading_type(child)) for key, child in contract.envelope.fields.items()]
@@ -122,11 +122,11 @@ def _reading_type(node: Node) -> pa.DataType:
     return _SCALARS.get(node.kind, pa.null())
 
 
-def _renamed_in_lists(node: Node, *, in_list: bool = False) -> bool:
+def renamed_in_lists(node: Node, *, in_list: bool = False) -> bool:
     """Whether a struct inside a list has a field the fast road cannot name or type."""
     for key, child in node.fields.items():
         if in_list and (child.segment != key or not child.typed):
             return True
-        if _renamed_in_lists(child, in_list=in_list):
+        if renamed_in_lists(child, in_list=in_list):
             return True
-    return node.item is not None and _renamed_in_lists(node.item, in_list=True)
+    return node.item is not None and renamed_in_lists(node.item, in_list=True)

@@ -28,7 +28,7 @@ MAX_COLUMNS = 1500
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 # pyarrow's JSON reader lets 21 integer digits into decimal128(38, 18) unnoticed; such values take the exact road.
-_DECIMAL_LIMIT = 1e20
+DECIMAL_LIMIT = 1e20
 
 
 class Kind(StrEnum):
@@ -115,6 +115,7 @@ class Contract:
         self.data = data or Node(Kind.OBJECT, "data")
         self.envelope = envelope or Node(Kind.OBJECT, "envelope")
         self.changes: list[Change] = []
+        self.revision = 0
         self._free_form = free_form
         self._decimals = re.compile(decimals)
         self._columns = sum(1 for _ in _leaves(self.data)) + sum(1 for _ in _leaves(self.envelope))
@@ -166,6 +167,7 @@ class Contract:
         child = Node(Kind.NULL, distinct_segment(key, taken))
         node.fields[key] = child
         self._columns += 1
+        self.revision += 1
         if value is None:
             self.changes.append(Change(f"{path}/{key}", "", Kind.NULL))
         return child
@@ -194,6 +196,7 @@ class Contract:
     def _learn_items(self, node: Node, values: list[Any], key: str, path: str, depth: int) -> bool:
         if node.item is None:
             node.item = Node(Kind.NULL, "item")
+            self.revision += 1
         regular = True
         for value in values:
             if value is not None and not self._learn(node.item, value, key, f"{path}/{key}/*", depth + 1):
@@ -212,7 +215,7 @@ class Contract:
             self._become(node, Kind.DECIMAL, key, path)
         elif kind is not Kind.DECIMAL:
             return False
-        return bool(whole or -_DECIMAL_LIMIT < value < _DECIMAL_LIMIT)
+        return bool(whole or -DECIMAL_LIMIT < value < DECIMAL_LIMIT)
 
     @staticmethod
     def _container(value: Any, depth: int) -> Kind:
@@ -224,6 +227,7 @@ class Contract:
         self.changes.append(Change(f"{path}/{key}", "" if node.kind is Kind.NULL else node.kind, kind))
         node.widened |= self.changes[-1].widens
         node.kind = kind
+        self.revision += 1
         return True
 
 

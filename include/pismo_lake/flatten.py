@@ -16,6 +16,8 @@ from pismo_lake.exact_json import DuplicateKeys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from pismo_lake.contract import Contract
 
 _STEP = 16
@@ -28,7 +30,7 @@ class EventBytes:
     """Raw bytes of the events of one type in output order; `regular` ones may take the fast road."""
 
     raw: Sequence[bytes]
-    regular: Sequence[bool]
+    regular: Sequence[bool] | NDArray[np.bool_]
 
 
 def flatten(events: EventBytes, contract: Contract) -> pa.Table:

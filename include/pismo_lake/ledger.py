@@ -223,9 +223,13 @@ class Ledger:
 
     def hours_of_keys(self, delivery: str, keys: Iterable[str]) -> set[str]:
         """The publish hours that landed keys belong to."""
-        query = select(files.c.publish_hour).where(files.c.delivery == delivery, files.c.key.in_(list(keys)))
+        wanted, found = list(keys), set[str]()
+        query = select(files.c.publish_hour).where(files.c.delivery == delivery).distinct()
         with self.engine.connect() as connection:
-            return set(connection.execute(query.distinct()).scalars())
+            for start in range(0, len(wanted), _KEYS_PER_QUERY):
+                chunk = wanted[start : start + _KEYS_PER_QUERY]
+                found.update(connection.execute(query.where(files.c.key.in_(chunk))).scalars())
+        return found
 
     def files_by_hour(self, lake: str, delivery: str, first: str, last: str) -> dict[str, int]:
         """How many files the publish hours of `[first, last]` have; hours without any are left out."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
-from pismo_lake.errors import ConfigError
+from pismo_lake.build_ledger import BuildLedger
+from pismo_lake.errors import ConfigError, LandingIncompleteError
 from pismo_lake.landing import LandSummary, RemoteFile, land_files, new_files
 from pismo_lake.layout import PublishHour
 
@@ -45,7 +46,16 @@ class LocalFiles:
 
         files = [RemoteFile(key, storage.size(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, ledger.known(settings.delivery, self.uris))
-        return land_files(settings, ledger, fresh, self._fetch, parallel=2, hour_of=hour_of)
+        try:
+            landed = land_files(settings, ledger, fresh, self._fetch, parallel=2, hour_of=hour_of)
+        except LandingIncompleteError as error:
+            error.summary = self._with_known(error.summary, len(files) - len(fresh))
+            raise
+        return self._with_known(landed, len(files) - len(fresh))
+
+    @staticmethod
+    def _with_known(landed: LandSummary, known: int) -> LandSummary:
+        return replace(landed, skipped=landed.skipped + known)
 
     @contextmanager
     def _fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
@@ -79,6 +89,16 @@ def _key(uri: str, argument: str) -> str:
         return f"main_stream/{rest}"
     below = uri.removeprefix(argument.rstrip("/")).strip("/")
     return below or uri.rsplit("/", 1)[-1]
+
+
+def torn_units(settings: LakeSettings, ledger: Ledger, units: Iterable[str]) -> set[str]:
+    """The units of which a file that was written has gone from the lake."""
+    found = set()
+    for unit in units:
+        parts = BuildLedger(ledger, settings.lake, settings.delivery, unit).parts()
+        if not all(storage.exists(storage.join(settings.lake, path)) for part in parts for path in part.outputs):
+            found.add(unit)
+    return found
 
 
 def totals_by_type(builds: Iterable[BuildSummary]) -> str:

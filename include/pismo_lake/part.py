@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,6 +21,8 @@ from pismo_lake.layout import event_name, partition_path, rejects_path, safe_seg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from pismo_lake.contract import Contract
     from pismo_lake.ledger import FileRecord
@@ -55,25 +58,23 @@ REJECTS_SCHEMA = pa.schema(
     ]
 )
 
-_LOOKED_AT = ("offset", "length", "reason", "domain", "event_type", "schema_version")
+_NAMED_BY = ("domain", "event_type", "schema_version")
 _ENVELOPE = ("event_id", "org_id", "cid", "schema_version", "event_type", "event_timestamp", "event_timestamp_text")
-_TAKEN = (*_ENVELOPE, "offset", "regular")
-_READ = tuple(dict.fromkeys((*_LOOKED_AT, *_TAKEN)))
+_TAKEN = (*_ENVELOPE, "offset", "length", "regular")
+_READ = tuple(dict.fromkeys(("reason", *_NAMED_BY, *_TAKEN)))
 
 
 @dataclass(slots=True)
 class _Group:
-    """The events of one type, column by column, in output order."""
+    """The events of one type in output order, file by file: raw bytes, index rows, and (delivery, name, events)."""
 
     raw: list[bytes] = field(default_factory=list)
-    delivery: list[str] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _TAKEN})
+    rows: list[pa.Table] = field(default_factory=list)
+    files: list[tuple[str, str, int]] = field(default_factory=list)
 
-    def take(self, columns: dict[str, list[Any]], place: int) -> None:
-        """Take one event's envelope from an index."""
-        for name, values in self.columns.items():
-            values.append(columns[name][place])
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of the index."""
+        return pa.chunked_array([chunk for table in self.rows for chunk in table.column(name).chunks])
 
 
 @dataclass(slots=True)
@@ -117,49 +118,61 @@ def read_part(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Part
 
 
 def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRows) -> None:
-    data, usable = plain.data, 0
-    kept, conflict = verdict.kept.tolist(), verdict.conflict.tolist()
-    index = read_index(record, list(_READ))
-    columns = {name: index.column(name).to_pylist() for name in _READ}
-    for place, (start, length, reason, domain, event_type, version) in enumerate(
-        zip(*(columns[name] for name in _LOOKED_AT), strict=True)
-    ):
-        if reason is None:
-            stands, differs = kept[usable], conflict[usable]
-            usable += 1
-            name = event_name(event_type, version)
-            counts = part.by_type[f"{safe_segment(domain)}/{safe_segment(name)}"]
-            counts.events += 1
-            if stands:
-                counts.rows += 1
-                group = part.groups[domain, name]
-                group.raw.append(data[start : start + length])
-                group.take(columns, place)
-                group.delivery.append(record.delivery)
-                group.name.append(record.name)
-                continue
-            part.duplicates += 1
-            counts.duplicates += 1
-            if not differs:
-                continue
-            part.conflicts += 1
-            counts.conflicts += 1
-            reason = "conflicting_duplicate"
+    data, index = plain.data, read_index(record, list(_READ))
+    usable = index.column("reason").is_null().to_numpy()
+    events = index.filter(pa.array(usable))
+    if len(events) != len(verdict.kept):
+        msg = f"the index of {record.name} and the verdict on it differ: {len(events)} and {len(verdict.kept)} events"
+        raise LakeError(msg)
+    types, numbers = _types(events)
+    part.events += len(events)
+    for number, (domain, name) in enumerate(types):
+        mine = numbers == number
+        standing = np.flatnonzero(mine & verdict.kept)
+        counted = int(mine.sum())
+        counts = TypeCounts(counted, len(standing), counted - len(standing), int((mine & verdict.conflict).sum()))
+        part.by_type[f"{safe_segment(domain)}/{safe_segment(name)}"].add(counts)
+        part.duplicates += counts.duplicates
+        part.conflicts += counts.conflicts
+        if len(standing):
+            rows, group = events.take(pa.array(standing)), part.groups[domain, name]
+            starts = rows.column("offset").to_numpy()
+            ends = starts + rows.column("length").to_numpy()
+            group.raw += [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+            group.rows.append(rows)
+            group.files.append((record.delivery, record.name, len(rows)))
+    unusable = ~usable
+    unusable[np.flatnonzero(usable)[verdict.conflict]] = True
+    for row in index.filter(pa.array(unusable)).select(["offset", "length", "reason", "event_id"]).to_pylist():
+        start, reason = row["offset"], row["reason"] or "conflicting_duplicate"
         part.rejects.append(
             {
                 "delivery": record.delivery,
                 "source_file": record.name,
                 "source_offset": start,
-                "length": length,
+                "length": row["length"],
                 "reason": reason,
-                "event_id": columns["event_id"][place],
-                "raw": plain.lost if reason == "gzip_damaged" else data[start : start + length],
+                "event_id": row["event_id"],
+                "raw": plain.lost if reason == "gzip_damaged" else data[start : start + row["length"]],
             }
         )
-    part.events += usable
-    if usable != len(kept):
-        msg = f"the index of {record.name} and the verdict on it differ: {usable} and {len(kept)} events"
-        raise LakeError(msg)
+
+
+def _types(events: pa.Table) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+    """The (domain, event name) that occur, and for each event the number of its own."""
+    code = np.zeros(len(events), dtype=np.int64)
+    for column in (events.column(name).combine_chunks().dictionary_encode() for name in _NAMED_BY):
+        # schema_version may be null
+        code = code * (len(column.dictionary) + 1) + column.indices.fill_null(len(column.dictionary)).to_numpy()
+    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    named = [
+        (domain, event_name(event_type, version))
+        for domain, event_type, version in zip(
+            *(events.column(name).take(pa.array(first)).to_pylist() for name in _NAMED_BY), strict=True
+        )
+    ]
+    types = list(dict.fromkeys(named))
+    return types, np.array([types.index(name) for name in named], dtype=np.int64)[inverse]
 
 
 def tables(
@@ -169,10 +182,12 @@ def tables(
     for domain, name in sorted(part.groups):
         group = part.groups.pop((domain, name))
         table = _group_table(group, contract_of(domain, name))
-        stamps = table.column("event_timestamp").combine_chunks()
-        dates = event_dates(stamps, settings.event_date_zone, publish_date)
-        for date in sorted(pc.unique(dates).to_pylist()):
-            yield partition_path(domain, name, date), table.filter(pc.equal(dates, date))
+        dates = event_dates(table.column("event_timestamp").combine_chunks(), settings.event_date_zone, publish_date)
+        names = dates.dictionary.to_pylist()
+        for date in sorted(names):
+            # one date is the rule; a comparison of all rows for nothing is not free
+            mine = table if len(names) == 1 else table.filter(pc.equal(dates.indices, names.index(date)))
+            yield partition_path(domain, name, date), mine
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
         yield rejects_path(publish_date), rows
@@ -182,31 +197,36 @@ def folders(part: PartRows, settings: LakeSettings, publish_date: str) -> list[s
     """The partition folders that `tables` will give, known before anything is flattened."""
     found = []
     for domain, name in sorted(part.groups):
-        stamps = pa.array(part.groups[domain, name].columns["event_timestamp"], pa.timestamp("us", tz="UTC"))
-        dates = pc.unique(event_dates(stamps, settings.event_date_zone, publish_date)).to_pylist()
+        stamps = part.groups[domain, name].column("event_timestamp").combine_chunks()
+        dates = event_dates(stamps, settings.event_date_zone, publish_date).dictionary.to_pylist()
         found += [partition_path(domain, name, date) for date in sorted(dates)]
     return [*found, rejects_path(publish_date)] if part.rejects else found
 
 
 def _group_table(group: _Group, contract: Contract) -> pa.Table:
-    taken = group.columns
-    payload = flatten(EventBytes(group.raw, taken["regular"]), contract)
+    payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy()), contract)
     if payload.num_rows != len(group.raw):
         msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
         raise LakeError(msg)
-    envelope = [pa.array(taken[key], item.type) for key, item in zip(_ENVELOPE, ENVELOPE_SCHEMA, strict=True)]
-    places = (group.delivery, group.name, taken["offset"])
-    source = [pa.array(values, item.type) for values, item in zip(places, SOURCE_SCHEMA, strict=True)]
+    envelope = [group.column(key).combine_chunks() for key in _ENVELOPE]
+    deliveries, names = (
+        pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
+    )  # fmt: skip
+    source = [deliveries, names, group.column("offset").combine_chunks()]
     rescued = payload.column("_rescued")
     payload = payload.drop_columns(["_rescued"])
     fields = [*ENVELOPE_SCHEMA, *payload.schema, *SOURCE_SCHEMA, pa.field("_rescued", pa.string())]
     return pa.table([*envelope, *payload.columns, *source, rescued], schema=pa.schema(fields))
 
 
-def event_dates(stamps: pa.Array, zone: str, publish_date: str) -> pa.Array:
-    """Each event's own date in `zone`; the publish date where it has no usable timestamp."""
-    dates = pc.strftime(stamps.cast(pa.timestamp("us", tz=zone)), format="%Y-%m-%d")
-    return pc.fill_null(dates, publish_date)
+def event_dates(stamps: pa.TimestampArray, zone: str, publish_date: str) -> pa.DictionaryArray:
+    """Each event's own date (YYYY-MM-DD) in `zone`; the publish date where it has no usable timestamp."""
+    days = pc.local_timestamp(stamps.cast(pa.timestamp("us", tz=zone))).cast(pa.date32(), safe=False)
+    coded = days.dictionary_encode(null_encoding="encode")
+    names = pc.fill_null(coded.dictionary.cast(pa.string()), publish_date)
+    plain = names.dictionary_encode()
+    # an event without a time may share its date with others
+    return pa.DictionaryArray.from_arrays(plain.indices.take(coded.indices), plain.dictionary)
 
 
 def parquet_bytes(table: pa.Table) -> memoryview:

@@ -1,0 +1,98 @@
+"""Whether many events of one type fit their contract as it stands, answered by one parse of all of them.
+
+Events that fit teach the contract nothing and may take the fast road, so they need no look of their own. pyarrow's
+JSON reader is laxer than the contract in places (a quoted number passes as a decimal, ``{}`` as an object of nulls);
+the types here are chosen, and the callers asked, so that nothing laxer than the contract passes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from pismo_lake.columns import renamed_in_lists
+from pismo_lake.contract import DECIMAL_LIMIT, Kind
+
+if TYPE_CHECKING:
+    from pismo_lake.contract import Contract, Node
+
+_SCALARS = {
+    Kind.BOOL: pa.bool_(),
+    Kind.INT: pa.int64(),
+    # a decimal column takes numbers in quotes too, a float column does not
+    Kind.DECIMAL: pa.float64(),
+    Kind.STRING: pa.string(),
+}
+_TEXTS = ("event_id", "domain", "event_type", "org_id", "cid", "timestamp")
+_READERS: WeakKeyDictionary[Contract, tuple[int, dict[pa.DataType, _Reader | None]]] = WeakKeyDictionary()
+
+
+def fitting(contract: Contract, version: pa.DataType, text: bytes, count: int) -> pa.Table | None:
+    """The envelopes of `count` events, a row each, or None where any of them does not fit plainly.
+
+    `text` holds the events one after the other, `version` is the type of their schema_version. It must be valid UTF-8
+    without an empty object in it: those are not told apart here.
+    """
+    revision, readers = _READERS.get(contract, (-1, {}))
+    if revision != contract.revision:
+        _READERS[contract] = (contract.revision, readers := {})
+    if version not in readers:
+        readers[version] = None if _blind(contract) else _Reader(contract, version)
+    reader = readers[version]
+    return None if reader is None else reader.read(text, count)
+
+
+def _blind(contract: Contract) -> bool:
+    """Whether events of the contract take the exact road in any case, or none is known yet."""
+    new = not contract.data.fields
+    return new or renamed_in_lists(contract.data) or renamed_in_lists(contract.envelope)
+
+
+class _Reader:
+    """pyarrow's reader for one revision of a contract."""
+
+    def __init__(self, contract: Contract, version: pa.DataType) -> None:
+        fields = [pa.field(key, pa.string()) for key in _TEXTS]
+        fields += [pa.field("schema_version", version), pa.field("data", _type(contract.data))]
+        fields += [pa.field(key, _type(child)) for key, child in contract.envelope.fields.items()]
+        self._options = pj.ParseOptions(
+            explicit_schema=pa.schema(fields), newlines_in_values=True, unexpected_field_behavior="error"
+        )
+
+    def read(self, text: bytes, count: int) -> pa.Table | None:
+        options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+        try:
+            table = pj.read_json(pa.BufferReader(text), read_options=options, parse_options=self._options)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+            return None
+        if table.num_rows != count:
+            return None
+        table = table.combine_chunks()
+        values = [table.column(at).chunk(0) for at in range(len(_TEXTS) + 1, table.num_columns)]
+        return table.select([*_TEXTS, "schema_version"]) if all(map(_within_limits, values)) else None
+
+
+def _within_limits(array: pa.Array) -> bool:
+    """Whether all numbers that are to be decimals have their whole digits; NaN and Infinity have none."""
+    kind = array.type
+    if pa.types.is_float64(kind):
+        numbers = pc.fill_null(array, 0.0).to_numpy()
+        return bool((np.abs(numbers) < DECIMAL_LIMIT).all())
+    if pa.types.is_struct(kind) or pa.types.is_list(kind):
+        inner = array.flatten()
+        return all(map(_within_limits, inner)) if pa.types.is_struct(kind) else _within_limits(inner)
+    return True
+
+
+def _type(node: Node) -> pa.DataType:
+    """The type that takes what fits the node and nothing else; null where no value at all fits plainly."""
+    if node.kind is Kind.OBJECT:
+        return pa.struct([pa.field(key, _type(child)) for key, child in node.fields.items()])
+    if node.kind is Kind.LIST:
+        return pa.list_(_type(node.item)) if node.item is not None and node.typed else pa.null()
+    return _SCALARS.get(node.kind, pa.null())
