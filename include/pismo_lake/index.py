@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.contract import Contract
     from pismo_lake.decode import Plain
-    from pismo_lake.quick_index import Fitting
-    from pismo_lake.quick_split import Pieces
+    from pismo_lake.quick_index import QuickIndex
 
 SCHEMA = pa.schema(
     [
@@ -98,7 +97,7 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         starts, ends = quick.pieces.starts, quick.pieces.ends
         for place in quick.others:
             _index_span(data, Span(int(starts[place]), int(ends[place])), rows, contract_of)
-        tables = [_table_of(data, quick.pieces, fitting) for fitting in quick.fitting]
+        tables = [_table_of(data, quick)] if len(quick.places) else []
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
     columns = rows.columns
@@ -122,35 +121,24 @@ def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str],
             break
 
 
-def _table_of(data: bytes, pieces: Pieces, fitting: Fitting) -> pa.Table:
-    """The index of events that fit."""
-    count = len(fitting.places)
-    starts, ends = pieces.starts[fitting.places], pieces.ends[fitting.places]
-    ids, organisations, cids, texts = (
-        fitting.envelopes[name].combine_chunks() for name in ("event_id", "org_id", "cid", "timestamp")
-    )
+def _table_of(data: bytes, quick: QuickIndex) -> pa.Table:
+    """The index of the events that fit."""
+    starts, ends = quick.pieces.starts[quick.places], quick.pieces.ends[quick.places]
+    envelopes = {name: quick.envelopes[name].combine_chunks() for name in quick.envelopes.column_names}
     raw = (data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
     hashes = b"".join(map(content_hash, raw))
-    keys = b"".join(map(dedupe_key, organisations.to_pylist(), ids.to_pylist()))
-    return pa.table(
-        [
-            pa.array(starts),
-            pa.array(ends - starts),
-            pa.nulls(count, pa.string()),
-            pa.repeat(pa.scalar(value=True), count),
-            organisations,
-            ids,
-            cids,
-            pa.repeat(fitting.domain, count),
-            pa.repeat(fitting.event_type, count),
-            pa.repeat(pa.scalar(fitting.schema_version, pa.string()), count),
-            timestamps_us(texts),
-            texts,
-            _fixed(keys, 16),
-            _fixed(hashes, 8),
-        ],
-        schema=SCHEMA,
-    )
+    keys = b"".join(map(dedupe_key, envelopes["org_id"].to_pylist(), envelopes["event_id"].to_pylist()))
+    made = {
+        "offset": pa.array(starts),
+        "length": pa.array(ends - starts),
+        "reason": pa.nulls(len(starts), pa.string()),
+        "regular": pa.repeat(pa.scalar(value=True), len(starts)),
+        "event_timestamp": timestamps_us(envelopes["timestamp"]),
+        "event_timestamp_text": envelopes["timestamp"],
+        "dedupe_key": _fixed(keys, 16),
+        "content_hash": _fixed(hashes, 8),
+    }
+    return pa.table([made.get(name, envelopes.get(name)) for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _fixed(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:

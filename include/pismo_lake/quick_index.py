@@ -6,6 +6,8 @@ ways give the same index and teach contracts the same; this one declines any fil
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.decode import MAX_DEPTH, split
-from pismo_lake.envelope import UnusableEventError, parse
+from pismo_lake.envelope import parse
 from pismo_lake.layout import event_name
 from pismo_lake.quick_split import Pieces, pieces, spanned, tokens
 from pismo_lake.shape import fitting
@@ -31,28 +33,18 @@ if TYPE_CHECKING:
 
 _STEP = 16
 _FEW = 24
-# less than this is read event by event in no time
-_SMALL_FILE = 1 << 18
-_VERSIONS = {str: pa.string(), int: pa.int64(), type(None): pa.null()}
-
-
-@dataclass(frozen=True, slots=True)
-class Fitting:
-    """Events of one type that fit: their places among the file's pieces, and their envelopes, a row each."""
-
-    places: NDArray[np.int64]
-    domain: str
-    event_type: str
-    schema_version: str | None
-    envelopes: pa.Table
+# below this as many parses as there are event types gain nothing
+_SMALL_FILE = 1 << 20
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
 class QuickIndex:
-    """A file's pieces, those that fit by type, and the places of the others in file order."""
+    """A file's pieces; the `places` of those that fit, with their envelopes, a row each; and the `others` in order."""
 
     pieces: Pieces
-    fitting: list[Fitting]
+    places: NDArray[np.int64]
+    envelopes: pa.Table
     others: list[int]
 
 
@@ -102,90 +94,122 @@ class _Sorter:
     """One file with one idea of where its events are."""
 
     def __init__(self, data: bytes, found: Pieces, contract_of: ContractOf) -> None:
-        self._data, self._pieces, self._contract_of = data, found, contract_of
+        self._pieces, self._contract_of = found, contract_of
         self._raw = [data[start:end] for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
-        self._fitting: list[Fitting] = []
-        self._others: list[int] = []
+        self._places: list[NDArray[np.int64]] = []
+        self._tables: list[pa.Table] = []
+        self._others: list[NDArray[np.int64]] = []
 
     def sort(self) -> QuickIndex:
-        for token, places in self._groups():
+        for guess, places in self._groups():
             hollow = self._pieces.hollow[places]
-            self._others += places[hollow].tolist()
+            self._others.append(places[hollow])
             solid = places[~hollow]
-            guess = _guess(*token)
             if guess is None or len(solid) < _FEW:
-                self._others += solid.tolist()
+                self._others.append(solid)
             else:
-                self._fit(solid, *guess)
-        self._others.sort()
-        for place in self._others:
+                self._fit(solid, guess)
+        places, envelopes = self._verified()
+        others = np.sort(np.concatenate(self._others)).tolist()
+        for place in others:
             self._look_at(self._raw[place])
-        return QuickIndex(self._pieces, self._fitting, self._others)
+        return QuickIndex(self._pieces, places, envelopes, others)
 
-    def _groups(self) -> Iterator[tuple[tuple[bytes, ...], NDArray[np.int64]]]:
+    def _groups(self) -> list[tuple[_Guess | None, NDArray[np.int64]]]:
         """Places by what seems to be their type."""
-        columns = [
-            tokens(self._data, key, self._pieces).dictionary_encode()
-            for key in ("domain", "event_type", "schema_version")
-        ]
-        code = np.zeros(len(self._raw), dtype=np.int64)
+        keys = [tokens(self._pieces, key) for key in ("domain", "event_type", "schema_version")]
+        columns = [key.values.dictionary_encode() for key in keys]
+        # of several versions in an event none is believed; names are compared with the parsed ones
+        code = keys[2].several.astype(np.int64)
         for column in columns:
-            code = code * (len(column.dictionary) + 1) + column.indices.to_numpy()
+            code = code * len(column.dictionary) + column.indices.to_numpy()
         order = np.argsort(code, kind="stable")
-        cuts = np.flatnonzero(np.diff(code[order])) + 1
-        for places in np.split(order, cuts):
-            yield tuple(column[int(places[0])].as_py().rstrip(b"\0") for column in columns), places
+        guesses: dict[_Guess | None, list[NDArray[np.int64]]] = defaultdict(list)
+        for places in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+            first = int(places[0])
+            words = [column[first].as_py().rstrip(b"\0") for column in columns]
+            guesses[None if keys[2].several[first] else _guessed(*words)].append(places)
+        # a version comes as a number and as text
+        return [(guess, np.sort(np.concatenate(places))) for guess, places in guesses.items()]
 
-    def _fit(self, places: NDArray[np.int64], domain: str, event_type: str, version: str | int | None) -> None:
-        text = None if version is None else str(version)
-        contract = self._contract_of(domain, event_name(event_type, text))
+    def _fit(self, places: NDArray[np.int64], guess: _Guess) -> None:
+        contract = self._contract_of(guess.domain, event_name(guess.event_type, guess.version))
         joined = b"\n".join([self._raw[place] for place in places.tolist()])
-        table = fitting(contract, _VERSIONS[type(version)], joined, len(places))
-        if table is None:
-            if len(places) > _STEP * _FEW and contract.data.fields:
-                step = -(-len(places) // _STEP)
-                for start in range(0, len(places), step):
-                    self._fit(places[start : start + step], domain, event_type, version)
-            else:
-                self._others += places.tolist()
-            return
-        right = _as_guessed(table, domain, event_type, version)
-        if right is not None:
-            self._others += places[~right].tolist()
-            places, table = places[right], table.filter(pa.array(right))
-        self._fitting.append(Fitting(places, domain, event_type, text, table))
+        table = fitting(contract, guess.version_type, joined, len(places))
+        if table is not None:
+            self._places.append(places)
+            self._tables.append(guess.beside(table))
+        elif len(places) > _STEP * _FEW and contract.data.fields:
+            step = -(-len(places) // _STEP)
+            for start in range(0, len(places), step):
+                self._fit(places[start : start + step], guess)
+        else:
+            self._others.append(places)
+
+    def _verified(self) -> tuple[NDArray[np.int64], pa.Table]:
+        """What fits and is what it was taken for, in file order; the rest joins the others."""
+        if not self._tables:
+            return np.zeros(0, dtype=np.int64), pa.table({})
+        table, places = pa.concat_tables(self._tables).combine_chunks(), np.concatenate(self._places)
+        right = pc.and_(pc.equal(table["domain"], table["guessed_domain"]), pc.not_equal(table["event_id"], ""))
+        right = pc.and_(right, pc.equal(table["event_type"], table["guessed_event_type"]))
+        right = pc.and_(right, table["same_version"])
+        mask = pc.fill_null(right, fill_value=False).to_numpy()
+        self._others.append(places[~mask])
+        order = np.flatnonzero(mask)
+        order = order[np.argsort(places[order])]
+        return places[order], table.take(pa.array(order))
 
     @staticmethod
     def _look_at(raw: bytes) -> None:
-        """That the piece is one JSON value of bearable depth; otherwise nothing is believed of the split."""
+        """That the piece is one JSON value of bearable depth; otherwise nothing is believed of the split.
+
+        Where parsing ends before the piece does (NaN), the careful way decides what the piece is.
+        """
         if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
             raise _NotWholeError
         try:
             parse(raw)
-        except UnusableEventError:
-            # it will be in rejects if it stands where it seems to; the careful way decides that
-            raise _NotWholeError from None
         except ValueError:
             raise _NotWholeError from None
 
 
-def _guess(domain: bytes, event_type: bytes, version: bytes) -> tuple[str, str, str | int | None] | None:
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """An event type by the bytes that follow its keys; `version` is its text, None where it is missing or null."""
+
+    domain: str
+    event_type: str
+    version: str | None
+
+    @property
+    def version_type(self) -> pa.DataType:
+        """The type that takes the version as a number and as text."""
+        if self.version is None:
+            return pa.null()
+        return pa.decimal128(38, 18) if _INTEGER.fullmatch(self.version) else pa.string()
+
+    def beside(self, table: pa.Table) -> pa.Table:
+        """The parsed envelopes with what they were taken for."""
+        count = len(table)
+        parsed, version = table["schema_version"], pa.scalar(self.version, pa.string())
+        same = pc.is_null(parsed) if self.version is None else pc.equal(parsed, version.cast(parsed.type))
+        table = table.drop_columns(["schema_version"]).append_column("schema_version", pa.repeat(version, count))
+        table = table.append_column("guessed_domain", pa.repeat(self.domain, count))
+        table = table.append_column("guessed_event_type", pa.repeat(self.event_type, count))
+        return table.append_column("same_version", same)
+
+
+def _guessed(domain: bytes, event_type: bytes, version: bytes) -> _Guess | None:
     """The type that three tokens name; None where they name none."""
     try:
-        names = orjson.loads(domain), orjson.loads(event_type), orjson.loads(version or b"null")
+        names = [orjson.loads(token) for token in (domain, event_type, version or b"null")]
     except ValueError:
         return None
-    known = all(isinstance(name, str) and name for name in names[:2])
-    return names if known and type(names[2]) in _VERSIONS else None
-
-
-def _as_guessed(table: pa.Table, domain: str, event_type: str, version: str | int | None) -> NDArray[np.bool_] | None:
-    """Which events are of the type that was guessed and have an id; None where all are."""
-    right = pc.and_(pc.equal(table["domain"], domain), pc.equal(table["event_type"], event_type))
-    right = pc.and_(right, pc.not_equal(table["event_id"], ""))
-    if version is None:
-        right = pc.and_(right, pc.is_null(table["schema_version"]))
-    else:
-        right = pc.and_(right, pc.equal(table["schema_version"], version))
-    right = pc.fill_null(right, fill_value=False)
-    return None if pc.all(right).as_py() else right.to_numpy()
+    if not all(isinstance(name, str) and name for name in names[:2]):
+        return None
+    if names[2] is None or isinstance(names[2], str):
+        return _Guess(*names)
+    # a number is believed only as an integer spelled as one
+    spelled = version.decode()
+    return _Guess(names[0], names[1], spelled) if _INTEGER.fullmatch(spelled) else None

@@ -28,8 +28,10 @@ _WINDOW = 48
 class Pieces:
     """Byte offsets and exclusive ends; `hollow` marks pieces that may have an empty object somewhere.
 
-    `quotes` are the offsets at which strings begin and end, by turns.
+    `quotes` are the offsets at which strings begin and end, by turns; `padded` are the file's bytes and some zeroes.
     """
+
+    padded: NDArray[np.uint8]
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
@@ -42,19 +44,24 @@ def pieces(data: bytes) -> Pieces | None:
     end = len(data.rstrip(b" \t\r\n\0"))
     if not end or data[0] != _OPEN or data[end - 1] != _CLOSE:
         return None
-    buffer = np.frombuffer(data, dtype=np.uint8)
+    padded, buffer = _buffers(data)
     opens = np.flatnonzero(buffer == _OPEN)
     following = opens[1:][buffer[opens[1:] - 1] == _CLOSE]
     quotes = _quotes(buffer)
     starts = np.concatenate((opens[:1], _outside(quotes, following)))
-    return Pieces(starts, np.append(starts[1:], end), _hollow(buffer, opens, quotes, starts), quotes)
+    return Pieces(padded, starts, np.append(starts[1:], end), _hollow(buffer, opens, quotes, starts), quotes)
 
 
 def spanned(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Pieces:
     """Pieces at known places, in order."""
-    buffer = np.frombuffer(data, dtype=np.uint8)
+    padded, buffer = _buffers(data)
     opens, quotes = np.flatnonzero(buffer == _OPEN), _quotes(buffer)
-    return Pieces(starts, ends, _hollow(buffer, opens[opens >= starts[0]], quotes, starts), quotes)
+    return Pieces(padded, starts, ends, _hollow(buffer, opens[opens >= starts[0]], quotes, starts), quotes)
+
+
+def _buffers(data: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    padded = np.frombuffer(data + bytes(_WINDOW + 2), dtype=np.uint8)
+    return padded, padded[: len(data)]
 
 
 def _quotes(buffer: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -80,17 +87,28 @@ def _hollow(
     return marks
 
 
-def tokens(data: bytes, key: str, found: Pieces) -> pa.Array:
-    """What follows the first ``"key":`` of each piece, as fixed-size bytes: a string with its quotes, or a bare value.
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """`values` by piece as fixed-size bytes, and whether the piece has `several`."""
+
+    values: pa.FixedSizeBinaryArray
+    several: NDArray[np.bool_]
+
+
+def tokens(found: Pieces, key: str) -> Tokens:
+    """What follows the first ``"key":`` of each piece: a string with its quotes, or a bare value.
 
     All zeroes where there is none, or none that is short. It may stand deeper in the event than the envelope.
     """
-    padded = np.frombuffer(data + bytes(_WINDOW + 2), dtype=np.uint8)
+    padded = found.padded
     opening, closing = found.quotes[:-1:2], found.quotes[1::2]
     at = np.flatnonzero(closing - opening == len(key) + 1)
     letters = sliding_window_view(padded, len(key))[opening[at] + 1]
     at = at[(letters == np.frombuffer(key.encode(), dtype=np.uint8)).all(axis=1) & (padded[closing[at] + 1] == _COLON)]
-    owner, first = np.unique(np.searchsorted(found.starts, opening[at], side="right") - 1, return_index=True)
+    owners = np.searchsorted(found.starts, opening[at], side="right") - 1
+    owner, first, times = np.unique(owners, return_index=True, return_counts=True)
+    several = np.zeros(len(found.starts), dtype=bool)
+    several[owner] = times > 1
     at = at[first]
     after = closing[at] + 2
     # one blank after the colon is as usual as none
@@ -102,4 +120,5 @@ def tokens(data: bytes, key: str, found: Pieces) -> pa.Array:
     length = np.where(window[:, 0] == _QUOTE, np.where(string_end <= _WINDOW, string_end, 0), bare)
     out = np.zeros((len(found.starts), _WINDOW), dtype=np.uint8)
     out[owner] = window * (np.arange(_WINDOW) < length[:, None])
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(_WINDOW), len(out), [None, pa.py_buffer(out)])
+    values = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_WINDOW), len(out), [None, pa.py_buffer(out)])
+    return Tokens(values, several)
