@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.close import build_unit, close_day
+from pismo_lake.contract_store import ContractStore
+from pismo_lake.ddl import lake_tables, statements
+from pismo_lake.dialects import DIALECTS
 from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
-from pismo_lake.layout import PublishDay, PublishHour
+from pismo_lake.layout import PublishDay, PublishHour, root_of
 from pismo_lake.ledger import Ledger
 from pismo_lake.local import local_files, torn_units, totals_by_type
 from pismo_lake.plan import plan_units
@@ -73,12 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--date", metavar="YYYY-MM-DD", help="one publish day")
     files.set_defaults(run=_files)
 
+    ddl = commands.add_parser("ddl", help="statements that make tables and views over the lake in a query engine")
+    ddl.add_argument("--dialect", required=True, choices=tuple(DIALECTS))
+    ddl.add_argument("--schema", default="", help="goes before each name, as it is written: my_schema, catalog.schema")
+    ddl.add_argument("--stage", default="pismo_lake", help="Snowflake: the stage that is the lake")
+    ddl.add_argument("--domain", action="append", default=[], help="only this domain; may be given several times")
+    ddl.set_defaults(run=_ddl)
+
     ledger = commands.add_parser("ledger", help="the ledger itself")
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=_rebuild)
 
-    for command in (flatten, where, show, close, report, files, rebuild):
+    for command in (flatten, where, show, close, report, files, ddl, rebuild):
         command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
         command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
         command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
@@ -91,8 +101,9 @@ def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
     if not options.lake:
         msg = "--lake is missing"
         raise ConfigError(msg)
-    lake = options.lake.rstrip("/")
-    landing = options.landing or f"{lake}-landing"
+    # a lake is known by its name: the same one wherever the command is called
+    lake = root_of(options.lake)
+    landing = root_of(options.landing) if options.landing else f"{lake}-landing"
     if not options.ledger and not storage.is_local(lake):
         msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
         raise ConfigError(msg)
@@ -208,6 +219,16 @@ def _files(options: argparse.Namespace) -> int:
             f"  {record.status:11}{built:6}{record.delivery}:{record.name}"
         )
     return 0
+
+
+def _ddl(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    tables = lake_tables(ContractStore(ledger, settings), options.domain)
+    for statement in statements(settings.lake, tables, options.dialect, options.schema, options.stage):
+        print(f"{statement};\n")
+    if not tables:
+        print("no event type is known in this lake", file=sys.stderr)
+    return 0 if tables else 1
 
 
 def _rebuild(options: argparse.Namespace) -> int:

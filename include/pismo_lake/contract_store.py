@@ -44,6 +44,16 @@ class ContractStore:
         # keyed as the lake is partitioned, so names of any length and content have a place
         return self._of((safe_segment(domain), safe_segment(event_type)))
 
+    def names(self) -> list[tuple[str, str]]:
+        """(domain, event type with version) of every contract of the lake, as path segments, in order."""
+        query = select(contracts.c.domain, contracts.c.event_type).where(contracts.c.lake == self._settings.lake)
+        with self._ledger.engine.connect() as connection:
+            return sorted((domain, event_type) for domain, event_type in connection.execute(query))
+
+    def of(self, domain: str, event_type: str) -> Contract:
+        """A contract by its path segments, as `names` gives them."""
+        return self._of((domain, event_type))
+
     def _of(self, key: tuple[str, str]) -> Contract:
         if key not in self._loaded:
             self._loaded[key] = self._load(key)

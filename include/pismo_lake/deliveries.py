@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import yaml
 
 from pismo_lake.alerts import Alerts
 from pismo_lake.errors import ConfigError
+from pismo_lake.layout import root_of
 from pismo_lake.notices import Expected
 from pismo_lake.settings import LakeSettings
 from pismo_lake.sources import SOURCES, Channel, Environment, NoticeChannel, Notices, Source, bucket_name
@@ -190,7 +191,9 @@ def _delivery(name: str, body: Any, line: int | None) -> Delivery | InvalidDeliv
             values["notices"] = _made(Notices, "notices", told, lines)
         if values.get("alerts") is not None:
             values["alerts"] = _made(Alerts, "alerts", values["alerts"], lines)
-        return Delivery(**_checked(Delivery, values | {"name": name}, ""))
+        delivery = Delivery(**_checked(Delivery, values | {"name": name}, ""))
+        # the ledger knows a lake by its name, which must not hang on where a worker was started
+        return replace(delivery, landing=root_of(delivery.landing), lake=root_of(delivery.lake))
     except (ConfigError, TypeError) as error:
         line = getattr(error, "line", None) or line
         return InvalidDelivery(name, f"delivery {name} (line {line}): {error}")

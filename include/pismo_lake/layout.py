@@ -7,6 +7,7 @@ segment, so none can leave its folder.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,14 @@ def event_name(event_type: str, schema_version: str | None) -> str:
     if not schema_version or event_type.endswith(f"-{schema_version}"):
         return event_type
     return f"{event_type}-{schema_version}"
+
+
+def root_of(uri: str) -> str:
+    """A landing zone or lake as the ledger knows it: a path of this machine from its root on, no trailing slash."""
+    if "://" in uri and not uri.startswith("file://"):
+        return uri.rstrip("/")
+    # links are not followed: what they point to may change
+    return os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
 
 
 def partition_path(domain: str, name: str, event_date: str) -> str:

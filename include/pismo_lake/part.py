@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
+from pismo_lake.columns import payload_schema
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.dedupe import Verdict, read_index
 from pismo_lake.errors import LakeError
@@ -203,6 +204,12 @@ def folders(part: PartRows, settings: LakeSettings, publish_date: str) -> list[s
     return [*found, rejects_path(publish_date)] if part.rejects else found
 
 
+def lake_schema(contract: Contract) -> pa.Schema:
+    """The columns of an event type's files, as far as its contract goes; `event_date` stands in the path alone."""
+    rescued = pa.field("_rescued", pa.string())
+    return pa.schema([*ENVELOPE_SCHEMA, *payload_schema(contract), *SOURCE_SCHEMA, rescued])
+
+
 def _group_table(group: _Group, contract: Contract) -> pa.Table:
     payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy()), contract)
     if payload.num_rows != len(group.raw):
@@ -215,8 +222,7 @@ def _group_table(group: _Group, contract: Contract) -> pa.Table:
     source = [deliveries, names, group.column("offset").combine_chunks()]
     rescued = payload.column("_rescued")
     payload = payload.drop_columns(["_rescued"])
-    fields = [*ENVELOPE_SCHEMA, *payload.schema, *SOURCE_SCHEMA, pa.field("_rescued", pa.string())]
-    return pa.table([*envelope, *payload.columns, *source, rescued], schema=pa.schema(fields))
+    return pa.table([*envelope, *payload.columns, *source, rescued], schema=lake_schema(contract))
 
 
 def event_dates(stamps: pa.TimestampArray, zone: str, publish_date: str) -> pa.DictionaryArray:

@@ -1,0 +1,160 @@
+"""How each query engine spells types, names, and a table over Parquet files in folders by date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DATE = "event_date"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Quotes, types, and `build(name, folder, columns)`: the statements of a table.
+
+    `many` is a list of a type, `struct` a struct of fields, `field` one of them; `nested` stands for all of these
+    where an engine has one type for anything.
+    """
+
+    quote: str
+    scalars: dict[pa.DataType, str]
+    build: Callable[[str, str, list[tuple[str, str]]], list[str]]
+    many: str = ""
+    struct: str = ""
+    field: str = ""
+    nested: str = ""
+
+    def quoted(self, name: str) -> str:
+        """A name as the dialect quotes it."""
+        return f"{self.quote}{name.replace(self.quote, self.quote * 2)}{self.quote}"
+
+    def qualified(self, schema: str, name: str) -> str:
+        """A table's name; `schema` is taken as it is written."""
+        return f"{schema}.{name}" if schema else name
+
+    def type(self, kind: pa.DataType) -> str:
+        """The dialect's type for a column of the lake."""
+        if kind in self.scalars:
+            return self.scalars[kind]
+        if self.nested:
+            return self.nested
+        if pa.types.is_list(kind):
+            return self.many.format(self.type(kind.value_type))
+        inner = [kind.field(at) for at in range(kind.num_fields)]
+        return self.struct.format(", ".join(self.field.format(one.name, self.type(one.type)) for one in inner))
+
+    def table(self, name: str, folder: str, schema: pa.Schema) -> list[str]:
+        """The statements that make a table over a folder of the lake."""
+        return self.build(name, folder, [(field.name, self.type(field.type)) for field in schema])
+
+
+def _scalars(text: str, whole: str, decimal: str, truth: str, moment: str) -> dict[pa.DataType, str]:
+    return {
+        pa.string(): text,
+        pa.int64(): whole,
+        pa.decimal128(38, 18): decimal,
+        pa.bool_(): truth,
+        pa.timestamp("us", tz="UTC"): moment,
+    }
+
+
+def _lines(columns: list[str]) -> str:
+    return ",\n  ".join(columns)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _duckdb(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+    # the empty select first: it types columns that some files, or all of them, have otherwise or not at all
+    empty = _lines([f'NULL::{kind} AS "{column}"' for column, kind in [(_DATE, "DATE"), *columns]])
+    return [
+        (
+            f"CREATE OR REPLACE VIEW {name} AS\nSELECT\n  {empty}\nWHERE false\nUNION ALL BY NAME\n"
+            f"SELECT * EXCLUDE (domain, event_type) FROM read_parquet({_text(f'{folder}/*/*.parquet')},\n"
+            f"  union_by_name = true, hive_partitioning = true, hive_types = {{'{_DATE}': DATE}})"
+        )
+    ]
+
+
+def _athena(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+    listed = _lines([f"`{column}` {kind}" for column, kind in columns])
+    properties = {
+        "projection.enabled": "true",
+        f"projection.{_DATE}.type": "date",
+        f"projection.{_DATE}.format": "yyyy-MM-dd",
+        f"projection.{_DATE}.range": "2015-01-01,NOW+1DAY",
+        "storage.location.template": f"{folder}/{_DATE}=${{{_DATE}}}",
+    }
+    given = _lines([f"{_text(key)} = {_text(value)}" for key, value in properties.items()])
+    return [
+        (
+            f"CREATE EXTERNAL TABLE IF NOT EXISTS {name} (\n  {listed}\n)\nPARTITIONED BY (`{_DATE}` date)\n"
+            f"STORED AS PARQUET\nLOCATION {_text(folder + '/')}\nTBLPROPERTIES (\n  {given}\n)"
+        )
+    ]
+
+
+def _spark(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+    listed = _lines([f"`{column}` {kind}" for column, kind in [*columns, (_DATE, "DATE")]])
+    return [
+        (
+            f"CREATE TABLE IF NOT EXISTS {name} (\n  {listed}\n)\nUSING PARQUET\nPARTITIONED BY (`{_DATE}`)\n"
+            f"LOCATION {_text(folder)}"
+        ),
+        f"ALTER TABLE {name} RECOVER PARTITIONS",
+    ]
+
+
+def _snowflake(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+    date = f"SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '{_DATE}=', 2), '/', 1)"
+    listed = [f'"{_DATE}" DATE AS (TO_DATE({date}))']
+    listed += [f'"{column}" {kind} AS (VALUE:"{column}"::{kind})' for column, kind in columns]
+    return [
+        (
+            f'CREATE OR REPLACE EXTERNAL TABLE {name} (\n  {_lines(listed)}\n)\nPARTITION BY ("{_DATE}")\n'
+            f"LOCATION = {folder}/\nAUTO_REFRESH = FALSE\nFILE_FORMAT = (TYPE = PARQUET)"
+        )
+    ]
+
+
+def _bigquery(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+    listed = _lines([f"`{column}` {kind}" for column, kind in columns])
+    return [
+        (
+            f"CREATE OR REPLACE EXTERNAL TABLE {name} (\n  {listed}\n)\nWITH PARTITION COLUMNS (`{_DATE}` DATE)\n"
+            f"OPTIONS (format = 'PARQUET', enable_list_inference = true, uris = [{_text(folder + '/*')}],\n"
+            f"  hive_partition_uri_prefix = {_text(folder)})"
+        )
+    ]
+
+
+DIALECTS = {
+    "duckdb": Dialect(
+        '"', _scalars("VARCHAR", "BIGINT", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMPTZ"), _duckdb,
+        many="{}[]", struct="STRUCT({})", field='"{}" {}',
+    ),
+    "athena": Dialect(
+        '"', _scalars("string", "bigint", "decimal(38, 18)", "boolean", "timestamp"), _athena,
+        many="array<{}>", struct="struct<{}>", field="`{}`:{}",
+    ),
+    "spark": Dialect(
+        "`", _scalars("STRING", "BIGINT", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMP"), _spark,
+        many="ARRAY<{}>", struct="STRUCT<{}>", field="`{}`: {}",
+    ),
+    "snowflake": Dialect(
+        '"', _scalars("VARCHAR", "NUMBER(38, 0)", "NUMBER(38, 18)", "BOOLEAN", "TIMESTAMP_TZ"), _snowflake,
+        nested="VARIANT",
+    ),
+    "bigquery": Dialect(
+        "`", _scalars("STRING", "INT64", "BIGNUMERIC(38, 18)", "BOOL", "TIMESTAMP"), _bigquery,
+        many="ARRAY<{}>", struct="STRUCT<{}>", field="`{}` {}",
+    ),
+}  # fmt: skip
+"""Query engines by name."""
