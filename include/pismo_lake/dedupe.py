@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings import LakeSettings
 
-_GROUP_EVENTS = 4_000_000
+_GROUP_EVENTS = 2_000_000
 KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
 
 

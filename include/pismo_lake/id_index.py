@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
 )
 _EVENTS_AT_ONCE = 2_000_000
 _ROW_GROUP = 32_768
+_ROWS_AT_ONCE = 8 * _ROW_GROUP
 _SAMPLED_FILES = 16
 
 
@@ -45,13 +46,22 @@ def write_ids(files: Sequence[FileRecord], path: Path) -> int:
     """Write the sorted ids of files to a local path; how many there are. Memory holds two million at a time."""
     total = sum(record.events + record.rejects for record in files)
     edges = _edges(files, math.ceil(total / _EVENTS_AT_ONCE))
+    # numbers in the order of names take a fraction of their room
+    ordered = sorted(files, key=lambda record: record.name)
+    names = pa.array([record.name for record in ordered], pa.string())
     written = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for low, high in zip([None, *edges], [*edges, None], strict=True):
-            tables = [_between(record, low, high) for record in files]
-            table = pa.concat_tables(tables, promote_options="none") if tables else SCHEMA.empty_table()
-            order = [(name, "ascending") for name in SCHEMA.names]
-            writer.write_table(table.sort_by(order).combine_chunks(), row_group_size=_ROW_GROUP)
+            tables = [_between(record, number, low, high) for number, record in enumerate(ordered)]
+            if not tables:
+                continue
+            table = pa.concat_tables(tables)
+            del tables
+            table = table.sort_by([(column, "ascending") for column in table.column_names])
+            for start in range(0, table.num_rows, _ROWS_AT_ONCE):
+                some = table.slice(start, _ROWS_AT_ONCE).combine_chunks()
+                named = some.set_column(1, SCHEMA.field("name"), names.take(some.column("number").combine_chunks()))
+                writer.write_table(named.cast(SCHEMA), row_group_size=_ROW_GROUP)
             written += table.num_rows
     return written
 
@@ -70,15 +80,16 @@ def _ids(record: FileRecord) -> pa.Table:
     return index.filter(pc.is_valid(index.column("event_id")))
 
 
-def _between(record: FileRecord, low: str | None, high: str | None) -> pa.Table:
+def _between(record: FileRecord, number: int, low: str | None, high: str | None) -> pa.Table:
     table = _ids(record)
     ids = table.column("event_id")
     if low is not None:
         table = table.filter(pc.greater_equal(ids, low))
     if high is not None:
         table = table.filter(pc.less(table.column("event_id"), high))
-    names = pa.array([record.name], pa.string()).take(pa.array(np.zeros(table.num_rows, dtype=np.int64)))
-    return pa.table([table.column("event_id"), names, table.column("offset")], schema=SCHEMA)
+    numbers = pa.repeat(pa.scalar(number, pa.int32()), table.num_rows)
+    columns = {"event_id": table.column("event_id"), "number": numbers, "offset": table.column("offset")}
+    return pa.table(columns)
 
 
 def find_ids(uri: str, event_id: str) -> list[tuple[str, int]]:

@@ -112,6 +112,7 @@ def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
         killed.wait()
     assert 0 < landed(places) < published.files
     done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True, timeout=240)
+    (places.logs / "again.log").write_text(done.stdout + done.stderr)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     states = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("RESULT")).removeprefix("RESULT "))
     assert set(states.values()) == {"success"}, done.stdout[-3000:]

@@ -77,10 +77,11 @@ class PubSubQueue:
         """Pull until `most` are held, a pull comes back empty, or a third of the lease is over."""
         messages: dict[str, Message] = {}
         until = time.monotonic() + self.lease_seconds / 3
-        while len(messages) < most and time.monotonic() < until:
+        while len(messages) < most and (left := until - time.monotonic()) > 0:
             request = {"subscription": self.name, "max_messages": min(_BATCH, most - len(messages))}
             try:
-                answer = self._call("pull", request, _WAIT_SECONDS)
+                # a pull of nothing must not outlast the lease of what is held
+                answer = self._call("pull", request, min(_WAIT_SECONDS, left))
             except DeadlineExceeded:
                 break
             if not answer.received_messages:
