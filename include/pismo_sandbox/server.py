@@ -151,6 +151,7 @@ def _cut(answer: Iterable[bytes], after: int) -> Iterator[bytes]:
             return
 
 
+_RUNNING: set[str] = set()
 _STATUS = {400: "400 Bad Request", 403: "403 Forbidden", 404: "404 Not Found", 503: "503 Slow Down"}
 
 
@@ -204,12 +205,16 @@ def client(service: str, endpoint: str, key: str, secret: str) -> Any:
 
 @contextmanager
 def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Sandbox]:
-    """Run the look-alike in this process on a free (or the given) loopback port, its bucket and keys made."""
+    """Run the look-alike in this process on a free (or the given) loopback port, its bucket and keys made.
+
+    What it holds ends with the last one that runs here: moto keeps one state for all servers of a process.
+    """
     from moto.server import (  # type: ignore[attr-defined]
         DomainDispatcherApplication,
         create_backend_app,
     )
     from werkzeug.serving import WSGIRequestHandler, make_server
+    from werkzeug.test import Client
 
     class Quiet(WSGIRequestHandler):
         def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's own signature
@@ -217,11 +222,13 @@ def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", po
 
     make_queues_quick()
     policy = policy or Policy()
-    app = PolicyCheck(DomainDispatcherApplication(create_backend_app), policy)
+    moto = DomainDispatcherApplication(create_backend_app)
+    app = PolicyCheck(moto, policy)
     server = make_server(host, port, app, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, name="pismo-sandbox", daemon=True)
     thread.start()
     sandbox = Sandbox(f"http://{host}:{server.server_port}", policy)
+    _RUNNING.add(sandbox.endpoint)
     try:
         _furnish(sandbox)
         yield sandbox
@@ -229,6 +236,9 @@ def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", po
         server.shutdown()
         thread.join()
         server.server_close()
+        _RUNNING.discard(sandbox.endpoint)
+        if not _RUNNING:
+            Client(moto).post("/moto-api/reset")
 
 
 def _furnish(sandbox: Sandbox) -> None:

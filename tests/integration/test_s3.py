@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +34,6 @@ from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Policy,
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 KEY = "main_stream/2026/3/1/9/file"
@@ -214,3 +217,18 @@ def test_windows(sandbox: Sandbox) -> None:
             window_of({"params": wrong}, feed)  # type: ignore[typeddict-item]
     with pytest.raises(ConfigError, match="at most"):
         window_of({"params": {"window_start": "2020-01-01", "window_end": "2026-01-01"}}, feed)  # type: ignore[typeddict-item]
+
+
+def test_what_a_sandbox_holds_ends_with_it() -> None:
+    """Run by itself: another one that runs here would keep the state alive."""
+    code = (
+        "from pismo_sandbox.server import running_sandbox\n"
+        "for _ in range(2):\n"
+        "    with running_sandbox() as sandbox:\n"
+        "        s3, bucket = sandbox.admin('s3'), sandbox.policy.bucket\n"
+        "        print(s3.list_objects_v2(Bucket=bucket)['KeyCount'])\n"
+        "        s3.put_object(Bucket=bucket, Key='a', Body=b'x')\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "include")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["0", "0"]
