@@ -16,7 +16,7 @@ from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger, PartRecord
 from pismo_lake.build_summary import BuildSummary, check_balance, counts_by_hour
 from pismo_lake.contract_store import ContractStore
-from pismo_lake.dedupe import judge_all, predecessors
+from pismo_lake.dedupe import JudgedInputs
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.fingerprint import fingerprint
 from pismo_lake.layout import PublishHour, output_name
@@ -77,7 +77,7 @@ class _HourBuilder:
         self._checkpoint = checkpoint
         self._builds = BuildLedger(ledger, settings.lake, settings.delivery, str(hour))
         self._contracts = ContractStore(ledger, settings)
-        self._judged: tuple[object, dict[str, Verdict]] | None = None
+        self._judged = JudgedInputs(settings, ledger)
 
     def run(self, *, force: bool) -> BuildSummary:
         summary = BuildSummary(f"publish hour {self._hour}")
@@ -106,12 +106,7 @@ class _HourBuilder:
 
     def _inputs(self) -> tuple[list[FileRecord], dict[str, Verdict]]:
         settings = self._settings
-        files = self._ledger.files_of_hour(settings.lake, settings.delivery, str(self._hour))
-        seen = (files, [record.rank for record in predecessors(settings, self._ledger, files)])
-        if self._judged is None or self._judged[0] != seen:
-            # an hour of many parts is judged once, not once a part, as long as no file joins it
-            self._judged = (seen, judge_all(settings, self._ledger, files))
-        return files, self._judged[1]
+        return self._judged.of(self._ledger.files_of_hour(settings.lake, settings.delivery, str(self._hour)))
 
     def _fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict], counts: dict[str, Any]) -> str:
         return fingerprint(self._settings, self._contracts, files, verdicts, counts)

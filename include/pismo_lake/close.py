@@ -22,7 +22,7 @@ from pismo_lake.build import ClaimLostError, WidenedError, build_hour, remove_ou
 from pismo_lake.build_summary import COUNTED, BuildSummary, check_balance, counts_by_hour
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
-from pismo_lake.dedupe import judge_all, predecessors
+from pismo_lake.dedupe import JudgedInputs
 from pismo_lake.fingerprint import fingerprint
 from pismo_lake.heartbeat import beating, wait_for_other
 from pismo_lake.id_index import ids_folder, write_ids
@@ -85,7 +85,7 @@ class _DayBuilder:
         self._checkpoint = checkpoint
         self._builds = DayLedger(ledger, settings.lake, settings.delivery, str(day))
         self._contracts = ContractStore(ledger, settings)
-        self._judged: tuple[object, dict[str, Verdict]] | None = None
+        self._judged = JudgedInputs(settings, ledger)
 
     def run(self, *, force: bool) -> BuildSummary:
         summary = BuildSummary(f"publish day {self._day}")
@@ -114,12 +114,7 @@ class _DayBuilder:
 
     def _inputs(self) -> tuple[list[FileRecord], dict[str, Verdict]]:
         settings = self._settings
-        files = self._ledger.files_of_day(settings.lake, settings.delivery, str(self._day))
-        seen = (files, [record.rank for record in predecessors(settings, self._ledger, files)])
-        if self._judged is None or self._judged[0] != seen:
-            # looked at before the claim and after it: judged once, where nothing came between
-            self._judged = (seen, judge_all(settings, self._ledger, files))
-        return files, self._judged[1]
+        return self._judged.of(self._ledger.files_of_day(settings.lake, settings.delivery, str(self._day)))
 
     def _unchanged(self, before: PartRecord, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
         closed = before.claim is None and all(record.closed for record in files)

@@ -77,19 +77,13 @@ class FastReader:
         fields = [pa.field(key, kind) for key, kind in _ENVELOPE.items()]
         fields.append(pa.field("data", _reading_type(contract.data)))
         fields += [pa.field(key, _reading_type(child)) for key, child in contract.envelope.fields.items()]
-        self._options = pj.ParseOptions(
-            explicit_schema=pa.schema(fields), newlines_in_values=True, unexpected_field_behavior="error"
-        )
+        self._reading = pa.schema(fields)
         self.schema = payload_schema(contract)
 
     def read(self, text: bytes, count: int) -> pa.Table | None:
         """Parse `count` events; None where pyarrow refuses any of them or sees another number of them."""
-        read_options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        try:
-            table = pj.read_json(pa.BufferReader(text), read_options=read_options, parse_options=self._options)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
-            return None
-        if table.num_rows != count:
+        table = read_events(text, count, self._reading)
+        if table is None:
             return None
         columns: dict[str, pa.Array] = {}
         _spread(self._contract.data, table.column("data").combine_chunks(), "data", columns)
@@ -98,6 +92,17 @@ class FastReader:
         # with _rescued even a payload without any column keeps its rows
         arrays = [columns[name] for name in self.schema.names]
         return pa.table([*arrays, pa.nulls(count, pa.string())], schema=self.schema.append(RESCUED))
+
+
+def read_events(text: bytes, count: int, schema: pa.Schema) -> pa.Table | None:
+    """Parse `count` events of exactly these fields; None where pyarrow refuses any or sees another number of them."""
+    parsing = pj.ParseOptions(explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior="error")
+    reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    try:
+        table = pj.read_json(pa.BufferReader(text), read_options=reading, parse_options=parsing)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        return None
+    return table if table.num_rows == count else None
 
 
 def _spread(node: Node, array: pa.StructArray, name: str, columns: dict[str, pa.Array]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pismo_lake import storage
 from pismo_lake.dialects import DIALECTS
 from pismo_lake.errors import ConfigError
+from pismo_lake.layout import type_folder
 from pismo_lake.naming import column_path
 from pismo_lake.part import ENVELOPE_SCHEMA, SOURCE_SCHEMA, lake_schema
 
@@ -54,7 +55,7 @@ def lake_tables(contracts: ContractStore, domains: Sequence[str] = ()) -> list[L
         # two types whose names differ in signs alone: the later one is numbered
         name = name if taken[name] == 1 else f"{name}__{taken[name]}"
         if not domains or domain in domains:
-            folder = f"events/domain={domain}/event_type={event_type}"
+            folder = type_folder(domain, event_type)
             found.append(LakeTable(domain, event_type, name, folder, lake_schema(contracts.of(domain, event_type))))
     return found
 

@@ -102,6 +102,24 @@ def judge_all(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord])
     return verdicts | judge(group, predecessors(settings, ledger, group), settings.horizon_days)
 
 
+class JudgedInputs:
+    """Files of a unit with the verdict on them, judged anew only where files or their predecessors are others.
+
+    A unit is looked at before its claim and after it, an hour once a part.
+    """
+
+    def __init__(self, settings: LakeSettings, ledger: Ledger) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._judged: tuple[object, dict[str, Verdict]] | None = None
+
+    def of(self, files: list[FileRecord]) -> tuple[list[FileRecord], dict[str, Verdict]]:
+        """The files as they came, and `judge_all` of them by file name."""
+        seen = (files, [record.rank for record in predecessors(self._settings, self._ledger, files)])
+        if self._judged is None or self._judged[0] != seen:
+            self._judged = (seen, judge_all(self._settings, self._ledger, files))
+        return files, self._judged[1]
+
+
 def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days: int) -> dict[str, Verdict]:
     """The verdict for each of `own`, by file name: an event stands unless a copy within the horizon comes before it.
 

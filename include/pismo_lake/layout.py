@@ -152,9 +152,14 @@ def root_of(uri: str) -> str:
     return os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
 
 
+def type_folder(domain: str, event_type: str) -> str:
+    """Folder of an event type below the lake, from its safe segments."""
+    return f"events/domain={domain}/event_type={event_type}"
+
+
 def partition_path(domain: str, name: str, event_date: str) -> str:
     """Folder of a partition below the lake; `name` is an `event_name`."""
-    return f"events/domain={safe_segment(domain)}/event_type={safe_segment(name)}/event_date={event_date}"
+    return f"{type_folder(safe_segment(domain), safe_segment(name))}/event_date={event_date}"
 
 
 def rejects_path(publish_date: str) -> str:

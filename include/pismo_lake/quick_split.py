@@ -32,7 +32,6 @@ class Pieces:
     """
 
     padded: NDArray[np.uint8]
-
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     hollow: NDArray[np.bool_]

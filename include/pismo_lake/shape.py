@@ -13,9 +13,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 
-from pismo_lake.columns import renamed_in_lists
+from pismo_lake.columns import read_events, renamed_in_lists
 from pismo_lake.contract import DECIMAL_LIMIT, Kind
 
 if TYPE_CHECKING:
@@ -60,17 +59,11 @@ class _Reader:
         fields = [pa.field(key, pa.string()) for key in _TEXTS]
         fields += [pa.field("schema_version", version), pa.field("data", _type(contract.data))]
         fields += [pa.field(key, _type(child)) for key, child in contract.envelope.fields.items()]
-        self._options = pj.ParseOptions(
-            explicit_schema=pa.schema(fields), newlines_in_values=True, unexpected_field_behavior="error"
-        )
+        self._schema = pa.schema(fields)
 
     def read(self, text: bytes, count: int) -> pa.Table | None:
-        options = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
-        try:
-            table = pj.read_json(pa.BufferReader(text), read_options=options, parse_options=self._options)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
-            return None
-        if table.num_rows != count:
+        table = read_events(text, count, self._schema)
+        if table is None:
             return None
         table = table.combine_chunks()
         values = [table.column(at).chunk(0) for at in range(len(_TEXTS) + 1, table.num_columns)]

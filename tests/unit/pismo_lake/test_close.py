@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.lakes import LakeUnderTest, event
+from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake import close, dedupe, heartbeat, partition_files, storage
 from pismo_lake.build_ledger import BuildLedger
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = "2026-03-01"
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> LakeUnderTest:
-    return LakeUnderTest(tmp_path)
-
-
-def key(hour: int, name: str = "a", day: int = 1) -> str:
-    return f"main_stream/2026/3/{day}/{hour}/{name}"
-
-
-def at(hour: int, day: int = 1) -> str:
-    return f"2026-03-{day:02d}T{hour:02d}:10:00Z"
 
 
 def names(lake: LakeUnderTest, folder: str = "events") -> list[str]:

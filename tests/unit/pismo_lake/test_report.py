@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests import lakes
 from tests.lakes import LakeUnderTest, event
 
 from pismo_lake import storage
@@ -40,17 +42,7 @@ HEADINGS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> LakeUnderTest:
-    return LakeUnderTest(tmp_path)
-
-
-def key(hour: int, name: str = "a", day: int = 20) -> str:
-    return f"main_stream/2026/3/{day}/{hour}/{name}"
-
-
-def at(hour: int, day: int = 20) -> str:
-    return f"2026-03-{day:02d}T{hour:02d}:10:00Z"
+key, at = partial(lakes.key, day=20), partial(lakes.at, day=20)
 
 
 def looked_at(lake: LakeUnderTest, **options: Any) -> DayReport:
@@ -120,7 +112,7 @@ def test_a_day_that_is_not_closed_says_so(lake: LakeUnderTest) -> None:
 
 def test_every_kind_of_trouble_is_counted(lake: LakeUnderTest) -> None:
     good, other = event("e-1", timestamp=at(1)), event("e-1", {"account_id": 8}, timestamp=at(1))
-    late, untimed = event("e-2", timestamp=at(1, 18)), event("e-3", timestamp=...)
+    late, untimed = event("e-2", timestamp=at(1, day=18)), event("e-3", timestamp=...)
     beat = event("e-4", domain="dataplatform", event_type="health_check-1", timestamp=at(2))
     lake.land({key(1): good + good + other, key(2): late + untimed + beat + b'{"cut', key(3): b"PK\x03\x04zip"})
     lake.close(str(DAY))

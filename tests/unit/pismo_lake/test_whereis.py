@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow.parquet as pq
 import pytest
-from tests.lakes import LakeUnderTest, event
+from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake import id_index, whereis
 from pismo_lake.plan import plan_units
 from pismo_lake.whereis import find_event, keys_of_events, raw_event
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 DAY = "2026-03-01"
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> LakeUnderTest:
-    return LakeUnderTest(tmp_path)
-
-
-def key(hour: int, name: str = "a", day: int = 1) -> str:
-    return f"main_stream/2026/3/{day}/{hour}/{name}"
-
-
-def at(hour: int, day: int = 1) -> str:
-    return f"2026-03-{day:02d}T{hour:02d}:10:00Z"
 
 
 def states(lake: LakeUnderTest, event_id: str) -> list[str]:
