@@ -21,6 +21,7 @@ from pismo_lake.errors import BuildSupersededError
 from pismo_lake.fingerprint import fingerprint
 from pismo_lake.layout import PublishHour, output_name
 from pismo_lake.part import folders, parquet_bytes, read_part, tables
+from pismo_lake.policy_mark import mark_lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,6 +60,7 @@ def build_hour(
     "remove"), which is where tests kill the process.
     """
     started = time.monotonic()
+    mark_lake(settings)
     builder = _HourBuilder(settings, ledger, hour, log, checkpoint or (lambda _: None))
     summary = builder.run(force=force)
     summary.seconds = time.monotonic() - started

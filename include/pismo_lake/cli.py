@@ -19,10 +19,12 @@ from pismo_lake.layout import PublishDay, PublishHour, root_of
 from pismo_lake.ledger import Ledger
 from pismo_lake.local import local_files, torn_units, totals_by_type
 from pismo_lake.plan import plan_units
+from pismo_lake.policy_mark import refuse_unprotected
+from pismo_lake.privacy import Privacy, PrivacyKey, load_privacy
 from pismo_lake.rebuild import rebuild_ledger
 from pismo_lake.reconcile import reconcile
 from pismo_lake.settings import LakeSettings
-from pismo_lake.whereis import find_event, raw_event
+from pismo_lake.whereis import find_event, shown_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
         command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
         command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
+        command.add_argument(
+            "--privacy", default=os.environ.get("PISMO_PRIVACY"), metavar="POLICY",
+            help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
+        )  # fmt: skip
         command.add_argument("--delivery", default="local", help="name of the delivery")
     return parser
 
@@ -110,7 +116,15 @@ def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
     url = options.ledger or f"sqlite:///{lake}-ledger.db"
     ledger = Ledger.open(url)
     ledger.run = "command line"
-    return LakeSettings(options.delivery, landing, lake), ledger
+    return LakeSettings(options.delivery, landing, lake, privacy=_privacy(options.privacy)), ledger
+
+
+def _privacy(policy: str | None) -> Privacy | None:
+    """The policy named on the command line, with the key of the environment: a command line is seen by others."""
+    if not policy:
+        return None
+    key = os.environ.get("PISMO_PRIVACY_KEY")
+    return load_privacy(policy, PrivacyKey.parse(key) if key else None).checked()
 
 
 def _flatten(options: argparse.Namespace) -> int:
@@ -160,10 +174,11 @@ def _where_is(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     settings, ledger = _open(options)
+    refuse_unprotected(settings)
     places = find_event(settings, ledger, options.event_id)
     shown = places if options.all else [place for place in places if place.standing] or places[:1]
     for place in shown:
-        sys.stdout.buffer.write(raw_event(place) + b"\n")
+        sys.stdout.buffer.write(shown_event(place, settings.privacy) + b"\n")
     sys.stdout.buffer.flush()
     if not places:
         print(f"{options.event_id} is in no landed file", file=sys.stderr)

@@ -29,6 +29,7 @@ from pismo_lake.id_index import ids_folder, write_ids
 from pismo_lake.layout import PublishDay, PublishHour, output_name, safe_segment, unit_of
 from pismo_lake.part import TypeCounts, read_part, tables
 from pismo_lake.partition_files import PartitionFiles
+from pismo_lake.policy_mark import mark_lake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,7 @@ def close_day(
     "late", "remove"), which is where tests kill the process.
     """
     started = time.monotonic()
+    mark_lake(settings)
     summary = _DayBuilder(settings, ledger, day, log, checkpoint or (lambda _: None)).run(force=force)
     summary.seconds = time.monotonic() - started
     summary.tell(log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -34,28 +35,44 @@ _ENVELOPE = {
 }
 
 
-def payload_schema(contract: Contract) -> pa.Schema:
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a contract: its name, the JSON keys of its path (without `data`), its node and its type."""
+
+    name: str
+    keys: tuple[str, ...]
+    node: Node
+
+    @property
+    def type(self) -> pa.DataType:
+        """As it is read, before any privacy policy."""
+        return _type(self.node)
+
+
+def payload_columns(contract: Contract) -> list[Column]:
     """The columns of a contract in a stable order (by name): payload first, extra envelope keys after."""
-    fields = sorted(_fields(contract.data, "data")) + sorted(_fields(contract.envelope, "envelope"))
-    return pa.schema([pa.field(name, _type(node)) for name, node in fields])
+    parts = (_columns(contract.data, "data", ()), _columns(contract.envelope, "envelope", ()))
+    return [column for part in parts for column in sorted(part, key=lambda column: column.name)]
 
 
-class _Named(tuple[str, Node]):
-    """A column name with its node, ordered by the name alone."""
-
-    __slots__ = ()
-
-    def __lt__(self, other: tuple[object, ...]) -> bool:
-        return self[0] < str(other[0])
+def payload_schema(contract: Contract) -> pa.Schema:
+    """`payload_columns` as a schema."""
+    return pa.schema([pa.field(column.name, column.type) for column in payload_columns(contract)])
 
 
-def _fields(node: Node, name: str) -> Iterator[_Named]:
-    for child in node.fields.values():
+def _columns(node: Node, name: str, keys: tuple[str, ...]) -> Iterator[Column]:
+    for key, child in node.fields.items():
         column = f"{name}{SEPARATOR}{child.segment}"
         if child.kind is Kind.OBJECT:
-            yield from _fields(child, column)
+            yield from _columns(child, column, (*keys, key))
         elif child.typed:
-            yield _Named((column, child))
+            yield Column(column, (*keys, key), child)
+
+
+def struct_fields(node: Node) -> list[tuple[str, Node]]:
+    """The JSON keys and nodes of the fields that a struct has, in its order; untyped ones have none."""
+    typed = ((key, child) for key, child in node.fields.items() if child.typed)
+    return sorted(typed, key=lambda field: (field[1].segment, field[0]))
 
 
 def _type(node: Node) -> pa.DataType:
@@ -63,8 +80,7 @@ def _type(node: Node) -> pa.DataType:
     if node.kind is Kind.LIST and node.item is not None:
         return pa.list_(_type(node.item))
     if node.kind is Kind.OBJECT:
-        fields = sorted((child.segment, key) for key, child in node.fields.items() if child.typed)
-        return pa.struct([pa.field(segment, _type(node.fields[key])) for segment, key in fields])
+        return pa.struct([pa.field(child.segment, _type(child)) for _, child in struct_fields(node)])
     return _SCALARS[node.kind]
 
 

@@ -19,12 +19,14 @@ from pismo_lake.contract import Contract
 from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import contract_changes, contracts
+from pismo_lake.row_schema import lake_schema
 
 _NAMES_PER_QUERY = 500
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
     from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.ledger import Ledger
@@ -53,6 +55,10 @@ class ContractStore:
     def of(self, domain: str, event_type: str) -> Contract:
         """A contract by its path segments, as `names` gives them."""
         return self._of((domain, event_type))
+
+    def schema(self, domain: str, event_type: str) -> pa.Schema:
+        """The columns that files of an event type have by now, given by its path segments."""
+        return lake_schema(self.of(domain, event_type), self._settings.privacy, f"{domain}/{event_type}")
 
     def _of(self, key: tuple[str, str]) -> Contract:
         if key not in self._loaded:

@@ -16,7 +16,7 @@ from pismo_lake.dialects import DIALECTS
 from pismo_lake.errors import ConfigError
 from pismo_lake.layout import type_folder
 from pismo_lake.naming import column_path
-from pismo_lake.part import ENVELOPE_SCHEMA, SOURCE_SCHEMA, lake_schema
+from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ def lake_tables(contracts: ContractStore, domains: Sequence[str] = ()) -> list[L
         name = name if taken[name] == 1 else f"{name}__{taken[name]}"
         if not domains or domain in domains:
             folder = type_folder(domain, event_type)
-            found.append(LakeTable(domain, event_type, name, folder, lake_schema(contracts.of(domain, event_type))))
+            found.append(LakeTable(domain, event_type, name, folder, contracts.schema(domain, event_type)))
     return found
 
 

@@ -19,6 +19,7 @@ from pismo_lake.alerts import Alerts
 from pismo_lake.errors import ConfigError
 from pismo_lake.layout import root_of
 from pismo_lake.notices import Expected
+from pismo_lake.privacy import STRICT, load_privacy
 from pismo_lake.settings import LakeSettings
 from pismo_lake.sources import SOURCES, Channel, Environment, NoticeChannel, Notices, Source, bucket_name
 
@@ -36,7 +37,9 @@ class Delivery:
 
     `listing` False never lists (where s3:ListBucket is not granted), `pool` is the Airflow pool of the tasks that
     connect to Pismo. A publish day is closed `close_after_hours` after its end, and `close_deadline_hours` later it is
-    late. `accounting_reports` compares it with Pismo's own daily report, where the organisation has it.
+    late. `accounting_reports` compares it with Pismo's own daily report, where the organisation has it. `privacy` is a
+    policy (`strict` or a file), `privacy_key_conn_id` the connection of the key it hashes with: its login is the key's
+    id, its password the secret.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Delivery:
     close_after_hours: float = 4.0
     close_deadline_hours: float = 4.0
     accounting_reports: bool = False
+    privacy: str | None = None
+    privacy_key_conn_id: str | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -92,7 +97,10 @@ class Delivery:
         if not self.listing and self.notices is None:
             msg = f"{self.name}: listing is false and there are no notices: nothing would tell of new files"
             raise ConfigError(msg)
-        _ = self.settings
+        policy = self.settings.privacy
+        if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
+            msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
+            raise ConfigError(msg)
 
     @property
     def expected(self) -> Expected:
@@ -103,7 +111,7 @@ class Delivery:
 
     @property
     def settings(self) -> LakeSettings:
-        """What landing and building need of it."""
+        """What landing and building need of it; a privacy key is added where the connection is."""
         return LakeSettings(
             delivery=self.name,
             landing=self.landing,
@@ -112,6 +120,7 @@ class Delivery:
             part_bytes=self.part_bytes,
             target_bytes=self.target_bytes,
             event_date_zone=self.event_date_zone,
+            privacy=load_privacy(self.privacy) if self.privacy else None,
         )
 
 
@@ -160,7 +169,7 @@ def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
         msg = f"deliveries file {path}: a mapping `deliveries:` of name to settings is expected"
         raise ConfigError(msg)
     lines = listed.pop(_LINES)
-    return tuple(_delivery(str(name), body, lines.get(str(name))) for name, body in listed.items())
+    return tuple(_delivery(str(name), body, lines.get(str(name)), Path(path).parent) for name, body in listed.items())
 
 
 def find_delivery(path: str | Path, name: str) -> Delivery:
@@ -174,7 +183,7 @@ def find_delivery(path: str | Path, name: str) -> Delivery:
     raise ConfigError(msg)
 
 
-def _delivery(name: str, body: Any, line: int | None) -> Delivery | InvalidDelivery:
+def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery | InvalidDelivery:
     try:
         if not isinstance(body, dict):
             msg = "a mapping of settings is expected"
@@ -191,6 +200,9 @@ def _delivery(name: str, body: Any, line: int | None) -> Delivery | InvalidDeliv
             values["notices"] = _made(Notices, "notices", told, lines)
         if values.get("alerts") is not None:
             values["alerts"] = _made(Alerts, "alerts", values["alerts"], lines)
+        if values.get("privacy") not in {None, STRICT}:
+            # beside the deliveries file, wherever a worker was started
+            values["privacy"] = str(folder.absolute() / str(values["privacy"]))
         delivery = Delivery(**_checked(Delivery, values | {"name": name}, ""))
         # the ledger knows a lake by its name, which must not hang on where a worker was started
         return replace(delivery, landing=root_of(delivery.landing), lake=root_of(delivery.lake))

@@ -25,12 +25,13 @@ def fingerprint(
     counts: dict[str, Any],
     *more: object,
 ) -> str:
-    """SHA-256 of raw files, the verdict on their events, settings, widened columns and the code's format version.
+    """SHA-256 of raw files, the verdict on their events, settings, privacy policy, widened columns, format version.
 
     `counts` name the event types of the part. Columns that were only added to a contract do not count: what is
     written stays readable and holds nothing for them.
     """
-    head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more)))
+    privacy = [settings.privacy.fingerprint()] if settings.privacy else []
+    head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more, *privacy)))
     digest = hashlib.sha256(head.encode())
     for record in files:
         verdict = verdicts[record.name]

@@ -152,6 +152,11 @@ def root_of(uri: str) -> str:
     return os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
 
 
+def event_path(domain: str, name: str) -> str:
+    """An event type as counts, contracts and policies name it: ``<domain>/<name with version>``, safe segments."""
+    return f"{safe_segment(domain)}/{safe_segment(name)}"
+
+
 def type_folder(domain: str, event_type: str) -> str:
     """Folder of an event type below the lake, from its safe segments."""
     return f"events/domain={domain}/event_type={event_type}"

@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
-from pismo_lake.columns import payload_schema
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.dedupe import Verdict, read_index
 from pismo_lake.errors import LakeError
 from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.layout import event_name, partition_path, rejects_path, safe_segment
+from pismo_lake.layout import event_name, event_path, partition_path, rejects_path
+from pismo_lake.protect import protected
+from pismo_lake.row_schema import REJECTS_SCHEMA, lake_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,37 +28,8 @@ if TYPE_CHECKING:
 
     from pismo_lake.contract import Contract
     from pismo_lake.ledger import FileRecord
+    from pismo_lake.privacy import Privacy
     from pismo_lake.settings import LakeSettings
-
-ENVELOPE_SCHEMA = pa.schema(
-    [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("org_id", pa.string()),
-        pa.field("cid", pa.string()),
-        pa.field("schema_version", pa.string()),
-        pa.field("event_type_text", pa.string(), nullable=False),
-        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("event_timestamp_text", pa.string()),
-    ]
-)
-SOURCE_SCHEMA = pa.schema(
-    [
-        pa.field("_source_delivery", pa.string(), nullable=False),
-        pa.field("_source_file", pa.string(), nullable=False),
-        pa.field("_source_offset", pa.int64(), nullable=False),
-    ]
-)
-REJECTS_SCHEMA = pa.schema(
-    [
-        pa.field("delivery", pa.string(), nullable=False),
-        pa.field("source_file", pa.string(), nullable=False),
-        pa.field("source_offset", pa.int64(), nullable=False),
-        pa.field("length", pa.int64(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("event_id", pa.string()),
-        pa.field("raw", pa.binary()),
-    ]
-)
 
 _NAMED_BY = ("domain", "event_type", "schema_version")
 _ENVELOPE = ("event_id", "org_id", "cid", "schema_version", "event_type", "event_timestamp", "event_timestamp_text")
@@ -132,7 +104,7 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
         standing = np.flatnonzero(mine & verdict.kept)
         counted = int(mine.sum())
         counts = TypeCounts(counted, len(standing), counted - len(standing), int((mine & verdict.conflict).sum()))
-        part.by_type[f"{safe_segment(domain)}/{safe_segment(name)}"].add(counts)
+        part.by_type[event_path(domain, name)].add(counts)
         part.duplicates += counts.duplicates
         part.conflicts += counts.conflicts
         if len(standing):
@@ -182,7 +154,7 @@ def tables(
     """Yield (partition folder, table) for every partition of the part, in a stable order; groups are used up."""
     for domain, name in sorted(part.groups):
         group = part.groups.pop((domain, name))
-        table = _group_table(group, contract_of(domain, name))
+        table = _group_table(group, contract_of(domain, name), settings.privacy, event_path(domain, name))
         dates = event_dates(table.column("event_timestamp").combine_chunks(), settings.event_date_zone, publish_date)
         names = dates.dictionary.to_pylist()
         for date in sorted(names):
@@ -191,6 +163,9 @@ def tables(
             yield partition_path(domain, name, date), mine
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
+        if settings.privacy is not None:
+            # what cannot be read cannot be redacted: source, offset and length lead to it in landing
+            rows = rows.set_column(REJECTS_SCHEMA.names.index("raw"), "raw", pa.nulls(len(rows), pa.binary()))
         yield rejects_path(publish_date), rows
 
 
@@ -204,17 +179,13 @@ def folders(part: PartRows, settings: LakeSettings, publish_date: str) -> list[s
     return [*found, rejects_path(publish_date)] if part.rejects else found
 
 
-def lake_schema(contract: Contract) -> pa.Schema:
-    """The columns of an event type's files, as far as its contract goes; `event_date` stands in the path alone."""
-    rescued = pa.field("_rescued", pa.string())
-    return pa.schema([*ENVELOPE_SCHEMA, *payload_schema(contract), *SOURCE_SCHEMA, rescued])
-
-
-def _group_table(group: _Group, contract: Contract) -> pa.Table:
+def _group_table(group: _Group, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
     payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy()), contract)
     if payload.num_rows != len(group.raw):
         msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
         raise LakeError(msg)
+    if privacy is not None:
+        payload = protected(payload, contract, privacy, event)
     envelope = [group.column(key).combine_chunks() for key in _ENVELOPE]
     deliveries, names = (
         pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
@@ -222,7 +193,7 @@ def _group_table(group: _Group, contract: Contract) -> pa.Table:
     source = [deliveries, names, group.column("offset").combine_chunks()]
     rescued = payload.column("_rescued")
     payload = payload.drop_columns(["_rescued"])
-    return pa.table([*envelope, *payload.columns, *source, rescued], schema=lake_schema(contract))
+    return pa.table([*envelope, *payload.columns, *source, rescued], schema=lake_schema(contract, privacy, event))
 
 
 def event_dates(stamps: pa.TimestampArray, zone: str, publish_date: str) -> pa.DictionaryArray:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pismo_lake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pismo_lake.privacy import Privacy
 
 FREE_FORM = frozenset({"metadata", "custom_fields"})
 """Keys whose values are any key/value pairs by Pismo's documents (onboarding/succeeded, account/account_change)."""
@@ -21,7 +25,8 @@ DECIMAL_NAMES = (
 class LakeSettings:
     """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes.
 
-    `target_bytes` is the size from which on a closed day starts another file in a partition.
+    `target_bytes` is the size from which on a closed day starts another file in a partition. `privacy` is the policy
+    that rows, rejects and single events are shown under.
     """
 
     delivery: str
@@ -33,6 +38,7 @@ class LakeSettings:
     event_date_zone: str = "UTC"
     free_form: frozenset[str] = FREE_FORM
     decimal_names: str = DECIMAL_NAMES
+    privacy: Privacy | None = None
 
     def __post_init__(self) -> None:
         if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes) < 1:

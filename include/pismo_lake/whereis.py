@@ -16,15 +16,19 @@ from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
+from pismo_lake.envelope import envelope_of, parse_exact
+from pismo_lake.errors import LakeError
 from pismo_lake.id_index import ROOT, find_ids, row_groups_with
-from pismo_lake.layout import event_name, partition_path
+from pismo_lake.layout import event_name, event_path, partition_path
 from pismo_lake.part import event_dates
+from pismo_lake.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pismo_lake.build_ledger import PartRecord
     from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.privacy import Privacy
     from pismo_lake.settings import LakeSettings
 
 _INDEXED = [
@@ -112,6 +116,23 @@ def raw_event(place: Place) -> bytes:
     if storage.read_range(uri, 0, len(_GZIP)) == _GZIP:
         return uncompress(storage.read_bytes(uri), place.record.name).data[place.offset : place.offset + place.length]
     return storage.read_range(uri, place.offset, place.offset + place.length)
+
+
+def shown_event(place: Place, privacy: Privacy | None) -> bytes:
+    """The event as it may be shown: `raw_event`, or what a policy leaves of it as JSON.
+
+    `LakeError` where a policy is in force and the bytes are no event that it could be applied to.
+    """
+    raw = raw_event(place)
+    if privacy is None:
+        return raw
+    try:
+        envelope = envelope_of(parse_exact(raw))
+        event = event_path(envelope.domain, event_name(envelope.event_type, envelope.schema_version))
+        return Redactor(privacy, event).event(raw).encode()
+    except ValueError:
+        msg = f"{place.source} at {place.offset}: no event that privacy policy {privacy.name} can be applied to"
+        raise LakeError(msg) from None
 
 
 def _copies(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pismo.stores import settings_of
 from pismo_lake.layout import PublishHour
 from pismo_lake.plan import plan_units
 
@@ -31,7 +32,7 @@ def tell_plan(
     _tell_files(found.files, log)
     joined = {str(hour) for file in found.files if (hour := PublishHour.of_key(file.key))}
     wanted = sorted({*units, *ledger.units_of(delivery.name, delivery.lake, joined), *joined})
-    plans = plan_units(delivery.settings, ledger, wanted, force=force)
+    plans = plan_units(settings_of(delivery), ledger, wanted, force=force)
     planned = {plan.unit for plan in plans}
     for plan in plans:
         joins = " (before the files above join it)" if plan.unit in joined or _day_joined(plan.unit, joined) else ""

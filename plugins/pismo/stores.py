@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.deliveries import Delivery
     from pismo_lake.ledger import Ledger
+    from pismo_lake.settings import LakeSettings
 
 _DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
 
@@ -58,6 +59,20 @@ def open_ledger(delivery: Delivery) -> Ledger:
         database=connection.schema,
     )
     return Ledger.open(url.render_as_string(hide_password=False))
+
+
+def settings_of(delivery: Delivery) -> LakeSettings:
+    """The delivery's settings, with the key of its privacy policy from `privacy_key_conn_id`."""
+    settings = delivery.settings
+    if settings.privacy is None or delivery.privacy_key_conn_id is None:
+        return settings
+    from dataclasses import replace
+
+    from pismo_lake.privacy import PrivacyKey
+
+    connection = BaseHook.get_connection(delivery.privacy_key_conn_id)
+    key = PrivacyKey(connection.login or "", (connection.password or "").encode())
+    return replace(settings, privacy=replace(settings.privacy, key=key))
 
 
 def configure_storage(delivery: Delivery) -> None:

@@ -32,7 +32,7 @@ class FlattenPublishHourOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the hour; red at the end, though everything else is written, where a file could not be read."""
-        from pismo.stores import ledger_of
+        from pismo.stores import ledger_of, settings_of
         from pismo_lake.close import build_unit
         from pismo_lake.deliveries import find_delivery
 
@@ -41,7 +41,7 @@ class FlattenPublishHourOperator(BaseOperator):
         force = bool(context["params"].get("force") or context["params"].get("event_ids"))
         with ledger_of(delivery, context) as ledger:
             log = cast("logging.Logger", self.log)
-            return _told(build_unit(delivery.settings, ledger, self.publish_hour, force=force, log=log))
+            return _told(build_unit(settings_of(delivery), ledger, self.publish_hour, force=force, log=log))
 
 
 class ClosePublishDayOperator(BaseOperator):
@@ -56,14 +56,14 @@ class ClosePublishDayOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the day; `force` rebuilds an unchanged one too."""
-        from pismo.stores import ledger_of
+        from pismo.stores import ledger_of, settings_of
         from pismo_lake.close import close_day
         from pismo_lake.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         with ledger_of(delivery, context) as ledger:
             force, log = bool(context["params"].get("force")), cast("logging.Logger", self.log)
-            return _told(close_day(delivery.settings, ledger, day_of(context), force=force, log=log), fail=False)
+            return _told(close_day(settings_of(delivery), ledger, day_of(context), force=force, log=log), fail=False)
 
 
 def _told(built: BuildSummary, *, fail: bool = True) -> dict[str, Any]:

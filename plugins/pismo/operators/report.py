@@ -34,7 +34,7 @@ class ReportPublishDayOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """The report's figures and where it stands."""
         from pismo.notifiers import tell
-        from pismo.stores import ledger_of
+        from pismo.stores import ledger_of, settings_of
         from pismo_lake.deliveries import find_delivery
         from pismo_lake.errors import UnbalancedError
         from pismo_lake.reconcile import reconcile
@@ -44,7 +44,7 @@ class ReportPublishDayOperator(BaseOperator):
         counts = context["ti"].xcom_pull(task_ids=self.landing_task_id, key="counts") or {}
         with ledger_of(delivery, context) as ledger:
             report = reconcile(
-                delivery.settings,
+                settings_of(delivery),
                 ledger,
                 day,
                 organisation=delivery.organisation,

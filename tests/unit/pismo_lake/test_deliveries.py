@@ -55,6 +55,8 @@ WRONG = {
     "range": (f"{HEAD}    channel: sftp\n    source:\n      connections: 0\n{TAIL}", 15, "must be 1 or more"),
     "truth": (f"{SFTP}    listing: maybe\n{TAIL}", 16, "true or false"),
     "nan": (f"{SFTP}    wait_minutes: .nan\n{TAIL}", 16, "a number is expected"),
+    "privacy without a key": (f"{SFTP}    privacy: strict\n{TAIL}", 11, "privacy_key_conn_id"),
+    "no such policy": (f"{SFTP}    privacy: mine.yaml\n{TAIL}", 11, "mine.yaml"),
     "text": (f"{SFTP}    pool: [a]\n{TAIL}", 16, "text is expected"),
     "nothing tells": (f"{SFTP}    listing: false\n{TAIL}", 11, "no notices"),
     "notices": (
@@ -103,3 +105,13 @@ def test_types_and_defaults_of_every_channel(tmp_path: Path, monkeypatch: pytest
     assert gcs.source == GcsSource("ours")
     # what notices name is Pismo's bucket, however the file comes
     assert gcs.expected.bucket == sftp.expected.bucket == "pismo-dataplatform-tn-1"
+
+
+def test_a_privacy_policy_stands_beside_the_deliveries_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("rules: [{path: '**/email', action: drop}]")
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(GOOD + "    privacy: mine.yaml\n")
+    (delivery,) = load_deliveries(path)
+    assert isinstance(delivery, Delivery)
+    assert delivery.settings.privacy is not None
+    assert [rule.path for rule in delivery.settings.privacy.rules] == ["**/email"]

@@ -1,0 +1,54 @@
+"""What a task has of its delivery's connections."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pismo.stores import settings_of
+from pismo_lake.deliveries import Delivery, load_deliveries
+from pismo_lake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DELIVERY = """\
+deliveries:
+  mine:
+    organisation: TN-1
+    environment: sandbox
+    channel: sftp
+    source: {}
+    conn_id: c
+    landing: l
+    lake: l
+    ledger_url: sqlite://
+    privacy: strict
+    privacy_key_conn_id: privacy_key
+"""
+
+
+@pytest.fixture
+def delivery(tmp_path: Path) -> Delivery:
+    (tmp_path / "deliveries.yaml").write_text(DELIVERY)
+    (found,) = load_deliveries(tmp_path / "deliveries.yaml")
+    assert isinstance(found, Delivery)
+    return found
+
+
+def test_the_privacy_key_comes_from_a_connection(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "generic", "login": "2026", "password": "a secret of some length"}
+    monkeypatch.setenv("AIRFLOW_CONN_PRIVACY_KEY", json.dumps(connection))
+    privacy = settings_of(delivery).privacy
+    assert privacy is not None
+    assert privacy.checked().key is not None
+    assert privacy.key is not None
+    assert (privacy.key.key_id, privacy.key.secret) == ("2026", b"a secret of some length")
+
+
+def test_a_key_without_id_or_secret_is_refused(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PRIVACY_KEY", json.dumps({"conn_type": "generic", "password": "x" * 20}))
+    with pytest.raises(ConfigError, match="it needs an id and a secret"):
+        settings_of(delivery)
