@@ -17,6 +17,7 @@ import yaml
 
 from pismo_lake.alerts import Alerts
 from pismo_lake.deliveries import Delivery, load_deliveries
+from pismo_lake.privacy import STRICT, load_privacy
 from pismo_lake.sources import GcsSource, Notices, S3Source, SftpSource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +139,13 @@ def test_the_deliveries_of_the_readme_are_valid(tmp_path: Path) -> None:
     path.write_text(text)
     found = load_deliveries(path)
     assert [delivery.channel for delivery in found if isinstance(delivery, Delivery)] == ["s3", "sftp", "gcs"]
+
+
+def test_the_privacy_policy_of_the_readme_is_valid(tmp_path: Path) -> None:
+    setting, policy = blocks(ROOT / "README.md", "yml")
+    assert yaml.safe_load(setting)["privacy"] == STRICT
+    (tmp_path / "policy.yaml").write_text(policy)
+    assert len(load_privacy(str(tmp_path / "policy.yaml")).rules) == 3 + len(load_privacy(STRICT).rules)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").rglob("*.yaml")), ids=lambda path: path.name)
