@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import simplejson
 
 from pismo_lake.close import build_unit, close_day
+from pismo_lake.contract_rules import ContractRules
 from pismo_lake.landing import LandSummary, RemoteFile, land_files
 from pismo_lake.layout import PublishDay
 from pismo_lake.ledger import Ledger
@@ -58,7 +59,8 @@ class LakeUnderTest:
 
     def __init__(self, root: Path, **settings: Any) -> None:
         self.root = root
-        base = LakeSettings("test", str(root / "landing"), str(root / "lake"))
+        inferred = ContractRules(shipped=False)
+        base = LakeSettings("test", str(root / "landing"), str(root / "lake"), contracts=inferred)
         self.settings = replace(base, **settings)
         self.ledger = Ledger.open(f"sqlite:///{root / 'ledger.db'}")
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.close import build_unit, close_day
+from pismo_lake.contract_cli import add_contracts
+from pismo_lake.contract_rules import ContractRules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.dialects import DIALECTS
@@ -90,10 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=_rebuild)
 
-    for command in (flatten, where, show, close, report, files, ddl, rebuild):
+    for command in (flatten, where, show, close, report, files, ddl, rebuild, *add_contracts(commands, _open)):
         command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
         command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
         command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
+        command.add_argument(
+            "--contracts", default=os.environ.get("PISMO_CONTRACTS"), metavar="FOLDER",
+            help="JSON Schemas, <domain>/<event>-<version>.json (PISMO_CONTRACTS)",
+        )  # fmt: skip
         command.add_argument(
             "--privacy", default=os.environ.get("PISMO_PRIVACY"), metavar="POLICY",
             help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
@@ -116,7 +122,8 @@ def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
     url = options.ledger or f"sqlite:///{lake}-ledger.db"
     ledger = Ledger.open(url)
     ledger.run = "command line"
-    return LakeSettings(options.delivery, landing, lake, privacy=_privacy(options.privacy)), ledger
+    rules = ContractRules(folder=options.contracts)
+    return LakeSettings(options.delivery, landing, lake, privacy=_privacy(options.privacy), contracts=rules), ledger
 
 
 def _privacy(policy: str | None) -> Privacy | None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.json as pj
 
-from pismo_lake.contract import Contract, Kind, Node
 from pismo_lake.naming import SEPARATOR
+from pismo_lake.nodes import Kind, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pismo_lake.contract import Contract
 
 DECIMAL = pa.decimal128(38, 18)
 RESCUED = pa.field("_rescued", pa.string())

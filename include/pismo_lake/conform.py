@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
-from pismo_lake.contract import INT64_MAX, INT64_MIN, Kind, Node
+from pismo_lake.contract import INT64_MAX, INT64_MIN
 from pismo_lake.exact_json import DuplicateKeys, dumps
 from pismo_lake.naming import SEPARATOR
+from pismo_lake.nodes import Kind, Node
 
 SCALE = 18
 """Fractional digits of a decimal column; with precision 38 that leaves 20 before the point."""
@@ -32,10 +33,14 @@ class _Unfit(Exception):  # noqa: N818 - control flow inside this module, never 
 
 @dataclass(slots=True)
 class Conformed:
-    """One event's values by column name, and what did not fit: (JSON pointer, reason, value)."""
+    """One event's values by column name, and what did not fit: (JSON pointer, reason, value).
+
+    `discard` leaves out fields without a column instead of keeping them among what did not fit.
+    """
 
     columns: dict[str, Any] = field(default_factory=dict)
     rescued: list[dict[str, Any]] = field(default_factory=list)
+    discard: bool = False
 
     def rescue(self, path: str, reason: str, value: Any) -> None:
         """Keep a value that has no column."""
@@ -66,12 +71,13 @@ def fit_object(node: Node, value: Any, path: str, name: str, out: Conformed) -> 
         child = node.fields.get(key)
         at = f"{path}/{pointer(key)}"
         if child is None:
-            out.rescue(at, "no_column", item)
+            if not out.discard:
+                out.rescue(at, "no_column", item)
         elif child.kind is Kind.OBJECT:
             fit_object(child, item, at, f"{name}{SEPARATOR}{child.segment}", out)
         else:
             try:
-                out.columns[f"{name}{SEPARATOR}{child.segment}"] = _fit(child, item)
+                out.columns[f"{name}{SEPARATOR}{child.segment}"] = _fit(child, item, discard=out.discard)
             except _Unfit as unfit:
                 out.rescue(at, unfit.reason, item)
 
@@ -81,7 +87,7 @@ def pointer(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _fit(node: Node, value: Any) -> Any:
+def _fit(node: Node, value: Any, *, discard: bool) -> Any:
     kind = node.kind
     if kind is Kind.STRING and isinstance(value, str):
         return _text(value)
@@ -96,14 +102,14 @@ def _fit(node: Node, value: Any) -> Any:
     if kind is Kind.JSON:
         return dumps(value)
     if kind is Kind.LIST and isinstance(value, list) and node.item is not None and node.typed:
-        return [None if item is None else _fit_item(node.item, item) for item in value]
+        return [None if item is None else _fit_item(node.item, item, discard=discard) for item in value]
     raise _Unfit("untyped" if not node.typed else f"not_{kind}")
 
 
-def _fit_item(node: Node, value: Any) -> Any:
+def _fit_item(node: Node, value: Any, *, discard: bool) -> Any:
     """A list element; objects become structs, and one that does not fit sends the whole list to `_rescued`."""
     if node.kind is not Kind.OBJECT:
-        return _fit(node, value)
+        return _fit(node, value, discard=discard)
     if not isinstance(value, dict):
         raise _Unfit("not_object")
     if not value:
@@ -116,8 +122,10 @@ def _fit_item(node: Node, value: Any) -> Any:
             continue
         child = node.fields.get(key)
         if child is None:
+            if discard:
+                continue
             raise _Unfit("no_column")
-        struct[child.segment] = _fit_item(child, item)
+        struct[child.segment] = _fit_item(child, item, discard=discard)
     return struct
 
 

@@ -7,6 +7,7 @@ transaction, every part that holds the event type, and a build that began before
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from pismo_lake import storage
 from pismo_lake.build_ledger import reopen_parts
 from pismo_lake.contract import Contract
+from pismo_lake.json_schema import SHIPPED, schema_folder
 from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import contract_changes, contracts
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.ledger import Ledger
+    from pismo_lake.nodes import Node
     from pismo_lake.settings import LakeSettings
 
 
@@ -39,6 +42,9 @@ class ContractStore:
     def __init__(self, ledger: Ledger, settings: LakeSettings) -> None:
         self._ledger = ledger
         self._settings = settings
+        rules = settings.contracts
+        folders = [Path(rules.folder)] if rules.folder else []
+        self.schemas = [schema_folder(folder) for folder in [*folders, *([SHIPPED] if rules.shipped else [])]]
         self._loaded: dict[tuple[str, str], tuple[Contract, int]] = {}
 
     def get(self, domain: str, event_type: str) -> Contract:
@@ -75,7 +81,11 @@ class ContractStore:
         for key, (contract, version) in self._loaded.items():
             query = select(contracts.c.tree, contracts.c.version).where(*self._where(key)).with_for_update(read=True)
             row = connection.execute(query).first()
-            if row is not None and row.version != version and self._parsed(row.tree).widened() != contract.widened():
+            if (
+                row is not None
+                and row.version != version
+                and self._parsed(key, row.tree).widened() != contract.widened()
+            ):
                 return True
         return False
 
@@ -99,12 +109,27 @@ class ContractStore:
         query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
         with self._ledger.engine.connect() as connection:
             row = connection.execute(query).first()
-        if row is None:
-            return Contract(free_form=self._settings.free_form, decimals=self._settings.decimal_names), 0
-        return self._parsed(row.tree), row.version
+        return self._parsed(key, None if row is None else row.tree), 0 if row is None else row.version
 
-    def _parsed(self, tree: dict[str, Any]) -> Contract:
-        return Contract.from_json(tree, free_form=self._settings.free_form, decimals=self._settings.decimal_names)
+    def _parsed(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
+        """A contract as it was saved, with what the schemas of today add to it."""
+        settings = self._settings
+        contract = Contract.from_json(
+            tree or {}, free_form=settings.free_form, decimals=settings.decimal_names, rules=settings.contracts,
+            event="/".join(key),
+        )  # fmt: skip
+        declared = self.declared(*key)
+        if declared is not None:
+            contract.declare(declared)
+        return contract
+
+    def declared(self, domain: str, event_type: str) -> Node | None:
+        """What the schema of an event type says, given by its path segments; None where there is no schema."""
+        for folder in self.schemas:
+            path = folder.find(domain, event_type)
+            if path is not None:
+                return folder.payload(path)
+        return None
 
     def _where(self, key: tuple[str, str]) -> tuple[ColumnElement[bool], ...]:
         domain, event_type = key
@@ -123,7 +148,10 @@ class ContractStore:
                     values = {"version": version + 1, "tree": contract.to_json()}
                     if not connection.execute(update(contracts).where(*same).values(values)).rowcount:
                         return False
-                changes = [{"path": c.path, "before": c.before, "after": c.after} for c in contract.changes]
+                changes = [
+                    {"path": c.path, "before": c.before, "after": c.after, "first_offset": c.offset}
+                    for c in contract.changes
+                ]
                 rows = [place | seen | change for change in changes]
                 connection.execute(contract_changes.insert(), rows)
                 if any(change.widens for change in contract.changes):
@@ -142,7 +170,7 @@ class ContractStore:
             domain, event_type = uri.rsplit("/", 2)[-2:]
             key = (domain, event_type.removesuffix(".json"))
             row = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1]}
-            tree = {"data": document["data"], "envelope": document["envelope"]}
+            tree = {part: document[part] for part in ("data", "envelope", "noted") if part in document}
             try:
                 with self._ledger.transaction() as connection:
                     connection.execute(contracts.insert().values(**row, version=document["version"], tree=tree))
@@ -152,11 +180,14 @@ class ContractStore:
         return count
 
 
-def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[str, str, str, str, str, str]]:
-    """(event type, path, before, after, first file, seen at) of the contract changes that these files brought."""
-    found: list[tuple[str, str, str, str, str, str]] = []
+def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The contract changes that files brought: (event type, path, before, after, first file, seen at, first offset)."""
+    found: list[tuple[Any, ...]] = []
     table = contract_changes.c
-    columns = (table.domain, table.event_type, table.path, table.before, table.after, table.first_file, table.seen_at)
+    columns = [
+        table.domain, table.event_type, table.path, table.before, table.after, table.first_file, table.seen_at,
+        table.first_offset,
+    ]  # fmt: skip
     with ledger.engine.connect() as connection:
         for start in range(0, len(names), _NAMES_PER_QUERY):
             chunk = names[start : start + _NAMES_PER_QUERY]

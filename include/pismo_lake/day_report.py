@@ -61,7 +61,11 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class DriftLine:
-    """A change of a contract that a file of this day brought: `before` and `after` are kinds, ``-`` for none."""
+    """A change of a contract that a file of this day brought: `before` and `after` are kinds, empty for none.
+
+    With ``announced`` before it is what an event json_schema_change told: the change type, and in `path` the schema.
+    `first_offset` is that of the event that showed it, in bytes; None where a schema file brought it.
+    """
 
     event_type: str
     path: str
@@ -69,6 +73,7 @@ class DriftLine:
     after: str
     first_file: str
     seen_at: str
+    first_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.ledger import FileRecord
 
-_COLUMNS = ["reason", "domain", "event_type", "event_timestamp"]
+_COLUMNS = ["reason", "domain", "event_type", "event_timestamp", "offset", "length"]
 _MINUTE = 60_000_000
 _EDGES = [0, 65 * _MINUTE, 120 * _MINUTE, 360 * _MINUTE, 1440 * _MINUTE, 3 * 1440 * _MINUTE, 7 * 1440 * _MINUTE]
 LATENESS = ("ahead", "in its hour", "up to 2 h", "up to 6 h", "up to 24 h", "up to 3 days", "up to 7 days", "older")
@@ -27,11 +27,16 @@ LATENESS = ("ahead", "in its hour", "up to 2 h", "up to 6 h", "up to 24 h", "up 
 
 NO_TIME = "no time"
 _HEARTBEAT = "health"
+# Pismo's page "JSON schema change"; the wire name may come with either sign and with its version
+_SCHEMA_CHANGE = "^json[_-]schema[_-]change"
 
 
 @dataclass(slots=True)
 class DayScan:
-    """Counts over the indexes of a day's files; `unindexed` names files whose index is not there."""
+    """Counts over the indexes of a day's files; `unindexed` names files whose index is not there.
+
+    `schema_changes` are the places (file, offset, length) of Pismo's events that announce a change of a schema.
+    """
 
     events: int = 0
     rejects: int = 0
@@ -39,6 +44,7 @@ class DayScan:
     lateness: Counter[str] = field(default_factory=Counter)
     heartbeats: Counter[str] = field(default_factory=Counter)
     unindexed: list[str] = field(default_factory=list)
+    schema_changes: list[tuple[FileRecord, int, int]] = field(default_factory=list)
 
     def lateness_lines(self) -> tuple[tuple[str, int], ...]:
         """All labels in order, empty ones too."""
@@ -71,7 +77,9 @@ def _take(scan: DayScan, record: FileRecord, index: pa.Table) -> None:
     for place, count in zip(places.tolist(), counts.tolist(), strict=True):
         scan.lateness[LATENESS[place]] += count
     scan.lateness[NO_TIME] += events.num_rows - len(stamps)
-    control = pc.and_(
-        pc.equal(events.column("domain"), "dataplatform"), pc.starts_with(events.column("event_type"), _HEARTBEAT)
-    )
-    scan.heartbeats[record.publish_hour] += pc.sum(control).as_py() or 0
+    control = events.filter(pc.equal(events.column("domain"), "dataplatform"))
+    beats = pc.starts_with(control.column("event_type"), _HEARTBEAT)
+    scan.heartbeats[record.publish_hour] += pc.sum(beats).as_py() or 0
+    announced = control.filter(pc.match_substring_regex(control.column("event_type"), _SCHEMA_CHANGE))
+    for row in announced.select(["offset", "length"]).to_pylist():
+        scan.schema_changes.append((record, row["offset"], row["length"]))

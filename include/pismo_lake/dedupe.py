@@ -7,12 +7,12 @@ redelivered event keeps its timestamp.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -22,7 +22,6 @@ from pismo_lake.layout import PublishHour
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from pismo_lake.ledger import FileRecord, Ledger
@@ -47,7 +46,9 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
 
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
     """The index table at a URI."""
-    return pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=columns)
+    # not the dataset reader: its threads outlive the process's end now and then
+    table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(columns, use_threads=False)
+    return table if columns is None else table.select(columns)
 
 
 def usable_keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pismo_lake.alerts import Alerts
+from pismo_lake.contract_rules import EVOLVING, ContractRules, parse_rules
 from pismo_lake.errors import ConfigError
 from pismo_lake.layout import root_of
 from pismo_lake.notices import Expected
@@ -37,9 +38,9 @@ class Delivery:
 
     `listing` False never lists (where s3:ListBucket is not granted), `pool` is the Airflow pool of the tasks that
     connect to Pismo. A publish day is closed `close_after_hours` after its end, and `close_deadline_hours` later it is
-    late. `accounting_reports` compares it with Pismo's own daily report, where the organisation has it. `privacy` is a
-    policy (`strict` or a file), `privacy_key_conn_id` the connection of the key it hashes with: its login is the key's
-    id, its password the secret.
+    late. `accounting_reports` compares it with Pismo's own daily report, where the organisation has it. `contracts`
+    says how columns come about. `privacy` is a policy (`strict` or a file), `privacy_key_conn_id` the connection of the
+    key it hashes with: its login is the key's id, its password the secret.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Delivery:
     close_after_hours: float = 4.0
     close_deadline_hours: float = 4.0
     accounting_reports: bool = False
+    contracts: ContractRules = EVOLVING
     privacy: str | None = None
     privacy_key_conn_id: str | None = None
 
@@ -120,6 +122,7 @@ class Delivery:
             part_bytes=self.part_bytes,
             target_bytes=self.target_bytes,
             event_date_zone=self.event_date_zone,
+            contracts=self.contracts,
             privacy=load_privacy(self.privacy) if self.privacy else None,
         )
 
@@ -200,6 +203,8 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
             values["notices"] = _made(Notices, "notices", told, lines)
         if values.get("alerts") is not None:
             values["alerts"] = _made(Alerts, "alerts", values["alerts"], lines)
+        if values.get("contracts") is not None:
+            values["contracts"] = _contracts(values["contracts"], folder, lines)
         if values.get("privacy") not in {None, STRICT}:
             # beside the deliveries file, wherever a worker was started
             values["privacy"] = str(folder.absolute() / str(values["privacy"]))
@@ -209,6 +214,24 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
     except (ConfigError, TypeError) as error:
         line = getattr(error, "line", None) or line
         return InvalidDelivery(name, f"delivery {name} (line {line}): {error}")
+
+
+def _contracts(values: Any, folder: Path, lines: dict[str, int]) -> ContractRules:
+    if not isinstance(values, dict):
+        msg = "`contracts:` is a mapping"
+        raise _SettingError(msg, lines.get("contracts"))
+    plain = {key: value for key, value in values.items() if key != _LINES}
+    if isinstance(plain.get("modes"), dict):
+        plain["modes"] = {key: value for key, value in plain["modes"].items() if key != _LINES}
+    if plain.get("folder") is not None:
+        plain["folder"] = str(folder.absolute() / str(plain["folder"]))
+        if not Path(plain["folder"]).is_dir():
+            msg = f"contracts.folder {plain['folder']} is not there"
+            raise _SettingError(msg, values[_LINES].get("folder"))
+    try:
+        return parse_rules(plain)
+    except ConfigError as error:
+        raise _SettingError(str(error), lines.get("contracts")) from error
 
 
 def _made(kind: type[Any], field: str, values: Any, lines: dict[str, int]) -> Any:

@@ -31,6 +31,7 @@ def fingerprint(
     written stays readable and holds nothing for them.
     """
     privacy = [settings.privacy.fingerprint()] if settings.privacy else []
+    privacy += [settings.contracts.fingerprint()] if settings.contracts.fingerprint() else []
     head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more, *privacy)))
     digest = hashlib.sha256(head.encode())
     for record in files:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pismo_lake.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.conform import Conformed, fit_object, pointer
+from pismo_lake.contract_rules import Mode
 from pismo_lake.envelope import extra_keys, parse_exact, text_or_none
 from pismo_lake.exact_json import DuplicateKeys
 
@@ -90,7 +91,7 @@ def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.
 
 def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
     """One parsed event as columns and rescued values."""
-    out = Conformed()
+    out = Conformed(discard=contract.mode is Mode.DISCARD)
     for key in _ENVELOPE_TEXTS:
         _check_text(event, key, out)
     version = event.get("schema_version")

@@ -162,7 +162,7 @@ def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str
         return False
     name = event_name(envelope.event_type, envelope.schema_version)
     extras = extra_keys(event)
-    fits = contract_of(envelope.domain, name).learn(event.get("data"), extras)
+    fits = contract_of(envelope.domain, name).learn(event.get("data"), extras, span.start)
     _add_event(rows, span, raw, envelope, regular=fits and strict and envelope.plain)
     return True
 

@@ -111,7 +111,8 @@ contract_changes = Table(
     Column("version", Integer, nullable=False),
     Column("path", Text, nullable=False),
     Column("before", String(20), nullable=False),
-    Column("after", String(20), nullable=False),
+    Column("after", String(40), nullable=False),
     Column("first_file", String(1200), nullable=False),
+    Column("first_offset", BigInteger, doc="of the event in it that showed the change; null: a schema brought it"),
     Column("seen_at", String(32), nullable=False),
 )

@@ -1,8 +1,6 @@
 """Privacy policies: which payload paths are kept, dropped, masked, hashed or coarsened, and the key they hash with.
 
-A policy is a list of rules, the first that matches a path or any object above it decides. Paths are JSON keys joined by
-``/``, list positions left out; ``*`` stands for any part of a key, ``**`` for any number of keys. Keys are compared
-without case and without signs, so ``document_number`` is ``documentNumber`` too.
+A policy is a list of rules, the first that matches a path or any object above it decides (see `path_patterns`).
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -21,6 +18,7 @@ from typing import Any
 import yaml
 
 from pismo_lake.errors import ConfigError
+from pismo_lake.path_patterns import covers, covers_event
 
 STRICT = "strict"
 """The policy that comes with the project: every personal field that Pismo's event pages show."""
@@ -55,11 +53,6 @@ class Rule:
     action: Action
     event: str = "**"
     last: int = 0
-
-    def matches(self, event: str, path: str) -> bool:
-        """Whether it covers a folded path (see `fold`) of an event type ``<domain>/<name with version>``, folded."""
-        covers = _pattern(self.event).fullmatch(f"{event}/") and _pattern(self.path).fullmatch(f"{path}/")
-        return covers is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +140,6 @@ def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
     return Privacy(policy, rules, masked, key)
 
 
-def fold(key: str) -> str:
-    """A key as rules see it: lower case, letters and digits of any script alone."""
-    return "".join(letter for letter in key.casefold() if letter.isalnum()) or "_"
-
-
 def _text(policy: str) -> str:
     if policy == STRICT:
         return files("pismo_lake").joinpath("policies", "strict.yaml").read_text(encoding="utf-8")
@@ -177,19 +165,4 @@ def _parsed(policy: str, number: int, rule: Any) -> Rule:
 
 @lru_cache(maxsize=65536)
 def _rule(rules: tuple[Rule, ...], event: str, keys: tuple[str, ...]) -> Rule | None:
-    path = "/".join(map(fold, keys))
-    named = "/".join(map(fold, event.split("/")))
-    return next((rule for rule in rules if rule.matches(named, path)), None)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """Matches folded paths with a slash at their end that the pattern covers, those below included."""
-    text = ""
-    for part in pattern.strip("/").split("/"):
-        if part == "**":
-            text += "(?:[^/]+/)*"
-        else:
-            # a star joins what stands on its sides
-            text += "[^/]*".join(fold(piece) if piece else "" for piece in part.split("*")) + "/"
-    return re.compile(f"{text}.*", re.DOTALL)
+    return next((rule for rule in rules if covers_event(rule.event, event) and covers(rule.path, keys)), None)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.columns import RESCUED, payload_columns, struct_fields
-from pismo_lake.contract import Kind, Node
+from pismo_lake.nodes import Kind, Node
 from pismo_lake.privacy import Action
 from pismo_lake.redact import CARD_NUMBER, Redactor
 

@@ -22,6 +22,7 @@ from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.day_report import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, Timings, TypeLine
 from pismo_lake.day_scan import scan_day
 from pismo_lake.id_index import ROOT
+from pismo_lake.schema_notices import announced_changes
 from pismo_lake.sightings import Sightings
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def reconcile(
         reject_reasons=_reasons(scan, built, files),
         silent_hours=silent_hours(day, history, scan.heartbeats, until),
         open_files=_open_files(Sightings(ledger, *place), day, files, scan),
-        drift=tuple(DriftLine(*row) for row in changes_by_files(ledger, settings.lake, [item.name for item in files])),
+        drift=(
+            *announced_changes(scan.schema_changes),
+            *(DriftLine(*row) for row in changes_by_files(ledger, settings.lake, [item.name for item in files])),
+        ),
         totals=_totals(files, scan, built, written),
         accounting=accounting,
         timings=_timings(files, closed),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pismo_lake.contract_rules import EVOLVING, ContractRules
 from pismo_lake.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class LakeSettings:
     free_form: frozenset[str] = FREE_FORM
     decimal_names: str = DECIMAL_NAMES
     privacy: Privacy | None = None
+    contracts: ContractRules = EVOLVING
 
     def __post_init__(self) -> None:
         if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes) < 1:

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.columns import read_events, renamed_in_lists
-from pismo_lake.contract import DECIMAL_LIMIT, Kind
+from pismo_lake.contract import DECIMAL_LIMIT
+from pismo_lake.nodes import Kind
 
 if TYPE_CHECKING:
-    from pismo_lake.contract import Contract, Node
+    from pismo_lake.contract import Contract
+    from pismo_lake.nodes import Node
 
 _SCALARS = {
     Kind.BOOL: pa.bool_(),

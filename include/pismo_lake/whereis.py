@@ -112,10 +112,15 @@ def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[s
 
 def raw_event(place: Place) -> bytes:
     """The event's bytes as Pismo wrote them, from its byte range; a compressed file is read whole."""
-    uri = place.record.raw_uri
+    return event_bytes(place.record, place.offset, place.length)
+
+
+def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
+    """A byte range of a landed file's uncompressed content."""
+    uri = record.raw_uri
     if storage.read_range(uri, 0, len(_GZIP)) == _GZIP:
-        return uncompress(storage.read_bytes(uri), place.record.name).data[place.offset : place.offset + place.length]
-    return storage.read_range(uri, place.offset, place.offset + place.length)
+        return uncompress(storage.read_bytes(uri), record.name).data[offset : offset + length]
+    return storage.read_range(uri, offset, offset + length)
 
 
 def shown_event(place: Place, privacy: Privacy | None) -> bytes:

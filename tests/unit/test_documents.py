@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from pismo_lake.alerts import Alerts
+from pismo_lake.contract_rules import parse_rules
 from pismo_lake.deliveries import Delivery, load_deliveries
 from pismo_lake.privacy import STRICT, load_privacy
 from pismo_lake.sources import GcsSource, Notices, S3Source, SftpSource
@@ -142,7 +143,8 @@ def test_the_deliveries_of_the_readme_are_valid(tmp_path: Path) -> None:
 
 
 def test_the_privacy_policy_of_the_readme_is_valid(tmp_path: Path) -> None:
-    setting, policy = blocks(ROOT / "README.md", "yml")
+    contracts, setting, policy = blocks(ROOT / "README.md", "yml")
+    assert parse_rules(yaml.safe_load(contracts)["contracts"]).mode_of("audit/x-1") == "freeze"
     assert yaml.safe_load(setting)["privacy"] == STRICT
     (tmp_path / "policy.yaml").write_text(policy)
     assert len(load_privacy(str(tmp_path / "policy.yaml")).rules) == 3 + len(load_privacy(STRICT).rules)

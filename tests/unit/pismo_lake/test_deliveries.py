@@ -55,6 +55,9 @@ WRONG = {
     "range": (f"{HEAD}    channel: sftp\n    source:\n      connections: 0\n{TAIL}", 15, "must be 1 or more"),
     "truth": (f"{SFTP}    listing: maybe\n{TAIL}", 16, "true or false"),
     "nan": (f"{SFTP}    wait_minutes: .nan\n{TAIL}", 16, "a number is expected"),
+    "contract mode": (f"{SFTP}    contracts:\n      mode: melt\n{TAIL}", 16, "allowed: evolve, freeze, discard"),
+    "no contracts there": (f"{SFTP}    contracts:\n      folder: nowhere\n{TAIL}", 17, "nowhere is not there"),
+    "unknown in contracts": (f"{SFTP}    contracts: {{colour: red}}\n{TAIL}", 16, "contracts.colour"),
     "privacy without a key": (f"{SFTP}    privacy: strict\n{TAIL}", 11, "privacy_key_conn_id"),
     "no such policy": (f"{SFTP}    privacy: mine.yaml\n{TAIL}", 11, "mine.yaml"),
     "text": (f"{SFTP}    pool: [a]\n{TAIL}", 16, "text is expected"),
@@ -115,3 +118,16 @@ def test_a_privacy_policy_stands_beside_the_deliveries_file(tmp_path: Path) -> N
     assert isinstance(delivery, Delivery)
     assert delivery.settings.privacy is not None
     assert [rule.path for rule in delivery.settings.privacy.rules] == ["**/email"]
+
+
+def test_contracts_of_a_delivery(tmp_path: Path) -> None:
+    (tmp_path / "schemas").mkdir()
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(
+        GOOD + "    contracts:\n      folder: schemas\n      shipped: false\n      modes: {'pix/*': freeze}\n"
+    )
+    (delivery,) = load_deliveries(path)
+    assert isinstance(delivery, Delivery)
+    rules = delivery.settings.contracts
+    assert (rules.folder, rules.shipped) == (str(tmp_path / "schemas"), False)
+    assert (rules.mode_of("pix/pix_in-1"), rules.mode_of("cards/update-1")) == ("freeze", "evolve")

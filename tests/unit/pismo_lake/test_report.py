@@ -226,3 +226,19 @@ def test_two_processes_draw_the_same_page(tmp_path: Path) -> None:
     )
     done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
     assert done[0].stdout == done[1].stdout
+
+
+def test_announced_schema_changes_and_odd_values_are_drift(lake: LakeUnderTest) -> None:
+    change = {"change_type": "MODIFY", "schema_domain": "transaction", "schema_event_type": "creation",
+              "schema_name": "transaction/creation-1", "schema_version": "1", "new_schema": "{}"}  # fmt: skip
+    told = event("s-1", change, domain="dataplatform", event_type="json_schema_change", timestamp=at(1))
+    first = event("e-1", {"a": 1}, timestamp=at(1))
+    odd = event("e-2", {"a": "x"}, timestamp=at(1))
+    lake.land({key(1): first + odd + told + told})
+    lines = looked_at(lake).drift
+    assert (lines[0].event_type, lines[0].path, lines[0].before, lines[0].after, lines[0].first_offset) == (
+        "transaction/creation-1", "transaction/creation-1", "announced", "MODIFY", len(first) + len(odd),
+    )  # fmt: skip
+    assert [line.event_type for line in lines].count("transaction/creation-1") == 1
+    (rescued,) = (line for line in lines if line.after == "rescued string")
+    assert (rescued.path, rescued.before, rescued.first_offset) == ("/data/a", "int", len(first))

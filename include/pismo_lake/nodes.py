@@ -1,0 +1,84 @@
+"""The tree that a contract is: one node a JSON path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Kind(StrEnum):
+    """What a path holds. `NULL`: seen, but never with a value."""
+
+    NULL = "null"
+    BOOL = "bool"
+    INT = "int"
+    DECIMAL = "decimal"
+    STRING = "string"
+    JSON = "json"
+    OBJECT = "object"
+    LIST = "list"
+
+
+@dataclass(slots=True)
+class Node:
+    """One path: its kind, its column segment, its fields (objects) or its items (lists), whether it was int before."""
+
+    kind: Kind = Kind.NULL
+    segment: str = ""
+    fields: dict[str, Node] = field(default_factory=dict)
+    item: Node | None = None
+    widened: bool = False
+
+    @property
+    def typed(self) -> bool:
+        """Whether the path has a column yet: untyped nulls, `[]` and `{}` have none."""
+        if self.kind is Kind.OBJECT:
+            return any(child.typed for child in self.fields.values())
+        if self.kind is Kind.LIST:
+            return self.item is not None and self.item.typed
+        return self.kind is not Kind.NULL
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain tree for storage; `from_json` gives the node back."""
+        tree: dict[str, Any] = {"kind": self.kind.value, "segment": self.segment}
+        if self.fields:
+            tree["fields"] = {key: child.to_json() for key, child in self.fields.items()}
+        if self.item is not None:
+            tree["item"] = self.item.to_json()
+        if self.widened:
+            tree["widened"] = True
+        return tree
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> Node:
+        """Inverse of `to_json`."""
+        item = tree.get("item")
+        return cls(
+            Kind(tree["kind"]),
+            tree["segment"],
+            {key: cls.from_json(child) for key, child in tree.get("fields", {}).items()},
+            None if item is None else cls.from_json(item),
+            bool(tree.get("widened")),
+        )
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    for child in node.fields.values():
+        if child.kind is Kind.OBJECT:
+            yield from leaves(child)
+        yield child
+        if child.item is not None:
+            yield from leaves(child.item)
+
+
+def widened_paths(node: Node, path: str) -> Iterator[str]:
+    if node.widened:
+        yield path
+    for key, child in node.fields.items():
+        yield from widened_paths(child, f"{path}/{key}")
+    if node.item is not None:
+        yield from widened_paths(node.item, f"{path}/*")
