@@ -164,6 +164,7 @@ class _HourBuilder:
         rows = read_part(files, verdicts)
         counts: dict[str, Any] = {"files": len(files), "bytes": sum(record.plain_size for record in files), "rows": 0}
         counts |= {"events": rows.events, "duplicates": rows.duplicates, "conflicts": rows.conflicts}
+        counts |= {"erased": rows.erased}
         counts |= {"rejects": len(rows.rejects), "by_hour": counts_by_hour(files, verdicts)}
         counts["by_type"] = {name: asdict(of_type) for name, of_type in sorted(rows.by_type.items())}
         digest = self._fingerprint(files, verdicts, counts)

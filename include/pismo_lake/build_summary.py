@@ -1,4 +1,4 @@
-"""What a build did, in counts that balance: events = rows + duplicates."""
+"""What a build did, in counts that balance: events = rows + duplicates + erased ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pismo_lake.dedupe import Verdict
     from pismo_lake.ledger import FileRecord
 
-COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "bytes")
+COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "bytes")
 
 
 @dataclass(slots=True)
 class BuildSummary:
-    """Totals of one unit; events = rows + duplicates, conflicts are the duplicates whose content differs."""
+    """Totals of one unit; events = rows + duplicates + erased, conflicts are the duplicates whose content differs."""
 
     unit: str = ""
     parts_built: int = 0
@@ -31,6 +31,7 @@ class BuildSummary:
     duplicates: int = 0
     conflicts: int = 0
     rejects: int = 0
+    erased: int = 0
     bytes: int = 0
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
@@ -41,7 +42,7 @@ class BuildSummary:
         for name, of_type in counts.get("by_type", {}).items():
             mine = self.by_type.setdefault(name, dict.fromkeys(of_type, 0))
             for what, count in of_type.items():
-                mine[what] += count
+                mine[what] = mine.get(what, 0) + count
         for name in COUNTED:
             setattr(self, name, getattr(self, name) + counts.get(name, 0))
 
@@ -61,19 +62,19 @@ def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) ->
     hours: dict[str, Counter[str]] = {}
     for record in files:
         verdict = verdicts[record.name]
-        rows, conflicts = int(verdict.kept.sum()), int(verdict.conflict.sum())
+        kept, rows, conflicts = (int(mask.sum()) for mask in (verdict.kept, verdict.rows, verdict.conflict))
         rejects = record.rejects + conflicts + (record.status == "unreadable")
         hours.setdefault(record.publish_hour, Counter()).update(
-            rows=rows, duplicates=len(verdict.kept) - rows, conflicts=conflicts, rejects=rejects
+            rows=rows, duplicates=len(verdict.kept) - kept, conflicts=conflicts, rejects=rejects, erased=kept - rows
         )
     return {hour: dict(counts) for hour, counts in hours.items()}
 
 
 def check_balance(unit: str, counts: dict[str, Any]) -> None:
-    """Raise `LakeError` where rows and duplicates are not the events that were read."""
-    if counts["rows"] + counts["duplicates"] != counts["events"]:
+    """Raise `LakeError` where rows, duplicates and erased events are not the events that were read."""
+    if counts["rows"] + counts["duplicates"] + counts["erased"] != counts["events"]:
         msg = (
             f"{unit} does not balance: {counts['events']} events, {counts['rows']} rows,"
-            f" {counts['duplicates']} duplicates; nothing was recorded"
+            f" {counts['duplicates']} duplicates, {counts['erased']} erased; nothing was recorded"
         )
         raise LakeError(msg)

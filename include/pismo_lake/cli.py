@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pismo_lake.contract_rules import ContractRules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.dialects import DIALECTS
+from pismo_lake.erase import erase, find_events
 from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
 from pismo_lake.layout import PublishDay, PublishHour, root_of
 from pismo_lake.ledger import Ledger
@@ -87,12 +89,22 @@ def _parser() -> argparse.ArgumentParser:
     ddl.add_argument("--domain", action="append", default=[], help="only this domain; may be given several times")
     ddl.set_defaults(run=_ddl)
 
+    erase = commands.add_parser("erase", help="take a person's events out of the lake, for good")
+    erase.add_argument(
+        "--where", action="append", default=[], metavar="COLUMN=VALUE", help="rows with this value; may be repeated"
+    )
+    erase.add_argument("--event-id", action="append", default=[], metavar="EVENT_ID", help="may be repeated")
+    erase.add_argument("--reference", default="", help="who asked for it, kept with the erasure: a ticket, no name")
+    erase.add_argument("--raw", action="store_true", help="blank the events' bytes in landing too")
+    erase.add_argument("--dry-run", action="store_true", help="say how many events there are, and do nothing")
+    erase.set_defaults(run=_erase)
+
     ledger = commands.add_parser("ledger", help="the ledger itself")
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=_rebuild)
 
-    for command in (flatten, where, show, close, report, files, ddl, rebuild, *add_contracts(commands, _open)):
+    for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands, _open)):
         command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
         command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
         command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
@@ -251,6 +263,29 @@ def _ddl(options: argparse.Namespace) -> int:
     if not tables:
         print("no event type is known in this lake", file=sys.stderr)
     return 0 if tables else 1
+
+
+def _erase(options: argparse.Namespace) -> int:
+    settings, ledger = _open(options)
+    refuse_unprotected(settings)
+    pairs = [tuple(text.partition("=")[::2]) for text in options.where]
+    if not (pairs or options.event_id) or not all(column and value for column, value in pairs):
+        msg = "give --where COLUMN=VALUE or --event-id EVENT_ID"
+        raise ConfigError(msg)
+    found = find_events(settings, pairs, options.event_id)
+    for event_type, count in sorted(Counter(event.event_type for event in found).items()):
+        print(f"{event_type:56} {count:8} event(s)")
+    if options.dry_run or not found:
+        print(f"{len(found)} event(s) found, nothing is changed")
+        return 0
+    if not options.reference:
+        msg = "--reference is missing: who asked for it, in words that name no person"
+        raise ConfigError(msg)
+    done = erase(settings, ledger, found, options.reference, raw=options.raw)
+    print(f"{len(found)} event(s) erased; {len(done.units)} unit(s) built anew, {done.raw_files} raw file(s) blanked")
+    for unit in done.left:
+        print(f"left to its own delivery, whose next run builds it anew: {unit}")
+    return 0
 
 
 def _rebuild(options: argparse.Namespace) -> int:

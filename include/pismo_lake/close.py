@@ -193,7 +193,7 @@ class _DayBuilder:
             counts["files"] += len(chunk)
             counts["bytes"] += sum(record.plain_size for record in chunk)
             counts["rejects"] += len(rows.rejects)
-            for name in ("events", "duplicates", "conflicts"):
+            for name in ("events", "duplicates", "conflicts", "erased"):
                 counts[name] += getattr(rows, name)
             for name, of_type in rows.by_type.items():
                 by_type.setdefault(name, TypeCounts()).add(of_type)

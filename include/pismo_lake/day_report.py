@@ -22,6 +22,7 @@ class HourLine:
     duplicates: int = 0
     conflicts: int = 0
     rejects: int = 0
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class TypeLine:
     rows: int
     duplicates: int
     conflicts: int
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class DayReport:
     conflicts: int
     rejects: int
     heartbeats: int
+    erased: int = 0
     hours: tuple[HourLine, ...] = ()
     types: tuple[TypeLine, ...] = ()
     lateness: tuple[tuple[str, int], ...] = ()

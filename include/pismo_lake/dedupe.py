@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
+from pismo_lake.erasures import erased_keys, erasure_count
 from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
@@ -33,10 +34,19 @@ KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """For each usable event of a file in byte order: does it stand; if not, does its content differ."""
+    """For each usable event of a file in byte order: is it the copy that stands; if not, does its content differ.
+
+    `erased` events are no rows, whichever copy they are.
+    """
 
     kept: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
+    erased: NDArray[np.bool_]
+
+    @property
+    def rows(self) -> NDArray[np.bool_]:
+        """The events that become rows."""
+        return self.kept & ~self.erased
 
 
 def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table:
@@ -90,21 +100,22 @@ def time_range(records: Sequence[FileRecord]) -> tuple[int, int] | None:
 def judge_all(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord]) -> dict[str, Verdict]:
     """`judge` for files of any number of hours, a few million events at a time, so that memory is bounded."""
     verdicts: dict[str, Verdict] = {}
+    erased = np.array(sorted(erased_keys(ledger, settings.lake)), dtype="S16")
     group: list[FileRecord] = []
     events = 0
     for _, files in groupby(sorted(own, key=lambda record: record.rank), key=lambda record: record.publish_hour):
         of_hour = list(files)
         size = sum(record.events for record in of_hour)
         if group and events + size > _GROUP_EVENTS:
-            verdicts |= judge(group, predecessors(settings, ledger, group), settings.horizon_days)
+            verdicts |= judge(group, predecessors(settings, ledger, group), settings.horizon_days, erased)
             group, events = [], 0
         group += of_hour
         events += size
-    return verdicts | judge(group, predecessors(settings, ledger, group), settings.horizon_days)
+    return verdicts | judge(group, predecessors(settings, ledger, group), settings.horizon_days, erased)
 
 
 class JudgedInputs:
-    """Files of a unit with the verdict on them, judged anew only where files or their predecessors are others.
+    """Files of a unit with the verdict on them, judged anew only where these, their predecessors or erasures differ.
 
     A unit is looked at before its claim and after it, an hour once a part.
     """
@@ -115,13 +126,16 @@ class JudgedInputs:
 
     def of(self, files: list[FileRecord]) -> tuple[list[FileRecord], dict[str, Verdict]]:
         """The files as they came, and `judge_all` of them by file name."""
-        seen = (files, [record.rank for record in predecessors(self._settings, self._ledger, files)])
+        ranks = [record.rank for record in predecessors(self._settings, self._ledger, files)]
+        seen = (files, ranks, erasure_count(self._ledger, self._settings.lake))
         if self._judged is None or self._judged[0] != seen:
             self._judged = (seen, judge_all(self._settings, self._ledger, files))
         return files, self._judged[1]
 
 
-def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days: int) -> dict[str, Verdict]:
+def judge(
+    own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days: int, erased: NDArray[np.bytes_]
+) -> dict[str, Verdict]:
     """The verdict for each of `own`, by file name: an event stands unless a copy within the horizon comes before it.
 
     Of `earlier` only the keys that `own` has too are kept in memory, so it is bounded by the events of `own`.
@@ -144,7 +158,9 @@ def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days
         sizes.append(len(key))
     if not order:
         return {}
-    winner = _winners(np.concatenate(keys), np.concatenate(hours), 24 * horizon_days)
+    every = np.concatenate(keys)
+    gone = np.isin(every, erased) if len(erased) else np.zeros(len(every), dtype=bool)
+    winner = _winners(every, np.concatenate(hours), 24 * horizon_days)
     content_of = np.concatenate(hashes)
     kept = winner == np.arange(len(winner))
     conflict = content_of != content_of[winner]
@@ -153,7 +169,7 @@ def judge(own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days
     for record, size in zip(order, sizes, strict=True):
         if (record.delivery, record.name) in mine:
             part = slice(start, start + size)
-            verdicts[record.name] = Verdict(kept[part], conflict[part])
+            verdicts[record.name] = Verdict(kept[part], conflict[part], gone[part])
         start += size
     return verdicts
 

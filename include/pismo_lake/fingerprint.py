@@ -38,6 +38,8 @@ def fingerprint(
         verdict = verdicts[record.name]
         digest.update(f"|{record.name}|{record.sha256}|".encode())
         digest.update(verdict.kept.tobytes() + b"|" + verdict.conflict.tobytes())
+        if verdict.erased.any():
+            digest.update(b"|" + verdict.erased.tobytes())
     for name in sorted(counts.get("by_type", ())):
         # added columns leave files readable as they are, retyped ones do not
         for path in contracts.widened(name):

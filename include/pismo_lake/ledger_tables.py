@@ -116,3 +116,14 @@ contract_changes = Table(
     Column("first_offset", BigInteger, doc="of the event in it that showed the change; null: a schema brought it"),
     Column("seen_at", String(32), nullable=False),
 )
+
+erasures = Table(
+    "pismo_erasures",
+    metadata,
+    Column("lake", String(500), primary_key=True),
+    Column("erasure_id", String(32), primary_key=True),
+    Column("event_key", String(32), primary_key=True, doc="dedupe key in hex: a hash of organisation and event id"),
+    Column("reference", String(500), nullable=False, doc="who asked, in words of theirs"),
+    Column("erased_at", String(32), nullable=False),
+    Column("run", String(500), nullable=False),
+)

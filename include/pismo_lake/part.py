@@ -52,16 +52,17 @@ class _Group:
 
 @dataclass(slots=True)
 class TypeCounts:
-    """Of one event type: events, those that stand as rows, duplicates, and of these the conflicting ones."""
+    """Of one event type: events, those that are rows, duplicates, of these the conflicting ones, and erased ones."""
 
     events: int = 0
     rows: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    erased: int = 0
 
     def add(self, other: TypeCounts) -> None:
         """Take another part's counts in."""
-        for name in ("events", "rows", "duplicates", "conflicts"):
+        for name in ("events", "rows", "duplicates", "conflicts", "erased"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
@@ -75,6 +76,7 @@ class PartRows:
     events: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    erased: int = 0
 
 
 def read_part(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> PartRows:
@@ -101,12 +103,14 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
     part.events += len(events)
     for number, (domain, name) in enumerate(types):
         mine = numbers == number
-        standing = np.flatnonzero(mine & verdict.kept)
-        counted = int(mine.sum())
-        counts = TypeCounts(counted, len(standing), counted - len(standing), int((mine & verdict.conflict).sum()))
+        standing = np.flatnonzero(mine & verdict.rows)
+        counted, kept = int(mine.sum()), int((mine & verdict.kept).sum())
+        conflicts = int((mine & verdict.conflict).sum())
+        counts = TypeCounts(counted, len(standing), counted - kept, conflicts, kept - len(standing))
         part.by_type[event_path(domain, name)].add(counts)
         part.duplicates += counts.duplicates
         part.conflicts += counts.conflicts
+        part.erased += counts.erased
         if len(standing):
             rows, group = events.take(pa.array(standing)), part.groups[domain, name]
             starts = rows.column("offset").to_numpy()
@@ -116,8 +120,12 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
             group.files.append((record.delivery, record.name, len(rows)))
     unusable = ~usable
     unusable[np.flatnonzero(usable)[verdict.conflict]] = True
-    for row in index.filter(pa.array(unusable)).select(["offset", "length", "reason", "event_id"]).to_pylist():
+    gone = np.zeros(len(index), dtype=bool)
+    gone[np.flatnonzero(usable)[verdict.erased]] = True
+    columns = index.filter(pa.array(unusable)).select(["offset", "length", "reason", "event_id"])
+    for row, erased in zip(columns.to_pylist(), gone[unusable].tolist(), strict=True):
         start, reason = row["offset"], row["reason"] or "conflicting_duplicate"
+        raw = plain.lost if reason == "gzip_damaged" else data[start : start + row["length"]]
         part.rejects.append(
             {
                 "delivery": record.delivery,
@@ -126,7 +134,7 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
                 "length": row["length"],
                 "reason": reason,
                 "event_id": row["event_id"],
-                "raw": plain.lost if reason == "gzip_damaged" else data[start : start + row["length"]],
+                "raw": None if erased else raw,
             }
         )
 

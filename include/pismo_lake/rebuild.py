@@ -19,6 +19,7 @@ from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
+from pismo_lake.erasures import restore_erasures
 from pismo_lake.id_index import ROOT
 from pismo_lake.landing import NOTE, Lander, RemoteFile
 from pismo_lake.layout import PublishHour, output_pattern, safe_segment
@@ -46,6 +47,7 @@ class Rebuilt:
 def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
     """Record every raw file of the delivery in rank order, and adopt the outputs that the lake holds already."""
     contracts = ContractStore(ledger, settings).restore()
+    restore_erasures(ledger, settings.lake)
     root = storage.join(settings.landing, safe_segment(settings.delivery))
     raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith("_index/")]
     found = [(_note(settings, uri, root), uri) for uri in raws]

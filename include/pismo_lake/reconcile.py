@@ -79,6 +79,7 @@ def reconcile(
         duplicates=built.duplicates,
         conflicts=built.conflicts,
         rejects=built.rejects,
+        erased=built.erased,
         heartbeats=scan.heartbeats.total(),
         hours=_hours(day, files, parts),
         types=tuple(TypeLine(name, **counts) for name, counts in sorted(built.by_type.items())),
@@ -115,11 +116,12 @@ def _totals(
 ) -> tuple[ControlTotal, ...]:
     events = sum(record.events for record in files)
     unreadable = sum(record.status == "unreadable" for record in files)
+    read = built.rows + built.duplicates + built.erased
     return (
         ControlTotal("event files landed = files that builds took in", len(files), built.files),
         ControlTotal("events in the ledger = events in the indexes", events, scan.events),
         ControlTotal("events landed = events that builds read", events, built.events),
-        ControlTotal("events read = rows + duplicates", built.events, built.rows + built.duplicates),
+        ControlTotal("events read = rows + duplicates + erased", built.events, read),
         ControlTotal("rows built = rows in the lake's files", built.rows, written["rows"]),
         ControlTotal(
             "damage in the indexes + conflicts + unreadable files = rejects built",

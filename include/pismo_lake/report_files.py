@@ -27,7 +27,9 @@ _SCHEMA = pa.schema(
         pa.field("value", pa.int64(), nullable=False),
     ]
 )
-_TOTALS = ("files", "bytes", "plain_bytes", "events", "rows", "duplicates", "conflicts", "rejects", "heartbeats")
+_TOTALS = (
+    "files", "bytes", "plain_bytes", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "heartbeats",
+)  # fmt: skip
 _FLAGS = ("closed", "balanced", "complete")
 _OF_HOUR = ("files", "bytes", "events", "rows", "duplicates", "conflicts", "rejects")
 _OF_TYPE = ("events", "rows", "duplicates", "conflicts")

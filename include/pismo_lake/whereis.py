@@ -17,6 +17,7 @@ from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
 from pismo_lake.envelope import envelope_of, parse_exact
+from pismo_lake.erasures import erased_keys
 from pismo_lake.errors import LakeError
 from pismo_lake.id_index import ROOT, find_ids, row_groups_with
 from pismo_lake.layout import event_name, event_path, partition_path
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
 _INDEXED = [
     "offset", "length", "reason", "org_id", "event_id", "domain", "event_type", "schema_version", "event_timestamp",
-    "content_hash",
+    "content_hash", "dedupe_key",
 ]  # fmt: skip
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Standing:
 class Place:
     """One copy of an event; offset and length in bytes of the uncompressed file.
 
-    `state`: ``stands`` | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` | ``not built``.
+    `state`: ``stands`` | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` | ``erased`` |
+    ``not built``.
     """
 
     record: FileRecord
@@ -92,7 +94,7 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Pl
     """Every copy of an event id in the landed files of a lake, in the order that decides which one stands."""
     places = [
         place
-        for record, offsets in _copies(settings, ledger, event_id)
+        for record, offsets in copies_of(settings, ledger, event_id)
         for place in _places(settings, ledger, record, event_id, offsets)
     ]
     places.sort(key=lambda place: (place.record.rank, place.offset))
@@ -104,7 +106,7 @@ def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[s
     """The object keys of this delivery that hold each of some events."""
     return {
         event_id: sorted(
-            {record.key for record, _ in _copies(settings, ledger, event_id) if record.delivery == settings.delivery}
+            {record.key for record, _ in copies_of(settings, ledger, event_id) if record.delivery == settings.delivery}
         )
         for event_id in event_ids
     }
@@ -118,7 +120,7 @@ def raw_event(place: Place) -> bytes:
 def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
     """A byte range of a landed file's uncompressed content."""
     uri = record.raw_uri
-    if storage.read_range(uri, 0, len(_GZIP)) == _GZIP:
+    if storage.read_range(uri, 0, len(GZIP)) == GZIP:
         return uncompress(storage.read_bytes(uri), record.name).data[offset : offset + length]
     return storage.read_range(uri, offset, offset + length)
 
@@ -140,7 +142,7 @@ def shown_event(place: Place, privacy: Privacy | None) -> bytes:
         raise LakeError(msg) from None
 
 
-def _copies(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:
+def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:
     """The files that hold an event, with its offsets; a damaged range that shows the id counts too."""
     for delivery, uri in _id_indexes(settings, ledger):
         offsets: dict[str, list[int]] = {}
@@ -164,6 +166,7 @@ def _places(
     settings: LakeSettings, ledger: Ledger, record: FileRecord, event_id: str, offsets: list[int]
 ) -> Iterator[Place]:
     index = read_index(record, _INDEXED)
+    erased = erased_keys(ledger, settings.lake)
     wanted = pc.and_(
         pc.equal(index.column("event_id"), event_id), pc.is_in(index.column("offset"), pa.array(offsets, pa.int64()))
     )
@@ -172,6 +175,8 @@ def _places(
         if row["reason"] is None:
             standing = _standing(settings, ledger, record, row)
             state = "stands" if standing else "duplicate" if record.built else "not built"
+            if row["dedupe_key"] in erased:
+                state = "erased"
         where = (record, row["offset"], row["length"], row["org_id"])
         yield Place(*where, state, standing, row["content_hash"])
 

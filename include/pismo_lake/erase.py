@@ -1,0 +1,179 @@
+"""Erase events of a person: find them in the lake by a column's value or by id, record them, build without them.
+
+What is recorded stands for good (see `erasures`). With `raw` their bytes in landing become blanks, which keeps every
+offset; the copies that Pismo and versioned buckets hold are not ours to reach.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.close import build_unit
+from pismo_lake.decode import uncompress
+from pismo_lake.dedupe import read_index
+from pismo_lake.erasures import Erasure, record_erasure
+from pismo_lake.errors import ConfigError
+from pismo_lake.index import dedupe_key
+from pismo_lake.ledger import now_text
+from pismo_lake.whereis import GZIP, copies_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.privacy import Privacy
+    from pismo_lake.settings import LakeSettings
+
+_LOG = logging.getLogger(__name__)
+_IDENTITY = ["org_id", "event_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One event to erase."""
+
+    event_type: str
+    org_id: str | None
+    event_id: str
+
+    @property
+    def key(self) -> bytes:
+        """Its dedupe key."""
+        return dedupe_key(self.org_id, self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did: events by type, units built anew, units that their own delivery has to build, raw files."""
+
+    events: dict[str, int]
+    units: tuple[str, ...]
+    left: tuple[str, ...]
+    raw_files: int
+
+
+def find_events(
+    settings: LakeSettings, conditions: Sequence[tuple[str, str]], event_ids: Iterable[str] = ()
+) -> list[Found]:
+    """Rows in which any condition (column, value) holds, or of the given ids; all files of the lake are looked at.
+
+    A hashed column is compared with the hash of the value. `ConfigError` where no file has a column, or where values
+    of one were dropped or coarsened, so that they cannot be told apart.
+    """
+    ids, met = set(event_ids), set[str]()
+    found: dict[tuple[str | None, str], Found] = {}
+    root = storage.join(settings.lake, "events")
+    for uri in storage.list_files(root):
+        if not uri.endswith(".parquet"):
+            continue
+        folders = uri[len(root) :].strip("/").split("/")
+        event_type = f"{folders[0].removeprefix('domain=')}/{folders[1].removeprefix('event_type=')}"
+        with storage.open_for_reading(uri) as source:
+            file = pq.ParquetFile(source)
+            here = [(column, value) for column, value in conditions if column in file.schema_arrow.names]
+            met.update(column for column, _ in here)
+            if here or ids:
+                for org_id, event_id in _matches(file, here, ids, settings.privacy):
+                    found.setdefault((org_id, event_id), Found(event_type, org_id, event_id))
+    missing = {column for column, _ in conditions} - met
+    if missing:
+        msg = f"no file of the lake has a column {', '.join(sorted(missing))}"
+        raise ConfigError(msg)
+    return list(found.values())
+
+
+def erase(
+    settings: LakeSettings, ledger: Ledger, found: Sequence[Found], reference: str, *, raw: bool = False,
+    log: logging.Logger = _LOG,
+) -> Erased:  # fmt: skip
+    """Record the events as erased and build every unit that holds a copy of one without them.
+
+    Units of other deliveries of the lake are left to these: they are marked and built by their next run.
+    """
+    keys = {event.key for event in found}
+    copies = [
+        (record, offset)
+        for event_id in sorted({event.event_id for event in found})
+        for record, offsets in copies_of(settings, ledger, event_id)
+        for offset in offsets
+    ]
+    record_erasure(ledger, settings.lake, Erasure.fresh(reference, now_text(), ledger.run or ""), sorted(keys))
+    units: dict[str, set[str]] = {}
+    for record, _ in copies:
+        ledger.mark_unbuilt(record.delivery, settings.lake, record.publish_hour)
+        units.setdefault(record.delivery, set()).add(_unit_of(record))
+    mine = sorted(units.pop(settings.delivery, set()))
+    for done, unit in enumerate(mine, 1):
+        build_unit(settings, ledger, unit, log=log)
+        log.info("erasing: %d of %d unit(s) built anew", done, len(mine))
+    left = tuple(f"{delivery} {unit}" for delivery, those in sorted(units.items()) for unit in sorted(those))
+    blanked = _blank(copies, keys) if raw else 0
+    return Erased(dict(Counter(event.event_type for event in found)), tuple(mine), left, blanked)
+
+
+def _matches(
+    file: pq.ParquetFile, conditions: Sequence[tuple[str, str]], ids: set[str], privacy: Privacy | None
+) -> Iterator[tuple[str | None, str]]:
+    columns = list(dict.fromkeys([*_IDENTITY, *(column for column, _ in conditions)]))
+    wanted = [(column, _sought(file.schema_arrow.field(column), value, privacy)) for column, value in conditions]
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, columns, use_threads=False)
+        mask = pc.is_in(table.column("event_id"), pa.array(sorted(ids), pa.string()))
+        for column, value in wanted:
+            if value is not None:
+                mask = pc.or_(mask, pc.fill_null(pc.equal(table.column(column), value), fill_value=False))
+        rows = table.filter(mask)
+        yield from zip(rows.column("org_id").to_pylist(), rows.column("event_id").to_pylist(), strict=True)
+
+
+def _sought(field: pa.Field, value: str, privacy: Privacy | None) -> pa.Scalar | None:
+    """The value as the column holds it; None where it cannot be one of the column's."""
+    done = (field.metadata or {}).get(b"pismo.privacy", b"").decode()
+    if done == "hash" and privacy is not None and privacy.key is not None:
+        return pa.scalar(privacy.key.digest(value))
+    if done:
+        msg = f"column {field.name} is under the policy ({done}): its values cannot be told apart, or a key lacks"
+        raise ConfigError(msg)
+    if pa.types.is_string(field.type):
+        return pa.scalar(value)
+    try:
+        if pa.types.is_integer(field.type) or pa.types.is_decimal(field.type):
+            return pa.scalar(Decimal(value)).cast(field.type)
+        return pa.scalar(value).cast(field.type)
+    except (InvalidOperation, pa.ArrowInvalid):
+        return None
+    except pa.ArrowNotImplementedError:
+        msg = f"column {field.name} holds {field.type}: give a column of single values"
+        raise ConfigError(msg) from None
+
+
+def _unit_of(record: FileRecord) -> str:
+    return record.publish_hour[:10] if record.closed else record.publish_hour
+
+
+def _blank(copies: Iterable[tuple[FileRecord, int]], keys: set[bytes]) -> int:
+    """Blanks in the place of the events in their raw files; how many files were written anew."""
+    ranges: dict[str, tuple[FileRecord, set[int]]] = {}
+    for record, offset in copies:
+        ranges.setdefault(record.raw_uri, (record, set()))[1].add(offset)
+    for uri, (record, offsets) in ranges.items():
+        index = read_index(record, ["offset", "length", "dedupe_key"]).to_pylist()
+        raw = storage.read_bytes(uri)
+        packed = raw.startswith(GZIP)
+        data = bytearray(uncompress(raw, record.name).data if packed else raw)
+        for row in index:
+            if row["offset"] in offsets and row["dedupe_key"] in keys:
+                data[row["offset"] : row["offset"] + row["length"]] = b" " * row["length"]
+        # no time stamp: the same bytes again for the same content
+        storage.write_atomic(uri, gzip.compress(bytes(data), mtime=0) if packed else bytes(data))
+    return len(ranges)
