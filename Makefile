@@ -47,6 +47,10 @@ test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 soak: setup ## A month of files through ingest and close, everything killed now and then: about an hour
 	@PISMO_FEED_DAYS=30 scripts/test tests/integration/test_month.py tests/integration/test_backfill.py $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## The property tests with EXAMPLES= each (20000: about an hour)
+	@PISMO_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) scripts/test tests/property -n 2 $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style
 	@$(PY) -m ruff check .

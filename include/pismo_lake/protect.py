@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.columns import Column
     from pismo_lake.contract import Contract
-    from pismo_lake.privacy import Privacy, Rule
+    from pismo_lake.privacy import Privacy
 
 _NOTE, _KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
 
@@ -76,6 +76,9 @@ def _type(kind: pa.DataType, node: Node, keys: tuple[str, ...], privacy: Privacy
 
 
 def _array(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.Array:
+    rule = redactor.rule(keys)
+    if rule is not None and rule.action is Action.DROP:
+        return pa.nulls(len(array), _type(array.type, node, keys, redactor.privacy, redactor.event_type))
     if node.kind is Kind.LIST and node.item is not None:
         return _list(array, node.item, keys, redactor)
     if node.kind is Kind.OBJECT:
@@ -85,14 +88,13 @@ def _array(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redacto
         ]
         names = [array.type.field(at).name for at in range(array.type.num_fields)]
         return pa.StructArray.from_arrays(children, names, mask=array.is_null())
-    rule = redactor.rule(keys)
-    if rule is not None and rule.action is not Action.KEEP:
-        return _acted_on(array, rule, redactor)
-    if rule is None and node.kind is Kind.JSON:
+    if rule is not None and rule.action is Action.KEEP:
+        return array
+    if node.kind is Kind.JSON:
         return _each(array, lambda text: redactor.json_text(text, keys))
-    if rule is None and node.kind is Kind.STRING:
-        return _free_text(array, redactor)
-    return array
+    if rule is not None:
+        return _each(array, lambda value: redactor.leaf(value, rule))
+    return _free_text(array, redactor) if node.kind is Kind.STRING else array
 
 
 def _list(array: pa.ListArray, item: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.ListArray:
@@ -100,12 +102,6 @@ def _list(array: pa.ListArray, item: Node, keys: tuple[str, ...], redactor: Reda
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
     # flatten() leaves out what null lists may hide
     return pa.ListArray.from_arrays(offsets, _array(array.flatten(), item, keys, redactor), mask=array.is_null())
-
-
-def _acted_on(array: pa.Array, rule: Rule, redactor: Redactor) -> pa.Array:
-    if rule.action is Action.DROP:
-        return pa.nulls(len(array), array.type)
-    return _each(array, lambda value: redactor.leaf(value, rule))
 
 
 def _free_text(array: pa.StringArray, redactor: Redactor) -> pa.StringArray:

@@ -27,20 +27,22 @@ class Redactor:
     """A policy applied to the values of one event type, named ``<domain>/<name with version>``."""
 
     def __init__(self, privacy: Privacy, event: str) -> None:
-        self._privacy, self._event = privacy, event
+        self.privacy, self.event_type = privacy, event
         self._key = privacy.checked().key
 
     def rule(self, keys: tuple[str, ...]) -> Rule | None:
         """The rule of a path in the payload; a path among extra envelope keys is named by these alone."""
-        return self._privacy.rule(self._event, keys)
+        return self.privacy.rule(self.event_type, keys)
 
     def value(self, value: Any, keys: tuple[str, ...]) -> Any:
         """What stays of a JSON value at a path, objects and lists gone through."""
+        rule = self.rule(keys)
+        if rule is not None and rule.action is Action.DROP:
+            return None
         if isinstance(value, dict):
             return {key: self.value(item, (*keys, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [self.value(item, keys) for item in value]
-        rule = self.rule(keys)
         if rule is None:
             return self.free_text(value) if isinstance(value, str) else value
         return value if rule.action is Action.KEEP else self.leaf(value, rule)
@@ -64,7 +66,7 @@ class Redactor:
 
     def free_text(self, text: str) -> str:
         """The text with card numbers that pass the Luhn check masked but for their last four digits."""
-        return _ALONE.sub(_masked, text) if self._privacy.card_numbers else text
+        return _ALONE.sub(_masked, text) if self.privacy.card_numbers else text
 
     def json_text(self, text: str, keys: tuple[str, ...]) -> str:
         """What stays of a column of JSON text."""
@@ -102,6 +104,8 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
+        if not value:
+            return "0"
         plain = f"{value:f}"
         return plain.rstrip("0").rstrip(".") if "." in plain else plain
     return str(value)

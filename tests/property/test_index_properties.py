@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from decimal import Decimal
 from typing import Any
 
@@ -20,8 +21,9 @@ from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_lake.times import timestamps_us
 
 THOROUGH = settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+    max_examples=int(os.environ.get("PISMO_FUZZ_EXAMPLES", "400")), deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)  # fmt: skip
 
 TEXTS = st.sampled_from(
     ["", "x", "}{", '}{"a":', '"', "\\", '\\"', "{}", "{ }", "é", "\U0001f600", "\x07", "a,b", "1.5"]

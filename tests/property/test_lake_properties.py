@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,9 @@ from pismo_lake.envelope import parse, parse_exact
 from pismo_lake.exact_json import dumps, loads
 from pismo_lake.flatten import EventBytes, flatten
 from pismo_lake.naming import SEPARATOR, column_path, column_segment
+from pismo_lake.privacy import Action, Privacy, PrivacyKey, Rule
+from pismo_lake.protect import protected
+from pismo_lake.redact import Redactor
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_sandbox.truth import Copy, Truth
 from pismo_sandbox.verify import Verification, _check_value, verify
@@ -38,7 +42,10 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
 )
 PAYLOADS = st.dictionaries(KEYS, VALUES, max_size=6)
-THOROUGH = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(
+    max_examples=int(os.environ.get("PISMO_FUZZ_EXAMPLES", "250")), deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
 BRIEF = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -82,6 +89,34 @@ def test_the_fast_and_the_exact_road_give_the_same_rows(payloads: list[dict[str,
     exact = flatten(EventBytes(raws, [False] * len(raws)), contract)
     assert fast.to_pylist() == exact.to_pylist()
     assert fast.schema == exact.schema
+
+
+ACTIONS = st.sampled_from([action for action in Action if action is not Action.KEEP])
+RULES = st.lists(
+    st.builds(
+        Rule, st.sampled_from(["**/a", "b", "**/amount", "metadata", "*/é", "x__y", "A/**/b", "**/_lead"]), ACTIONS
+    ),
+    max_size=3,
+)
+
+
+@THOROUGH
+@given(st.lists(PAYLOADS, min_size=1, max_size=5), RULES, st.booleans())
+def test_columns_hold_what_a_policy_leaves_of_a_payload(
+    payloads: list[dict[str, Any]], rules: list[Rule], card_numbers: bool
+) -> None:
+    """Whichever road, column or `_rescued` a value takes, it is redacted as it is in the payload itself."""
+    privacy = Privacy("any", tuple(rules), card_numbers, PrivacyKey("k1", b"a secret of some length"))
+    raws, contract, regular = learned(payloads)
+    table = protected(flatten(EventBytes(raws, regular), contract), contract, privacy, "pix/pix_in-1")
+    redactor, found = Redactor(privacy, "pix/pix_in-1"), Verification()
+    for raw, row in zip(raws, table.to_pylist(), strict=True):
+        rescued: dict[str, list[Any]] = {}
+        for entry in loads(row["_rescued"]) if row["_rescued"] else ():
+            rescued.setdefault(entry["path"], []).append(entry["value"])
+        columns = {column_path(name): value for name, value in row.items() if value is not None and name != "_rescued"}
+        _check_value(redactor.value(parse_exact(raw)["data"], ()), ("data",), columns, rescued, "event", found)
+    assert found.problems == []
 
 
 @THOROUGH
