@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
+from tests.lakes import event
 
+from pismo_sandbox.payloads import CATALOGUE
+from pismo_sandbox.personal import Planter
 from pismo_sandbox.publisher import Dials, Publisher, S3Sink
-from pismo_sandbox.server import CONSUMER_KEY, CONSUMER_SECRET, Policy, running_sandbox
+from pismo_sandbox.server import CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
 from pismo_sandbox.truth import Truth
 from pismo_sandbox.verify import verify
 
@@ -40,8 +45,9 @@ print("RESULT", json.dumps({"state": str(run.state), "tasks": states}))
 class Home:
     """An Airflow home, a look-alike, and a lake."""
 
-    def __init__(self, root: Path, endpoint: str, policy: Policy, truth: Truth) -> None:
-        self.root, self.policy, self.truth = root, policy, truth
+    def __init__(self, root: Path, sandbox: Sandbox, truth: Truth) -> None:
+        self.root, self.policy, self.truth, endpoint = root, sandbox.policy, truth, sandbox.endpoint
+        self.admin = sandbox.admin("s3")
         consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
         self.environment = kept | {
@@ -81,7 +87,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         end = datetime.now(UTC)
         publisher = Publisher(sink, truth, seed=3, dials=Dials.everything())
         publisher.publish(end - timedelta(hours=2), end - timedelta(minutes=5), 6_000_000)
-        yield Home(root, sandbox.endpoint, sandbox.policy, truth)
+        yield Home(root, sandbox, truth)
         truth.close()
 
 
@@ -109,3 +115,45 @@ def test_listing_denied_fails_at_once_but_object_keys_work(home: Home) -> None:
         assert state == "success", home.log[-3000:]
     finally:
         home.policy.list_allowed = True
+
+
+def test_nothing_personal_leaves_the_raw_files_under_the_strict_policy(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key comes from a connection; lake, index, ledger, task logs and XCom are searched for planted values."""
+    deliveries = home.root / "private" / "deliveries.yaml"
+    deliveries.parent.mkdir()
+    known = (ROOT / "config" / "deliveries.yaml").read_text().rstrip()
+    deliveries.write_text(f"{known}\n    privacy: strict\n    privacy_key_conn_id: pismo_privacy\n")
+    secret = "a secret nobody should read"
+    for name, value in {
+        "PISMO_DELIVERIES": str(deliveries),
+        "PISMO_LANDING": str(home.root / "private" / "landing"),
+        "PISMO_LAKE": str(home.root / "private" / "lake"),
+        "PISMO_LEDGER_URL": f"sqlite:///{home.root / 'private' / 'ledger.db'}",
+        "AIRFLOW_CONN_PISMO_PRIVACY": json.dumps({"conn_type": "generic", "login": "k1", "password": secret}),
+    }.items():
+        monkeypatch.setitem(home.environment, name, value)
+    planter, r = Planter(), random.Random(8)
+    events = [
+        event(
+            f"planted-{number}-{name}", planter.plant(make(r)), domain=domain, event_type=name, schema_version=version
+        )
+        for number in range(20)
+        for domain, name, version, _, make in CATALOGUE
+    ]
+    at = datetime.now(UTC)
+    prefix = f"main_stream/{at.year}/{at.month}/{at.day}/{at.hour}"
+    home.admin.put_object(Bucket=home.policy.bucket, Key=f"{prefix}/planted", Body=b"".join(events))
+    state, _ = home.run()
+    assert state == "success", home.log[-3000:]
+    searched = home.log.encode() + (home.root / "airflow" / "airflow.db").read_bytes()
+    for path in (home.root / "private").rglob("*"):
+        if path.is_file() and path != home.root / "private" / "landing" / "sandbox_s3" / prefix / "planted":
+            searched += (
+                repr(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else path.read_bytes()
+            )
+    assert b"planted-0-succeeded" in searched
+    assert len(planter.values) > 500
+    assert [value for value in planter.values if value.encode() in searched] == []
+    assert secret.encode() not in searched
