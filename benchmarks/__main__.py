@@ -2,6 +2,7 @@
 
 ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the generator's truth afterwards.
 ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead,
+ARGS="odd" what values that fit no column cost in a 10 MB file,
 ARGS="days --events 10000000 --days 5" closing days and looking events up.
 """
 
@@ -30,6 +31,10 @@ def main() -> int:
         from benchmarks.days import main as days
 
         return days(sys.argv[2:])
+    if sys.argv[1:2] == ["odd"]:
+        from benchmarks.odd import main as odd
+
+        return odd(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--mb", type=float, default=200)
     parser.add_argument("--hours", type=float, default=2)
