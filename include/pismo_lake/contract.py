@@ -118,6 +118,8 @@ class Contract:
         elif kinds != (Kind.DECIMAL, Kind.INT) and node.kind is not declared.kind:
             conflicts.append(Change(f"{path}/{key}", node.kind, declared.kind))
             return
+        if node.kind is Kind.STRING:
+            node.format = declared.format
         for name, child in declared.fields.items():
             known = node.fields.get(name) or self._new(node, name)
             if known is not None:

@@ -16,7 +16,7 @@ from pismo_lake.dialects import DIALECTS
 from pismo_lake.errors import ConfigError
 from pismo_lake.layout import type_folder
 from pismo_lake.naming import column_path
-from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA
+from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,6 +81,10 @@ def short_names(columns: Sequence[str]) -> dict[str, str]:
     >>> short_names(["event_id", "data__amount", "data__payer__id", "data__payee__id", "data__event_id"])
     {'event_id': 'event_id', 'data__amount': 'amount', 'data__payer__id': 'payer_id', 'data__payee__id': 'payee_id', 'data__event_id': 'data_event_id'}
     """  # noqa: E501
+    typed = [name for name in columns if name.startswith(TYPED)]
+    if typed:
+        plain = short_names([name for name in columns if name not in typed])
+        return plain | {name: f"{plain[f'data__{name.removeprefix(TYPED)}']}_typed" for name in typed}
     own = {*ENVELOPE_SCHEMA.names, *SOURCE_SCHEMA.names, "_rescued", "event_date"}
     paths = {name: (name,) if name in own else column_path(name) for name in columns}
     depth = dict.fromkeys(columns, 1)

@@ -32,6 +32,7 @@ _KINDS = {
     "string": Kind.STRING, "integer": Kind.INT, "number": Kind.DECIMAL, "boolean": Kind.BOOL, "object": Kind.OBJECT,
     "array": Kind.LIST,
 }  # fmt: skip
+_FORMATS = {"date", "date-time"}
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
 # a node's segment here: an object that names none of its keys
 _MAP = "map"
@@ -157,7 +158,7 @@ def _own(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple
         for item in items if isinstance(items, list) else [items]:
             node.item = _both(node.item or Node(), _node(item, resolver, depth + 1, way))
         return node
-    return Node(kind)
+    return Node(kind, format=schema["format"] if kind is Kind.STRING and schema.get("format") in _FORMATS else "")
 
 
 def _object(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
@@ -206,4 +207,6 @@ def _both(one: Node, other: Node) -> Node:
         return Node(Kind.LIST, item=_both(one.item or Node(), other.item or Node()))
     if kinds <= {Kind.INT, Kind.DECIMAL}:
         return Node(Kind.DECIMAL if Kind.DECIMAL in kinds else Kind.INT)
-    return one if len(kinds) == 1 else Node(Kind.JSON)
+    if len(kinds) > 1:
+        return Node(Kind.JSON)
+    return Node(one.kind, format=one.format if one.format == other.format else "")

@@ -25,13 +25,17 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Node:
-    """One path: its kind, its column segment, its fields (objects) or its items (lists), whether it was int before."""
+    """One path: its kind, its column segment, its fields (objects) or its items (lists), whether it was int before.
+
+    `format` is what a schema says of a string: ``date`` or ``date-time``.
+    """
 
     kind: Kind = Kind.NULL
     segment: str = ""
     fields: dict[str, Node] = field(default_factory=dict)
     item: Node | None = None
     widened: bool = False
+    format: str = ""
 
     @property
     def typed(self) -> bool:
@@ -51,6 +55,8 @@ class Node:
             tree["item"] = self.item.to_json()
         if self.widened:
             tree["widened"] = True
+        if self.format:
+            tree["format"] = self.format
         return tree
 
     @classmethod
@@ -63,6 +69,7 @@ class Node:
             {key: cls.from_json(child) for key, child in tree.get("fields", {}).items()},
             None if item is None else cls.from_json(item),
             bool(tree.get("widened")),
+            str(tree.get("format", "")),
         )
 
 

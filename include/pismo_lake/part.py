@@ -19,7 +19,8 @@ from pismo_lake.errors import LakeError
 from pismo_lake.flatten import EventBytes, flatten
 from pismo_lake.layout import event_name, event_path, partition_path, rejects_path
 from pismo_lake.protect import protected
-from pismo_lake.row_schema import REJECTS_SCHEMA, lake_schema
+from pismo_lake.row_schema import REJECTS_SCHEMA, lake_schema, typed_columns
+from pismo_lake.times import typed_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -199,9 +200,16 @@ def _group_table(group: _Group, contract: Contract, privacy: Privacy | None, eve
         pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
     )  # fmt: skip
     source = [deliveries, names, group.column("offset").combine_chunks()]
+    # from what a policy leaves: a date that became its year has no typed value
+    typed = [
+        typed_values(payload.column(column.name).combine_chunks(), field.type)
+        for field, column in typed_columns(contract)
+    ]
     rescued = payload.column("_rescued")
     payload = payload.drop_columns(["_rescued"])
-    return pa.table([*envelope, *payload.columns, *source, rescued], schema=lake_schema(contract, privacy, event))
+    return pa.table(
+        [*envelope, *payload.columns, *typed, *source, rescued], schema=lake_schema(contract, privacy, event)
+    )
 
 
 def event_dates(stamps: pa.TimestampArray, zone: str, publish_date: str) -> pa.DictionaryArray:

@@ -1,6 +1,9 @@
-"""Times of events, many at once."""
+"""Times of events and dates of payloads, many at once."""
 
 from __future__ import annotations
+
+import re
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +13,8 @@ from pismo_lake.envelope import timestamp_us
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 # what both ways of reading agree on; the rest is rare and read one by one
 _USUAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def timestamps_us(texts: pa.StringArray) -> pa.TimestampArray:
@@ -22,3 +27,24 @@ def timestamps_us(texts: pa.StringArray) -> pa.TimestampArray:
         except pa.ArrowInvalid:
             pass
     return pa.array([None if text is None else timestamp_us(text) for text in texts.to_pylist()], _MICROSECONDS)
+
+
+def typed_values(texts: pa.StringArray, kind: pa.DataType) -> pa.Array:
+    """Texts as dates (``YYYY-MM-DD``) or as times in UTC, microseconds; null where they are none."""
+    if not pa.types.is_date(kind):
+        return timestamps_us(texts)
+    if pc.all(pc.match_substring_regex(texts, _DATE)).as_py():
+        try:
+            return texts.cast(kind)
+        except pa.ArrowInvalid:
+            pass
+    return pa.array([_date(text) for text in texts.to_pylist()], kind)
+
+
+def _date(text: str | None) -> date | None:
+    if text is None or not _ISO_DATE.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

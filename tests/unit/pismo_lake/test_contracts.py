@@ -18,10 +18,11 @@ from pismo_lake.contract_check import SchemaCheck, validator_of
 from pismo_lake.contract_report import changes_of, differences, schema_of
 from pismo_lake.contract_rules import ContractRules, Mode, parse_rules
 from pismo_lake.contract_store import ContractStore
-from pismo_lake.ddl import lake_tables
+from pismo_lake.ddl import lake_tables, short_names
 from pismo_lake.errors import ConfigError
 from pismo_lake.json_schema import SHIPPED, SchemaFolder
 from pismo_lake.nodes import Kind, Node
+from pismo_lake.privacy import STRICT, PrivacyKey, load_privacy
 from pismo_lake.rebuild import rebuild_ledger
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_sandbox.payloads import CATALOGUE
@@ -314,3 +315,37 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "is there already" in run("contracts", "adopt", "pix/pix_in-1", "--into", str(tmp_path / "mine"), code=1)
     (tmp_path / "mine" / "pix" / "pix_in-1.json").write_text("{")
     assert "pix_in-1.json" in run("contracts", "check", "--contracts", str(tmp_path / "mine"), code=1)
+
+
+def test_declared_dates_and_times_have_a_typed_column_beside_their_text(lake: LakeUnderTest, tmp_path: Path) -> None:
+    day, time = {"type": ["string", "null"], "format": "date"}, {"type": "string", "format": "date-time"}
+    inner = {"items": of(on=day)}
+    write(
+        tmp_path / "contracts", "pix/pix_in-1.json", of(day=day, at=of(time=time), lines=inner, code={"format": "uuid"})
+    )
+    lake.settings = replace(lake.settings, contracts=ContractRules(folder=str(tmp_path / "contracts"), shipped=False))
+    texts = [
+        ("2026-03-01", "2026-03-01T12:00:00.123456789Z"), ("2026-02-30", "2026-03-01T12:00:00"), (None, "soon"),
+        ("26-3-1", "2026-03-01T09:00:00-03:00"),
+    ]  # fmt: skip
+    lake.put(*(event(f"e-{n}", {"day": d, "at": {"time": t}, "lines": [{"on": d}]}) for n, (d, t) in enumerate(texts)))
+    rows = sorted(lake.rows(), key=lambda row: row["event_id"])
+    assert [(row["data__day"], row["data__at__time"]) for row in rows] == texts
+    assert [str(row["typed__day"]) for row in rows] == ["2026-03-01", "None", "None", "None"]
+    assert [str(row["typed__at__time"]) for row in rows] == [
+        "2026-03-01 12:00:00.123456+00:00", "None", "None", "2026-03-01 12:00:00+00:00",
+    ]  # fmt: skip
+    assert {name for name in rows[0] if name.startswith("typed__")} == {"typed__day", "typed__at__time"}
+    (table,) = lake_tables(ContractStore(lake.ledger, lake.settings))
+    shorts = short_names(table.schema.names)
+    assert (shorts["data__day"], shorts["typed__day"], shorts["typed__at__time"]) == ("day", "day_typed", "time_typed")
+
+
+def test_a_typed_column_tells_no_more_than_a_policy_leaves(lake: LakeUnderTest, tmp_path: Path) -> None:
+    schema = of(birth_date={"type": "string", "format": "date"})
+    write(tmp_path / "contracts", "pix/pix_in-1.json", schema)
+    rules = ContractRules(folder=str(tmp_path / "contracts"), shipped=False)
+    privacy = load_privacy(STRICT, PrivacyKey("k1", b"a secret of some length"))
+    lake.settings = replace(lake.settings, contracts=rules, privacy=privacy)
+    lake.put(event("e-1", {"birth_date": "1990-02-28"}))
+    assert (lake.row()["data__birth_date"], lake.row()["typed__birth_date"]) == ("1990", None)
