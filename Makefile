@@ -37,6 +37,7 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 .PHONY: test
 test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
 	@scripts/test -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-unit

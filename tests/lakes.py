@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import simplejson
+from sqlalchemy import NullPool, create_engine, text
 
 from pismo_lake.close import build_unit, close_day
 from pismo_lake.contract_rules import ContractRules
@@ -22,9 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from pismo_lake.build_summary import BuildSummary
 
 HOUR = "main_stream/2026/3/1/12"
+SERVER = os.environ.get("PISMO_TEST_LEDGER_URL")
+"""Where set, a PostgreSQL server in which each lake has its ledger; SQLite otherwise."""
+
 ORG = "TN-00000000-1111-4222-8333-444444444444"
 
 
@@ -54,6 +61,18 @@ def event(event_id: str = "e-1", data: Any = None, **envelope: Any) -> bytes:
     return simplejson.dumps(kept, use_decimal=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+OPENED: list[Ledger] = []
+"""Ledgers of lakes under test, which are closed after each test."""
+
+
+@contextmanager
+def _maintenance() -> Iterator[Connection]:
+    engine = create_engine(str(SERVER), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
 class LakeUnderTest:
     """Lands and builds files given as {key: bytes}."""
 
@@ -62,7 +81,31 @@ class LakeUnderTest:
         inferred = ContractRules(shipped=False)
         base = LakeSettings("test", str(root / "landing"), str(root / "lake"), contracts=inferred)
         self.settings = replace(base, **settings)
-        self.ledger = Ledger.open(f"sqlite:///{root / 'ledger.db'}")
+        self.ledger = Ledger.open(self._ledger_url())
+        OPENED.append(self.ledger)
+
+    def _ledger_url(self) -> str:
+        """A database of this lake alone, made where it is missing."""
+        if SERVER is None:
+            return f"sqlite:///{self.root / 'ledger.db'}"
+        with _maintenance() as connection:
+            found = text("SELECT 1 FROM pg_database WHERE datname = :name")
+            if not connection.execute(found, {"name": self._database}).first():
+                connection.execute(text(f"CREATE DATABASE {self._database}"))
+        return SERVER.replace("/postgres", f"/{self._database}")
+
+    @property
+    def _database(self) -> str:
+        return f"lake_{hashlib.sha256(str(self.root).encode()).hexdigest()[:16]}"
+
+    def lose_ledger(self) -> None:
+        """As a disk does that breaks; the next one opened is empty."""
+        self.ledger.close()
+        if SERVER is None:
+            (self.root / "ledger.db").unlink()
+            return
+        with _maintenance() as connection:
+            connection.execute(text(f"DROP DATABASE {self._database} WITH (FORCE)"))
 
     def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None, **options: Any) -> LandSummary:
         @contextmanager

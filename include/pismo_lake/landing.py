@@ -30,10 +30,11 @@ from pismo_lake.errors import (
     PismoError,
     RoleDenied,
     SizeMismatch,
+    SourceError,
 )
 from pismo_lake.index import IndexedFile, index_file
 from pismo_lake.later_copies import LaterCopies
-from pismo_lake.layout import PublishHour, index_path, landing_path
+from pismo_lake.layout import PublishHour, can_be_kept, index_path, landing_path, safe_key
 from pismo_lake.ledger import FileRecord, KnownFile, Ledger
 from pismo_lake.sightings import Sightings
 
@@ -128,11 +129,11 @@ def land_files(
     unreadable file (zstd, …) is kept raw, recorded as that and named in the summary. `later` is kept from one landing
     to the next by who lands many batches. `seen_by` says how they were found: ``listed`` | ``announced`` | ``asked``.
     """
-    ordered = sorted(files, key=_rank)
+    ordered = sorted((file for file in files if can_be_kept(file.key)), key=_rank)
     sightings = Sightings(ledger, settings.lake, settings.delivery)
     sightings.note(ordered, seen_by)
     lander = Lander(settings, ledger, hour_of, later)
-    failures: list[tuple[str, PismoError]] = []
+    failures: list[tuple[str, PismoError]] = [_unkept(file) for file in files if not can_be_kept(file.key)]
     started = told = time.monotonic()
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="land") as pool:
         # as many downloads ahead as there are workers: memory stays bounded by `parallel` files
@@ -165,6 +166,11 @@ def incomplete(failures: Sequence[tuple[str, PismoError]], summary: LandSummary)
     """The error for files that were not landed: a permanent one where no other try can help."""
     refused = all(error.permanent for _, error in failures)
     return (LandingRefusedError if refused else LandingIncompleteError)(failures, summary)
+
+
+def _unkept(file: RemoteFile) -> tuple[str, PismoError]:
+    shown = safe_key(file.key)
+    return shown, SourceError(f"{shown} holds a NUL or half a character, no ledger can keep it", key=shown)
 
 
 def _rank(file: RemoteFile) -> tuple[str, str]:

@@ -200,6 +200,14 @@ def safe_key(key: str) -> str:
     return "/".join(segments) or "%"
 
 
+def can_be_kept(key: str) -> bool:
+    """Whether every ledger can hold an object key: PostgreSQL takes no NUL, and no database half a character."""
+    try:
+        return "\0" not in key and bool(key.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def landing_path(delivery: str, name: str) -> str:
     """A raw file below the landing root."""
     return f"{safe_segment(delivery)}/{safe_key(name)}"

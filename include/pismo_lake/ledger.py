@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, delete, event, func, select, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from pismo_lake.errors import LedgerError
-from pismo_lake.ledger_tables import builds, files, metadata, sightings
+from pismo_lake.layout import can_be_kept
+from pismo_lake.ledger_tables import builds, files, prepare_tables, sightings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -104,12 +105,12 @@ class Ledger:
         if sqlite:
             _prepare_sqlite(engine)
         try:
-            metadata.create_all(engine)
-        except (IntegrityError, OperationalError):
+            prepare_tables(engine)
+        except (IntegrityError, OperationalError, ProgrammingError):
             # another process made the tables at the same moment; a real fault shows itself again here
             try:
-                metadata.create_all(engine)
-            except OperationalError as error:
+                prepare_tables(engine)
+            except (OperationalError, ProgrammingError) as error:
                 msg = f"ledger {parsed.render_as_string(hide_password=True)} cannot be opened"
                 raise LedgerError(msg) from error
         return cls(engine)
@@ -126,7 +127,7 @@ class Ledger:
 
     def known(self, delivery: str, keys: Iterable[str]) -> dict[str, KnownFile]:
         """The landed ones among `keys`, each with its latest version."""
-        wanted, found = list(keys), {}
+        wanted, found = [key for key in keys if can_be_kept(key)], {}
         with self.engine.connect() as connection:
             for start in range(0, len(wanted), _KEYS_PER_QUERY):
                 chunk = wanted[start : start + _KEYS_PER_QUERY]

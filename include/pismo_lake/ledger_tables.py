@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -14,7 +16,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    inspect,
+    text,
 )
+
+from pismo_lake.errors import LedgerError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 metadata = MetaData()
 
@@ -111,7 +120,7 @@ contract_changes = Table(
     Column("version", Integer, nullable=False),
     Column("path", Text, nullable=False),
     Column("before", String(20), nullable=False),
-    Column("after", String(40), nullable=False),
+    Column("after", String(20), nullable=False),
     Column("first_file", String(1200), nullable=False),
     Column("first_offset", BigInteger, doc="of the event in it that showed the change; null: a schema brought it"),
     Column("seen_at", String(32), nullable=False),
@@ -127,3 +136,21 @@ erasures = Table(
     Column("erased_at", String(32), nullable=False),
     Column("run", String(500), nullable=False),
 )
+
+
+def prepare_tables(engine: Engine) -> None:
+    """Make the tables that are missing, and columns that came since a table was made, if they may be null.
+
+    `LedgerError` where a table lacks a column that may not: that ledger is to be made anew.
+    """
+    metadata.create_all(engine)
+    seen = inspect(engine)
+    for table in metadata.sorted_tables:
+        present = {column["name"] for column in seen.get_columns(table.name)}
+        for column in (column for column in table.columns if column.name not in present):
+            if not column.nullable:
+                msg = f"the ledger is of an earlier version, {table.name} has no {column.name}: rebuild it"
+                raise LedgerError(msg)
+            kind = column.type.compile(engine.dialect)
+            with engine.begin() as connection:
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from pismo_lake.errors import NoticeError
-from pismo_lake.layout import PublishHour
+from pismo_lake.layout import PublishHour, can_be_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +180,9 @@ def _object(text: str | bytes, what: str) -> dict[str, Any]:
 def _notice(bucket: Any, key: Any, size: Any, organisation: Any) -> Notice:
     if not isinstance(bucket, str) or not bucket or not isinstance(key, str) or not key.strip("/"):
         msg = "a notice without a bucket or an object name"
+        raise NoticeError(msg)
+    if not can_be_kept(key):
+        msg = "a notice of an object name with a NUL or half a character"
         raise NoticeError(msg)
     return Notice(bucket, key.lstrip("/"), _bytes(size), organisation if isinstance(organisation, str) else None)
 

@@ -12,7 +12,6 @@ from tests.lakes import LakeUnderTest, at, event, key
 from pismo_lake import close, dedupe, heartbeat, partition_files, storage
 from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.day_ledger import DayLedger
-from pismo_lake.ledger import Ledger
 from pismo_lake.policy_mark import MARK
 from pismo_lake.rebuild import rebuild_ledger
 
@@ -216,9 +215,8 @@ def test_a_closed_day_comes_back_after_the_ledger_is_lost(lake: LakeUnderTest) -
     lake.land({key(2, "late"): event("e-late", timestamp=at(2))})
     lake.build()
     before = sorted(names(lake))
-    lake.ledger.close()
-    (lake.root / "ledger.db").unlink()
-    lake.ledger = Ledger.open(f"sqlite:///{lake.root / 'ledger.db'}")
+    lake.lose_ledger()
+    lake.ledger = LakeUnderTest(lake.root).ledger
     rebuilt = rebuild_ledger(lake.settings, lake.ledger)
     assert DAY in rebuilt.units
     lake.build(rebuilt.units)

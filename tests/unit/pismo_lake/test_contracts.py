@@ -212,7 +212,7 @@ def test_discarded_fields_are_noted_and_gone(lake: LakeUnderTest) -> None:
 
 def test_what_was_noted_survives_the_loss_of_the_ledger(lake: LakeUnderTest) -> None:
     lake.put(event("e-1", {"a": 1}), event("e-2", {"a": "x"}))
-    (lake.root / "ledger.db").unlink()
+    lake.lose_ledger()
     again = LakeUnderTest(lake.root)
     rebuild_ledger(again.settings, again.ledger)
     assert ContractStore(again.ledger, again.settings).get(*PIX).noted == {"/data/a rescued string"}

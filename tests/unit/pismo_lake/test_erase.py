@@ -70,8 +70,7 @@ def test_what_is_erased_does_not_come_back(peopled: LakeUnderTest) -> None:
     peopled.build()
     peopled.close("2026-03-01", force=True)
     assert ids(peopled) == ["e-2", "e-4", "e-5"]
-    peopled.ledger.close()
-    (peopled.root / "ledger.db").unlink()
+    peopled.lose_ledger()
     again = LakeUnderTest(peopled.root)
     rebuild_ledger(again.settings, again.ledger)
     again.build()
@@ -95,8 +94,7 @@ def test_raw_bytes_become_blanks_in_place(peopled: LakeUnderTest, lose_index: bo
     assert peopled.rows() == before
     if lose_index:
         # made anew from blanked bytes, the index knows nothing of him
-        peopled.ledger.close()
-        (peopled.root / "ledger.db").unlink()
+        peopled.lose_ledger()
         again = LakeUnderTest(peopled.root)
         rebuild_ledger(again.settings, again.ledger)
         again.build()

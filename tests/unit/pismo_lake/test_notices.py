@@ -153,6 +153,13 @@ def test_notices_of_others_are_not_ours_to_delete(notice: Notice) -> None:
         wanted(notice, EXPECTED)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
+def test_an_object_name_that_no_ledger_can_hold_is_left_to_the_redrive_policy(name: str) -> None:
+    data = {"bucket_name": BUCKET, "object_name": f"{KEY}{name}", "object_size": 3}
+    with pytest.raises(NoticeError, match="NUL or half a character"):
+        list(read_notices(json.dumps({"domain": "dataplatform", "data": data})))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(

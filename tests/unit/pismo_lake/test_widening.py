@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -11,9 +10,6 @@ import pyarrow.parquet as pq
 from tests.lakes import LakeUnderTest, event
 
 from pismo_lake.rebuild import rebuild_ledger
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EARLY, LATE = "main_stream/2026/3/1/10/a", "main_stream/2026/3/1/12/a"
 
@@ -72,13 +68,13 @@ def test_a_widening_during_a_build_has_it_written_again(lake: LakeUnderTest) -> 
     assert lake.ledger.unbuilt_units("test", lake.settings.lake) == ["2026-03-01T12"]
 
 
-def test_a_lost_ledger_does_not_forget_a_widening(lake: LakeUnderTest, tmp_path: Path) -> None:
+def test_a_lost_ledger_does_not_forget_a_widening(lake: LakeUnderTest) -> None:
     lake.put(event("a", {"count": 1}), key=EARLY)
     lake.put(event("b", {"count": Decimal("1.5")}), key=LATE)
     lake.build()
     before = lake.digest()
-    (tmp_path / "ledger.db").rename(tmp_path / "lost.db")
-    anew = LakeUnderTest(tmp_path)
+    lake.lose_ledger()
+    anew = LakeUnderTest(lake.root)
     rebuild_ledger(anew.settings, anew.ledger)
     anew.build()
     assert anew.digest() == before

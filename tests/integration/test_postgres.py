@@ -1,0 +1,84 @@
+"""The ledger on a real PostgreSQL: the lake's own tests, each with a database of its own, and two builders at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import create_engine, text
+from tests.lakes import ORG, LakeUnderTest, at, event, key
+from tests.postgres import running_postgres
+
+from pismo_lake.close import build_unit, close_day
+from pismo_lake.layout import PublishDay
+from pismo_lake.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.settings import LakeSettings
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+SUITES = ("close", "widening", "contracts", "erase", "whereis", "report", "privacy", "bad_input")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_postgres() as url:
+        yield url
+
+
+def test_the_lakes_tests_pass_with_a_ledger_in_postgresql(server: str) -> None:
+    # commands have a ledger of their own, in SQLite
+    files = [f"tests/unit/pismo_lake/test_{name}.py" for name in SUITES]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *files, "-k", "not command"]
+    environment = os.environ | {"PISMO_TEST_LEDGER_URL": server, "PYTHONPATH": "include:plugins"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    engine = create_engine(server)
+    with engine.connect() as connection:
+        made = connection.execute(text("SELECT count(*) FROM pg_database WHERE datname LIKE 'lake_%'")).scalar_one()
+    engine.dispose()
+    assert made > 100
+
+
+def _build(settings: LakeSettings, url: str, closes: bool) -> None:
+    ledger = Ledger.open(url)
+    for _ in range(3):
+        for unit in ledger.unbuilt_units(settings.delivery, settings.lake):
+            build_unit(settings, ledger, unit)
+        if closes:
+            close_day(settings, ledger, PublishDay.parse("2026-03-01"), force=True)
+    ledger.close()
+
+
+def test_processes_that_build_and_close_at_once_give_one_lake(server: str, tmp_path: Path) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE together"))
+    engine.dispose()
+    url = server.replace("/postgres", "/together")
+    lake = LakeUnderTest(tmp_path)
+    lake.ledger.close()
+    lake.ledger = Ledger.open(url)
+    events = [event(f"e-{number}", {"n": number}, timestamp=at(number % 6)) for number in range(600)]
+    files = {key(hour, name): b"".join(events[hour::5]) for hour in range(6) for name in "ab"}
+    lake.land(files)
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_build, args=(lake.settings, url, closes)) for closes in (True, False, True)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    lake.build()
+    lake.close("2026-03-01")
+    assert sorted(row["event_id"] for row in lake.rows()) == sorted(f"e-{number}" for number in range(600))
+    assert {row["org_id"] for row in lake.rows()} == {ORG}
+    lake.ledger.close()
