@@ -63,6 +63,7 @@ files = Table(
     Index("ix_pismo_files_hour", "lake", "publish_hour"),
     Index("ix_pismo_files_key", "delivery", "key"),
     Index("ix_pismo_files_unbuilt", "delivery", "built"),
+    Index("ix_pismo_files_open", "lake", "closed"),
 )
 
 builds = Table(
@@ -139,13 +140,16 @@ erasures = Table(
 
 
 def prepare_tables(engine: Engine) -> None:
-    """Make the tables that are missing, and columns that came since a table was made, if they may be null.
+    """Make what is missing: tables, indexes, and columns that came since a table was made, if they may be null.
 
     `LedgerError` where a table lacks a column that may not: that ledger is to be made anew.
     """
     metadata.create_all(engine)
     seen = inspect(engine)
     for table in metadata.sorted_tables:
+        indexed = {index["name"] for index in seen.get_indexes(table.name)}
+        for index in (index for index in table.indexes if index.name not in indexed):
+            index.create(engine)
         present = {column["name"] for column in seen.get_columns(table.name)}
         for column in (column for column in table.columns if column.name not in present):
             if not column.nullable:
