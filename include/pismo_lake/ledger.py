@@ -267,6 +267,12 @@ class Ledger:
             found += self._records(select(files).where(*where))
         return found
 
+    def newest_key(self, lake: str, delivery: str) -> str | None:
+        """The key of a file of a delivery's last publish hour; None where there is none."""
+        query = select(files.c.key).where(files.c.lake == lake, files.c.delivery == delivery)
+        with self.engine.connect() as connection:
+            return connection.execute(query.order_by(files.c.publish_hour.desc()).limit(1)).scalar()
+
     def open_files(self, lake: str) -> list[FileRecord]:
         """Every file of a lake that no closed day holds, in rank order."""
         query = select(files).where(files.c.lake == lake, files.c.closed.is_(False))

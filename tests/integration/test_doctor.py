@@ -11,6 +11,7 @@ import yaml
 from tests.lakes import event
 
 from pismo.__main__ import main
+from pismo_lake.policy_mark import MARK
 from pismo_sandbox.events import ORGANISATION
 from pismo_sandbox.gcp import BUCKET, SUBSCRIPTION, GcsSink, running_gcp
 from pismo_sandbox.notices import furnish_notices
@@ -200,3 +201,31 @@ def test_a_gcs_delivery(doctor: Callable[..., Any]) -> None:
         assert (status, set(states(found).values())) == (0, {"pass"})
         status, found = doctor(connection, channel="gcs", source=source | {"bucket": "none"}, notices=told)
         assert (status, found["listing"]["state"]) == (1, "fail")
+
+
+# --- contracts and privacy -------------------------------------------------------------------------------------
+
+
+def test_contracts_and_privacy_are_looked_at(
+    doctor: Callable[..., Any], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found = doctor(AWS, **s3(sandbox))
+    assert (found["contracts"]["state"], found["privacy"]["state"]) == ("pass", "pass")
+    strict = s3(sandbox, privacy="strict", privacy_key_conn_id="privacy_key")
+    _, found = doctor(AWS, **strict)
+    assert found["privacy"]["state"] == "fail"
+    secret = "a secret nobody should read"
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_PRIVACY_KEY", json.dumps({"conn_type": "generic", "login": "k1", "password": secret})
+    )
+    _, found = doctor(AWS, **strict)
+    assert found["privacy"]["state"] == "pass"
+    assert "key k1" in found["privacy"]["seen"]
+    assert secret not in json.dumps(found)
+    (tmp_path / "lake").mkdir(exist_ok=True)
+    (tmp_path / "lake" / MARK).write_text('{"policy": "strict"}')
+    (tmp_path / "schemas" / "pix").mkdir(parents=True)
+    (tmp_path / "schemas" / "pix" / "pix_in-1.json").write_text("{")
+    _, found = doctor(AWS, **s3(sandbox, contracts={"folder": "schemas"}))
+    assert (found["contracts"]["state"], found["privacy"]["state"]) == ("fail", "fail")
+    assert "pix_in-1.json" in found["contracts"]["seen"]

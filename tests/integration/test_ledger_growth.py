@@ -66,6 +66,7 @@ QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
     "cadence": lambda ledger: ledger.files_by_hour(LAKE, DELIVERY, "2026-02-06T00", "2026-02-20T23"),
     "files by name": lambda ledger: ledger.files_named(LAKE, DELIVERY, KEYS),
     "files of no closed day": lambda ledger: ledger.open_files(LAKE),
+    "the doctor's file": lambda ledger: ledger.newest_key(LAKE, DELIVERY),
     "sightings": lambda ledger: Sightings(ledger, LAKE, DELIVERY).of_day("2026-02-20"),
     "an hour marked": lambda ledger: ledger.mark_unbuilt(DELIVERY, LAKE, "2026-02-20T10"),
 }

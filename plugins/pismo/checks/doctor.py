@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo.checks.check import Check, State, attempt, skipped
@@ -24,6 +25,7 @@ def examine(delivery: Delivery, *, key: str | None = None, other_host: str | Non
     elif not delivery.listing:
         yield Check("notices", State.FAIL, "none, and listing is switched off")
     yield from _own(delivery)
+    yield from _rules(delivery)
     if delivery.pool != "default_pool":
         advice = f"it must exist, or tasks wait for ever: airflow pools set {delivery.pool} SLOTS DESCRIPTION"
         yield Check("Airflow pool", State.OPTIONAL, f"{delivery.pool} (cannot be looked at from here)", advice)
@@ -115,6 +117,34 @@ def _own(delivery: Delivery) -> Iterator[Check]:
         yield attempt(name, lambda root=root: _written(root), rights)  # type: ignore[misc]
 
 
+def _rules(delivery: Delivery) -> Iterator[Check]:
+    from pismo.stores import configure_storage, settings_of
+    from pismo_lake.json_schema import SHIPPED, schema_folder
+    from pismo_lake.policy_mark import refuse_unprotected
+
+    def schemas() -> str:
+        rules = delivery.contracts
+        folders = [Path(rules.folder)] if rules.folder else []
+        found = [schema_folder(folder) for folder in [*folders, *([SHIPPED] if rules.shipped else [])]]
+        for folder in found:
+            for path in folder.paths.values():
+                folder.payload(path)
+        return ", ".join(f"{len(folder.paths)} in {folder.root}" for folder in found) or "none, all are inferred"
+
+    yield attempt("contracts", schemas, "python -m pismo_lake contracts check names each file")
+
+    def policy() -> str:
+        configure_storage(delivery)
+        settings = settings_of(delivery)
+        refuse_unprotected(settings)
+        if settings.privacy is None:
+            return "none: columns hold what Pismo sends"
+        key = settings.privacy.key
+        return f"{settings.privacy.name}, {len(settings.privacy.rules)} rules" + (f", key {key.key_id}" if key else "")
+
+    yield attempt("privacy", policy, "see Privacy in the README: privacy, privacy_key_conn_id")
+
+
 def _written(root: str) -> str:
     from pismo_lake import storage
 
@@ -135,7 +165,6 @@ def _newest_known(delivery: Delivery) -> str | None:
 
     try:
         with closing(open_ledger(delivery)) as ledger:
-            records = ledger.all_files(delivery.lake)
+            return ledger.newest_key(delivery.lake, delivery.name)
     except Exception:  # noqa: BLE001 - the ledger has a check of its own
         return None
-    return next((record.key for record in reversed(records) if record.delivery == delivery.name), None)
