@@ -18,34 +18,55 @@ if TYPE_CHECKING:
 TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}\s*$")
 WRITES = {"land_event_files": "landing", "flatten_publish_hour": "lake/events"}
 MOST_FILES = 4
+SLICE = 0.02
+LOOKS_A_SEARCH = 10
 
 
 class Killer(threading.Thread):
-    """Kills the first task process of each task of the run once it has written a few files, so in its midst."""
+    """Kills the task processes of each task once they have written a few files, so in their midst.
+
+    Several processes may work on one mapped task, and how much falls to each depends on the hour of the day: all of
+    them that live are killed then. They run in short slices, stopped while looked at, so that none ends between two
+    looks on a busy machine.
+    """
 
     def __init__(self, home: Path, seed: int, tasks: tuple[str, ...] = tuple(WRITES)) -> None:
         super().__init__(name="killer", daemon=True)
         self._home, self._random = home, random.Random(seed)
         self._over = threading.Event()
-        self._tasks_meant = tasks
+        self._watched: dict[str, dict[int, psutil.Process]] = {task: {} for task in tasks}
+        self._least: dict[str, int] = {}
         self.killed: list[str] = []
 
     def run(self) -> None:
-        while not self._over.wait(0.05):
-            for process in self._tasks():
-                task = self._working_on(process)
-                if task in self._tasks_meant and task not in self.killed and self._at_work(process, task):
-                    process.send_signal(signal.SIGKILL)
-                    self.killed.append(task)
+        turn = 0
+        while not self._over.wait(SLICE):
+            if turn % LOOKS_A_SEARCH == 0:
+                self._find()
+            for task, processes in self._watched.items():
+                self._look(task, processes)
+            turn += 1
 
-    def _at_work(self, process: psutil.Process, task: str) -> bool:
-        """Wait until a task's process has written some files; False where it ended before."""
-        least = self._files(task) + self._random.randint(1, MOST_FILES)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            if self._files(task) >= least:
-                return True
-            self._over.wait(0.01)
-        return False
+    def _find(self) -> None:
+        for process in self._tasks():
+            if any(process.pid in processes for processes in self._watched.values()):
+                continue
+            task = self._working_on(process)
+            if task in self._watched and task not in self.killed:
+                self._watched[task][process.pid] = process
+                self._least.setdefault(task, self._files(task) + self._random.randint(1, MOST_FILES))
+
+    def _look(self, task: str, processes: dict[int, psutil.Process]) -> None:
+        """Stop a task's processes; kill them where they have written enough, let them go on where not."""
+        for process in list(processes.values()):
+            if not signalled(process, signal.SIGSTOP):
+                del processes[process.pid]
+        enough = bool(processes) and self._files(task) >= self._least[task]
+        for process in processes.values():
+            signalled(process, signal.SIGKILL if enough else signal.SIGCONT)
+        if enough:
+            self.killed.append(task)
+            processes.clear()
 
     def _files(self, task: str) -> int:
         return sum(1 for path in (self._home / WRITES[task]).rglob("*") if path.is_file())
@@ -71,3 +92,14 @@ class Killer(threading.Thread):
         except psutil.Error:
             return ""
         return next((found[1] for path in paths if (found := re.search(r"/task_id=(\w+)/", path))), "")
+
+
+def signalled(process: psutil.Process, what: signal.Signals) -> bool:
+    """Send a signal; False where the process has ended."""
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        process.send_signal(what)
+    except psutil.NoSuchProcess:
+        return False
+    return True
