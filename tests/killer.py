@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
@@ -19,7 +20,7 @@ TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}\s*$")
 WRITES = {"land_event_files": "landing", "flatten_publish_hour": "lake/events"}
 MOST_FILES = 4
 SLICE = 0.02
-LOOKS_A_SEARCH = 10
+LOOKS_A_SEARCH = 5
 
 
 class Killer(threading.Thread):
@@ -35,17 +36,22 @@ class Killer(threading.Thread):
         self._home, self._random = home, random.Random(seed)
         self._over = threading.Event()
         self._watched: dict[str, dict[int, psutil.Process]] = {task: {} for task in tasks}
-        self._least: dict[str, int] = {}
+        # what stands before any of them runs does not count
+        self._least = {task: self._files(task) + self._random.randint(1, MOST_FILES) for task in tasks}
+        self._error: Exception | None = None
         self.killed: list[str] = []
 
     def run(self) -> None:
         turn = 0
-        while not self._over.wait(SLICE):
-            if turn % LOOKS_A_SEARCH == 0:
-                self._find()
-            for task, processes in self._watched.items():
-                self._look(task, processes)
-            turn += 1
+        try:
+            while not self._over.wait(SLICE):
+                if turn % LOOKS_A_SEARCH == 0:
+                    self._find()
+                for task, processes in self._watched.items():
+                    self._look(task, processes)
+                turn += 1
+        except Exception as error:  # noqa: BLE001 - raised again by `end`
+            self._error = error
 
     def _find(self) -> None:
         for process in self._tasks():
@@ -54,7 +60,6 @@ class Killer(threading.Thread):
             task = self._working_on(process)
             if task in self._watched and task not in self.killed:
                 self._watched[task][process.pid] = process
-                self._least.setdefault(task, self._files(task) + self._random.randint(1, MOST_FILES))
 
     def _look(self, task: str, processes: dict[int, psutil.Process]) -> None:
         """Stop a task's processes; kill them where they have written enough, let them go on where not."""
@@ -69,11 +74,14 @@ class Killer(threading.Thread):
             processes.clear()
 
     def _files(self, task: str) -> int:
-        return sum(1 for path in (self._home / WRITES[task]).rglob("*") if path.is_file())
+        return sum(len(names) for _, _, names in os.walk(self._home / WRITES[task]))
 
     def end(self) -> None:
+        """Stop; what went wrong while it ran is raised here."""
         self._over.set()
         self.join()
+        if self._error is not None:
+            raise self._error
 
     def _tasks(self) -> list[psutil.Process]:
         found = []

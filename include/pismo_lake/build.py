@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger, PartRecord
-from pismo_lake.build_summary import BuildSummary, check_balance, counts_by_hour
+from pismo_lake.build_summary import BuildSummary, check_balance, counts_by_hour, written_rows
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import JudgedInputs
 from pismo_lake.errors import BuildSupersededError
@@ -162,28 +162,30 @@ class _HourBuilder:
     ) -> dict[str, Any]:
         settings, hour = self._settings, str(self._hour)
         rows = read_part(files, verdicts)
-        counts: dict[str, Any] = {"files": len(files), "bytes": sum(record.plain_size for record in files), "rows": 0}
+        counts: dict[str, Any] = {"files": len(files), "bytes": sum(record.plain_size for record in files)}
         counts |= {"events": rows.events, "duplicates": rows.duplicates, "conflicts": rows.conflicts}
         counts |= {"erased": rows.erased}
         counts |= {"rejects": len(rows.rejects), "by_hour": counts_by_hour(files, verdicts)}
         counts["by_type"] = {name: asdict(of_type) for name, of_type in sorted(rows.by_type.items())}
         digest = self._fingerprint(files, verdicts, counts)
         name = output_name(settings.delivery, hour, part, digest)
-        outputs = [f"{folder}/{name}" for folder in folders(rows, settings, self._hour.date)]
+        outputs = [f"{folder}/{name}" for folder in folders(rows, settings, self._hour.date, self._contracts.get)]
         if not self._builds.plan(part, token, outputs):
             raise ClaimLostError
         written: list[str] = []
+        rows_of: list[tuple[str, int]] = []
         for folder, table in tables(rows, settings, self._hour.date, self._contracts.get):
             data = parquet_bytes(table)
             self._checkpoint("write")
             self._hold(part, token, written)
             written.append(f"{folder}/{name}")
             storage.write_atomic(storage.join(settings.lake, written[-1]), data)
-            counts["rows"] += table.num_rows if folder.startswith("events/") else 0
+            rows_of.append((folder, table.num_rows))
+        counts |= written_rows(rows_of)
         check_balance(f"publish hour {hour} part {part}", counts)
         self._checkpoint("record")
         superseded = self._builds.commit(
-            part, token, fingerprint=digest, outputs=outputs, counts=counts, taken_in=files,
+            part, token, fingerprint=digest, outputs=written, counts=counts, taken_in=files,
             verify=self._refuse_widened,
         )  # fmt: skip
         if superseded is None:

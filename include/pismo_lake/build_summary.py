@@ -10,17 +10,20 @@ from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pismo_lake.dedupe import Verdict
     from pismo_lake.ledger import FileRecord
 
-COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "bytes")
+COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "items", "bytes")
 
 
 @dataclass(slots=True)
 class BuildSummary:
-    """Totals of one unit; events = rows + duplicates + erased, conflicts are the duplicates whose content differs."""
+    """Totals of one unit; events = rows + duplicates + erased, conflicts are the duplicates whose content differs.
+
+    `items` are rows of lists' child tables.
+    """
 
     unit: str = ""
     parts_built: int = 0
@@ -32,6 +35,7 @@ class BuildSummary:
     conflicts: int = 0
     rejects: int = 0
     erased: int = 0
+    items: int = 0
     bytes: int = 0
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
@@ -68,6 +72,14 @@ def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) ->
             rows=rows, duplicates=len(verdict.kept) - kept, conflicts=conflicts, rejects=rejects, erased=kept - rows
         )
     return {hour: dict(counts) for hour, counts in hours.items()}
+
+
+def written_rows(tables: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Of (folder, rows) of what is written: rows of events, and items of lists that have a table of their own."""
+    total: Counter[str] = Counter()
+    for folder, rows in tables:
+        total[folder.split("/", 1)[0]] += rows
+    return {"rows": total["events"], "items": total["items"]}
 
 
 def check_balance(unit: str, counts: dict[str, Any]) -> None:

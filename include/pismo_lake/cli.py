@@ -257,7 +257,7 @@ def _files(options: argparse.Namespace) -> int:
 
 def _ddl(options: argparse.Namespace) -> int:
     settings, ledger = _open(options)
-    tables = lake_tables(ContractStore(ledger, settings), options.domain)
+    tables = lake_tables(settings.lake, ContractStore(ledger, settings), options.domain)
     for statement in statements(settings.lake, tables, options.dialect, options.schema, options.stage):
         print(f"{statement};\n")
     if not tables:

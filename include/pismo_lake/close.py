@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.build import ClaimLostError, WidenedError, build_hour, remove_outputs
-from pismo_lake.build_summary import COUNTED, BuildSummary, check_balance, counts_by_hour
+from pismo_lake.build_summary import COUNTED, BuildSummary, check_balance, counts_by_hour, written_rows
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.dedupe import JudgedInputs
@@ -207,7 +207,7 @@ class _DayBuilder:
                     counts["bytes"] / 1e6 / (told - started),
                 )  # fmt: skip
         spooled = partitions.finish()
-        counts["rows"] = sum(rows for folder, (_, rows) in spooled.items() if folder.startswith("events/"))
+        counts |= written_rows((folder, rows) for folder, (_, rows) in spooled.items())
         counts["by_type"] = {name: asdict(by_type[name]) for name in sorted(by_type)}
         counts["by_hour"] = counts_by_hour(files, verdicts)
         check_balance(f"publish day {date}", counts)

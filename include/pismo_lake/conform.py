@@ -33,18 +33,20 @@ class _Unfit(Exception):  # noqa: N818 - control flow inside this module, never 
 
 @dataclass(slots=True)
 class Conformed:
-    """One event's values by column name, and what did not fit: (JSON pointer, reason, value).
+    """One event's values by column name, and what did not fit: path (a JSON pointer), reason, value.
 
-    `discard` leaves out fields without a column instead of keeping them among what did not fit.
+    Where the path leads into a list, `positions` says which of its steps, counted from 0, are list positions. `discard`
+    leaves out fields without a column instead of keeping them among what did not fit.
     """
 
     columns: dict[str, Any] = field(default_factory=dict)
     rescued: list[dict[str, Any]] = field(default_factory=list)
     discard: bool = False
 
-    def rescue(self, path: str, reason: str, value: Any) -> None:
+    def rescue(self, path: str, reason: str, value: Any, positions: tuple[int, ...] = ()) -> None:
         """Keep a value that has no column."""
-        self.rescued.append({"path": path, "reason": reason, "value": value})
+        within = {"positions": list(positions)} if positions else {}
+        self.rescued.append({"path": path, **within, "reason": reason, "value": value})
 
     @property
     def rescued_text(self) -> str | None:
@@ -77,7 +79,7 @@ def fit_object(node: Node, value: Any, path: str, name: str, out: Conformed) -> 
             fit_object(child, item, at, f"{name}{SEPARATOR}{child.segment}", out)
         else:
             try:
-                out.columns[f"{name}{SEPARATOR}{child.segment}"] = _fit(child, item, discard=out.discard)
+                out.columns[f"{name}{SEPARATOR}{child.segment}"] = _fit(child, item, _Place(at), out)
             except _Unfit as unfit:
                 out.rescue(at, unfit.reason, item)
 
@@ -87,7 +89,8 @@ def pointer(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _fit(node: Node, value: Any, *, discard: bool) -> Any:
+def _fit(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
+    """A value as its column holds it; `_Unfit` where it does not fit; parts of lists that do not go to `out`."""
     kind = node.kind
     if kind is Kind.STRING and isinstance(value, str):
         return _text(value)
@@ -102,31 +105,58 @@ def _fit(node: Node, value: Any, *, discard: bool) -> Any:
     if kind is Kind.JSON:
         return dumps(value)
     if kind is Kind.LIST and isinstance(value, list) and node.item is not None and node.typed:
-        return [None if item is None else _fit_item(node.item, item, discard=discard) for item in value]
+        item = node.item
+        return [_fit_or_rescue(item, each, at.item(place), out) for place, each in enumerate(value)]
+    if kind is Kind.OBJECT and isinstance(value, dict):
+        return _struct(node, value, at, out)
     raise _Unfit("untyped" if not node.typed else f"not_{kind}")
 
 
-def _fit_item(node: Node, value: Any, *, discard: bool) -> Any:
-    """A list element; objects become structs, and one that does not fit sends the whole list to `_rescued`."""
-    if node.kind is not Kind.OBJECT:
-        return _fit(node, value, discard=discard)
-    if not isinstance(value, dict):
-        raise _Unfit("not_object")
+def _fit_or_rescue(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
+    """What a list item, or a field of one, holds: null where the value does not fit and is rescued."""
+    if value is None:
+        return None
+    try:
+        return _fit(node, value, at, out)
+    except _Unfit as unfit:
+        out.rescue(at.path, unfit.reason, value, at.positions)
+        return None
+
+
+def _struct(node: Node, value: dict[str, Any], at: _Place, out: Conformed) -> dict[str, Any]:
+    """An object in a list, whose fields are no columns of their own."""
     if not value:
         raise _Unfit("empty_object")
     if isinstance(value, DuplicateKeys):
         raise _Unfit("duplicate_key")
     struct: dict[str, Any] = {}
     for key, item in value.items():
-        if item is None:
-            continue
         child = node.fields.get(key)
         if child is None:
-            if discard:
-                continue
-            raise _Unfit("no_column")
-        struct[child.segment] = _fit_item(child, item, discard=discard)
+            if item is not None and not out.discard:
+                out.rescue(at.field(key).path, "no_column", item, at.positions)
+        elif not child.typed:
+            # what was never seen with a value is no field of the struct yet
+            _fit_or_rescue(child, item, at.field(key), out)
+        else:
+            struct[child.segment] = _fit_or_rescue(child, item, at.field(key), out)
     return struct
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A JSON pointer, and which of its steps, counted from 0, are list positions."""
+
+    path: str
+    positions: tuple[int, ...] = ()
+
+    def item(self, position: int) -> _Place:
+        """A list's item."""
+        return _Place(f"{self.path}/{position}", (*self.positions, self.path.count("/")))
+
+    def field(self, key: str) -> _Place:
+        """An object's field."""
+        return _Place(f"{self.path}/{pointer(key)}", self.positions)
 
 
 def _text(value: str) -> str:

@@ -80,7 +80,7 @@ class Contract:
         self.noted: set[str] = set()
         self.revision = 0
         self.mode = rules.mode_of(event)
-        self._rules, self._free_form = rules, free_form
+        self.rules, self._free_form = rules, free_form
         self._decimals = re.compile(decimals)
         self._columns = sum(1 for _ in leaves(self.data)) + sum(1 for _ in leaves(self.envelope))
         self._offset: int | None = None
@@ -184,7 +184,8 @@ class Contract:
             self.changes.append(change)
         return False
 
-    def _learn(self, node: Node, value: Any, key: str, path: str, depth: int) -> bool:
+    def _learn(self, node: Node, value: Any, key: str, path: str, depth: int, name: str = "") -> bool:
+        """Of an item `key` is ``*`` and `name` the key of its list."""
         kind = node.kind
         seen = type(value)
         if kind is Kind.NULL and self._stays_json(key, path):
@@ -192,7 +193,7 @@ class Contract:
         if node.kind is Kind.JSON:
             return False
         if seen is int or seen is float or seen is Decimal:
-            return self._learn_number(node, value, key, path)
+            return self._learn_number(node, value, key, path, name or key)
         if kind is Kind.NULL:
             self._become(node, self._kind_of(value, depth), key, path)
             kind = node.kind
@@ -201,29 +202,30 @@ class Contract:
         if kind is Kind.OBJECT and isinstance(value, dict):
             return self._learn_object(node, value, f"{path}/{key}", depth + 1)
         if kind is Kind.LIST and seen is list:
-            return self._learn_items(node, value, key, path, depth)
+            return self._learn_items(node, value, f"{path}/{key}", depth, name or key)
         return False if kind is Kind.JSON else self._note(path, key, kind, value)
 
     def _stays_json(self, key: str, path: str) -> bool:
         return key in self._free_form or (
-            bool(self._rules.json_paths) and self._rules.is_json((*path.split("/")[2:], key))
+            bool(self.rules.json_paths)
+            and self.rules.is_json(tuple(step for step in (*path.split("/")[2:], key) if step != "*"))
         )
 
-    def _learn_items(self, node: Node, values: list[Any], key: str, path: str, depth: int) -> bool:
+    def _learn_items(self, node: Node, values: list[Any], path: str, depth: int, name: str) -> bool:
         node.item = node.item or self._item()
         regular = True
         for value in values:
-            if value is not None and not self._learn(node.item, value, key, f"{path}/{key}/*", depth + 1):
+            if value is not None and not self._learn(node.item, value, "*", path, depth + 1, name):
                 regular = False
         return regular and node.item.typed
 
-    def _learn_number(self, node: Node, value: Any, key: str, path: str) -> bool:
+    def _learn_number(self, node: Node, value: Any, key: str, path: str, name: str) -> bool:
         kind = node.kind
         whole = type(value) is int and INT64_MIN <= value <= INT64_MAX
         if kind is Kind.INT and whole:
             return True
         if kind is Kind.NULL:
-            decimal = not whole or self._decimals.search(key) is not None
+            decimal = not whole or self._decimals.search(name) is not None
             self._become(node, Kind.DECIMAL if decimal else Kind.INT, key, path)
         elif kind is Kind.INT:
             self._become(node, Kind.DECIMAL, key, path)

@@ -25,7 +25,8 @@ class ContractRules:
     """`folder` holds JSON Schema files; with `shipped` those that come with the project stand in where it has none.
 
     `mode` is for every event type but those that a pattern of `modes` covers, the first one that does. `json_paths` are
-    patterns of paths that stay JSON text, if they have no column yet.
+    patterns of paths that stay JSON text, if they have no column yet, `child_tables` patterns of lists that get a table
+    of their own.
     """
 
     folder: str | None = None
@@ -33,6 +34,7 @@ class ContractRules:
     mode: Mode = Mode.EVOLVE
     modes: tuple[tuple[str, Mode], ...] = ()
     json_paths: tuple[str, ...] = ()
+    child_tables: tuple[str, ...] = ()
 
     def mode_of(self, event: str) -> Mode:
         """The mode of an event type ``<domain>/<name with version>``."""
@@ -42,10 +44,15 @@ class ContractRules:
         """Whether a path of a payload is to stay JSON text."""
         return any(covers(pattern, keys) for pattern in self.json_paths)
 
+    def is_child_table(self, keys: tuple[str, ...]) -> bool:
+        """Whether a list of a payload is to have a table of its own."""
+        return any(covers(pattern, keys) for pattern in self.child_tables)
+
     def fingerprint(self) -> str:
         """Of what outputs depend on beside the contract itself; empty where everything evolves."""
         modes = [*self.modes, ("**", self.mode)]
-        return json.dumps(modes) if any(mode is Mode.DISCARD for _, mode in modes) else ""
+        said = json.dumps(modes) if any(mode is Mode.DISCARD for _, mode in modes) else ""
+        return f"{said}{json.dumps(self.child_tables)}" if self.child_tables else said
 
 
 EVOLVING = ContractRules()
@@ -55,15 +62,15 @@ EVOLVING = ContractRules()
 def parse_rules(values: Mapping[str, Any]) -> ContractRules:
     """From a mapping of a delivery; `ConfigError` for anything that is not one of these settings."""
     values = {key: value for key, value in values.items() if value is not None}
-    allowed = {"folder": str, "shipped": bool, "mode": str, "modes": Mapping, "json_paths": list}
+    allowed = {"folder": str, "shipped": bool, "mode": str, "modes": Mapping, "json_paths": list, "child_tables": list}
     for key, value in values.items():
         if key not in allowed or not isinstance(value, allowed[key]):
-            msg = f"contracts.{key} is {value!r}: folder, shipped (true or false), mode, modes, json_paths are expected"
+            msg = f"contracts.{key} is {value!r}: {', '.join(allowed)} are expected (shipped: true or false)"
             raise ConfigError(msg)
     modes = tuple((str(pattern), _mode(mode)) for pattern, mode in values.get("modes", {}).items())
-    paths = tuple(map(str, values.get("json_paths", ())))
+    paths, children = (tuple(map(str, values.get(key, ()))) for key in ("json_paths", "child_tables"))
     mode = _mode(values.get("mode", Mode.EVOLVE))
-    return ContractRules(values.get("folder"), values.get("shipped", True), mode, modes, paths)
+    return ContractRules(values.get("folder"), values.get("shipped", True), mode, modes, paths, children)
 
 
 def _mode(text: Any) -> Mode:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import reopen_parts
+from pismo_lake.child_tables import child_columns, child_schema, list_name
 from pismo_lake.contract import Contract
 from pismo_lake.json_schema import SHIPPED, schema_folder
 from pismo_lake.layout import safe_segment
@@ -65,6 +66,14 @@ class ContractStore:
     def schema(self, domain: str, event_type: str) -> pa.Schema:
         """The columns that files of an event type have by now, given by its path segments."""
         return lake_schema(self.of(domain, event_type), self._settings.privacy, f"{domain}/{event_type}")
+
+    def child_schemas(self, domain: str, event_type: str) -> list[tuple[str, pa.Schema]]:
+        """Name and columns of the lists of an event type that have a table of their own, given by its path segments."""
+        event = f"{domain}/{event_type}"
+        return [
+            (list_name(column), child_schema(column, self._settings.privacy, event))
+            for column in child_columns(self.of(domain, event_type))
+        ]
 
     def _of(self, key: tuple[str, str]) -> Contract:
         if key not in self._loaded:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
+from pismo_lake.child_tables import COUNT
 from pismo_lake.dialects import DIALECTS
 from pismo_lake.errors import ConfigError
-from pismo_lake.layout import type_folder
+from pismo_lake.layout import items_folder, type_folder
 from pismo_lake.naming import column_path
 from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pismo_lake.contract_store import ContractStore
-    from pismo_lake.dialects import Dialect
+from pismo_lake.dialects import Dialect
 
 # what each view is of: domain, event type without its version, entity and state (Pismo's pages "Event:
 # status-change" of the account domain and "Event: card_change" of the audit domain)
@@ -37,7 +38,10 @@ _VERSIONED = re.compile(r"(.*?)(?:-\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class LakeTable:
-    """One event type of the lake: segments of its folder, the name of its table, its columns without `event_date`."""
+    """One event type of the lake, or a list's child table: segments of its folder, the name of its table, its columns.
+
+    `event_date`, which stands in the path, is not among them.
+    """
 
     domain: str
     event_type: str
@@ -46,8 +50,8 @@ class LakeTable:
     schema: pa.Schema
 
 
-def lake_tables(contracts: ContractStore, domains: Sequence[str] = ()) -> list[LakeTable]:
-    """The event types that contracts know, by name."""
+def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()) -> list[LakeTable]:
+    """The event types that contracts know, by name, each with its child tables as far as these have files."""
     found, taken = [], Counter[str]()
     for domain, event_type in contracts.names():
         name = _identifier(f"{domain}__{event_type}")
@@ -57,6 +61,12 @@ def lake_tables(contracts: ContractStore, domains: Sequence[str] = ()) -> list[L
         if not domains or domain in domains:
             folder = type_folder(domain, event_type)
             found.append(LakeTable(domain, event_type, name, folder, contracts.schema(domain, event_type)))
+            for item, schema in contracts.child_schemas(domain, event_type):
+                folder = items_folder(domain, event_type, item)
+                child = f"{name}__{_identifier(item)}"
+                # DuckDB makes no view over a folder of nothing
+                if any(True for _ in storage.list_files(storage.join(lake, folder))):
+                    found.append(LakeTable(domain, f"{event_type}__{item}", child, folder, schema))
     return found
 
 
@@ -85,6 +95,10 @@ def short_names(columns: Sequence[str]) -> dict[str, str]:
     if typed:
         plain = short_names([name for name in columns if name not in typed])
         return plain | {name: f"{plain[f'data__{name.removeprefix(TYPED)}']}_typed" for name in typed}
+    counts = {name: f"data__{name.removeprefix(COUNT)}" for name in columns if name.startswith(COUNT)}
+    if counts:
+        plain = short_names([counts.get(name, name) for name in columns])
+        return {name: f"{plain[counts[name]]}_count" if name in counts else plain[name] for name in columns}
     own = {*ENVELOPE_SCHEMA.names, *SOURCE_SCHEMA.names, "_rescued", "event_date"}
     paths = {name: (name,) if name in own else column_path(name) for name in columns}
     depth = dict.fromkeys(columns, 1)

@@ -53,10 +53,12 @@ class Dialect:
         return self.build(name, folder, [(field.name, self.type(field.type)) for field in schema])
 
 
-def _scalars(text: str, whole: str, decimal: str, truth: str, moment: str) -> dict[pa.DataType, str]:
+def _scalars(text: str, whole: str, small: str, decimal: str, truth: str, moment: str) -> dict[pa.DataType, str]:
     return {
         pa.string(): text,
         pa.int64(): whole,
+        pa.int32(): small,
+        pa.date32(): "DATE",
         pa.decimal128(38, 18): decimal,
         pa.bool_(): truth,
         pa.timestamp("us", tz="UTC"): moment,
@@ -137,23 +139,23 @@ def _bigquery(name: str, folder: str, columns: list[tuple[str, str]]) -> list[st
 
 DIALECTS = {
     "duckdb": Dialect(
-        '"', _scalars("VARCHAR", "BIGINT", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMPTZ"), _duckdb,
+        '"', _scalars("VARCHAR", "BIGINT", "INTEGER", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMPTZ"), _duckdb,
         many="{}[]", struct="STRUCT({})", field='"{}" {}',
     ),
     "athena": Dialect(
-        '"', _scalars("string", "bigint", "decimal(38, 18)", "boolean", "timestamp"), _athena,
+        '"', _scalars("string", "bigint", "int", "decimal(38, 18)", "boolean", "timestamp"), _athena,
         many="array<{}>", struct="struct<{}>", field="`{}`:{}",
     ),
     "spark": Dialect(
-        "`", _scalars("STRING", "BIGINT", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMP"), _spark,
+        "`", _scalars("STRING", "BIGINT", "INT", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMP"), _spark,
         many="ARRAY<{}>", struct="STRUCT<{}>", field="`{}`: {}",
     ),
     "snowflake": Dialect(
-        '"', _scalars("VARCHAR", "NUMBER(38, 0)", "NUMBER(38, 18)", "BOOLEAN", "TIMESTAMP_TZ"), _snowflake,
-        nested="VARIANT",
+        '"', _scalars("VARCHAR", "NUMBER(38, 0)", "NUMBER(10, 0)", "NUMBER(38, 18)", "BOOLEAN", "TIMESTAMP_TZ"),
+        _snowflake, nested="VARIANT",
     ),
     "bigquery": Dialect(
-        "`", _scalars("STRING", "INT64", "BIGNUMERIC(38, 18)", "BOOL", "TIMESTAMP"), _bigquery,
+        "`", _scalars("STRING", "INT64", "INT64", "BIGNUMERIC(38, 18)", "BOOL", "TIMESTAMP"), _bigquery,
         many="ARRAY<{}>", struct="STRUCT<{}>", field="`{}` {}",
     ),
 }  # fmt: skip

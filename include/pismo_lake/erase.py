@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
+from pismo_lake.child_tables import leaf_fields, leaves, places
 from pismo_lake.close import build_unit
 from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
@@ -29,6 +31,8 @@ from pismo_lake.whereis import GZIP, copies_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.privacy import Privacy
@@ -72,18 +76,17 @@ def find_events(
     """
     ids, met = set(event_ids), set[str]()
     found: dict[tuple[str | None, str], Found] = {}
-    root = storage.join(settings.lake, "events")
-    for uri in storage.list_files(root):
-        if not uri.endswith(".parquet"):
-            continue
-        folders = uri[len(root) :].strip("/").split("/")
-        event_type = f"{folders[0].removeprefix('domain=')}/{folders[1].removeprefix('event_type=')}"
+    for event_type, uri in _files(settings.lake):
         with storage.open_for_reading(uri) as source:
             file = pq.ParquetFile(source)
-            here = [(column, value) for column, value in conditions if column in file.schema_arrow.names]
-            met.update(column for column, _ in here)
+            here = [
+                (place, _sought(place.leaf, value, settings.privacy))
+                for column, value in conditions
+                if (place := _place(file.schema_arrow, column)) is not None
+            ]
+            met.update(place.leaf.name for place, _ in here)
             if here or ids:
-                for org_id, event_id in _matches(file, here, ids, settings.privacy):
+                for org_id, event_id in _matches(file, here, ids):
                     found.setdefault((org_id, event_id), Found(event_type, org_id, event_id))
     missing = {column for column, _ in conditions} - met
     if missing:
@@ -121,17 +124,58 @@ def erase(
     return Erased(dict(Counter(event.event_type for event in found)), tuple(mine), left, blanked)
 
 
+def _files(lake: str) -> Iterator[tuple[str, str]]:
+    """(event type, URI) of every file of events and of lists of theirs."""
+    for part in ("events", "items"):
+        root = storage.join(lake, part)
+        for uri in storage.list_files(root):
+            if uri.endswith(".parquet"):
+                domain, event_type, *_ = uri[len(root) :].strip("/").split("/")
+                yield f"{domain.removeprefix('domain=')}/{event_type.removeprefix('event_type=')}", uri
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a file holds a column: the column itself, or a leaf, by its number, of the items of a list."""
+
+    column: str
+    leaf: pa.Field
+    number: int | None = None
+
+    def holding(self, table: pa.Table, value: pa.Scalar) -> pa.Array | NDArray[np.bool_]:
+        """In which rows the value stands."""
+        array = table.column(self.column).combine_chunks()
+        if self.number is None:
+            return pc.fill_null(pc.equal(array, value), fill_value=False)
+        parents, _ = places(array)
+        items = pc.fill_null(pc.equal(leaves(array.flatten())[self.number], value), fill_value=False)
+        rows = np.zeros(len(array), dtype=bool)
+        rows[parents[items.to_numpy(zero_copy_only=False)]] = True
+        return rows
+
+
+def _place(schema: pa.Schema, column: str) -> _Place | None:
+    for field in schema:
+        if pa.types.is_list(field.type):
+            items = pa.field(field.name, field.type.value_type, metadata=field.metadata)
+            for number, leaf in enumerate(leaf_fields(items)):
+                if leaf.name == column:
+                    return _Place(field.name, leaf.with_metadata(field.metadata), number)
+        elif field.name == column:
+            return _Place(column, field)
+    return None
+
+
 def _matches(
-    file: pq.ParquetFile, conditions: Sequence[tuple[str, str]], ids: set[str], privacy: Privacy | None
+    file: pq.ParquetFile, conditions: Sequence[tuple[_Place, pa.Scalar | None]], ids: set[str]
 ) -> Iterator[tuple[str | None, str]]:
-    columns = list(dict.fromkeys([*_IDENTITY, *(column for column, _ in conditions)]))
-    wanted = [(column, _sought(file.schema_arrow.field(column), value, privacy)) for column, value in conditions]
+    columns = list(dict.fromkeys([*_IDENTITY, *(place.column for place, _ in conditions)]))
     for group in range(file.num_row_groups):
         table = file.read_row_group(group, columns, use_threads=False)
         mask = pc.is_in(table.column("event_id"), pa.array(sorted(ids), pa.string()))
-        for column, value in wanted:
+        for place, value in conditions:
             if value is not None:
-                mask = pc.or_(mask, pc.fill_null(pc.equal(table.column(column), value), fill_value=False))
+                mask = pc.or_(mask, pa.array(place.holding(table, value)))
         rows = table.filter(mask)
         yield from zip(rows.column("org_id").to_pylist(), rows.column("event_id").to_pylist(), strict=True)
 

@@ -128,9 +128,12 @@ def safe_segment(text: str) -> str:
     segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or "%"
     if segment.startswith("."):
         segment = "%2E" + segment[1:]
-    if len(segment) > _LONGEST:
-        segment = f"{segment[:80]}~{hashlib.sha256(raw).hexdigest()[:16]}"
-    return segment
+    return _shortened(segment, raw)
+
+
+def _shortened(segment: str, raw: bytes) -> str:
+    """A segment no longer than file systems take, told from others of the same beginning by what it stands for."""
+    return segment if len(segment) <= _LONGEST else f"{segment[:80]}~{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 def event_name(event_type: str, schema_version: str | None) -> str:
@@ -165,6 +168,17 @@ def type_folder(domain: str, event_type: str) -> str:
 def partition_path(domain: str, name: str, event_date: str) -> str:
     """Folder of a partition below the lake; `name` is an `event_name`."""
     return f"{type_folder(safe_segment(domain), safe_segment(name))}/event_date={event_date}"
+
+
+def items_folder(domain: str, event_type: str, name: str) -> str:
+    """Folder of a list's child table below the lake, from safe segments and the list's column without ``data__``."""
+    segment = f"{event_type}__{name}"
+    return f"items/domain={domain}/event_type={_shortened(segment, segment.encode())}"
+
+
+def items_path(domain: str, event: str, name: str, event_date: str) -> str:
+    """Folder of a child table's partition below the lake; `event` is an `event_name`."""
+    return f"{items_folder(safe_segment(domain), safe_segment(event), name)}/event_date={event_date}"
 
 
 def rejects_path(publish_date: str) -> str:

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
+from pismo_lake.child_tables import child_columns, child_tables, list_name
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.dedupe import Verdict, read_index
 from pismo_lake.errors import LakeError
 from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.layout import event_name, event_path, partition_path, rejects_path
+from pismo_lake.layout import event_name, event_path, items_path, partition_path, rejects_path
 from pismo_lake.protect import protected
 from pismo_lake.row_schema import REJECTS_SCHEMA, lake_schema, typed_columns
 from pismo_lake.times import typed_values
@@ -160,16 +161,22 @@ def _types(events: pa.Table) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
 def tables(
     part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
 ) -> Iterator[tuple[str, pa.Table]]:
-    """Yield (partition folder, table) for every partition of the part, in a stable order; groups are used up."""
+    """Yield (folder, table) for every partition of the part, child tables and rejects too, in a stable order.
+
+    Groups are used up.
+    """
     for domain, name in sorted(part.groups):
-        group = part.groups.pop((domain, name))
-        table = _group_table(group, contract_of(domain, name), settings.privacy, event_path(domain, name))
+        group, contract = part.groups.pop((domain, name)), contract_of(domain, name)
+        payload = _payload(group, contract, settings.privacy, event_path(domain, name))
+        table = _group_table(group, payload, contract, settings.privacy, event_path(domain, name))
         dates = event_dates(table.column("event_timestamp").combine_chunks(), settings.event_date_zone, publish_date)
         names = dates.dictionary.to_pylist()
         for date in sorted(names):
             # one date is the rule; a comparison of all rows for nothing is not free
-            mine = table if len(names) == 1 else table.filter(pc.equal(dates.indices, names.index(date)))
+            here = None if len(names) == 1 else pc.equal(dates.indices, names.index(date))
+            mine, lists = (each if here is None else each.filter(here) for each in (table, payload))
             yield partition_path(domain, name, date), mine
+            yield from child_tables(mine, lists, contract, settings.privacy, (domain, name), date)
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
         if settings.privacy is not None:
@@ -178,23 +185,30 @@ def tables(
         yield rejects_path(publish_date), rows
 
 
-def folders(part: PartRows, settings: LakeSettings, publish_date: str) -> list[str]:
-    """The partition folders that `tables` will give, known before anything is flattened."""
+def folders(
+    part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
+) -> list[str]:
+    """The folders that `tables` may give, known before anything is flattened; a child table may have no rows."""
     found = []
     for domain, name in sorted(part.groups):
         stamps = part.groups[domain, name].column("event_timestamp").combine_chunks()
         dates = event_dates(stamps, settings.event_date_zone, publish_date).dictionary.to_pylist()
         found += [partition_path(domain, name, date) for date in sorted(dates)]
+        children = child_columns(contract_of(domain, name))
+        found += [items_path(domain, name, list_name(child), date) for child in children for date in sorted(dates)]
     return [*found, rejects_path(publish_date)] if part.rejects else found
 
 
-def _group_table(group: _Group, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
+def _payload(group: _Group, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
+    """The columns of a contract and `_rescued` as a policy leaves them, lists with a table of their own included."""
     payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy()), contract)
     if payload.num_rows != len(group.raw):
         msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
         raise LakeError(msg)
-    if privacy is not None:
-        payload = protected(payload, contract, privacy, event)
+    return payload if privacy is None else protected(payload, contract, privacy, event)
+
+
+def _group_table(group: _Group, payload: pa.Table, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
     envelope = [group.column(key).combine_chunks() for key in _ENVELOPE]
     deliveries, names = (
         pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
@@ -205,10 +219,12 @@ def _group_table(group: _Group, contract: Contract, privacy: Privacy | None, eve
         typed_values(payload.column(column.name).combine_chunks(), field.type)
         for field, column in typed_columns(contract)
     ]
+    children = [column.name for column in child_columns(contract)]
+    counts = [pc.list_value_length(payload.column(name).combine_chunks()) for name in children]
     rescued = payload.column("_rescued")
-    payload = payload.drop_columns(["_rescued"])
+    payload = payload.drop_columns(["_rescued", *children])
     return pa.table(
-        [*envelope, *payload.columns, *typed, *source, rescued], schema=lake_schema(contract, privacy, event)
+        [*envelope, *payload.columns, *typed, *counts, *source, rescued], schema=lake_schema(contract, privacy, event)
     )
 
 

@@ -28,7 +28,7 @@ _NOTE, _KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
 
 def protected_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
     """The payload columns of a contract as a policy leaves them."""
-    return pa.schema([_field(column, privacy, event) for column in payload_columns(contract)])
+    return pa.schema([protected_field(column, privacy, event) for column in payload_columns(contract)])
 
 
 def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
@@ -43,7 +43,8 @@ def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str)
     return pa.table([*columns, rescued], schema=schema)
 
 
-def _field(column: Column, privacy: Privacy | None, event: str) -> pa.Field:
+def protected_field(column: Column, privacy: Privacy | None, event: str) -> pa.Field:
+    """A column as a policy leaves it, what was done to it in its metadata."""
     if privacy is None:
         return pa.field(column.name, column.type)
     done = sorted(_notes(column.node, column.keys, privacy, event))

@@ -105,7 +105,7 @@ def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str
     for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{ROOT}/")}):
         uri = storage.join(settings.lake, path)
         with storage.open_for_reading(uri) as file:
-            counts["rejects" if path.startswith("rejects/") else "rows"] += pq.read_metadata(file).num_rows
+            counts[path.split("/", 1)[0]] += pq.read_metadata(file).num_rows
         counts["files"] += 1
         counts["bytes"] += storage.size(uri)
     return counts
@@ -122,7 +122,8 @@ def _totals(
         ControlTotal("events in the ledger = events in the indexes", events, scan.events),
         ControlTotal("events landed = events that builds read", events, built.events),
         ControlTotal("events read = rows + duplicates + erased", built.events, read),
-        ControlTotal("rows built = rows in the lake's files", built.rows, written["rows"]),
+        ControlTotal("rows built = rows in the lake's files", built.rows, written["events"]),
+        ControlTotal("items of lists built = rows in their child tables", built.items, written["items"]),
         ControlTotal(
             "damage in the indexes + conflicts + unreadable files = rejects built",
             scan.rejects + built.conflicts + unreadable,

@@ -11,6 +11,8 @@ from pismo_lake.exact_json import dumps, loads
 from pismo_lake.privacy import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pismo_lake.privacy import Privacy, Rule
 
 CARD_NUMBER = r"[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{5}"
@@ -76,7 +78,7 @@ class Redactor:
         """What stays of `_rescued`: places and reasons as they are, values by their own path."""
         entries = loads(text)
         for entry in entries:
-            entry["value"] = self.value(entry["value"], _keys(entry["path"]))
+            entry["value"] = self.value(entry["value"], _keys(entry["path"], entry.get("positions", ())))
         return dumps(entries)
 
     def event(self, raw: bytes) -> str:
@@ -94,8 +96,10 @@ def _below(key: str) -> tuple[str, ...]:
     return () if key == "data" else (key,)
 
 
-def _keys(pointer: str) -> tuple[str, ...]:
-    first, *rest = (key.replace("~1", "/").replace("~0", "~") for key in pointer.removeprefix("/").split("/"))
+def _keys(pointer: str, positions: Collection[int]) -> tuple[str, ...]:
+    """The keys of a rescued value's path as policies name it, list positions left out."""
+    steps = [step for at, step in enumerate(pointer.removeprefix("/").split("/")) if at not in positions]
+    first, *rest = (step.replace("~1", "/").replace("~0", "~") for step in steps)
     return (*_below(first), *rest)
 
 

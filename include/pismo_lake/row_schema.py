@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pismo_lake.child_tables import child_columns, count_field
 from pismo_lake.columns import RESCUED, Column, payload_columns
 from pismo_lake.protect import protected_schema
 
@@ -64,5 +65,8 @@ def typed_columns(contract: Contract) -> list[tuple[pa.Field, Column]]:
 def lake_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
     """The columns of an event type's files, as far as its contract goes; `event_date` stands in the path alone."""
     typed = [field for field, _ in typed_columns(contract)]
-    payload = protected_schema(contract, privacy, event)
-    return pa.schema([*ENVELOPE_SCHEMA, *payload, *typed, *SOURCE_SCHEMA, RESCUED])
+    children = child_columns(contract)
+    apart = {column.name for column in children}
+    payload = [field for field in protected_schema(contract, privacy, event) if field.name not in apart]
+    counts = [count_field(column) for column in children]
+    return pa.schema([*ENVELOPE_SCHEMA, *payload, *typed, *counts, *SOURCE_SCHEMA, RESCUED])

@@ -115,7 +115,7 @@ def _check_value(
     name: str,
     found: Verification,
 ) -> None:
-    pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
+    pointer = "".join(f"/{_step(key)}" for key in path)
     if value in rescued.get(pointer, ()):
         found.leaves += 1
         return
@@ -125,12 +125,14 @@ def _check_value(
             _check_value(item, (*path, key), columns, rescued, name, found)
         return
     found.leaves += 1
-    if not _same(value, have):
+    if not _same(value, have, pointer, rescued):
         found.problem(f"{pointer} of {name} differs")
 
 
-def _same(value: Any, have: Any) -> bool:
-    """A JSON value against a column's value: numbers exactly, structs by key with null for absent."""
+def _same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]]) -> bool:
+    """A JSON value against a column's value: numbers exactly, structs by key with null for absent, parts rescued."""
+    if have is None and value in rescued.get(pointer, ()):
+        return True
     if isinstance(have, str) and value != have:
         return _json_text(have, value)
     if isinstance(value, bool) or isinstance(have, bool):
@@ -138,11 +140,19 @@ def _same(value: Any, have: Any) -> bool:
     if isinstance(value, int | Decimal) and isinstance(have, int | Decimal):
         return Decimal(value) == Decimal(have)
     if isinstance(value, list) and isinstance(have, list):
-        return len(value) == len(have) and all(map(_same, value, have))
+        pairs = enumerate(zip(value, have, strict=False))
+        return len(value) == len(have) and all(_same(*pair, f"{pointer}/{at}", rescued) for at, pair in pairs)
     if isinstance(value, dict) and isinstance(have, dict):
         fields = {column_path(key)[0]: item for key, item in have.items()}
-        return all(_same(value.get(key), fields.get(key)) for key in value.keys() | fields.keys())
+        return all(
+            _same(value.get(key), fields.get(key), f"{pointer}/{_step(key)}", rescued)
+            for key in value.keys() | fields.keys()
+        )
     return type(value) is type(have) and value == have
+
+
+def _step(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _json_text(text: str, value: Any) -> bool:

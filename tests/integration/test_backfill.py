@@ -167,7 +167,7 @@ class Month:
             try:
                 self.api._call("POST", "/api/v2/backfills", body, token=self.api._login())
             except ApiError as error:
-                if error.status not in {409, 503} or time.monotonic() > end:
+                if error.status not in {409, 500, 503} or time.monotonic() > end:
                     raise
                 time.sleep(1)
             else:

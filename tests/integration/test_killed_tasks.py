@@ -22,7 +22,7 @@ def test_tasks_killed_while_they_work_are_retried_to_the_exact_lake(tmp_path: Pa
     killer.start()
     try:
         # compares the lake with what was published and raises where they differ
-        up(Options(hours=1, megabytes=30, seed=11, home=home))
+        up(Options(hours=1, megabytes=60, seed=11, home=home))
     finally:
         killer.end()
     assert {"land_event_files", "flatten_publish_hour"} <= set(killer.killed)

@@ -9,20 +9,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.lakes import LakeUnderTest, event
+from tests.rebuilt import item_rows, payload_of, plain
 
+from pismo_lake.child_tables import child_columns, child_tables, count_field, list_name
 from pismo_lake.conform import Conformed
 from pismo_lake.contract import Contract
+from pismo_lake.contract_rules import EVOLVING, ContractRules
 from pismo_lake.decode import split
 from pismo_lake.envelope import parse, parse_exact
 from pismo_lake.exact_json import dumps, loads
 from pismo_lake.flatten import EventBytes, flatten
+from pismo_lake.layout import items_path
 from pismo_lake.naming import SEPARATOR, column_path, column_segment
 from pismo_lake.privacy import Action, Privacy, PrivacyKey, Rule
 from pismo_lake.protect import protected
 from pismo_lake.redact import Redactor
+from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_sandbox.truth import Copy, Truth
 from pismo_sandbox.verify import Verification, _check_value, verify
@@ -46,6 +52,8 @@ THOROUGH = settings(
     max_examples=int(os.environ.get("PISMO_FUZZ_EXAMPLES", "250")), deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip
+ROW_SCHEMA = pa.schema([*ENVELOPE_SCHEMA, *SOURCE_SCHEMA])
+SOURCE = {"event_type_text": "pix_in", "_source_delivery": "test", "_source_file": "f", "_source_offset": 0}
 BRIEF = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -53,10 +61,12 @@ def raw_events(payloads: list[dict[str, Any]]) -> list[bytes]:
     return [event(f"e-{number}", payload) for number, payload in enumerate(payloads)]
 
 
-def learned(payloads: list[dict[str, Any]]) -> tuple[list[bytes], Contract, list[bool]]:
+def learned(
+    payloads: list[dict[str, Any]], rules: ContractRules = EVOLVING
+) -> tuple[list[bytes], Contract, list[bool]]:
     """The payloads' events, the contract they teach, and which of them may take the fast road."""
     raws = raw_events(payloads)
-    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES, rules=rules)
     regular = []
     for raw in raws:
         parsed, strict = parse(raw)
@@ -79,6 +89,31 @@ def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
         payload = json.loads(raw, parse_float=Decimal)["data"]
         _check_value(payload, ("data",), columns, rescued, "event", found)
     assert found.problems == []
+
+
+@THOROUGH
+@given(st.lists(PAYLOADS, min_size=1, max_size=6), st.sampled_from([(), ("**",), ("**/a", "b")]))
+def test_payloads_come_back_from_rows(payloads: list[dict[str, Any]], lists_apart: tuple[str, ...]) -> None:
+    """Flattened, lists apart or not, and put together again: the same payload, value for value."""
+    raws, contract, regular = learned(payloads, ContractRules(child_tables=lists_apart))
+    table = flatten(EventBytes(raws, regular), contract)
+    rows = pa.Table.from_pylist([{"event_id": f"e-{at}", **SOURCE} for at in range(len(raws))], ROW_SCHEMA)
+    names = ("pix", "pix_in-1")
+    tables = {
+        column.name: [
+            row
+            for folder, found in child_tables(rows, table, contract, None, names, "2026-03-01")
+            if folder == items_path("pix", "pix_in-1", list_name(column), "2026-03-01")
+            for row in found.to_pylist()
+        ]
+        for column in child_columns(contract)
+    }
+    for number, (payload, row) in enumerate(zip(payloads, table.to_pylist(), strict=True)):
+        lengths = {
+            count_field(c).name: None if row[c.name] is None else len(row[c.name]) for c in child_columns(contract)
+        }
+        whole = row | lengths | {"event_id": f"e-{number}"}
+        assert plain(payload_of(whole, contract, item_rows(tables))) == plain(payload)
 
 
 @THOROUGH

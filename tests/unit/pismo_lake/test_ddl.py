@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ from sqlglot import exp
 from tests.lakes import LakeUnderTest, event
 
 from pismo_lake.cli import main
+from pismo_lake.contract_rules import ContractRules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, short_names, statements
 from pismo_lake.dialects import DIALECTS
@@ -50,7 +54,7 @@ def lake(tmp_path: Path) -> LakeUnderTest:
 
 
 def made(lake: LakeUnderTest, dialect: str, root: str | None = None, **more: str) -> list[str]:
-    tables = lake_tables(ContractStore(lake.ledger, lake.settings))
+    tables = lake_tables(lake.settings.lake, ContractStore(lake.ledger, lake.settings))
     return statements(root or lake.settings.lake, tables, dialect, **more)
 
 
@@ -75,6 +79,22 @@ def test_columns_that_no_file_has_are_there_all_the_same(lake: LakeUnderTest) ->
         for statement in made(lake, "duckdb"):
             base.execute(statement)
         assert base.execute("SELECT count(*), count(late) FROM pix__pix_in_1__v").fetchall() == [(3, 0)]
+
+
+def test_declared_dates_have_their_type(tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path, contracts=ContractRules(str(tmp_path / "schemas"), shipped=False))
+    schema = {"properties": {"due": {"type": "string", "format": "date"}}}
+    (tmp_path / "schemas" / "pix").mkdir(parents=True)
+    (tmp_path / "schemas" / "pix" / "pix_in-1.json").write_text(json.dumps(schema))
+    lake.land({f"{HOUR}/a": event("e-1", {"due": "2026-03-05"}) + event("e-2", {"due": "soon"})})
+    lake.build()
+    # in whichever order a dialect has a column and its type
+    assert all(re.search(r'DATE AS "typed__due|typed__due. DATE', made(lake, dialect)[0]) for dialect in DIALECTS)
+    with duckdb.connect() as base:
+        for statement in made(lake, "duckdb"):
+            base.execute(statement)
+        rows = base.execute("SELECT due, due_typed FROM pix__pix_in_1__v ORDER BY event_id").fetchall()
+        assert rows == [("2026-03-05", date(2026, 3, 5)), ("soon", None)]
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
