@@ -38,6 +38,7 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
+	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/test -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-unit
@@ -71,6 +72,8 @@ lock: setup ## Write constraints.txt anew from the requirements
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt \
 	  requirements-gcp.txt requirements-gcp-dev.txt -o constraints.txt \
 	  --no-emit-index-url --custom-compile-command "make lock"
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 benchmarks/requirements.txt \
+	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: bench
 bench: setup ## Measure speed and memory of the lake's own work

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
 import pytest
-from tests.lakes import LakeUnderTest, event, key
+from tests.evolved import AMOUNTS, IDS, NUMBERS, evolve
 
-VERSIONS: list[dict[str, Any]] = [
-    {"id": 1},
-    {"id": 2, "amount": Decimal("0.10")},
-    {"id": 3, "payer": {"name": "José"}},
-    {"id": 4, "n": 7, "tags": ["a", "b"]},
-    # a column that was int64 becomes decimal, in the files written before too
-    {"id": 5, "n": Decimal("1.000000000000000001"), "Amount": "other case"},
-    {"id": 6, "amount": Decimal("12345678901234567890.123456789012345678"), "lines": [{"value": Decimal("2.50")}]},
-]
-IDS = [1, 2, 3, 4, 5, 6]
-AMOUNTS = [None, Decimal("0.10"), None, None, None, Decimal("12345678901234567890.123456789012345678")]
-NUMBERS = [None, None, None, Decimal(7), Decimal("1.000000000000000001"), None]
+if TYPE_CHECKING:
+    from tests.lakes import LakeUnderTest
+
+if TYPE_CHECKING:
+    from tests.lakes import LakeUnderTest
 
 
 @pytest.fixture
 def folder(lake: LakeUnderTest) -> str:
     """The event type's folder; the contract changed with every hour, one hour's build at a time."""
-    for hour, data in enumerate(VERSIONS):
-        lake.land({key(hour): event(f"e-{hour}", data)})
-        lake.build()
-    (found,) = (lake.root / "lake" / "events").glob("domain=*/event_type=*")
-    assert len({path.stat().st_size for path in found.rglob("*.parquet")}) == len(VERSIONS)
-    return str(found)
+    return evolve(lake)
 
 
 def test_duckdb(folder: str) -> None:
