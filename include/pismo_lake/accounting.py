@@ -15,14 +15,16 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.day_report import AccountingLine
+from pismo_lake.encryption import open_parquet
 from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from pismo_lake.encryption import LakeKey
 
 ROOT = "reports/accounting_events/type=daily"
 _CENT = Decimal("0.01")
@@ -53,7 +55,9 @@ def report_prefixes(publish_date: str) -> tuple[str, ...]:
     )
 
 
-def compare(lake: str, publish_date: str, reports: Sequence[bytes], organisation: str) -> tuple[AccountingLine, ...]:
+def compare(
+    lake: str, publish_date: str, reports: Sequence[bytes], organisation: str, key: LakeKey | None = None
+) -> tuple[AccountingLine, ...]:
     """One line an entry type, either side's absence as nought; `reports` are the day's Parquet files.
 
     The lake's side are the `accounting/entry_creation` rows of the event date. A row without a usable amount (its value
@@ -63,11 +67,13 @@ def compare(lake: str, publish_date: str, reports: Sequence[bytes], organisation
     reported: dict[str, _Sum] = defaultdict(_Sum)
     held: dict[str, _Sum] = defaultdict(_Sum)
     for number, report in enumerate(reports):
-        for entry_type, amount in _rows(io.BytesIO(report), _REPORTED, organisation, f"accounting report {number + 1}"):
+        for entry_type, amount in _rows(
+            io.BytesIO(report), None, _REPORTED, organisation, f"accounting report {number + 1}"
+        ):
             reported[entry_type].add(amount)
     for uri in _lake_files(lake, publish_date):
         with storage.open_for_reading(uri) as file:
-            for entry_type, amount in _rows(file, _IN_LAKE, organisation, uri):
+            for entry_type, amount in _rows(file, key, _IN_LAKE, organisation, uri):
                 held[entry_type].add(amount)
     return tuple(
         AccountingLine(
@@ -85,10 +91,12 @@ def _lake_files(lake: str, publish_date: str) -> Iterator[str]:
             yield uri
 
 
-def _rows(file: Any, columns: list[str], organisation: str, name: str) -> Iterator[tuple[str, Decimal | None]]:
+def _rows(
+    file: Any, key: LakeKey | None, columns: list[str], organisation: str, name: str
+) -> Iterator[tuple[str, Decimal | None]]:
     """(entry type, amount in hundredths) of an organisation's rows."""
     try:
-        parquet = pq.ParquetFile(file)
+        parquet = open_parquet(file, key)
         present = set(parquet.schema_arrow.names)
         # a column that no event of the file had is absent from the lake's files
         required = columns if columns is _REPORTED else columns[:1]

@@ -175,7 +175,7 @@ class _HourBuilder:
         written: list[str] = []
         rows_of: list[tuple[str, int]] = []
         for folder, table in tables(rows, settings, self._hour.date, self._contracts.get):
-            data = parquet_bytes(table)
+            data = parquet_bytes(table, settings.key)
             self._checkpoint("write")
             self._hold(part, token, written)
             written.append(f"{folder}/{name}")

@@ -17,6 +17,7 @@ from pismo_lake.contract_rules import ContractRules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.dialects import DIALECTS
+from pismo_lake.encryption import LakeKey
 from pismo_lake.erase import erase, find_events
 from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
 from pismo_lake.layout import PublishDay, PublishHour, root_of
@@ -116,6 +117,10 @@ def _parser() -> argparse.ArgumentParser:
             "--privacy", default=os.environ.get("PISMO_PRIVACY"), metavar="POLICY",
             help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
         )  # fmt: skip
+        command.add_argument(
+            "--kms-key", default=os.environ.get("PISMO_LAKE_KMS_KEY"), metavar="KEY",
+            help="encrypt the lake's files: id, ARN or alias of an AWS KMS key (PISMO_LAKE_KMS_KEY)",
+        )  # fmt: skip
         command.add_argument("--delivery", default="local", help="name of the delivery")
     return parser
 
@@ -135,7 +140,17 @@ def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
     ledger = Ledger.open(url)
     ledger.run = "command line"
     rules = ContractRules(folder=options.contracts)
-    return LakeSettings(options.delivery, landing, lake, privacy=_privacy(options.privacy), contracts=rules), ledger
+    privacy, key = _privacy(options.privacy), _key(options.kms_key)
+    return LakeSettings(options.delivery, landing, lake, contracts=rules, privacy=privacy, key=key), ledger
+
+
+def _key(kms_key: str | None) -> LakeKey | None:
+    """The KMS key that files of the lake are encrypted with, reached by the machine's own AWS settings."""
+    if not kms_key:
+        return None
+    import boto3
+
+    return LakeKey(kms_key, lambda: boto3.client("kms"))
 
 
 def _privacy(policy: str | None) -> Privacy | None:

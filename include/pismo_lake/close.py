@@ -183,7 +183,7 @@ class _DayBuilder:
         settings, date = self._settings, str(self._day)
         counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
         by_type: dict[str, TypeCounts] = {}
-        partitions = PartitionFiles(spool, settings.target_bytes)
+        partitions = PartitionFiles(spool, settings.target_bytes, settings.key)
         started = told = time.monotonic()
         total = sum(record.plain_size for record in files)
         for chunk in _parts(files, settings.part_bytes):

@@ -40,7 +40,8 @@ class Delivery:
     connect to Pismo. A publish day is closed `close_after_hours` after its end, and `close_deadline_hours` later it is
     late. `accounting_reports` compares it with Pismo's own daily report, where the organisation has it. `contracts`
     says how columns come about. `privacy` is a policy (`strict` or a file), `privacy_key_conn_id` the connection of the
-    key it hashes with: its login is the key's id, its password the secret.
+    key it hashes with: its login is the key's id, its password the secret. `lake_kms_key` (id, ARN or alias), used
+    as `storage_conn_id`, encrypts the lake's files.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Delivery:
     contracts: ContractRules = EVOLVING
     privacy: str | None = None
     privacy_key_conn_id: str | None = None
+    lake_kms_key: str | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -113,7 +115,7 @@ class Delivery:
 
     @property
     def settings(self) -> LakeSettings:
-        """What landing and building need of it; a privacy key is added where the connection is."""
+        """What landing and building need of it; keys are added where the connections are."""
         return LakeSettings(
             delivery=self.name,
             landing=self.landing,

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.child_tables import leaf_fields, leaves, places
 from pismo_lake.close import build_unit
 from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
+from pismo_lake.encryption import open_parquet
 from pismo_lake.erasures import Erasure, record_erasure
 from pismo_lake.errors import ConfigError
 from pismo_lake.index import dedupe_key
@@ -32,6 +32,7 @@ from pismo_lake.whereis import GZIP, copies_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
     from pismo_lake.ledger import FileRecord, Ledger
@@ -78,7 +79,7 @@ def find_events(
     found: dict[tuple[str | None, str], Found] = {}
     for event_type, uri in _files(settings.lake):
         with storage.open_for_reading(uri) as source:
-            file = pq.ParquetFile(source)
+            file = open_parquet(source, settings.key)
             here = [
                 (place, _sought(place.leaf, value, settings.privacy))
                 for column, value in conditions

@@ -25,13 +25,14 @@ def fingerprint(
     counts: dict[str, Any],
     *more: object,
 ) -> str:
-    """SHA-256 of raw files, the verdict on their events, settings, privacy policy, widened columns, format version.
+    """Of raw files, the verdict on their events, settings, privacy policy, key, widened columns, format version.
 
     `counts` name the event types of the part. Columns that were only added to a contract do not count: what is
     written stays readable and holds nothing for them.
     """
     privacy = [settings.privacy.fingerprint()] if settings.privacy else []
     privacy += [settings.contracts.fingerprint()] if settings.contracts.fingerprint() else []
+    privacy += [f"key {settings.key.key_id}"] if settings.key else []
     head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more, *privacy)))
     digest = hashlib.sha256(head.encode())
     for record in files:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pismo_lake.contract import Contract
+    from pismo_lake.encryption import LakeKey
     from pismo_lake.ledger import FileRecord
     from pismo_lake.privacy import Privacy
     from pismo_lake.settings import LakeSettings
@@ -238,8 +239,9 @@ def event_dates(stamps: pa.TimestampArray, zone: str, publish_date: str) -> pa.D
     return pa.DictionaryArray.from_arrays(plain.indices.take(coded.indices), plain.dictionary)
 
 
-def parquet_bytes(table: pa.Table) -> memoryview:
-    """A table as a zstd Parquet file, the same bytes for the same rows."""
+def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
+    """A table as a zstd Parquet file, the same bytes for the same rows unless they are encrypted."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", compression_level=3)
+    secret = key.writing() if key else None
+    pq.write_table(table, sink, compression="zstd", compression_level=3, encryption_properties=secret)
     return sink.getbuffer()

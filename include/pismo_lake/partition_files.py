@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pismo_lake.encryption import LakeKey
+
 _BUFFER_BYTES = 96 << 20
 _ROW_GROUP_BYTES = 32 << 20
 
@@ -32,8 +34,8 @@ class PartitionFiles:
     and row groups are as large as that allows. What is written is a function of the tables in their order alone.
     """
 
-    def __init__(self, spool: Path, target_bytes: int) -> None:
-        self._spool, self._target = spool, target_bytes
+    def __init__(self, spool: Path, target_bytes: int, key: LakeKey | None = None) -> None:
+        self._spool, self._target, self._key = spool, target_bytes, key
         self._partitions: dict[str, _Partition] = defaultdict(_Partition)
         self._waiting = 0
         spool.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,10 @@ class PartitionFiles:
             place = list(self._partitions).index(folder)
             path = self._spool / f"{place:05d}-{len(partition.files):04d}.parquet"
             partition.files.append(path)
-            partition.writer = pq.ParquetWriter(path, table.schema, compression="zstd", compression_level=3)
+            secret = self._key.writing() if self._key else None
+            partition.writer = pq.ParquetWriter(
+                path, table.schema, compression="zstd", compression_level=3, encryption_properties=secret
+            )
         partition.writer.write_table(table, row_group_size=table.num_rows)
         if partition.files[-1].stat().st_size >= self._target:
             self._roll(partition)

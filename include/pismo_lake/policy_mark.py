@@ -1,4 +1,4 @@
-"""The mark of a lake under a privacy policy: whoever comes without one must not write or show what it hides."""
+"""The mark of a lake under a privacy policy or with encrypted files: nobody without them writes or shows there."""
 
 from __future__ import annotations
 
@@ -16,27 +16,36 @@ MARK = "_privacy.json"
 
 
 def refuse_unprotected(settings: LakeSettings) -> None:
-    """`ConfigError` where the lake is under a policy and the caller has none, or one without its key."""
+    """`ConfigError` where the lake is under a policy or encrypted and the caller has no policy, or no key."""
     if settings.privacy is not None:
         settings.privacy.checked()
+    if settings.privacy is not None and settings.key is not None:
         return
-    marked = _read(settings)
-    if marked is not None:
+    marked = _read(settings) or {}
+    if marked.get("policy") and settings.privacy is None:
         msg = (
-            f"{settings.lake} is under privacy policy {marked.get('policy')!r}: give it too (privacy of the delivery,"
+            f"{settings.lake} is under privacy policy {marked['policy']!r}: give it too (privacy of the delivery,"
             f" --privacy or PISMO_PRIVACY), or remove {MARK} there to write in clear"
+        )
+        raise ConfigError(msg)
+    if marked.get("kms_key") and settings.key is None:
+        msg = (
+            f"{settings.lake} is encrypted with {marked['kms_key']}: give the key too (lake_kms_key of the delivery,"
+            f" --kms-key or PISMO_LAKE_KMS_KEY), or remove {MARK} there to write in clear"
         )
         raise ConfigError(msg)
 
 
 def mark_lake(settings: LakeSettings) -> None:
-    """Leave the mark where the caller has a policy; as `refuse_unprotected` where not."""
+    """Leave the mark where the caller has a policy or a key; as `refuse_unprotected` where not."""
     refuse_unprotected(settings)
-    if settings.privacy is None:
-        return
-    key = settings.privacy.key.key_id if settings.privacy.key else None
-    mark = {"policy": settings.privacy.name, "key_id": key, "fingerprint": settings.privacy.fingerprint()}
-    if _read(settings) != mark:
+    mark: dict[str, object] = {}
+    if settings.privacy is not None:
+        key = settings.privacy.key.key_id if settings.privacy.key else None
+        mark = {"policy": settings.privacy.name, "key_id": key, "fingerprint": settings.privacy.fingerprint()}
+    if settings.key is not None:
+        mark["kms_key"] = settings.key.key_id
+    if mark and _read(settings) != mark:
         storage.write_atomic(storage.join(settings.lake, MARK), orjson.dumps(mark, option=orjson.OPT_INDENT_2))
 
 

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
@@ -21,6 +20,7 @@ from pismo_lake.contract_store import changes_by_files
 from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.day_report import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, Timings, TypeLine
 from pismo_lake.day_scan import scan_day
+from pismo_lake.encryption import open_parquet
 from pismo_lake.id_index import ROOT
 from pismo_lake.schema_notices import announced_changes
 from pismo_lake.sightings import Sightings
@@ -105,7 +105,7 @@ def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str
     for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{ROOT}/")}):
         uri = storage.join(settings.lake, path)
         with storage.open_for_reading(uri) as file:
-            counts[path.split("/", 1)[0]] += pq.read_metadata(file).num_rows
+            counts[path.split("/", 1)[0]] += open_parquet(file, settings.key).metadata.num_rows
         counts["files"] += 1
         counts["bytes"] += storage.size(uri)
     return counts

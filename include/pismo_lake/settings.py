@@ -10,6 +10,7 @@ from pismo_lake.contract_rules import EVOLVING, ContractRules
 from pismo_lake.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pismo_lake.encryption import LakeKey
     from pismo_lake.privacy import Privacy
 
 FREE_FORM = frozenset({"metadata", "custom_fields"})
@@ -27,7 +28,7 @@ class LakeSettings:
     """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes.
 
     `target_bytes` is the size from which on a closed day starts another file in a partition. `privacy` is the policy
-    that rows, rejects and single events are shown under.
+    that rows, rejects and single events are shown under, `key` the KMS key that files of the lake are encrypted with.
     """
 
     delivery: str
@@ -41,6 +42,7 @@ class LakeSettings:
     decimal_names: str = DECIMAL_NAMES
     privacy: Privacy | None = None
     contracts: ContractRules = EVOLVING
+    key: LakeKey | None = None
 
     def __post_init__(self) -> None:
         if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes) < 1:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
 from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
+from pismo_lake.encryption import open_parquet
 from pismo_lake.envelope import envelope_of, parse_exact
 from pismo_lake.erasures import erased_keys
 from pismo_lake.errors import LakeError
@@ -198,15 +198,16 @@ def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: d
     for part in BuildLedger(ledger, settings.lake, record.delivery, unit).parts():
         for path in part.outputs:
             if path.rsplit("/", 1)[0] == folder:
-                found = _row(storage.join(settings.lake, path), record.name, row["offset"], part)
+                found = _row(settings, path, record.name, row["offset"], part)
                 if found:
                     return found
     return None
 
 
-def _row(uri: str, name: str, offset: int, part: PartRecord) -> Standing | None:
+def _row(settings: LakeSettings, path: str, name: str, offset: int, part: PartRecord) -> Standing | None:
+    uri = storage.join(settings.lake, path)
     with storage.open_for_reading(uri) as source:
-        file = pq.ParquetFile(source)
+        file = open_parquet(source, settings.key)
         for group in row_groups_with(file, "_source_file", name):
             # not the dataset reader: its read-ahead threads outlive a Python file object at exit
             table = file.read_row_group(group, ["_source_file", "_source_offset"], use_threads=False)

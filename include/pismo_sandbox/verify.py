@@ -133,6 +133,9 @@ def _same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]])
     """A JSON value against a column's value: numbers exactly, structs by key with null for absent, parts rescued."""
     if have is None and value in rescued.get(pointer, ()):
         return True
+    if have is None and isinstance(value, dict) and value:
+        # an object of nothing but nulls is null
+        return all(_same(item, None, f"{pointer}/{_step(key)}", rescued) for key, item in value.items())
     if isinstance(have, str) and value != have:
         return _json_text(have, value)
     if isinstance(value, bool) or isinstance(have, bool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
@@ -62,17 +62,27 @@ def open_ledger(delivery: Delivery) -> Ledger:
 
 
 def settings_of(delivery: Delivery) -> LakeSettings:
-    """The delivery's settings, with the key of its privacy policy from `privacy_key_conn_id`."""
-    settings = delivery.settings
-    if settings.privacy is None or delivery.privacy_key_conn_id is None:
-        return settings
+    """The delivery's settings, with the key of its privacy policy and the one that its files are encrypted with."""
     from dataclasses import replace
 
-    from pismo_lake.privacy import PrivacyKey
+    settings = delivery.settings
+    if settings.privacy is not None and delivery.privacy_key_conn_id is not None:
+        from pismo_lake.privacy import PrivacyKey
 
-    connection = BaseHook.get_connection(delivery.privacy_key_conn_id)
-    key = PrivacyKey(connection.login or "", (connection.password or "").encode())
-    return replace(settings, privacy=replace(settings.privacy, key=key))
+        connection = BaseHook.get_connection(delivery.privacy_key_conn_id)
+        key = PrivacyKey(connection.login or "", (connection.password or "").encode())
+        settings = replace(settings, privacy=replace(settings.privacy, key=key))
+    if delivery.lake_kms_key is not None:
+        from pismo_lake.encryption import LakeKey
+
+        settings = replace(settings, key=LakeKey(delivery.lake_kms_key, lambda: _kms(delivery)))
+    return settings
+
+
+def _kms(delivery: Delivery) -> Any:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    return AwsBaseHook(aws_conn_id=delivery.storage_conn_id, client_type="kms").get_conn()
 
 
 def configure_storage(delivery: Delivery) -> None:

@@ -20,7 +20,9 @@ def main() -> None:
     with open(statements) as file:
         for statement in json.load(file):
             session.sql(statement)
-    table = session.sql("SELECT id, data__amount, n, tags, lines[0].value, event_date FROM pix__pix_in_1__v ORDER BY id")
+    table = session.sql(
+        "SELECT id, data__amount, n, tags, lines[0].value, event_date FROM pix__pix_in_1__v ORDER BY id"
+    )
     found = {
         "files": [list(row) for row in files.select("data__id", "data__amount", "data__n").collect()],
         "table": [list(row) for row in table.collect()],

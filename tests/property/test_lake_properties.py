@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.lakes import LakeUnderTest, event
 from tests.rebuilt import item_rows, payload_of, plain
@@ -75,6 +75,8 @@ def learned(
 
 
 @THOROUGH
+@example([{"a": [{"a": {"a": None}, "b": False}]}])
+@example([{"a": [{"b": 1}, {"b": {"c": Decimal("1E+3")}}, {}, None, "x"]}])
 @given(st.lists(PAYLOADS, min_size=1, max_size=6))
 def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
     """Every leaf of every payload stands in its column, value for value, or in `_rescued`."""

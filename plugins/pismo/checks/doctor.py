@@ -144,6 +144,14 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
 
     yield attempt("privacy", policy, "see Privacy in the README: privacy, privacy_key_conn_id")
 
+    if delivery.lake_kms_key is not None:
+
+        def encryption() -> str:
+            key = settings_of(delivery).key
+            return f"{key.tried()}: encrypts and decrypts" if key else ""
+
+        yield attempt("encryption", encryption, "see Encryption in the README: lake_kms_key, storage_conn_id")
+
 
 def _written(root: str) -> str:
     from pismo_lake import storage

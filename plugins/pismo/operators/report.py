@@ -68,6 +68,7 @@ class ReportPublishDayOperator(BaseOperator):
     def _accounting(self, delivery: Delivery, day: PublishDay) -> tuple[AccountingLine, ...] | None:
         """Pismo's own report of the day beside the lake; None where Pismo has written none."""
         from pismo.sources import source_of
+        from pismo.stores import settings_of
         from pismo_lake.accounting import compare, report_prefixes
         from pismo_lake.errors import ListingDenied
 
@@ -84,7 +85,7 @@ class ReportPublishDayOperator(BaseOperator):
         if not reports:
             self.log.info("Pismo has no accounting report for %s", day)
             return None
-        return compare(delivery.lake, str(day), reports, delivery.organisation)
+        return compare(delivery.lake, str(day), reports, delivery.organisation, settings_of(delivery).key)
 
 
 def _figures(report: DayReport) -> dict[str, Any]:

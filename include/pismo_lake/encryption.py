@@ -1,0 +1,119 @@
+"""Parquet modular encryption of the lake's files with a key that AWS KMS holds.
+
+Each file has data keys of its own, wrapped by key-encryption keys that KMS encrypts (`kms:Encrypt`) and decrypts
+(`kms:Decrypt`); the wrapped keys stand in the files. Footers, statistics and all columns are encrypted (AES-GCM, 256
+bits), so what was tampered with does not read. Only readers that can be given the key read such a lake: pyarrow
+and pandas, by `LakeKey.reading`.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+
+from pismo_lake.errors import KmsDenied, LakeError, SourceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ENCRYPTED = b"PARE"
+_KEY_BITS = 256
+_KEYS_KEPT = timedelta(minutes=10)
+_DENIED = {"AccessDenied", "AccessDeniedException", "KMSAccessDeniedException", "UnrecognizedClientException"}
+_WRONG = {"NotFoundException", "DisabledException", "KMSInvalidStateException", "InvalidCiphertextException",
+          "IncorrectKeyException", "InvalidKeyUsageException"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LakeKey:
+    """A KMS key by its id, ARN or alias, and how to connect: `connect` gives a boto3 KMS client, once."""
+
+    key_id: str
+    connect: Callable[[], Any]
+
+    def writing(self) -> pe.FileEncryptionProperties:
+        """Properties to write one file with; every file gets its own."""
+        configuration = pe.EncryptionConfiguration(
+            footer_key=self.key_id, uniform_encryption=True, encryption_algorithm="AES_GCM_V1", plaintext_footer=False,
+            double_wrapping=True, cache_lifetime=_KEYS_KEPT, data_key_length_bits=_KEY_BITS,
+        )  # fmt: skip
+        return self._factory.file_encryption_properties(pe.KmsConnectionConfig(), configuration)
+
+    def reading(self) -> pe.FileDecryptionProperties:
+        """Properties to read such files with, as ``decryption_properties`` of pyarrow and pandas."""
+        return self._factory.file_decryption_properties(
+            pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=_KEYS_KEPT)
+        )
+
+    def tried(self) -> str:
+        """The key's id, after KMS has encrypted and decrypted with it."""
+        kms, secret = _Kms(self.connect()), secrets.token_bytes(_KEY_BITS // 8)
+        if kms.unwrap_key(kms.wrap_key(secret, self.key_id), self.key_id) != secret:
+            msg = f"KMS key {self.key_id}: what was decrypted is not what was encrypted"
+            raise LakeError(msg)
+        return self.key_id
+
+    @cached_property
+    def _factory(self) -> pe.CryptoFactory:
+        return pe.CryptoFactory(lambda _: _Kms(self.connect()))
+
+
+class _Kms(pe.KmsClient):  # type: ignore[misc]
+    """Wraps and unwraps keys by AWS KMS; called from pyarrow."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__()
+        self._client = client
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
+        """Encrypt a key-encryption key."""
+        answer = _asked(master_key_identifier, self._client.encrypt, KeyId=master_key_identifier, Plaintext=key_bytes)
+        return base64.b64encode(answer["CiphertextBlob"])
+
+    def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
+        """Decrypt one."""
+        blob = base64.b64decode(wrapped_key)
+        answer = _asked(master_key_identifier, self._client.decrypt, KeyId=master_key_identifier, CiphertextBlob=blob)
+        return bytes(answer["Plaintext"])
+
+
+def _asked(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return call(**arguments)
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _DENIED:
+            msg = f"KMS key {key_id}: kms:Encrypt and kms:Decrypt are needed with it"
+            raise KmsDenied(msg) from None
+        if code in _WRONG:
+            msg = f"KMS key {key_id}: {code}"
+            raise LakeError(msg) from None
+        msg = f"KMS key {key_id}: {code}"
+        raise SourceUnavailable(msg) from None
+    except BotoCoreError as error:
+        msg = f"KMS key {key_id}: {type(error).__name__}"
+        raise SourceUnavailable(msg) from None
+
+
+def open_parquet(source: Any, key: LakeKey | None) -> pq.ParquetFile:
+    """A file of the lake, encrypted or from before it was; `source` is open for reading.
+
+    `LakeError` where it is encrypted and there is no key.
+    """
+    encrypted = source.read(len(_ENCRYPTED)) == _ENCRYPTED
+    source.seek(0)
+    if not encrypted:
+        return pq.ParquetFile(source)
+    if key is None:
+        msg = "the lake's files are encrypted: give the key (lake_kms_key of the delivery, --kms-key)"
+        raise LakeError(msg)
+    return pq.ParquetFile(source, decryption_properties=key.reading())
