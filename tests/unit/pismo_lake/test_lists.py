@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake.contract_rules import ContractRules, Mode
+from pismo_lake.contract_rules import ContractRules, Mode, parse_rules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.erase import erase, find_events
@@ -102,6 +102,14 @@ def items(lake: LakeUnderTest, name: str) -> list[dict[str, Any]]:
     folder = lake.root / "lake" / "items" / "domain=pix" / f"event_type=pix_in-1__{name}"
     rows = [row for path in sorted(folder.rglob("*.parquet")) for row in pq.ParquetFile(path).read().to_pylist()]
     return sorted(rows, key=lambda row: (row["event_id"], row["position"]))
+
+
+def test_child_tables_are_configured_by_patterns() -> None:
+    rules = parse_rules({"child_tables": ["**/customers", "lines"]})
+    asked = [("customers",), ("a", "Customers"), ("lines",), ("a", "lines"), ("code",)]
+    assert [rules.is_child_table(keys) for keys in asked] == [True, True, True, False, False]
+    with pytest.raises(ConfigError, match=r"contracts\.child_tables is 'lines': .*child_tables are expected"):
+        parse_rules({"child_tables": "lines"})
 
 
 def test_lists_have_tables_of_their_own(apart: LakeUnderTest) -> None:
