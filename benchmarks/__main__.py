@@ -2,6 +2,7 @@
 
 ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the generator's truth afterwards.
 ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead,
+ARGS="peers --mb 1000 --write" compares other writers of Parquet on the same files,
 ARGS="odd" what values that fit no column cost in a 10 MB file,
 ARGS="days --events 10000000 --days 5" closing days and looking events up.
 """
@@ -31,6 +32,10 @@ def main() -> int:
         from benchmarks.days import main as days
 
         return days(sys.argv[2:])
+    if sys.argv[1:2] == ["peers"]:
+        from benchmarks.peers import main as peers
+
+        return peers(sys.argv[2:])
     if sys.argv[1:2] == ["odd"]:
         from benchmarks.odd import main as odd
 

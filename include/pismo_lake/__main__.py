@@ -8,9 +8,14 @@ import sys
 
 from pismo_lake.cli import main
 
-code = main()
+_PIPE_CLOSED = 141
+
+try:
+    code = main()
+    sys.stdout.flush()
+except BrokenPipeError:
+    # whoever read the output has seen enough, `| head` for one
+    code = _PIPE_CLOSED
 logging.shutdown()
-sys.stdout.flush()
-sys.stderr.flush()
 # everything is written and closed; pyarrow's idle threads abort the interpreter's own way out once in a thousand times
 os._exit(code)

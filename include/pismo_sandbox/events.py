@@ -6,10 +6,14 @@ import random
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import simplejson
 
-from pismo_sandbox.payloads import CATALOGUE
+from pismo_sandbox.payloads import CATALOGUE, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ORGANISATION = "TN-00000000-1111-4222-8333-444444444444"
 _VARIANTS = 60
@@ -34,13 +38,14 @@ def dump(value: object, *, indent: int | None = None) -> str:
 class EventFactory:
     """Makes events for a seed; the same seed gives the same events in the same order."""
 
-    def __init__(self, seed: int = 7, organisation: str = ORGANISATION) -> None:
+    def __init__(self, seed: int = 7, organisation: str = ORGANISATION, catalogue: Sequence[Entry] = CATALOGUE) -> None:
         self._random = random.Random(seed)
         self.organisation = organisation
-        self._weights = [row[3] for row in CATALOGUE]
+        self._catalogue = catalogue
+        self._weights = [row[3] for row in catalogue]
         self._pool = {
             (domain, name): [dump(make(self._random)) for _ in range(_VARIANTS)]
-            for domain, name, _, _, make in CATALOGUE
+            for domain, name, _, _, make in catalogue
         }
 
     def event_id(self) -> str:
@@ -60,7 +65,7 @@ class EventFactory:
 
     def make(self, moment: datetime, *, event_id: str | None = None) -> Event:
         """One event of the weighted catalogue at a moment."""
-        domain, name, version, _, _ = self._random.choices(CATALOGUE, self._weights)[0]
+        domain, name, version, _, _ = self._random.choices(self._catalogue, self._weights)[0]
         payload = self._random.choice(self._pool[domain, name])
         return self.wrap(domain, name, version, payload, moment, event_id=event_id)
 

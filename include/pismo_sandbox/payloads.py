@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import uuid
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    Payload = Callable[["random.Random"], Any]
+Payload: TypeAlias = "Callable[[random.Random], Any]"
+Entry: TypeAlias = tuple[str, str, int, int, Payload]
 
 _NAMES = ("José da Silva", "Renée Zoë", "李小龍", "Анна К.", "Müller 🙂", "O'Brien \\ Sons", 'Ana "Mia" }{ Souza')
 _CURRENCIES = ("BRL", "USD", "EUR", None)
@@ -267,7 +268,7 @@ def brand_new(r: random.Random) -> Any:
     return r.choice(shapes)
 
 
-CATALOGUE: tuple[tuple[str, str, int, int, Payload], ...] = (
+CATALOGUE: tuple[Entry, ...] = (
     # domain, event type, schema version, weight, payload
     ("networktransactions", "network-authorization", 1, 20, network_authorization),
     ("networktransactions", "network-message", 1, 12, network_message),

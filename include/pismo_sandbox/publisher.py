@@ -84,11 +84,19 @@ class S3Sink:
 class Publisher:
     """Publishes a stretch of time; the same seed, window and dials give the same files."""
 
-    def __init__(self, sink: Sink, truth: Truth, *, seed: int = 7, dials: Dials | None = None) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        truth: Truth,
+        *,
+        seed: int = 7,
+        dials: Dials | None = None,
+        factory: EventFactory | None = None,
+    ) -> None:
         self._sink, self._truth = sink, truth
         self._dials = dials or Dials()
         self._random = random.Random(seed + 1)
-        self.factory = EventFactory(seed)
+        self.factory = factory or EventFactory(seed)
         self._memory: list[Event] = []
         self._published: list[datetime] = []
         self._held_back: list[tuple[str, bytes]] = []

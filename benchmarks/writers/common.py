@@ -1,0 +1,44 @@
+"""What the writers share: events by type, out of files split into lines."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENVELOPE = ("event_id", "org_id", "cid")
+CHUNK = 64 << 20
+
+
+def event_name(event_type: str, version: Any) -> str:
+    """Event type with its version, once."""
+    return event_type if version is None or event_type.endswith(f"-{version}") else f"{event_type}-{version}"
+
+
+def chunks(folder: str) -> Iterator[list[Path]]:
+    """The files in order, about 64 MB at a time, so that memory does not grow with the input."""
+    taken: list[Path] = []
+    size = 0
+    for path in sorted(Path(folder).glob("*.ndjson")):
+        if taken and size + path.stat().st_size > CHUNK:
+            yield taken
+            taken, size = [], 0
+        taken.append(path)
+        size += path.stat().st_size
+    if taken:
+        yield taken
+
+
+def lines_by_type(paths: list[Path]) -> dict[tuple[str, str], list[bytes]]:
+    """Lines of NDJSON by domain and event name; raises where one is no event."""
+    found: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+    for path in paths:
+        for line in path.read_bytes().splitlines():
+            event = orjson.loads(line)
+            found[event["domain"], event_name(event["event_type"], event.get("schema_version"))].append(line)
+    return found
