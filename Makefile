@@ -38,6 +38,7 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/test -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 

@@ -28,30 +28,61 @@ def find_binaries() -> Path:
     return found[-1].parent
 
 
-@contextmanager
-def running_postgres() -> Iterator[str]:
-    """A server with user `ledger` without a password, reached from this machine alone; yields its SQLAlchemy URL."""
-    binaries = find_binaries()
+class PostgresServer:
+    """A cluster with user `ledger` without a password, reached from this machine alone; may be stopped and started."""
+
+    def __init__(self, connections: int = 60) -> None:
+        self._binaries = find_binaries()
+        self.port = free_port()
+        self._connections = connections
+        self._root = Path(tempfile.mkdtemp(prefix="pismo-pg-"))
+        self._as_server: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root
+            user = pwd.getpwnam(SERVER_USER)
+            os.chown(self._root, user.pw_uid, user.pw_gid)
+            self._as_server = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._as_server |= {"check": True, "stdout": subprocess.DEVNULL, "cwd": self._root}
+        self._run("initdb", "-U", "ledger", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def url(self, database: str = "postgres", driver: str = "psycopg", user: str = "ledger") -> str:
+        """Its SQLAlchemy URL."""
+        return f"postgresql+{driver}://{user}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._root}"
+        options += f" -c max_connections={self._connections}"
+        self._run("pg_ctl", "-w", "-o", options, "-l", self._root / "log", "start")
+
+    def stop(self) -> None:
+        """As a power cut does it."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        """Delete its files."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _run(self, command: str, *arguments: str | Path) -> None:
+        subprocess.run([self._binaries / command, "-D", self._root / "data", *arguments], **self._as_server)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = Path(tempfile.mkdtemp(prefix="pismo-pg-"))
-    as_server: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root
-        user = pwd.getpwnam(SERVER_USER)
-        os.chown(root, user.pw_uid, user.pw_gid)
-        as_server = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    as_server |= {"check": True, "stdout": subprocess.DEVNULL, "cwd": root}
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """A server of its own; yields its SQLAlchemy URL."""
+    server = PostgresServer()
     try:
-        subprocess.run([binaries / "initdb", "-D", root / "data", "-U", "ledger", "-A", "trust", "-E", "UTF8",
-                        "--no-sync"], **as_server)  # fmt: skip
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={root} -c max_connections=60"
-        control = [binaries / "pg_ctl", "-D", root / "data", "-w"]
-        subprocess.run([*control, "-o", options, "-l", root / "log", "start"], **as_server)
+        server.start()
         try:
-            yield f"postgresql+psycopg://ledger@127.0.0.1:{port}/postgres"
+            yield server.url()
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **as_server)
+            server.stop()
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        server.remove()

@@ -46,6 +46,8 @@ def ledger() -> Iterator[Ledger]:
         maintenance = create_engine(url, isolation_level="AUTOCOMMIT")
         with maintenance.connect() as connection:
             connection.execute(text("VACUUM ANALYZE"))
+            size = connection.execute(text("SELECT pg_total_relation_size('pismo_files')")).scalar_one()
+            print(f"{FILES} files: {size / FILES:.0f} bytes each with their indexes")
         maintenance.dispose()
         yield ledger
         ledger.close()

@@ -13,12 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
-AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "airflow-worker")
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 
 def test_the_services() -> None:
-    assert set(SERVICES) == {"postgres", "init", "sandbox", *AIRFLOW}
+    assert set(SERVICES) == {"postgres", "redis", "init", "sandbox", *AIRFLOW}
     assert [name for name in SERVICES if SERVICES[name].get("profiles")] == ["sandbox"]
 
 
@@ -32,6 +32,21 @@ def test_airflow_waits_for_the_database_and_its_migration(name: str) -> None:
     waits = {service: how["condition"] for service, how in SERVICES[name]["depends_on"].items()}
     assert waits["postgres"] == "service_healthy"
     assert waits["init"] == "service_completed_successfully"
+
+
+def test_workers_can_be_many() -> None:
+    worker = SERVICES["airflow-worker"]
+    assert not {"container_name", "ports", "hostname"} & set(worker)
+    environment = worker["environment"]
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    assert environment["AIRFLOW__CELERY__BROKER_URL"].endswith("@redis:6379/0")
+    # no file of one container's own: whoever lands and whoever flattens may be on different machines
+    assert not [volume for volume in worker["volumes"] if "lake" in volume or "landing" in volume]
+
+
+@pytest.mark.parametrize("name", AIRFLOW)
+def test_what_ends_is_started_again(name: str) -> None:
+    assert SERVICES[name]["restart"] == "unless-stopped"
 
 
 @pytest.mark.parametrize("name", [*AIRFLOW, "init"])

@@ -1,0 +1,61 @@
+"""The services of docker-compose.yaml as processes of this machine: the same commands, the same environment.
+
+Names of containers become addresses here, and folders of containers folders of a test's own. Nothing else differs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pismo_demo.airflow_home import plain_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parents[1]
+_VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::([-?])([^}]*))?\}")
+
+
+class Composed:
+    """A compose file with the values of an .env file, read for this machine."""
+
+    def __init__(self, values: Mapping[str, str], moved: Mapping[str, str]) -> None:
+        self._values, self._moved = values, moved
+        self._services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What the processes of a service run with."""
+        given = self._services[service].get("environment", {})
+        shell = plain_environment(os.environ) | {"AWS_EC2_METADATA_DISABLED": "true"}
+        return shell | {name: self._here(str(value)) for name, value in given.items()}
+
+    def command(self, service: str) -> list[str]:
+        """What a service runs: a command of Airflow's, or of its own entry point."""
+        said, entry = self._services[service]["command"], self._services[service].get("entrypoint")
+        words = shlex.split(said) if isinstance(said, str) else [self._here(str(word)) for word in said]
+        return [*entry, *words] if entry else [sys.executable, "-m", "airflow", *words]
+
+    def plain_command(self, service: str) -> list[str]:
+        """The command of a service that is no Airflow."""
+        return [self._here(str(word)) for word in self._services[service]["command"]]
+
+    def _here(self, text: str) -> str:
+        for name, place in self._moved.items():
+            text = text.replace(name, place)
+        return _VARIABLE.sub(self._value, text).replace("$$", "$")
+
+    def _value(self, found: re.Match[str]) -> str:
+        name, kind, rest = found.groups()
+        if self._values.get(name):
+            return self._values[name]
+        if kind == "-":
+            return str(rest)
+        msg = f"{name} is not given"
+        raise KeyError(msg)

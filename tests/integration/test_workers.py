@@ -1,0 +1,296 @@
+"""The stack of docker-compose.yaml, run natively: Celery workers, Redis, PostgreSQL, everything killed or cut once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import psutil
+import psycopg
+import pytest
+from tests.composed import ROOT, Composed
+from tests.killer import TASK
+from tests.postgres import PostgresServer, free_port
+
+from pismo_demo.airflow_api import AirflowApi, ApiError
+from pismo_demo.channels import feed_of, server_of, sink_of
+from pismo_demo.errors import DemoError
+from pismo_demo.processes import Notes, Started, alive, start, stop
+from pismo_demo.servers import Places, start_sandbox
+from pismo_sandbox.publisher import Dials, Publisher
+from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, OWN_BUCKET, REGION
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not shutil.which("redis-server"), reason="no Redis: scripts/redis installs it"),
+]
+DAG = "pismo_ingest_sandbox_s3"
+HOURS, MEGABYTES = 3, 45
+OVER = {"success", "failed", "skipped", "upstream_failed", "removed"}
+QUICK = {
+    # what is killed is noticed in seconds, not in minutes
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+}
+
+
+class Stack:
+    """All services, each a process in a session of its own, so that each can be killed or cut alone."""
+
+    def __init__(self, root: Path) -> None:
+        self.places = Places(root / "stack")
+        self.places.logs.mkdir(parents=True)
+        self.notes = Notes(self.places.home / "running.json")
+        self.postgres, self.redis_port, self.api_port = PostgresServer(connections=200), free_port(), free_port()
+        self._redis_folder = self.places.home / "redis"
+        self._redis_folder.mkdir()
+        place = start_sandbox(server_of("s3", self.places.home), self.places, self.notes)
+        self.endpoint = place["endpoint"]
+        self.truth = Truth(self.places.truth)
+        publisher = Publisher(sink_of("s3", self.places.home, place), self.truth, seed=21, dials=Dials.everything())
+        # the first scheduled run sees all of it
+        end = datetime.now(UTC)
+        publisher.publish(end - timedelta(hours=HOURS), end, MEGABYTES * 1_000_000)
+        self.composed = Composed(self._values(place), self._moved())
+        self.services: dict[str, Started] = {}
+        self.api = AirflowApi(self.api_port, "admin", "the-admins")
+
+    def _values(self, place: dict[str, str]) -> dict[str, str]:
+        """What an .env file would say."""
+        told = feed_of("s3", self.places.home, place)
+        (connection,) = told.connections.values()
+        own = {"conn_type": "aws", "login": ADMIN_KEY, "password": ADMIN_SECRET}
+        own |= {"extra": {"region_name": REGION, "endpoint_url": self.endpoint}}
+        secrets = {
+            name: f"{name.lower()}-of-a-test-that-is-long-enough-for-whatever-wants-to-have-sixty-four-letters"
+            for name in (
+                "POSTGRES_PASSWORD",
+                "REDIS_PASSWORD",
+                "LEDGER_PASSWORD",
+                "AIRFLOW_JWT_SECRET",
+                "AIRFLOW_SECRET_KEY",
+            )
+        }
+        return told.variables | secrets | {
+            "AIRFLOW_ADMIN_PASSWORD": "the-admins",
+            "AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+            "AIRFLOW_CONN_PISMO_SANDBOX_S3": json.dumps(connection),
+            "AIRFLOW_CONN_PISMO_LAKE": json.dumps(own),
+            "PISMO_LANDING": f"s3://{OWN_BUCKET}/landing",
+            "PISMO_LAKE": f"s3://{OWN_BUCKET}/lake",
+            "PISMO_ORGANISATION": "TN-00000000-1111-4222-8333-444444444444",
+            "PISMO_ACCOUNT_ID": "123456789012",
+            "PISMO_ENDPOINT_URL": self.endpoint,
+            "WORKER_CONCURRENCY": "2",
+        }  # fmt: skip
+
+    def _moved(self) -> dict[str, str]:
+        for name in ("auth", "logs"):
+            (self.places.home / name).mkdir(exist_ok=True)
+        return {
+            "@postgres:5432": f"@127.0.0.1:{self.postgres.port}",
+            "@redis:6379": f"@127.0.0.1:{self.redis_port}",
+            "http://api-server:8080": f"http://127.0.0.1:{self.api_port}",
+            "/opt/airflow/auth": str(self.places.home / "auth"),
+            "/opt/airflow/deliveries": str(ROOT / "config"),
+            "/opt/airflow/include:/opt/airflow/plugins": f"{ROOT}/include:{ROOT}/plugins",
+        }
+
+    def environment(self, service: str, **more: str) -> dict[str, str]:
+        """The compose file's, and what an image or a container of its own would give: folders and ports."""
+        home = self.places.home
+        here = {
+            "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"), "AIRFLOW__API__PORT": str(self.api_port),
+            "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.api_port}",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs" / "tasks"),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(free_port()),
+            "PISMO_LOOKBACK_HOURS": str(HOURS + 1),
+        }  # fmt: skip
+        return self.composed.environment(service) | here | QUICK | more
+
+    def up(self) -> None:
+        """Databases, the init service to its end, then all others."""
+        self.postgres.start()
+        with psycopg.connect(self.postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
+            for name, user in (("airflow", "airflow"), ("pismo_ledger", "pismo_ledger")):
+                connection.execute(f"CREATE USER {user} SUPERUSER")  # type: ignore[arg-type]
+                connection.execute(f"CREATE DATABASE {name} OWNER {user}")  # type: ignore[arg-type]
+        self.start_redis()
+        done = subprocess.run(
+            self.composed.command("init"), env=self.environment("init"), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        for service in ("api-server", "scheduler", "dag-processor", "triggerer"):
+            self.start(service)
+        for number in (1, 2):
+            self.start_worker(f"worker-{number}")
+        self.until(lambda: not self.api.unhealthy() and self.api.dag_known(DAG), 300, "Airflow is up")
+
+    def start(self, service: str) -> None:
+        log = self.places.logs / f"{service}.log"
+        self.services[service] = start(
+            service, self.composed.command(service), self.environment(service), log, self.notes
+        )
+
+    def start_worker(self, name: str) -> None:
+        command = [*self.composed.command("airflow-worker"), "--celery-hostname", f"{name}@%h"]
+        environment = self.environment("airflow-worker")
+        self.services[name] = start(name, command, environment, self.places.logs / f"{name}.log", self.notes)
+
+    def start_redis(self) -> None:
+        environment = self.composed.environment("redis")
+        shell = self.composed.plain_command("redis")
+        # the container has a port and a folder of its own
+        shell[-1] += f" --port {self.redis_port} --bind 127.0.0.1 --dir {self._redis_folder}"
+        self.services["redis"] = start("redis", shell, environment, self.places.logs / "redis.log", self.notes)
+
+    def end(self, name: str, how: signal.Signals | None = None) -> None:
+        """Stop a service, or kill all of its processes at once."""
+        started = self.services.pop(name)
+        if how is not None:
+            victims = [psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)]
+            for process in victims:
+                with_signal(process, how)
+        stop(started)
+        self.notes.remove(started)
+
+    def restart_ended(self) -> None:
+        """As ``restart: unless-stopped`` does: a scheduler without its database ends, a worker too."""
+        for name, started in list(self.services.items()):
+            if not alive(started):
+                self.end(name)
+                if name.startswith("worker"):
+                    self.start_worker(name)
+                elif name == "redis":
+                    self.start_redis()
+                else:
+                    self.start(name)
+
+    def down(self) -> None:
+        for name in list(self.services):
+            self.end(name, signal.SIGKILL)
+        for started in self.notes.all():
+            stop(started)
+        self.postgres.stop()
+        self.postgres.remove()
+        self.truth.close()
+
+    def until(self, holds: Callable[[], Any], seconds: float, what: str) -> None:
+        """Wait for something that may be asked of an Airflow which does not answer just now."""
+        end = time.monotonic() + seconds
+        while True:
+            self.restart_ended()
+            try:
+                if holds():
+                    return
+            except (ApiError, DemoError):
+                pass
+            assert time.monotonic() < end, f"not in {seconds:.0f} s: {what}\n{self.said()}"
+            time.sleep(0.3)
+
+    def said(self) -> str:
+        """The end of every log."""
+        return "\n".join(
+            f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
+            for path in sorted(self.places.logs.glob("*.log"))
+        )
+
+    def at_work(self, task: str) -> str:
+        """The worker in whose processes a task runs now; empty where there is none."""
+        for name, started in self.services.items():
+            if not name.startswith("worker"):
+                continue
+            try:
+                for child in psutil.Process(started.pid).children(recursive=True):
+                    if TASK.search(" ".join(child.cmdline())) and _log_of(child, task):
+                        return name
+            except psutil.Error:
+                continue
+        return ""
+
+    def lake(self, folder: Path) -> Path:
+        """The lake's files, copied from their bucket."""
+        own = {"endpoint_url": self.endpoint, "region_name": REGION}
+        s3 = boto3.client("s3", aws_access_key_id=ADMIN_KEY, aws_secret_access_key=ADMIN_SECRET, **own)
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=OWN_BUCKET, Prefix="lake/"):
+            for item in page.get("Contents", ()):
+                path = folder / item["Key"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                s3.download_file(OWN_BUCKET, item["Key"], str(path))
+        return folder / "lake"
+
+
+def with_signal(process: psutil.Process, what: signal.Signals) -> None:
+    try:
+        process.send_signal(what)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _log_of(process: psutil.Process, task: str) -> bool:
+    return any(f"/task_id={task}/" in file.path for parent in process.parents()[:1] for file in parent.open_files())
+
+
+@contextmanager
+def running_stack(root: Path) -> Iterator[Stack]:
+    stack = Stack(root)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+
+
+def test_the_composed_stack_ends_in_the_exact_lake_whatever_is_killed(tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack:
+        stack.api.unpause(DAG)
+        stack.until(lambda: stack.api.runs(DAG), 30, "the first scheduled run is made")
+        run, _ = stack.api.runs(DAG)[0]
+
+        def tries(task: str) -> list[tuple[str, int]]:
+            return [(item.state, item.try_number) for item in stack.api.tasks(DAG, run) if item.task_id == task]
+
+        # a worker in the midst of landing
+        stack.until(lambda: stack.at_work("land_event_files"), 300, "landing begins")
+        time.sleep(0.5)
+        stack.end(stack.at_work("land_event_files") or "worker-1", signal.SIGKILL)
+        stack.start_worker("worker-3")
+        # the scheduler, while nobody has noticed yet
+        stack.end("scheduler")
+        stack.start("scheduler")
+        stack.until(lambda: stack.at_work("land_event_files"), 300, "landing again")
+        # Redis and PostgreSQL, while it goes on
+        stack.end("redis", signal.SIGKILL)
+        stack.postgres.stop()
+        time.sleep(4)
+        stack.postgres.start()
+        stack.start_redis()
+        stack.until(lambda: dict(stack.api.runs(DAG))[run] in {"success", "failed"}, 900, "the run is over")
+        assert dict(stack.api.runs(DAG))[run] == "success", stack.said()
+        assert max(number for _, number in tries("land_event_files")) >= 2
+        found = verify(stack.lake(tmp_path / "copy"), stack.truth)
+        assert found.problems == []
+        assert found.rows > 50_000
