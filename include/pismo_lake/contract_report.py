@@ -43,6 +43,9 @@ def described(contract: Contract, declared: Node | None) -> Iterator[str]:
         known = declared is not None and _at(declared, column.keys) is not None and column.name.startswith("data")
         widened = ", int64 before" if column.node.widened else ""
         yield f"{column.name:48} {column.type!s:28} {'declared' if known else 'inferred'}{widened}"
+        if column.node.format:
+            why = "no time with a zone" if column.node.format == "date-time" else "no date"
+            yield f"{'':48} its typed column is null where the text is {why}"
     for note in sorted(contract.noted):
         yield f"seen and without a column: {note}"
 

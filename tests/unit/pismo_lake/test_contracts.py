@@ -15,7 +15,7 @@ from tests.lakes import LakeUnderTest, event, key
 
 from pismo_lake.contract import MAX_KEYS, Contract
 from pismo_lake.contract_check import SchemaCheck, validator_of
-from pismo_lake.contract_report import changes_of, differences, schema_of
+from pismo_lake.contract_report import changes_of, described, differences, schema_of
 from pismo_lake.contract_rules import ContractRules, Mode, parse_rules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, short_names
@@ -338,6 +338,8 @@ def test_declared_dates_and_times_have_a_typed_column_beside_their_text(lake: La
     ]  # fmt: skip
     assert {name for name in rows[0] if name.startswith("typed__")} == {"typed__day", "typed__at__time"}
     (table,) = lake_tables(lake.settings.lake, ContractStore(lake.ledger, lake.settings))
+    told = list(described(ContractStore(lake.ledger, lake.settings).of(*PIX), None))
+    assert any("null where the text is no time with a zone" in line for line in told)
     shorts = short_names(table.schema.names)
     assert (shorts["data__day"], shorts["typed__day"], shorts["typed__at__time"]) == ("day", "day_typed", "time_typed")
 
