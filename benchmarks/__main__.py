@@ -10,6 +10,7 @@ ARGS="days --events 10000000 --days 5" closing days and looking events up.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import resource
@@ -21,25 +22,13 @@ from pathlib import Path
 
 import pyarrow
 
+OTHERS = ("channels", "days", "odd", "peers")
+
 
 def main() -> int:
     """Generate, measure, check, print one table."""
-    if sys.argv[1:2] == ["channels"]:
-        from benchmarks.channels import main as channels
-
-        return channels(sys.argv[2:])
-    if sys.argv[1:2] == ["days"]:
-        from benchmarks.days import main as days
-
-        return days(sys.argv[2:])
-    if sys.argv[1:2] == ["peers"]:
-        from benchmarks.peers import main as peers
-
-        return peers(sys.argv[2:])
-    if sys.argv[1:2] == ["odd"]:
-        from benchmarks.odd import main as odd
-
-        return odd(sys.argv[2:])
+    if sys.argv[1:2] and sys.argv[1] in OTHERS:
+        return int(importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--mb", type=float, default=200)
     parser.add_argument("--hours", type=float, default=2)

@@ -103,22 +103,22 @@ def main(arguments: Sequence[str]) -> int:
         clean, damaged = (
             _feed(root / "clean", options.mb, Dials()), _feed(root / "damaged", min(options.mb, 20), DAMAGE)
         )  # fmt: skip
-        results = [
-            Result(contender.name, cores, clean.bytes / 1e6, clean.events)
+        contest = [
+            (contender, Result(contender.name, cores, clean.bytes / 1e6, clean.events))
             for cores in options.cores
             for contender in taken
         ]
         for number in range(options.rounds):
-            for result in results:
-                _round(result, next(item for item in taken if item.name == result.name), clean, root, last=number)
-        for result in results:
+            for contender, result in contest:
+                _round(result, contender, clean, root, first=number == 0)
+        for contender, result in contest:
             if result.cores == options.cores[0]:
-                _damage(result, next(item for item in taken if item.name == result.name), damaged, root)
+                _damage(result, contender, damaged, root)
     versions = {name: _version(name) for item in taken for name in item.packages}
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     document = {
         "machine": machine, "python": platform.python_version(), "versions": versions, "rounds": options.rounds,
-        "results": [asdict(result) for result in results],
+        "results": [asdict(result) for _, result in contest],
     }  # fmt: skip
     print(write_results(document, ROOT if options.write else None))
     return 0
@@ -155,13 +155,13 @@ def _feed(root: Path, megabytes: float, dials: Dials) -> Feed:
     return Feed(root / "raw", lines, root / "truth.db", size, events)
 
 
-def _round(result: Result, contender: Contender, feed: Feed, root: Path, *, last: int) -> None:
+def _round(result: Result, contender: Contender, feed: Feed, root: Path, *, first: bool) -> None:
     out = root / "out"
     print(f"{contender.name} on {result.cores} core(s) ...", file=sys.stderr, flush=True)
     seconds, cpu, peak, failed = _run(contender, feed, out, result.cores)
     if not result.seconds or seconds < result.seconds:
         result.seconds, result.cpu, result.peak_mib, result.failed = seconds, cpu, peak, failed
-    if last == 0 and not failed:
+    if first and not failed:
         # not landing's index, which nobody else has
         written = (path for path in out.rglob("*.parquet") if "domain=" in str(path))
         result.output_mb = sum(path.stat().st_size for path in written) / 1e6

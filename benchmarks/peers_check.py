@@ -37,11 +37,6 @@ class Wrong:
     floats: int = 0
     retyped: int = 0
 
-    @property
-    def right(self) -> bool:
-        """Whether every event is there once with every value."""
-        return not (self.lost or self.doubled or self.missing or self.digits or self.retyped)
-
 
 def check_output(out: Path, truth_path: Path) -> Wrong:
     """All ids, and the values of a sample."""

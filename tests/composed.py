@@ -37,14 +37,11 @@ class Composed:
         return shell | {name: self._here(str(value)) for name, value in given.items()}
 
     def command(self, service: str) -> list[str]:
-        """What a service runs: a command of Airflow's, or of its own entry point."""
-        said, entry = self._services[service]["command"], self._services[service].get("entrypoint")
-        words = shlex.split(said) if isinstance(said, str) else [self._here(str(word)) for word in said]
-        return [*entry, *words] if entry else [sys.executable, "-m", "airflow", *words]
-
-    def plain_command(self, service: str) -> list[str]:
-        """The command of a service that is no Airflow."""
-        return [self._here(str(word)) for word in self._services[service]["command"]]
+        """What a service runs: words for Airflow's entry point, or a command and an entry point of its own."""
+        said, entry = self._services[service]["command"], self._services[service].get("entrypoint", [])
+        if isinstance(said, str):
+            return [sys.executable, "-m", "airflow", *shlex.split(said)]
+        return [*entry, *(self._here(str(word)) for word in said)]
 
     def _here(self, text: str) -> str:
         for name, place in self._moved.items():

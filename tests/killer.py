@@ -21,6 +21,13 @@ WRITES = {"land_event_files": "landing", "flatten_publish_hour": "lake/events"}
 MOST_FILES = 4
 SLICE = 0.02
 LOOKS_A_SEARCH = 5
+NOTICED_SOON = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+}
+"""Settings with which Airflow notices what was killed in seconds, not in minutes."""
 
 
 class Killer(threading.Thread):
@@ -54,10 +61,11 @@ class Killer(threading.Thread):
             self._error = error
 
     def _find(self) -> None:
-        for process in self._tasks():
+        noted = Notes(self._home / "running.json").all()
+        for process in (process for started in noted for process in task_processes(started.pid)):
             if any(process.pid in processes for processes in self._watched.values()):
                 continue
-            task = self._working_on(process)
+            task = task_of(process)
             if task in self._watched and task not in self.killed:
                 self._watched[task][process.pid] = process
 
@@ -83,23 +91,23 @@ class Killer(threading.Thread):
         if self._error is not None:
             raise self._error
 
-    def _tasks(self) -> list[psutil.Process]:
-        found = []
-        for started in Notes(self._home / "running.json").all():
-            try:
-                children = psutil.Process(started.pid).children(recursive=True)
-                found += [child for child in children if TASK.search(" ".join(child.cmdline()))]
-            except psutil.Error:
-                continue
-        return found
 
-    def _working_on(self, process: psutil.Process) -> str:
-        """The task whose log its supervisor has open."""
-        try:
-            paths = [file.path for parent in process.parents()[:1] for file in parent.open_files()]
-        except psutil.Error:
-            return ""
-        return next((found[1] for path in paths if (found := re.search(r"/task_id=(\w+)/", path))), "")
+def task_processes(pid: int) -> list[psutil.Process]:
+    """The processes below one that are at work on a task of Airflow's."""
+    try:
+        children = psutil.Process(pid).children(recursive=True)
+        return [child for child in children if TASK.search(" ".join(child.cmdline()))]
+    except psutil.Error:
+        return []
+
+
+def task_of(process: psutil.Process) -> str:
+    """The task that such a process works on: the one whose log its supervisor has open."""
+    try:
+        paths = [file.path for parent in process.parents()[:1] for file in parent.open_files()]
+    except psutil.Error:
+        return ""
+    return next((found[1] for path in paths if (found := re.search(r"/task_id=(\w+)/", path))), "")
 
 
 def signalled(process: psutil.Process, what: signal.Signals) -> bool:

@@ -45,9 +45,10 @@ class PostgresServer:
         self._as_server |= {"check": True, "stdout": subprocess.DEVNULL, "cwd": self._root}
         self._run("initdb", "-U", "ledger", "-A", "trust", "-E", "UTF8", "--no-sync")
 
-    def url(self, database: str = "postgres", driver: str = "psycopg", user: str = "ledger") -> str:
+    @property
+    def url(self) -> str:
         """Its SQLAlchemy URL."""
-        return f"postgresql+{driver}://{user}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql+psycopg://ledger@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start and wait until it answers."""
@@ -81,7 +82,7 @@ def running_postgres() -> Iterator[str]:
     try:
         server.start()
         try:
-            yield server.url()
+            yield server.url
         finally:
             server.stop()
     finally:

@@ -20,6 +20,13 @@ def event_name(event_type: str, version: Any) -> str:
     return event_type if version is None or event_type.endswith(f"-{version}") else f"{event_type}-{version}"
 
 
+def partition(out: str, domain: str, name: str, date: str) -> Path:
+    """The folder of a partition, its parents made."""
+    folder = Path(out) / f"domain={domain}" / f"event_type={name}" / f"event_date={date}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def chunks(folder: str) -> Iterator[list[Path]]:
     """The files in order, about 64 MB at a time, so that memory does not grow with the input."""
     taken: list[Path] = []

@@ -22,7 +22,7 @@ def main(source: str, out: str, cores: int) -> None:
     import orjson
     from dlt.destinations import filesystem
 
-    from benchmarks.writers.common import ENVELOPE, event_name
+    from benchmarks.writers.common import ENVELOPE, event_name, partition
 
     def flat(value: Any) -> Any:
         # a list would become a table of its own for each event type and date
@@ -49,9 +49,7 @@ def main(source: str, out: str, cores: int) -> None:
     for folder in Path(f"{out}.loaded/lake").iterdir():
         if folder.name.count("@") == 2:
             domain, name, date = folder.name.split("@")
-            place = Path(out) / f"domain={domain}" / f"event_type={name}" / f"event_date={date}"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(place)
+            folder.rename(partition(out, domain, name, date))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pandas as pd
 
-from benchmarks.writers.common import ENVELOPE, chunks, event_name
+from benchmarks.writers.common import ENVELOPE, chunks, event_name, partition
 
 
 def main(source: str, out: str, _cores: int) -> None:
@@ -28,8 +27,8 @@ def main(source: str, out: str, _cores: int) -> None:
                 frame[key] = [event.get(key) for event in events]
             frame["event_date"] = [str(event.get("timestamp"))[:10] for event in events]
             for date, rows in frame.groupby("event_date"):
-                folder = Path(out) / f"domain={domain}" / f"event_type={name}" / f"event_date={date}"
-                folder.mkdir(parents=True, exist_ok=True)
+                folder = partition(out, domain, name, date)
+                folder.mkdir(exist_ok=True)
                 rows.drop(columns="event_date").to_parquet(
                     folder / f"{number}.parquet", compression="zstd", index=False
                 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from pathlib import Path
 
 
 def main(source: str, out: str, cores: int) -> None:
@@ -13,7 +12,7 @@ def main(source: str, out: str, cores: int) -> None:
     os.environ["POLARS_MAX_THREADS"] = str(cores)
     import polars as pl
 
-    from benchmarks.writers.common import ENVELOPE, chunks, lines_by_type
+    from benchmarks.writers.common import ENVELOPE, chunks, lines_by_type, partition
 
     known = {"schema_version": pl.String, "timestamp": pl.String}
 
@@ -32,8 +31,8 @@ def main(source: str, out: str, cores: int) -> None:
             wanted += columns("data", frame.schema["data"], pl.col("data")) if "data" in frame.columns else []
             flat = frame.select(*wanted, pl.col("timestamp").cast(pl.String).str.slice(0, 10).alias("event_date"))
             for (date,), rows in flat.partition_by("event_date", as_dict=True, include_key=False).items():
-                folder = Path(out) / f"domain={domain}" / f"event_type={name}" / f"event_date={date}"
-                folder.mkdir(parents=True, exist_ok=True)
+                folder = partition(out, domain, name, date)
+                folder.mkdir(exist_ok=True)
                 rows.write_parquet(folder / f"{number}.parquet", compression="zstd")
 
 

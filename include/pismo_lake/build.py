@@ -172,20 +172,19 @@ class _HourBuilder:
         outputs = [f"{folder}/{name}" for folder in folders(rows, settings, self._hour.date, self._contracts.get)]
         if not self._builds.plan(part, token, outputs):
             raise ClaimLostError
-        written: list[str] = []
-        rows_of: list[tuple[str, int]] = []
+        written: dict[str, int] = {}
         for folder, table in tables(rows, settings, self._hour.date, self._contracts.get):
             data = parquet_bytes(table, settings.key)
             self._checkpoint("write")
             self._hold(part, token, written)
-            written.append(f"{folder}/{name}")
-            storage.write_atomic(storage.join(settings.lake, written[-1]), data)
-            rows_of.append((folder, table.num_rows))
-        counts |= written_rows(rows_of)
+            output = f"{folder}/{name}"
+            written[output] = table.num_rows
+            storage.write_atomic(storage.join(settings.lake, output), data)
+        counts |= written_rows(written.items())
         check_balance(f"publish hour {hour} part {part}", counts)
         self._checkpoint("record")
         superseded = self._builds.commit(
-            part, token, fingerprint=digest, outputs=written, counts=counts, taken_in=files,
+            part, token, fingerprint=digest, outputs=list(written), counts=counts, taken_in=files,
             verify=self._refuse_widened,
         )  # fmt: skip
         if superseded is None:
@@ -195,7 +194,7 @@ class _HourBuilder:
         self._remove_superseded(part, superseded)
         return counts
 
-    def _hold(self, part: int, token: str, written: Sequence[str]) -> None:
+    def _hold(self, part: int, token: str, written: Iterable[str]) -> None:
         """Go on only while the claim stands; what was written and nobody else wants goes."""
         if self._builds.holds(part, token):
             return

@@ -75,10 +75,10 @@ def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) ->
 
 
 def written_rows(tables: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Of (folder, rows) of what is written: rows of events, and items of lists that have a table of their own."""
+    """Of (path below the lake, rows) of what is written: rows of events, and items of lists in tables of their own."""
     total: Counter[str] = Counter()
-    for folder, rows in tables:
-        total[folder.split("/", 1)[0]] += rows
+    for path, rows in tables:
+        total[path.split("/", 1)[0]] += rows
     return {"rows": total["events"], "items": total["items"]}
 
 

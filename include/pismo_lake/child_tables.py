@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.columns import Column, payload_columns, struct_fields
+from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.layout import items_path
 from pismo_lake.naming import SEPARATOR
 from pismo_lake.nodes import Kind
@@ -31,20 +32,7 @@ COUNT = "count__"
 """What the names of the columns begin with that hold a list's length."""
 
 POSITION = pa.field("position", pa.int32(), nullable=False)
-_BEFORE = pa.schema(
-    [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("org_id", pa.string()),
-        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
-    ]
-)
-_AFTER = pa.schema(
-    [
-        pa.field("_source_delivery", pa.string(), nullable=False),
-        pa.field("_source_file", pa.string(), nullable=False),
-        pa.field("_source_offset", pa.int64(), nullable=False),
-    ]
-)
+_BEFORE = [ENVELOPE_SCHEMA.field(name) for name in ("event_id", "org_id", "event_timestamp")]
 
 
 def child_columns(contract: Contract) -> list[Column]:
@@ -84,7 +72,7 @@ def _spread(column: Column) -> Iterator[Column]:
 def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Schema:
     """The columns of a child table; `event` is ``<domain>/<event type with version>``, as policies name it."""
     fields = [protected_field(item, privacy, event) for item in item_columns(column)]
-    return pa.schema([*_BEFORE, POSITION, *fields, *_AFTER])
+    return pa.schema([*_BEFORE, POSITION, *fields, *SOURCE_SCHEMA])
 
 
 def child_tables(
@@ -102,9 +90,9 @@ def child_tables(
         if not len(parents):
             continue
         mine = rows.take(pa.array(parents))
-        arrays = [mine.column(name) for name in _BEFORE.names]
+        arrays = [mine.column(field.name) for field in _BEFORE]
         arrays += [pa.array(positions, pa.int32()), *leaves(lists.flatten())]
-        arrays += [mine.column(name) for name in _AFTER.names]
+        arrays += [mine.column(name) for name in SOURCE_SCHEMA.names]
         schema = child_schema(column, privacy, "/".join(names))
         yield items_path(domain, event, list_name(column), date), pa.table(arrays, schema=schema)
 

@@ -12,6 +12,7 @@ from pismo_lake import storage
 from pismo_lake.decode import uncompress
 from pismo_lake.dedupe import read_index
 from pismo_lake.errors import ConfigError
+from pismo_lake.json_schema import find_schema
 from pismo_lake.layout import event_name, safe_segment
 
 if TYPE_CHECKING:
@@ -89,11 +90,8 @@ class SchemaCheck:
             found.count += 1
 
     def _validator(self, domain: str, event: str) -> tuple[Any, bool] | None:
-        for folder in self._folders:
-            path = folder.find(domain, event)
-            if path is not None:
-                return validator_of(folder, path)
-        return None
+        found = find_schema(self._folders, domain, event)
+        return None if found is None else validator_of(*found)
 
 
 def validator_of(folder: SchemaFolder, path: Path) -> tuple[Any, bool]:

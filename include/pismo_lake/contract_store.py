@@ -7,7 +7,6 @@ transaction, every part that holds the event type, and a build that began before
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,7 +17,7 @@ from pismo_lake import storage
 from pismo_lake.build_ledger import reopen_parts
 from pismo_lake.child_tables import child_columns, child_schema, list_name
 from pismo_lake.contract import Contract
-from pismo_lake.json_schema import SHIPPED, schema_folder
+from pismo_lake.json_schema import find_schema, schema_folders
 from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import now_text
 from pismo_lake.ledger_tables import contract_changes, contracts
@@ -43,9 +42,7 @@ class ContractStore:
     def __init__(self, ledger: Ledger, settings: LakeSettings) -> None:
         self._ledger = ledger
         self._settings = settings
-        rules = settings.contracts
-        folders = [Path(rules.folder)] if rules.folder else []
-        self.schemas = [schema_folder(folder) for folder in [*folders, *([SHIPPED] if rules.shipped else [])]]
+        self.schemas = schema_folders(settings.contracts)
         self._loaded: dict[tuple[str, str], tuple[Contract, int]] = {}
 
     def get(self, domain: str, event_type: str) -> Contract:
@@ -134,11 +131,11 @@ class ContractStore:
 
     def declared(self, domain: str, event_type: str) -> Node | None:
         """What the schema of an event type says, given by its path segments; None where there is no schema."""
-        for folder in self.schemas:
-            path = folder.find(domain, event_type)
-            if path is not None:
-                return folder.payload(path)
-        return None
+        found = find_schema(self.schemas, domain, event_type)
+        if found is None:
+            return None
+        folder, path = found
+        return folder.payload(path)
 
     def _where(self, key: tuple[str, str]) -> tuple[ColumnElement[bool], ...]:
         domain, event_type = key

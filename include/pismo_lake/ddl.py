@@ -15,9 +15,10 @@ from pismo_lake import storage
 from pismo_lake.child_tables import COUNT
 from pismo_lake.dialects import DIALECTS
 from pismo_lake.errors import ConfigError
+from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.layout import items_folder, type_folder
 from pismo_lake.naming import column_path
-from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED
+from pismo_lake.row_schema import TYPED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

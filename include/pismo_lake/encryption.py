@@ -94,11 +94,8 @@ def _asked(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
         if code in _DENIED:
             msg = f"KMS key {key_id}: kms:Encrypt and kms:Decrypt are needed with it"
             raise KmsDenied(msg) from None
-        if code in _WRONG:
-            msg = f"KMS key {key_id}: {code}"
-            raise LakeError(msg) from None
         msg = f"KMS key {key_id}: {code}"
-        raise SourceUnavailable(msg) from None
+        raise (LakeError if code in _WRONG else SourceUnavailable)(msg) from None
     except BotoCoreError as error:
         msg = f"KMS key {key_id}: {type(error).__name__}"
         raise SourceUnavailable(msg) from None

@@ -115,7 +115,7 @@ def erase(
     units: dict[str, set[str]] = {}
     for record, _ in copies:
         ledger.mark_unbuilt(record.delivery, settings.lake, record.publish_hour)
-        units.setdefault(record.delivery, set()).add(_unit_of(record))
+        units.setdefault(record.delivery, set()).add(record.unit)
     mine = sorted(units.pop(settings.delivery, set()))
     for done, unit in enumerate(mine, 1):
         build_unit(settings, ledger, unit, log=log)
@@ -200,10 +200,6 @@ def _sought(field: pa.Field, value: str, privacy: Privacy | None) -> pa.Scalar |
     except pa.ArrowNotImplementedError:
         msg = f"column {field.name} holds {field.type}: give a column of single values"
         raise ConfigError(msg) from None
-
-
-def _unit_of(record: FileRecord) -> str:
-    return record.publish_hour[:10] if record.closed else record.publish_hour
 
 
 def _blank(copies: Iterable[tuple[FileRecord, int]], keys: set[bytes]) -> int:

@@ -30,10 +30,12 @@ def fingerprint(
     `counts` name the event types of the part. Columns that were only added to a contract do not count: what is
     written stays readable and holds nothing for them.
     """
-    privacy = [settings.privacy.fingerprint()] if settings.privacy else []
-    privacy += [settings.contracts.fingerprint()] if settings.contracts.fingerprint() else []
-    privacy += [f"key {settings.key.key_id}"] if settings.key else []
-    head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more, *privacy)))
+    optional = (
+        settings.privacy.fingerprint() if settings.privacy else "",
+        settings.contracts.fingerprint(),
+        f"key {settings.key.key_id}" if settings.key else "",
+    )
+    head = "|".join(map(str, (FORMAT_VERSION, settings.event_date_zone, *more, *filter(None, optional))))
     digest = hashlib.sha256(head.encode())
     for record in files:
         verdict = verdicts[record.name]

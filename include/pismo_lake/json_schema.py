@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from referencing._core import Resolver
 
+    from pismo_lake.contract_rules import ContractRules
+
 SHIPPED = Path(__file__).parent / "contracts"
 """Contracts of the events that Pismo's public pages show whole."""
 
@@ -107,6 +109,18 @@ class SchemaFolder:
 def schema_folder(folder: Path) -> SchemaFolder:
     """The schemas of a folder, looked through once a process."""
     return SchemaFolder(folder)
+
+
+def schema_folders(rules: ContractRules) -> list[SchemaFolder]:
+    """The folders that rules name, the first one first."""
+    own = [Path(rules.folder)] if rules.folder else []
+    return [schema_folder(folder) for folder in [*own, *([SHIPPED] if rules.shipped else [])]]
+
+
+def find_schema(folders: Iterable[SchemaFolder], domain: str, event: str) -> tuple[SchemaFolder, Path] | None:
+    """The first folder that has a schema of an event type, and its file; None where there is none."""
+    found = ((folder, folder.find(domain, event)) for folder in folders)
+    return next(((folder, path) for folder, path in found if path is not None), None)
 
 
 def _folded(name: str) -> str:

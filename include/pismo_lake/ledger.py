@@ -73,8 +73,17 @@ class FileRecord:
         """The order that decides which copy of an event wins: publish hour, name, delivery."""
         return (self.publish_hour, self.name, self.delivery)
 
+    @property
+    def unit(self) -> str:
+        """What builds it: its publish hour, or its publish day once that is closed."""
+        return _unit(self.publish_hour, self.closed)
+
 
 _FIELDS = tuple(item.name for item in fields(FileRecord))
+
+
+def _unit(hour: str, closed: bool) -> str:  # noqa: FBT001 - a row's two columns
+    return hour[:10] if closed else hour
 
 
 def _record(row: RowMapping) -> FileRecord:
@@ -219,7 +228,7 @@ class Ledger:
         changed = select(files.c.publish_hour, files.c.closed).where(*where).distinct()
         left = select(builds.c.unit).where(builds.c.delivery == delivery, builds.c.lake == lake, builds.c.pending)
         with self.engine.connect() as connection:
-            units = {hour[:10] if closed else hour for hour, closed in connection.execute(changed)}
+            units = {_unit(hour, closed) for hour, closed in connection.execute(changed)}
             return sorted(units | set(connection.execute(left).scalars()))
 
     def hours_of_keys(self, delivery: str, keys: Iterable[str]) -> set[str]:
@@ -244,7 +253,7 @@ class Ledger:
         query = select(files.c.publish_hour, files.c.closed).where(files.c.delivery == delivery, files.c.lake == lake)
         with self.engine.connect() as connection:
             rows = connection.execute(query.where(files.c.publish_hour.in_(list(hours))).distinct())
-            return sorted({hour[:10] if closed else hour for hour, closed in rows})
+            return sorted({_unit(hour, closed) for hour, closed in rows})
 
     def mark_unbuilt(self, delivery: str, lake: str, hour: str) -> None:
         """Ask for an hour to be looked at again by the next build, whatever build is at work on it now."""

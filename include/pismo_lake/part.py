@@ -17,10 +17,11 @@ from pismo_lake.child_tables import child_columns, child_tables, list_name
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.dedupe import Verdict, read_index
 from pismo_lake.errors import LakeError
+from pismo_lake.fixed_columns import REJECTS_SCHEMA
 from pismo_lake.flatten import EventBytes, flatten
 from pismo_lake.layout import event_name, event_path, items_path, partition_path, rejects_path
 from pismo_lake.protect import protected
-from pismo_lake.row_schema import REJECTS_SCHEMA, lake_schema, typed_columns
+from pismo_lake.row_schema import lake_schema, typed_columns
 from pismo_lake.times import typed_values
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ MARK = "_privacy.json"
 
 def refuse_unprotected(settings: LakeSettings) -> None:
     """`ConfigError` where the lake is under a policy or encrypted and the caller has no policy, or no key."""
+    _refuse(settings, _read(settings))
+
+
+def _refuse(settings: LakeSettings, marked: dict[str, object]) -> None:
     if settings.privacy is not None:
         settings.privacy.checked()
-    if settings.privacy is not None and settings.key is not None:
-        return
-    marked = _read(settings) or {}
     if marked.get("policy") and settings.privacy is None:
         msg = (
             f"{settings.lake} is under privacy policy {marked['policy']!r}: give it too (privacy of the delivery,"
@@ -38,19 +39,20 @@ def refuse_unprotected(settings: LakeSettings) -> None:
 
 def mark_lake(settings: LakeSettings) -> None:
     """Leave the mark where the caller has a policy or a key; as `refuse_unprotected` where not."""
-    refuse_unprotected(settings)
+    marked = _read(settings)
+    _refuse(settings, marked)
     mark: dict[str, object] = {}
     if settings.privacy is not None:
         key = settings.privacy.key.key_id if settings.privacy.key else None
         mark = {"policy": settings.privacy.name, "key_id": key, "fingerprint": settings.privacy.fingerprint()}
     if settings.key is not None:
         mark["kms_key"] = settings.key.key_id
-    if mark and _read(settings) != mark:
+    if mark and marked != mark:
         storage.write_atomic(storage.join(settings.lake, MARK), orjson.dumps(mark, option=orjson.OPT_INDENT_2))
 
 
-def _read(settings: LakeSettings) -> dict[str, object] | None:
+def _read(settings: LakeSettings) -> dict[str, object]:
     try:
         return dict(orjson.loads(storage.read_bytes(storage.join(settings.lake, MARK))))
     except FileNotFoundError:
-        return None
+        return {}

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pismo_lake.child_tables import child_columns, count_field
 from pismo_lake.columns import RESCUED, Column, payload_columns
+from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.protect import protected_schema
 
 if TYPE_CHECKING:
@@ -18,36 +19,6 @@ TYPED = "typed__"
 """What the names of typed columns begin with."""
 
 _TYPED_AS = {"date": pa.date32(), "date-time": pa.timestamp("us", tz="UTC")}
-
-ENVELOPE_SCHEMA = pa.schema(
-    [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("org_id", pa.string()),
-        pa.field("cid", pa.string()),
-        pa.field("schema_version", pa.string()),
-        pa.field("event_type_text", pa.string(), nullable=False),
-        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("event_timestamp_text", pa.string()),
-    ]
-)
-SOURCE_SCHEMA = pa.schema(
-    [
-        pa.field("_source_delivery", pa.string(), nullable=False),
-        pa.field("_source_file", pa.string(), nullable=False),
-        pa.field("_source_offset", pa.int64(), nullable=False),
-    ]
-)
-REJECTS_SCHEMA = pa.schema(
-    [
-        pa.field("delivery", pa.string(), nullable=False),
-        pa.field("source_file", pa.string(), nullable=False),
-        pa.field("source_offset", pa.int64(), nullable=False),
-        pa.field("length", pa.int64(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("event_id", pa.string()),
-        pa.field("raw", pa.binary()),
-    ]
-)
 
 
 def typed_columns(contract: Contract) -> list[tuple[pa.Field, Column]]:

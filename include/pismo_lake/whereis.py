@@ -194,8 +194,7 @@ def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: d
     stamp = pa.array([row["event_timestamp"]], pa.timestamp("us", tz="UTC"))
     date = event_dates(stamp, settings.event_date_zone, record.publish_hour[:10])[0].as_py()
     folder = partition_path(row["domain"], event_name(row["event_type"], row["schema_version"]), date)
-    unit = record.publish_hour[:10] if record.closed else record.publish_hour
-    for part in BuildLedger(ledger, settings.lake, record.delivery, unit).parts():
+    for part in BuildLedger(ledger, settings.lake, record.delivery, record.unit).parts():
         for path in part.outputs:
             if path.rsplit("/", 1)[0] == folder:
                 found = _row(settings, path, record.name, row["offset"], part)

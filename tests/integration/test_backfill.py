@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import psutil
 import pytest
-from tests.killer import TASK
+from tests.killer import NOTICED_SOON, task_processes
 
 from pismo_demo.airflow_api import AirflowApi, ApiError
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home
@@ -43,13 +43,6 @@ LAST = FIRST + timedelta(days=DAYS - 1)
 INGEST, CLOSE = "pismo_ingest_sandbox_s3", "pismo_close_sandbox_s3"
 BYTES_A_DAY = 700_000
 OVER = {"success", "failed"}
-PACE = {
-    # what is killed is noticed in seconds, not in minutes
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
-}
 
 
 class LateSink:
@@ -95,7 +88,7 @@ class Month:
         }
         # Airflow's own database: SQLite gives up after five seconds otherwise
         patient = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60"}
-        self.environment = airflow_environment(os.environ, home, self.ports, secrets, feed) | PACE | patient
+        self.environment = airflow_environment(os.environ, home, self.ports, secrets, feed) | NOTICED_SOON | patient
         self.api = AirflowApi(self.ports.api, USER, secrets.password)
         self.airflow = self.start()
 
@@ -143,11 +136,7 @@ class Month:
         self.notes.remove(self.airflow)
 
     def task_processes(self) -> list[psutil.Process]:
-        try:
-            children = psutil.Process(self.airflow.pid).children(recursive=True)
-            return [child for child in children if TASK.search(" ".join(child.cmdline()))]
-        except psutil.Error:
-            return []
+        return task_processes(self.airflow.pid)
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, at_once: int) -> None:
         arguments = ["--from-date", first.isoformat(), "--to-date", last.isoformat()]

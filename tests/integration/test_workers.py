@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 from tests.composed import ROOT, Composed
-from tests.killer import TASK
+from tests.killer import NOTICED_SOON, signalled, task_of, task_processes
 from tests.postgres import PostgresServer, free_port
 
 from pismo_demo.airflow_api import AirflowApi, ApiError
@@ -42,14 +42,9 @@ pytestmark = [
 DAG = "pismo_ingest_sandbox_s3"
 HOURS, MEGABYTES = 3, 45
 OVER = {"success", "failed", "skipped", "upstream_failed", "removed"}
-QUICK = {
-    # what is killed is noticed in seconds, not in minutes
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+QUICK = NOTICED_SOON | {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
 }
 
@@ -134,7 +129,9 @@ class Stack:
     def up(self) -> None:
         """Databases, the init service to its end, then all others."""
         self.postgres.start()
-        with psycopg.connect(self.postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
+        with psycopg.connect(
+            host="127.0.0.1", port=self.postgres.port, user="ledger", dbname="postgres", autocommit=True
+        ) as connection:
             for name, user in (("airflow", "airflow"), ("pismo_ledger", "pismo_ledger")):
                 connection.execute(f"CREATE USER {user} SUPERUSER")  # type: ignore[arg-type]
                 connection.execute(f"CREATE DATABASE {name} OWNER {user}")  # type: ignore[arg-type]
@@ -162,7 +159,7 @@ class Stack:
 
     def start_redis(self) -> None:
         environment = self.composed.environment("redis")
-        shell = self.composed.plain_command("redis")
+        shell = self.composed.command("redis")
         # the container has a port and a folder of its own
         shell[-1] += f" --port {self.redis_port} --bind 127.0.0.1 --dir {self._redis_folder}"
         self.services["redis"] = start("redis", shell, environment, self.places.logs / "redis.log", self.notes)
@@ -173,7 +170,7 @@ class Stack:
         if how is not None:
             victims = [psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)]
             for process in victims:
-                with_signal(process, how)
+                signalled(process, how)
         stop(started)
         self.notes.remove(started)
 
@@ -220,16 +217,9 @@ class Stack:
 
     def at_work(self, task: str) -> str:
         """The worker in whose processes a task runs now; empty where there is none."""
-        for name, started in self.services.items():
-            if not name.startswith("worker"):
-                continue
-            try:
-                for child in psutil.Process(started.pid).children(recursive=True):
-                    if TASK.search(" ".join(child.cmdline())) and _log_of(child, task):
-                        return name
-            except psutil.Error:
-                continue
-        return ""
+        workers = ((name, started.pid) for name, started in self.services.items() if name.startswith("worker"))
+        found = (name for name, pid in workers if any(task_of(process) == task for process in task_processes(pid)))
+        return next(found, "")
 
     def lake(self, folder: Path) -> Path:
         """The lake's files, copied from their bucket."""
@@ -241,17 +231,6 @@ class Stack:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 s3.download_file(OWN_BUCKET, item["Key"], str(path))
         return folder / "lake"
-
-
-def with_signal(process: psutil.Process, what: signal.Signals) -> None:
-    try:
-        process.send_signal(what)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _log_of(process: psutil.Process, task: str) -> bool:
-    return any(f"/task_id={task}/" in file.path for parent in process.parents()[:1] for file in parent.open_files())
 
 
 @contextmanager

@@ -22,13 +22,13 @@ from pismo_lake.contract_rules import EVOLVING, ContractRules
 from pismo_lake.decode import split
 from pismo_lake.envelope import parse, parse_exact
 from pismo_lake.exact_json import dumps, loads
+from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.flatten import EventBytes, flatten
 from pismo_lake.layout import items_path
 from pismo_lake.naming import SEPARATOR, column_path, column_segment
 from pismo_lake.privacy import Action, Privacy, PrivacyKey, Rule
 from pismo_lake.protect import protected
 from pismo_lake.redact import Redactor
-from pismo_lake.row_schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_sandbox.truth import Copy, Truth
 from pismo_sandbox.verify import Verification, _check_value, verify
@@ -74,6 +74,15 @@ def learned(
     return raws, contract, regular
 
 
+def compare(payload: Any, row: dict[str, Any], found: Verification) -> None:
+    """Every leaf of a payload with its column, or with what was rescued of it."""
+    rescued: dict[str, list[Any]] = {}
+    for entry in json.loads(row["_rescued"], parse_float=Decimal) if row["_rescued"] else ():
+        rescued.setdefault(entry["path"], []).append(entry["value"])
+    columns = {column_path(name): value for name, value in row.items() if value is not None and name != "_rescued"}
+    _check_value(payload, ("data",), columns, rescued, "event", found)
+
+
 @THOROUGH
 @example([{"a": [{"a": {"a": None}, "b": False}]}])
 @example([{"a": [{"b": 1}, {"b": {"c": Decimal("1E+3")}}, {}, None, "x"]}])
@@ -84,12 +93,7 @@ def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
     table = flatten(EventBytes(raws, regular), contract)
     found = Verification()
     for raw, row in zip(raws, table.to_pylist(), strict=True):
-        rescued: dict[str, list[Any]] = {}
-        for entry in json.loads(row["_rescued"], parse_float=Decimal) if row["_rescued"] else ():
-            rescued.setdefault(entry["path"], []).append(entry["value"])
-        columns = {column_path(name): value for name, value in row.items() if value is not None and name != "_rescued"}
-        payload = json.loads(raw, parse_float=Decimal)["data"]
-        _check_value(payload, ("data",), columns, rescued, "event", found)
+        compare(json.loads(raw, parse_float=Decimal)["data"], row, found)
     assert found.problems == []
 
 
@@ -148,11 +152,7 @@ def test_columns_hold_what_a_policy_leaves_of_a_payload(
     table = protected(flatten(EventBytes(raws, regular), contract), contract, privacy, "pix/pix_in-1")
     redactor, found = Redactor(privacy, "pix/pix_in-1"), Verification()
     for raw, row in zip(raws, table.to_pylist(), strict=True):
-        rescued: dict[str, list[Any]] = {}
-        for entry in loads(row["_rescued"]) if row["_rescued"] else ():
-            rescued.setdefault(entry["path"], []).append(entry["value"])
-        columns = {column_path(name): value for name, value in row.items() if value is not None and name != "_rescued"}
-        _check_value(redactor.value(parse_exact(raw)["data"], ()), ("data",), columns, rescued, "event", found)
+        compare(redactor.value(parse_exact(raw)["data"], ()), row, found)
     assert found.problems == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo.checks.check import Check, State, attempt, skipped
@@ -119,13 +118,11 @@ def _own(delivery: Delivery) -> Iterator[Check]:
 
 def _rules(delivery: Delivery) -> Iterator[Check]:
     from pismo.stores import configure_storage, settings_of
-    from pismo_lake.json_schema import SHIPPED, schema_folder
+    from pismo_lake.json_schema import schema_folders
     from pismo_lake.policy_mark import refuse_unprotected
 
     def schemas() -> str:
-        rules = delivery.contracts
-        folders = [Path(rules.folder)] if rules.folder else []
-        found = [schema_folder(folder) for folder in [*folders, *([SHIPPED] if rules.shipped else [])]]
+        found = schema_folders(delivery.contracts)
         for folder in found:
             for path in folder.paths.values():
                 folder.payload(path)
