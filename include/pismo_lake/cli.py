@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.close import build_unit, close_day
@@ -30,6 +30,7 @@ from pismo_lake.rebuild import rebuild_ledger
 from pismo_lake.reconcile import reconcile
 from pismo_lake.settings import LakeSettings
 from pismo_lake.whereis import find_event, shown_event
+from pismo_lake.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     flatten.add_argument("raw", nargs="+", metavar="RAW", help="files or folders, any framing, gzip or not")
     flatten.add_argument("--publish-hour", metavar="YYYY-MM-DDTHH", help="for files outside an hour folder")
     flatten.add_argument("--force", action="store_true", help="build unchanged parts too")
+    flatten.add_argument(
+        "--jobs", type=_jobs, metavar="N", help="processes (as many as there are cores, for 50 MB and more)"
+    )
     flatten.set_defaults(run=_flatten)
 
     where = commands.add_parser("where-is", help="where an event came from and where it stands")
@@ -146,11 +150,20 @@ def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
 
 def _key(kms_key: str | None) -> LakeKey | None:
     """The KMS key that files of the lake are encrypted with, reached by the machine's own AWS settings."""
-    if not kms_key:
-        return None
+    return LakeKey(kms_key, _kms) if kms_key else None
+
+
+def _kms() -> Any:
     import boto3
 
-    return LakeKey(kms_key, lambda: boto3.client("kms"))
+    return boto3.client("kms")
+
+
+def _jobs(text: str) -> int:
+    if int(text) < 1:
+        msg = f"--jobs {text}: 1 or more"
+        raise ValueError(msg)
+    return int(text)
 
 
 def _privacy(policy: str | None) -> Privacy | None:
@@ -169,17 +182,18 @@ def _flatten(options: argparse.Namespace) -> int:
     hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
     files = local_files(options.raw)
     failed = None
-    try:
-        landed = files.land(settings, ledger, hour)
-    except LandingIncompleteError as error:
-        # what did land is built all the same
-        landed, failed = error.summary, error
-    units = set(ledger.unbuilt_units(settings.delivery, settings.lake))
-    hours = ledger.hours_of_keys(settings.delivery, files.uris)
-    mine = ledger.units_of(settings.delivery, settings.lake, hours)
-    # what was asked for is there in the end, also where somebody removed it
-    forced = set(mine) if options.force else torn_units(settings, ledger, mine)
-    builds = [build_unit(settings, ledger, unit, force=unit in forced) for unit in sorted(units | forced)]
+    with Workers(settings, ledger, options.jobs) as workers:
+        try:
+            landed = files.land(settings, ledger, hour, workers)
+        except LandingIncompleteError as error:
+            # what did land is built all the same
+            landed, failed = error.summary, error
+        units = set(ledger.unbuilt_units(settings.delivery, settings.lake))
+        hours = ledger.hours_of_keys(settings.delivery, files.uris)
+        mine = ledger.units_of(settings.delivery, settings.lake, hours)
+        # what was asked for is there in the end, also where somebody removed it
+        forced = set(mine) if options.force else torn_units(settings, ledger, mine)
+        builds = workers.build(units | forced, forced)
     seconds = max(monotonic() - started, 1e-6)
     print(totals_by_type(builds))
     rows = sum(build.rows for build in builds)

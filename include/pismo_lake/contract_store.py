@@ -72,6 +72,26 @@ class ContractStore:
             for column in child_columns(self.of(domain, event_type))
         ]
 
+    def version(self, domain: str, event_type: str) -> int:
+        """How often a contract was saved, given by its path segments; 0 where it never was."""
+        self._of((domain, event_type))
+        return self._loaded[domain, event_type][1]
+
+    def refresh(self) -> None:
+        """Forget what others have saved anew; it is read again when it is asked for."""
+        query = select(contracts.c.domain, contracts.c.event_type, contracts.c.version)
+        with self._ledger.engine.connect() as connection:
+            rows = connection.execute(query.where(contracts.c.lake == self._settings.lake))
+            now = {(domain, event_type): version for domain, event_type, version in rows}
+        self._loaded = {key: loaded for key, loaded in self._loaded.items() if loaded[1] == now.get(key, 0)}
+
+    def forget_learned(self) -> bool:
+        """Forget every contract that learned something and was not saved; whether there was one."""
+        same = {key: loaded for key, loaded in self._loaded.items() if not loaded[0].changes}
+        learned = len(same) < len(self._loaded)
+        self._loaded = same
+        return learned
+
     def _of(self, key: tuple[str, str]) -> Contract:
         if key not in self._loaded:
             self._loaded[key] = self._load(key)

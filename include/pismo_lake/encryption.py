@@ -38,6 +38,10 @@ class LakeKey:
     key_id: str
     connect: Callable[[], Any]
 
+    def __reduce__(self) -> tuple[type[LakeKey], tuple[str, Callable[[], Any]]]:
+        # another process makes its own connections
+        return LakeKey, (self.key_id, self.connect)
+
     def writing(self) -> pe.FileEncryptionProperties:
         """Properties to write one file with; every file gets its own."""
         configuration = pe.EncryptionConfiguration(

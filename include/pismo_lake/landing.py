@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING
-
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.contract_store import ContractStore
-from pismo_lake.decode import Plain, uncompress
 from pismo_lake.errors import (
     ConfigError,
-    FramingError,
     KmsDenied,
     LandingIncompleteError,
     LandingRefusedError,
@@ -32,25 +26,26 @@ from pismo_lake.errors import (
     SizeMismatch,
     SourceError,
 )
-from pismo_lake.index import IndexedFile, index_file
+from pismo_lake.indexing import index_bytes, make_index, published_at
 from pismo_lake.later_copies import LaterCopies
 from pismo_lake.layout import PublishHour, can_be_kept, index_path, landing_path, safe_key
 from pismo_lake.ledger import FileRecord, KnownFile, Ledger
 from pismo_lake.sightings import Sightings
+from pismo_lake.workers import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from pismo_lake.index import IndexedFile
     from pismo_lake.settings import LakeSettings
+    from pismo_lake.workers import Ahead, Workers
 
     Fetch = Callable[["RemoteFile"], AbstractContextManager[Iterator[bytes]]]
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
-_RELEARN = 50
-NOTE = b"pismo_lake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +92,7 @@ class _Fetched:
     file: RemoteFile
     raw: bytes
     sha256: str
+    ahead: Future[Ahead | None] | None = None
 
 
 def new_files(files: Iterable[RemoteFile], known: Mapping[str, KnownFile]) -> list[RemoteFile]:
@@ -121,6 +117,7 @@ def land_files(
     hour_of: Callable[[RemoteFile, IndexedFile], PublishHour] | None = None,
     later: LaterCopies | None = None,
     seen_by: str = "listed",
+    workers: Workers | None = None,
     log: logging.Logger = _LOG,
 ) -> LandSummary:
     """Fetch and land `files`; raises `LandingIncompleteError` at the end where some could not be landed.
@@ -128,6 +125,7 @@ def land_files(
     `fetch` opens a file as an iterator of chunks. The publish hour is the key's, or `hour_of`'s answer. An
     unreadable file (zstd, …) is kept raw, recorded as that and named in the summary. `later` is kept from one landing
     to the next by who lands many batches. `seen_by` says how they were found: ``listed`` | ``announced`` | ``asked``.
+    `workers` index files ahead of their turn.
     """
     ordered = sorted((file for file in files if can_be_kept(file.key)), key=_rank)
     sightings = Sightings(ledger, settings.lake, settings.delivery)
@@ -141,7 +139,7 @@ def land_files(
         waiting = iter(ordered)
         for position in range(len(ordered)):
             while len(ahead) < parallel and (following := next(waiting, None)) is not None:
-                ahead.append(pool.submit(_fetch, following, fetch))
+                ahead.append(pool.submit(_fetch, following, fetch, workers))
             try:
                 lander.land(ahead.pop(0).result(), log)
             except (RoleDenied, KmsDenied):
@@ -156,6 +154,8 @@ def land_files(
                 told = time.monotonic()
                 _progress(log, position + 1, len(ordered), lander, told - started)
     _progress(log, len(ordered), len(ordered), lander, time.monotonic() - started)
+    if workers is not None:
+        log.info("landing: %d of %d files were indexed ahead", lander.ahead, len(ordered))
     if failures:
         sightings.failed(dict(failures))
         raise incomplete(failures, lander.summary())
@@ -185,7 +185,7 @@ def _progress(log: logging.Logger, done: int, total: int, lander: Lander, second
     )  # fmt: skip
 
 
-def _fetch(file: RemoteFile, fetch: Fetch) -> _Fetched:
+def _fetch(file: RemoteFile, fetch: Fetch, workers: Workers | None) -> _Fetched:
     buffer, digest = io.BytesIO(), hashlib.sha256()
     with fetch(file) as chunks:
         for chunk in chunks:
@@ -195,7 +195,7 @@ def _fetch(file: RemoteFile, fetch: Fetch) -> _Fetched:
     if file.size is not None and len(raw) != file.size:
         msg = f"{file.key} came with {len(raw)} bytes, {file.size} were announced"
         raise SizeMismatch(msg, key=file.key)
-    return _Fetched(file, raw, digest.hexdigest())
+    return _Fetched(file, raw, digest.hexdigest(), workers.index(raw, file) if workers is not None else None)
 
 
 class Lander:
@@ -214,7 +214,7 @@ class Lander:
         self._sightings = Sightings(ledger, settings.lake, settings.delivery)
         self._hours: set[str] = set()
         self._unreadable: list[str] = []
-        self.files = self.skipped = self.bytes = self.events = self.rejects = 0
+        self.files = self.skipped = self.bytes = self.events = self.rejects = self.ahead = 0
 
     def land(self, fetched: _Fetched, log: logging.Logger) -> None:
         settings, file = self._settings, fetched.file
@@ -233,7 +233,8 @@ class Lander:
         name = f"{file.key}~{fetched.sha256[:12]}" if versions else file.key
         raw_uri = storage.join(settings.landing, landing_path(settings.delivery, name))
         storage.write_atomic(raw_uri, fetched.raw)
-        record = self.index(name, file, fetched.raw, fetched.sha256, raw_uri)
+        ahead = result_of(fetched.ahead) if name == file.key else None
+        record = self.index(name, file, fetched.raw, fetched.sha256, raw_uri, ahead)
         self.files += 1
         self.bytes += len(fetched.raw)
         self.events += record.events
@@ -249,22 +250,23 @@ class Lander:
         if not storage.exists(str(same.index_uri)):
             self.index(same.name, file, fetched.raw, fetched.sha256, same.raw_uri)
 
-    def index(self, name: str, file: RemoteFile, raw: bytes, sha256: str, raw_uri: str) -> FileRecord:
-        """Index a raw file that stands in landing, save what contracts learned, record it."""
+    def index(
+        self, name: str, file: RemoteFile, raw: bytes, sha256: str, raw_uri: str, ahead: Ahead | None = None
+    ) -> FileRecord:
+        """Index a raw file that stands in landing, save what contracts learned, record it.
+
+        `ahead` is an index made before, used where it is the one that would be made now.
+        """
         settings = self._settings
-        problem = None
-        try:
-            plain = uncompress(raw, name)
-            indexed = self._learn(plain, name)
-        except FramingError as error:
-            plain, problem = Plain(b"", "unreadable"), str(error)
-            indexed = index_file(plain, self._contracts.get)
+        if ahead is not None and ahead.holds(self._contracts):
+            made = ahead.index
+            self.ahead += 1
+        else:
+            made = make_index(raw, name, self._contracts)
+        indexed = made.found
         hour = self._hour(file, indexed)
         index_uri = storage.join(settings.landing, index_path(settings.delivery, name))
-        published = file.last_modified.astimezone(UTC).isoformat(timespec="seconds") if file.last_modified else None
-        note = {"name": name, "key": file.key, "etag": file.etag or "", "publish_hour": str(hour)}
-        note |= {"published_at": published} if published else {}
-        storage.write_atomic(index_uri, _parquet(indexed, note))
+        storage.write_atomic(index_uri, made.written or index_bytes(indexed.table, name, file, hour))
         wanted = FileRecord(
             lake=settings.lake,
             delivery=settings.delivery,
@@ -276,16 +278,16 @@ class Lander:
             publish_hour=str(hour),
             raw_uri=raw_uri,
             index_uri=index_uri,
-            plain_size=len(plain.data),
-            framing=plain.framing,
-            status="unreadable" if problem else "landed",
-            problem=problem,
+            plain_size=made.plain_size,
+            framing=made.framing,
+            status="unreadable" if made.problem else "landed",
+            problem=made.problem,
             events=indexed.events,
             rejects=indexed.rejects,
             untimed=indexed.untimed,
             min_timestamp=indexed.min_timestamp,
             max_timestamp=indexed.max_timestamp,
-            published_at=published,
+            published_at=published_at(file),
         )
         # with the record, so that a crash cannot leave a doubled event unnoticed; after it, for files in between
         shared = self._later.hours_sharing(wanted, indexed.table)
@@ -296,14 +298,6 @@ class Lander:
         self._hours.add(record.publish_hour)
         self._hours.update(hour for delivery, hour in shared | between if delivery == settings.delivery)
         return record
-
-    def _learn(self, plain: Plain, name: str) -> IndexedFile:
-        for _ in range(_RELEARN):
-            indexed = index_file(plain, self._contracts.get)
-            if self._contracts.save(name):
-                return indexed
-        msg = f"contracts kept changing under {name}"
-        raise PismoError(msg)
 
     def _hour(self, file: RemoteFile, indexed: IndexedFile) -> PublishHour:
         hour = PublishHour.of_key(file.key)
@@ -317,10 +311,3 @@ class Lander:
             self.files, self.skipped, self.bytes, self.events, self.rejects, tuple(sorted(self._hours)),
             tuple(self._unreadable),
         )  # fmt: skip
-
-
-def _parquet(indexed: IndexedFile, note: dict[str, str]) -> memoryview:
-    """An index file; `note` is what the raw bytes and their path do not say for sure, for a rebuild of the ledger."""
-    sink = io.BytesIO()
-    pq.write_table(indexed.table.replace_schema_metadata({NOTE: json.dumps(note)}), sink, compression="zstd")
-    return sink.getbuffer()

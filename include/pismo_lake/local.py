@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pismo_lake.index import IndexedFile
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings import LakeSettings
+    from pismo_lake.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,13 @@ class LocalFiles:
 
     uris: dict[str, str]
 
-    def land(self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None) -> LandSummary:
+    def land(
+        self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None
+    ) -> LandSummary:
         """Land what the ledger does not know; files outside an hour folder belong to `hour`.
 
-        Without `hour` such a file belongs to the hour of its latest event, a fact of its content.
+        Without `hour` such a file belongs to the hour of its latest event, a fact of its content. `workers` are asked
+        where there is enough to do.
         """
 
         def hour_of(file: RemoteFile, indexed: IndexedFile) -> PublishHour:
@@ -46,8 +50,12 @@ class LocalFiles:
 
         files = [RemoteFile(key, storage.size(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, ledger.known(settings.delivery, self.uris))
+        workers = workers.for_input(sum(file.size or 0 for file in fresh)) if workers is not None else None
+        parallel = 2 + (workers.jobs if workers is not None else 0)
         try:
-            landed = land_files(settings, ledger, fresh, self._fetch, parallel=2, hour_of=hour_of)
+            landed = land_files(
+                settings, ledger, fresh, self._fetch, parallel=parallel, hour_of=hour_of, workers=workers
+            )
         except LandingIncompleteError as error:
             error.summary = self._with_known(error.summary, len(files) - len(fresh))
             raise

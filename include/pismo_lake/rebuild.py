@@ -21,7 +21,8 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.erasures import restore_erasures
 from pismo_lake.id_index import ROOT
-from pismo_lake.landing import NOTE, Lander, RemoteFile
+from pismo_lake.indexing import NOTE
+from pismo_lake.landing import Lander, RemoteFile
 from pismo_lake.layout import PublishHour, output_pattern, safe_segment
 
 if TYPE_CHECKING:

@@ -1,0 +1,206 @@
+"""`flatten --jobs`: whatever the processes do, and whichever of them die, the lake is the one of a single process."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from sqlalchemy import create_engine, text
+from tests.lakes import HOUR, LakeUnderTest, event
+
+from pismo_lake.contract_store import ContractStore
+from pismo_lake.decode import uncompress
+from pismo_lake.index import index_file
+from pismo_lake.indexing import MadeIndex
+from pismo_lake.landing import RemoteFile
+from pismo_lake.workers import Ahead, Workers, result_of
+from pismo_sandbox.publisher import Dials, FolderSink, Publisher
+from pismo_sandbox.truth import Truth
+from pismo_sandbox.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MINUTE = 60.0
+
+
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some 40 files over three publish hours with all troubles; files above 1 MiB among them."""
+    root = tmp_path_factory.mktemp("feed")
+    truth = Truth(root / "truth.db")
+    publisher = Publisher(FolderSink(root / "raw"), truth, seed=11, dials=Dials.everything())
+    start = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    publisher.publish(start, start + timedelta(hours=3), 9_000_000)
+    publisher.publish(start, start + timedelta(minutes=10), 4_000_000)
+    truth.close()
+    return root
+
+
+@pytest.fixture(scope="module")
+def alone(feed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of it."""
+    root = tmp_path_factory.mktemp("alone")
+    finished(flatten(feed, root, 1))
+    return root
+
+
+def flatten(feed: Path, root: Path, jobs: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pismo_lake", "-v", "flatten", str(feed / "raw"), "--lake", str(root / "lake")]
+    return subprocess.Popen(
+        [*command, "--jobs", str(jobs)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "PISMO_LAKE": ""},
+    )  # fmt: skip
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=4 * MINUTE)
+    assert process.returncode == 0, said[-3000:]
+    return said
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    """Every file of lake and landing; a killed write leaves its temporary file, which nobody reads."""
+    folders = (root / "lake", root / "lake-landing")
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp"
+    }  # fmt: skip
+
+
+def changes_of(root: Path) -> list[tuple[Any, ...]]:
+    """What the contracts learned, from which file at which offset, in order."""
+    engine = create_engine(f"sqlite:///{root / 'lake-ledger.db'}")
+    columns = "domain, event_type, version, path, before, after, first_file, first_offset"
+    query = f"select {columns} from pismo_contract_changes order by id"
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query))]
+    engine.dispose()
+    return found
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The worker processes, once they are there."""
+    until = time.monotonic() + MINUTE
+    while time.monotonic() < until:
+        children = psutil.Process(process.pid).children(recursive=True)
+        found = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        if len(found) >= 2:
+            return found
+    raise AssertionError("no workers came")
+
+
+def test_many_processes_make_the_lake_of_one(feed: Path, alone: Path, tmp_path: Path) -> None:
+    said = finished(flatten(feed, tmp_path, 3))
+    ahead = re.search(r"(\d+) of \d+ files were indexed ahead", said)
+    assert ahead is not None
+    assert int(ahead[1]) > 0, said
+    assert files_of(tmp_path) == files_of(alone)
+    assert changes_of(tmp_path) == changes_of(alone)
+    truth = Truth(feed / "truth.db")
+    assert verify(tmp_path / "lake", truth).problems == []
+    truth.close()
+
+
+def test_a_worker_that_is_killed_takes_nothing_with_it(feed: Path, alone: Path, tmp_path: Path) -> None:
+    process = flatten(feed, tmp_path, 2)
+    workers_of(process)[0].kill()
+    finished(process)
+    assert files_of(tmp_path) == files_of(alone)
+
+
+def test_workers_end_with_their_parent_and_the_next_run_mends(feed: Path, alone: Path, tmp_path: Path) -> None:
+    process = flatten(feed, tmp_path, 2)
+    workers = workers_of(process)
+    process.kill()
+    process.communicate(timeout=MINUTE)
+    _gone, alive = psutil.wait_procs(workers, timeout=MINUTE)
+    assert alive == []
+    finished(flatten(feed, tmp_path, 2))
+    assert files_of(tmp_path) == files_of(alone)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LakeUnderTest:
+    return LakeUnderTest(tmp_path)
+
+
+def indexed(lake: LakeUnderTest, raw: bytes) -> Ahead:
+    """An index made with the contracts of now."""
+    contracts = ContractStore(lake.ledger, lake.settings)
+    found = index_file(uncompress(raw, "x"), contracts.get)
+    version = contracts.version("pix", "pix_in-1")
+    return Ahead(MadeIndex(found, len(raw), "undelimited"), {("pix", "pix_in-1"): version})
+
+
+def test_an_index_made_with_an_older_contract_is_not_taken(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1"))
+    ahead, contracts = indexed(lake, event("e-2")), ContractStore(lake.ledger, lake.settings)
+    assert ahead.holds(contracts)
+    lake.put(event("e-3", {"account_id": "now a text"}), key=f"{HOUR}/b")
+    # a landing that read its contracts before would make the same one; one that begins would not
+    assert ahead.holds(contracts)
+    assert not ahead.holds(ContractStore(lake.ledger, lake.settings))
+
+
+def test_an_index_made_with_a_newer_contract_is_taken(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1"))
+    contracts = ContractStore(lake.ledger, lake.settings)
+    contracts.get("pix", "pix_in-1")
+    lake.put(event("e-3", {"account_id": "now a text"}), key=f"{HOUR}/b")
+    assert indexed(lake, event("e-2")).holds(contracts)
+
+
+@pytest.fixture
+def workers(lake: LakeUnderTest) -> Iterator[Workers]:
+    with Workers(lake.settings, lake.ledger, 2) as workers:
+        yield workers
+
+
+def test_only_what_is_known_to_the_contracts_is_indexed_ahead(lake: LakeUnderTest, workers: Workers) -> None:
+    lake.put(event("e-1"))
+    known, new, zipped = event("e-2"), event("e-3", {"another": 1}), b"PK\x03\x04" + event("e-4")
+    results = [workers.index(raw, RemoteFile(f"{HOUR}/b", len(raw))) for raw in (known, new, zipped, known)]
+    taken, learned, unread, again = [result_of(future) for future in results]
+    assert taken.index.found.events == again.index.found.events == 1
+    assert (learned, unread) == (None, None)
+    assert workers.index(known, RemoteFile("by-hand.json", None)) is None
+
+
+def test_one_job_and_small_input_start_nothing(lake: LakeUnderTest) -> None:
+    assert Workers(lake.settings, lake.ledger, 1).for_input(10**12) is None
+    assert Workers(lake.settings, lake.ledger).for_input(1_000_000) is None
+    asked = Workers(lake.settings, lake.ledger, 2)
+    assert asked.for_input(1) is asked
+
+
+def test_downloads_that_end_at_once_share_the_processes(lake: LakeUnderTest, workers: Workers) -> None:
+    lake.put(event("e-1"))
+    raw, together = event("e-2"), threading.Barrier(8)
+
+    def one(number: int) -> Any:
+        together.wait()
+        return result_of(workers.index(raw, RemoteFile(f"{HOUR}/{number}", len(raw))))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(list(threads.map(one, range(8))))
+    started = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    assert len(started) <= 2
+
+
+def test_what_a_dead_worker_had_is_done_here(caplog: pytest.LogCaptureFixture) -> None:
+    future: Future[None] = Future()
+    future.set_exception(BrokenProcessPool())
+    assert result_of(future) is None
+    assert "is done here" in caplog.text
