@@ -4,7 +4,8 @@ ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked agains
 ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead,
 ARGS="peers --mb 1000 --write" compares other writers of Parquet on the same files,
 ARGS="odd" what values that fit no column cost in a 10 MB file,
-ARGS="days --events 10000000 --days 5" closing days and looking events up.
+ARGS="days --events 10000000 --days 5" closing days and looking events up,
+ARGS="airflow --files 200" whole runs of Airflow: a backlog, an empty run, one file, and the latency of single files.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import pyarrow
 
-OTHERS = ("channels", "days", "odd", "peers")
+OTHERS = ("airflow", "channels", "days", "odd", "peers")
 
 
 def main() -> int:

@@ -26,13 +26,15 @@ class ApiError(DemoError):
 
 @dataclass(frozen=True, slots=True)
 class TaskInstance:
-    """A task of a run as it stands; `map_index` is -1 where the task is not mapped."""
+    """A task of a run as it stands; `map_index` is -1 where the task is not mapped, times are ISO 8601."""
 
     task_id: str
     map_index: int
     state: str
     try_number: int
     label: str | None = None
+    started: str | None = None
+    ended: str | None = None
 
 
 class AirflowApi:
@@ -86,12 +88,18 @@ class AirflowApi:
         found = self._get(f"/dags/{quote(dag_id)}/dagRuns?order_by=run_after&limit=50")["dag_runs"]
         return [(run["dag_run_id"], run["state"]) for run in found]
 
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run by hand with these Params; its id."""
+        body = {"logical_date": None, "conf": conf}
+        answer = self._call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body, token=self._login())
+        return str(answer["dag_run_id"])
+
     def tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """The run's task instances."""
         path = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances?limit=1000"
         return [
             TaskInstance(item["task_id"], item["map_index"], item["state"] or "waiting", item["try_number"],
-                         item.get("rendered_map_index"))
+                         item.get("rendered_map_index"), item["start_date"], item["end_date"])
             for item in self._get(path)["task_instances"]
         ]  # fmt: skip
 

@@ -50,7 +50,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def task(task_id: str, state: str | None, map_index: int = -1, try_number: int = 1) -> dict[str, Any]:
-    return {"task_id": task_id, "map_index": map_index, "state": state, "try_number": try_number}
+    times = {"start_date": "2026-03-01T10:00:00Z" if state else None, "end_date": None}
+    return {"task_id": task_id, "map_index": map_index, "state": state, "try_number": try_number, **times}
 
 
 @pytest.fixture
@@ -160,6 +161,14 @@ def test_an_error_does_not_show_the_password(airflow: StandIn, api: AirflowApi) 
     with pytest.raises(ApiError) as caught:
         api.runs(DAG_ID)
     assert "secret" not in str(caught.value)
+
+
+def test_a_run_started_by_hand_has_its_times(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers[f"{DAG}/dagRuns"] = (200, {"dag_run_id": "scheduled__1"})
+    run = api.trigger(DAG_ID, {"limit": 1})
+    assert airflow.seen[-1] == f"POST {DAG}/dagRuns"
+    (found,) = api.tasks(DAG_ID, run)
+    assert (found.started, found.ended) == ("2026-03-01T10:00:00Z", None)
 
 
 def test_mapped_tasks_are_counted_by_state() -> None:
