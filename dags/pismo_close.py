@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
 
 from pismo.notifiers import DeliveryNotifier, deadline_of
 from pismo.operators.flatten import ClosePublishDayOperator, FlattenPublishHourOperator
+from pismo.operators.index import IndexPublishDayOperator
 from pismo.operators.land import LandPublishDayOperator
 from pismo.operators.report import ReportPublishDayOperator
 from pismo.retries import TASK_DEFAULTS
@@ -54,9 +55,10 @@ for delivery in load_deliveries(DELIVERIES):
     ) as dag:
         settled = DaySettledSensor(task_id="await_settled_day", **common)
         land = LandPublishDayOperator(task_id="land_missing_files", pool=delivery.pool, **common)
+        index = IndexPublishDayOperator(task_id="index_missing_files", publish_hours=land.output, **common)
         flatten = FlattenPublishHourOperator.partial(
-            task_id="flatten_other_hours", map_index_template="{{ task.publish_hour }}", **common
-        ).expand(publish_hour=land.output)
+            task_id="flatten_other_hours", map_index_template="{{ task.units | join(', ') }}", **common
+        ).expand(units=index.output)
         close = ClosePublishDayOperator(
             task_id="close_publish_day",
             trigger_rule="none_failed_min_one_success",
@@ -66,6 +68,6 @@ for delivery in load_deliveries(DELIVERIES):
         report = ReportPublishDayOperator(
             task_id="report_publish_day", landing_task_id="land_missing_files", pool=delivery.pool, **common
         )
-        settled >> land >> [flatten, close]
+        settled >> land >> index >> [flatten, close]
         flatten >> close >> report
     globals()[dag.dag_id] = dag

@@ -1,4 +1,4 @@
-"""One DAG a delivery: find new event files, land them, flatten the publish hours they touch."""
+"""One DAG a delivery: find new event files, land them, index and flatten the publish hours they touch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pismo.doorbell import schedule_of
 from pismo.invalid import invalid_delivery_dag
 from pismo.notifiers import DeliveryNotifier
 from pismo.operators.flatten import FlattenPublishHourOperator
+from pismo.operators.index import IndexPublishHourOperator
 from pismo.operators.land import LandEventFilesOperator
 from pismo.retries import TASK_DEFAULTS
 from pismo.sensors.new_files import NewFilesSensor
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
 DOC = """
 ### Pismo event files of `{name}` to the lake
-Finds the event files of the run's publish hours that are not landed yet, lands them verbatim with an index, and
+Finds the event files of the run's publish hours that are not landed yet, lands them verbatim, indexes their events, and
 flattens every publish hour they touch into `{lake}`. Running it again changes nothing.
 
 **Manual run**: give a window of publish time, or object keys, or event ids (their files are fetched and built again);
@@ -58,13 +59,19 @@ for delivery in load_deliveries(DELIVERIES):
         common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
         find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)
         land = LandEventFilesOperator(task_id="land_event_files", pool=delivery.pool, **common)
+        index = IndexPublishHourOperator.partial(
+            task_id="index_publish_hour",
+            map_index_template="{{ task.publish_hour }}",
+            max_active_tis_per_dagrun=4,
+            **common,
+        ).expand(publish_hour=land.output)
         flatten = FlattenPublishHourOperator.partial(
             task_id="flatten_publish_hour",
-            map_index_template="{{ task.publish_hour }}",
+            map_index_template="{{ task.units | join(', ') }}",
             # a name without a URI: a scheme would load every provider at each parse
             outlets=[Asset(f"pismo_lake_{delivery.name}")],
             max_active_tis_per_dagrun=4,
             **common,
-        ).expand(publish_hour=land.output)
-        find >> land >> flatten
+        ).expand(units=index.output)
+        find >> land >> index >> flatten
     globals()[dag.dag_id] = dag

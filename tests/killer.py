@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}\s*$")
-WRITES = {"land_event_files": "landing", "flatten_publish_hour": "lake/events"}
+WRITES = {
+    "land_event_files": "landing",
+    "index_publish_hour": "landing/sandbox_s3/_index",
+    "flatten_publish_hour": "lake/events",
+}
 MOST_FILES = 4
 SLICE = 0.02
 LOOKS_A_SEARCH = 5

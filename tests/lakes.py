@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from pismo_lake.close import build_unit, close_day
 from pismo_lake.contract_rules import ContractRules
+from pismo_lake.indexer import IndexSummary, index_landed
 from pismo_lake.landing import LandSummary, RemoteFile, land_files
 from pismo_lake.layout import PublishDay
 from pismo_lake.ledger import Ledger
@@ -59,6 +60,20 @@ def event(event_id: str = "e-1", data: Any = None, **envelope: Any) -> bytes:
     } | envelope
     kept = {key: value for key, value in body.items() if value is not ...}
     return simplejson.dumps(kept, use_decimal=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What landing and indexing did."""
+
+    files: int
+    skipped: int
+    bytes: int
+    events: int
+    rejects: int
+    publish_hours: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
 
 
 OPENED: list[Ledger] = []
@@ -107,16 +122,30 @@ class LakeUnderTest:
         with _maintenance() as connection:
             connection.execute(text(f"DROP DATABASE {self._database} WITH (FORCE)"))
 
-    def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None, **options: Any) -> LandSummary:
+    def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> Taken:
+        """Land and index; what did land is indexed though other files failed."""
+        try:
+            landed = self.land_raw(files, sizes)
+        finally:
+            indexed = self.index()
+        return Taken(**asdict(landed) | asdict(indexed))
+
+    def index(self) -> IndexSummary:
+        return index_landed(self.settings, self.ledger)
+
+    def land_raw(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> LandSummary:
         @contextmanager
         def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
             raw = files[file.key]
             yield iter([raw[:10], raw[10:]])
 
         remote = [RemoteFile(key, (sizes or {}).get(key, len(raw))) for key, raw in files.items()]
-        return land_files(self.settings, self.ledger, remote, fetch, parallel=3, **options)
+        return land_files(self.settings, self.ledger, remote, fetch, parallel=3)
 
     def build(self, units: Iterable[str] | None = None, **options: Any) -> dict[str, BuildSummary]:
+        if units is None:
+            # as a run does, which also indexes what another has left
+            self.index()
         wanted = self.ledger.unbuilt_units("test", self.settings.lake) if units is None else units
         return {unit: build_unit(self.settings, self.ledger, unit, **options) for unit in list(wanted)}
 

@@ -50,6 +50,14 @@ class BuildSummary:
         for name in COUNTED:
             setattr(self, name, getattr(self, name) + counts.get(name, 0))
 
+    def join(self, other: BuildSummary) -> None:
+        """Take the totals of another unit in."""
+        self.add({name: getattr(other, name) for name in COUNTED} | {"by_type": other.by_type})
+        self.parts_built += other.parts_built
+        self.parts_skipped += other.parts_skipped
+        self.seconds += other.seconds
+        self.unreadable += other.unreadable
+
     def tell(self, log: logging.Logger) -> None:
         """Say in one line what was done."""
         log.info(

@@ -19,13 +19,15 @@ from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.dialects import DIALECTS
 from pismo_lake.encryption import LakeKey
 from pismo_lake.erase import erase, find_events
-from pismo_lake.errors import ConfigError, LandingIncompleteError, PismoError
+from pismo_lake.errors import ConfigError, PismoError
+from pismo_lake.indexer import index_landed
 from pismo_lake.layout import PublishDay, PublishHour, root_of
 from pismo_lake.ledger import Ledger
 from pismo_lake.local import local_files, torn_units, totals_by_type
 from pismo_lake.plan import plan_units
 from pismo_lake.policy_mark import refuse_unprotected
 from pismo_lake.privacy import Privacy, PrivacyKey, load_privacy
+from pismo_lake.raw_ledger import RawLedger
 from pismo_lake.rebuild import rebuild_ledger
 from pismo_lake.reconcile import reconcile
 from pismo_lake.settings import LakeSettings
@@ -181,13 +183,9 @@ def _flatten(options: argparse.Namespace) -> int:
     started = monotonic()
     hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
     files = local_files(options.raw)
-    failed = None
     with Workers(settings, ledger, options.jobs) as workers:
-        try:
-            landed = files.land(settings, ledger, hour, workers)
-        except LandingIncompleteError as error:
-            # what did land is built all the same
-            landed, failed = error.summary, error
+        # what did land is built whatever became of the others
+        taken = files.land(settings, ledger, hour, workers)
         units = set(ledger.unbuilt_units(settings.delivery, settings.lake))
         hours = ledger.hours_of_keys(settings.delivery, files.uris)
         mine = ledger.units_of(settings.delivery, settings.lake, hours)
@@ -196,18 +194,18 @@ def _flatten(options: argparse.Namespace) -> int:
         builds = workers.build(units | forced, forced)
     seconds = max(monotonic() - started, 1e-6)
     print(totals_by_type(builds))
-    rows = sum(build.rows for build in builds)
+    rows, landed, indexed = sum(build.rows for build in builds), taken.landed, taken.indexed
     print(
-        f"{landed.files} new file(s), {landed.skipped} known; {landed.events} events, {landed.bytes / 1e6:.1f} MB"
+        f"{landed.files} new file(s), {landed.skipped} known; {indexed.events} events, {landed.bytes / 1e6:.1f} MB"
         f" landed; {len(builds)} publish hour(s): {rows} rows, {sum(b.duplicates for b in builds)} duplicates"
         f" ({sum(b.conflicts for b in builds)} conflicting), {sum(b.rejects for b in builds)} rejects;"
         f" {seconds:.1f} s, {landed.bytes / 1e6 / seconds:.1f} MB/s"
     )
-    for name in landed.unreadable:
+    for name in indexed.unreadable:
         print(f"NOT READABLE, kept in landing and listed in rejects: {name}", file=sys.stderr)
-    if failed is not None:
-        print(failed, file=sys.stderr)
-    return 1 if landed.unreadable or failed else 0
+    for failure in taken.failures:
+        print(failure, file=sys.stderr)
+    return 1 if indexed.unreadable or taken.failures else 0
 
 
 def _where_is(options: argparse.Namespace) -> int:
@@ -245,12 +243,15 @@ def _close(options: argparse.Namespace) -> int:
 
 
 def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: bool) -> int:
+    failures = index_landed(settings, ledger).failures
     built = close_day(settings, ledger, day, force=force)
     for unit in ledger.unbuilt_units(settings.delivery, settings.lake):
         build_unit(settings, ledger, unit)
     done = "rebuilt" if built.parts_built else "unchanged"
     print(f"{day} {done}: {built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates")
-    return _reported(settings, ledger, day)
+    for name, problem in failures:
+        print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
+    return _reported(settings, ledger, day) or int(bool(failures))
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -281,6 +282,9 @@ def _files(options: argparse.Namespace) -> int:
             f"{record.publish_hour:14}{record.size:>12}{record.events:>9}{record.rejects:>9}"
             f"  {record.status:11}{built:6}{record.delivery}:{record.name}"
         )
+    raws = RawLedger(ledger, settings.lake, settings.delivery)
+    for raw in raws.waiting(None if options.date is None else raws.hours_of_day(options.date)):
+        print(f"{raw.publish_hour:14}{raw.size:>12}{'':18}  {'not indexed':11}{'no':6}{settings.delivery}:{raw.name}")
     return 0
 
 

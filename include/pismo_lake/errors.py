@@ -18,6 +18,8 @@ PismoError
 │   └── LandingRefusedError     the same, and trying again cannot help
 ├── LedgerError           passing: the ledger cannot be reached
 └── LakeError             what was written does not add up with what was read
+    ├── LandedFileError         a raw file in landing is gone, or is not what was landed
+    ├── IndexIncompleteError    some landed files could not be indexed, all others were
     ├── UnbalancedError         a closed day's control totals differ
     └── BuildSupersededError    passing: another run took the part over
 """
@@ -108,6 +110,23 @@ class LedgerError(PismoError):
 
 class LakeError(PismoError):
     """What was written does not add up with what was read."""
+
+
+class LandedFileError(LakeError):
+    """A raw file in landing is gone, or is not what was landed."""
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class IndexIncompleteError(LakeError):
+    """Landed files could not be indexed, so their events are not in the lake; `failures` says why, by file name."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
+        shown = "; ".join(f"{name}: {problem}" for name, problem in failures[:5])
+        super().__init__(f"{len(failures)} landed file(s) could not be indexed, their events are missing: {shown}")
+        self.failures = dict(failures)
 
 
 class UnbalancedError(LakeError):

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from pismo_lake import storage
 from pismo_lake.decode import Plain, uncompress
-from pismo_lake.errors import FramingError, PismoError
+from pismo_lake.errors import FramingError, LandedFileError, PismoError
 from pismo_lake.index import IndexedFile, index_file
+from pismo_lake.layout import index_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from pismo_lake.contract_store import ContractStore
-    from pismo_lake.landing import RemoteFile
-    from pismo_lake.layout import PublishHour
+    from pismo_lake.raw_ledger import RawFile
+    from pismo_lake.settings import LakeSettings
 
 _RELEARN = 50
 NOTE = b"pismo_lake"
@@ -29,14 +31,27 @@ NOTE = b"pismo_lake"
 class MadeIndex:
     """A file's index, its uncompressed size in bytes and its form; `problem` says why it could not be read.
 
-    `written` are the bytes of the index file where they are there already.
+    Where it is `written`, the index file stands in landing and `found` has its totals alone.
     """
 
     found: IndexedFile
     plain_size: int
     framing: str
     problem: str | None = None
-    written: bytes | None = None
+    written: bool = False
+
+
+def raw_bytes(file: RawFile) -> bytes:
+    """A raw file as it stands in landing; `LandedFileError` where it is gone or is not what was landed."""
+    try:
+        raw = storage.read_bytes(file.raw_uri)
+    except FileNotFoundError:
+        msg = f"{file.name} is gone from landing; ask for its object key again, with force"
+        raise LandedFileError(msg, key=file.key) from None
+    if hashlib.sha256(raw).hexdigest() != file.sha256:
+        msg = f"{file.name} is not what was landed, its SHA-256 differs; remove it and ask for its object key again"
+        raise LandedFileError(msg, key=file.key)
+    return raw
 
 
 def make_index(raw: bytes, name: str, contracts: ContractStore) -> MadeIndex:
@@ -58,16 +73,15 @@ def _learn(plain: Plain, name: str, contracts: ContractStore) -> IndexedFile:
     raise PismoError(msg)
 
 
-def published_at(file: RemoteFile) -> str | None:
-    """When the source says that the file came to be, UTC."""
-    return file.last_modified.astimezone(UTC).isoformat(timespec="seconds") if file.last_modified else None
+def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
+    """Where a landed file's index stands."""
+    return storage.join(settings.landing, index_path(settings.delivery, file.name))
 
 
-def index_bytes(table: pa.Table, name: str, file: RemoteFile, hour: PublishHour) -> bytes:
+def index_bytes(table: pa.Table, file: RawFile, hour: str) -> bytes:
     """An index file, with a note of what the raw bytes and their path do not say for sure, for a ledger's rebuild."""
-    note = {"name": name, "key": file.key, "etag": file.etag or "", "publish_hour": str(hour)}
-    published = published_at(file)
-    note |= {"published_at": published} if published else {}
+    note = {"name": file.name, "key": file.key, "etag": file.etag or "", "publish_hour": hour}
+    note |= {"published_at": file.published_at} if file.published_at else {}
     sink = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({NOTE: json.dumps(note)}), sink, compression="zstd")
     return sink.getvalue()

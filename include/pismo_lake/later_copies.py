@@ -12,6 +12,8 @@ from pismo_lake.dedupe import KEY_COLUMNS, read_index_at, time_range, usable_key
 from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -47,8 +49,10 @@ class LaterCopies:
         self._settings, self._ledger = settings, ledger
         self._hours: dict[tuple[str, str], _HourKeys] = {}
 
-    def hours_sharing(self, record: FileRecord, index: pa.Table) -> set[tuple[str, str]]:
+    def hours_sharing(self, record: FileRecord, index: Callable[[], pa.Table]) -> set[tuple[str, str]]:
         """(delivery, publish hour) of files that hold a copy of this file's events, which loses now.
+
+        `index` is asked for the file's own where there are later files.
 
         They need a new build: mark them unbuilt, so that a crash before it does not leave the doubled event standing.
         Only hours with a file whose event times overlap are consulted.
@@ -64,7 +68,9 @@ class LaterCopies:
         ):
             if (hour, name, delivery) > record.rank:
                 later[delivery, hour][name] = uri
-        mine, _ = usable_keys(index)
+        if not later:
+            return set()
+        mine, _ = usable_keys(index())
         return {place for place, uris in later.items() if self._keys_of(place, uris).shares(mine)}
 
     def _keys_of(self, place: tuple[str, str], uris: dict[str, str]) -> _HourKeys:

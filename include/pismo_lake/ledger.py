@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from pismo_lake.errors import LedgerError
 from pismo_lake.layout import can_be_kept
-from pismo_lake.ledger_tables import builds, files, prepare_tables, sightings
+from pismo_lake.ledger_tables import NO_HOUR, builds, files, prepare_tables, raw_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -135,29 +135,24 @@ class Ledger:
             yield connection
 
     def known(self, delivery: str, keys: Iterable[str]) -> dict[str, KnownFile]:
-        """The landed ones among `keys`, each with its latest version."""
+        """The landed ones among `keys`, indexed or not, each with its latest version."""
         wanted, found = [key for key in keys if can_be_kept(key)], {}
         with self.engine.connect() as connection:
             for start in range(0, len(wanted), _KEYS_PER_QUERY):
                 chunk = wanted[start : start + _KEYS_PER_QUERY]
-                query = (
-                    select(files.c.key, files.c.size, files.c.etag, files.c.sha256)
-                    .where(files.c.delivery == delivery, files.c.key.in_(chunk))
-                    .order_by(files.c.id)
-                )
-                for key, size, etag, sha256 in connection.execute(query):
-                    found[key] = KnownFile(size, etag, sha256)
+                # what waits for its index came after what has one
+                for table, order in ((files, files.c.id), (raw_files, raw_files.c.landed_at)):
+                    query = select(table.c.key, table.c.size, table.c.etag, table.c.sha256)
+                    where = (table.c.delivery == delivery, table.c.key.in_(chunk))
+                    for key, size, etag, sha256 in connection.execute(query.where(*where).order_by(order)):
+                        found[key] = KnownFile(size, etag, sha256)
         return found
 
-    def versions(self, delivery: str, lake: str, key: str) -> list[FileRecord]:
-        """All landed versions of a key, first one first."""
-        query = select(files).where(files.c.delivery == delivery, files.c.lake == lake, files.c.key == key)
-        return self._records(query.order_by(files.c.id))
-
     def record(self, record: FileRecord, part_bytes: int, sharing: Iterable[tuple[str, str]] = ()) -> FileRecord:
-        """Record a landed file once and give it a part: the hour's last one while it has room, else a new one.
+        """Record an indexed file once and give it a part: the hour's last one while it has room, else a new one.
 
-        `sharing` are the (delivery, publish hour) that hold a copy which loses now: marked unbuilt at the same moment.
+        It waits for an index no more. `sharing` are the (delivery, publish hour) that hold a copy which loses
+        now: they are marked unbuilt at the same moment.
         """
         place = (files.c.lake == record.lake, files.c.delivery == record.delivery)
         hour = (*place, files.c.publish_hour == record.publish_hour)
@@ -171,24 +166,18 @@ class Ledger:
                 ).scalar_one()
                 if filled and filled + record.plain_size > part_bytes:
                     part += 1
-                values = asdict(record) | {"part": part, "built": False, "landed_at": now_text(), "run": self.run}
+                values = asdict(record) | {"part": part, "built": False}
+                values |= {"landed_at": record.landed_at or now_text(), "run": record.run or self.run}
                 for delivery, sharer in sharing:
                     _mark_unbuilt(connection, delivery, record.lake, sharer)
-                _forget_sighting(connection, record.delivery, record.lake, record.key)
                 try:
                     with connection.begin_nested():
                         connection.execute(files.insert().values(values))
                 except IntegrityError:
                     pass  # another run recorded the same version first: its row stands
+            waiting = (raw_files.c.delivery == record.delivery, raw_files.c.lake == record.lake)
+            connection.execute(delete(raw_files).where(*waiting, raw_files.c.name == record.name))
             return _record(connection.execute(select(files).where(*same)).mappings().one())
-
-    def touch_etag(self, delivery: str, lake: str, name: str, etag: str | None) -> None:
-        """Note a new ETag for unchanged content, so that it is not fetched again."""
-        if etag is None:
-            return
-        with self.transaction() as connection:
-            where = (files.c.delivery == delivery, files.c.lake == lake, files.c.name == name)
-            connection.execute(update(files).where(*where).values(etag=etag))
 
     def files_of_hour(self, lake: str, delivery: str, hour: str) -> list[FileRecord]:
         """The files of one publish hour that its closed day has not taken in, in rank order."""
@@ -222,14 +211,17 @@ class Ledger:
     def unbuilt_units(self, delivery: str, lake: str) -> list[str]:
         """Publish hours, and closed publish days, that a build has to look at, oldest first.
 
-        They have files that no build has taken in, or superseded outputs that a crash left.
+        They have files that no build has taken in, some of them not even an index, or superseded outputs that a crash
+        left.
         """
         where = (files.c.delivery == delivery, files.c.lake == lake, files.c.built.is_(False))
         changed = select(files.c.publish_hour, files.c.closed).where(*where).distinct()
         left = select(builds.c.unit).where(builds.c.delivery == delivery, builds.c.lake == lake, builds.c.pending)
+        raw = select(raw_files.c.publish_hour).where(raw_files.c.delivery == delivery, raw_files.c.lake == lake)
         with self.engine.connect() as connection:
             units = {_unit(hour, closed) for hour, closed in connection.execute(changed)}
-            return sorted(units | set(connection.execute(left).scalars()))
+            units |= set(connection.execute(left).scalars())
+            return sorted(units | set(connection.execute(raw.distinct()).scalars()) - {NO_HOUR})
 
     def hours_of_keys(self, delivery: str, keys: Iterable[str]) -> set[str]:
         """The publish hours that landed keys belong to."""
@@ -307,11 +299,6 @@ def of_day(column: ColumnElement[str], day: str) -> ColumnElement[bool]:
 def _mark_unbuilt(connection: Connection, delivery: str, lake: str, hour: str) -> None:
     where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)
     connection.execute(update(files).where(*where).values(built=False, touched=files.c.touched + 1))
-
-
-def _forget_sighting(connection: Connection, delivery: str, lake: str, key: str) -> None:
-    where = (sightings.c.delivery == delivery, sightings.c.lake == lake, sightings.c.key == key)
-    connection.execute(delete(sightings).where(*where))
 
 
 def _overlap(lake: str, first: str, last: str, times: tuple[int, int] | None) -> list[ColumnElement[bool]]:

@@ -101,6 +101,30 @@ sightings = Table(
 )
 """Event files before they are landed; a row goes with its file's landing, so what stays was seen and never came."""
 
+NO_HOUR = "-"
+"""Stands for the publish hour of a key that names none."""
+
+raw_files = Table(
+    "pismo_raw_files",
+    metadata,
+    Column("lake", String(500), primary_key=True),
+    Column("delivery", String(100), primary_key=True),
+    Column("name", String(1200), primary_key=True, doc="as in pismo_files"),
+    Column("key", String(1100), nullable=False),
+    Column("size", BigInteger, nullable=False, doc="bytes as delivered"),
+    Column("etag", String(200)),
+    Column("sha256", String(64), nullable=False),
+    Column("publish_hour", String(13), nullable=False, doc="- where the key names none"),
+    Column("raw_uri", Text, nullable=False),
+    Column("published_at", String(32)),
+    Column("landed_at", String(32), nullable=False),
+    Column("run", String(500)),
+    Column("problem", Text, doc="why it could not be indexed when last tried"),
+    Index("ix_pismo_raw_files_key", "delivery", "key"),
+    Index("ix_pismo_raw_files_hour", "lake", "delivery", "publish_hour"),
+)
+"""Raw files that stand in landing without an index; a row goes, in one transaction, when its file is recorded."""
+
 contracts = Table(
     "pismo_contracts",
     metadata,

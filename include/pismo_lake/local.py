@@ -11,18 +11,33 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
-from pismo_lake.errors import ConfigError, LandingIncompleteError
-from pismo_lake.landing import LandSummary, RemoteFile, land_files, new_files
+from pismo_lake.errors import ConfigError, IndexIncompleteError, LandingIncompleteError
+from pismo_lake.indexer import index_landed
+from pismo_lake.landing import RemoteFile, land_files, new_files
 from pismo_lake.layout import PublishHour
+from pismo_lake.raw_ledger import RawLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pismo_lake.build_summary import BuildSummary
+    from pismo_lake.errors import PismoError
     from pismo_lake.index import IndexedFile
+    from pismo_lake.indexer import IndexSummary
+    from pismo_lake.landing import LandSummary
     from pismo_lake.ledger import Ledger
+    from pismo_lake.raw_ledger import RawFile
     from pismo_lake.settings import LakeSettings
     from pismo_lake.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What landing and indexing did; of `failures` there are at most two, one of each."""
+
+    landed: LandSummary
+    indexed: IndexSummary
+    failures: Sequence[PismoError] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +48,14 @@ class LocalFiles:
 
     def land(
         self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None
-    ) -> LandSummary:
-        """Land what the ledger does not know; files outside an hour folder belong to `hour`.
+    ) -> TakenIn:
+        """Land and index what the ledger does not know; files outside an hour folder belong to `hour`.
 
         Without `hour` such a file belongs to the hour of its latest event, a fact of its content. `workers` are asked
-        where there is enough to do.
+        where there is enough to do. What could not be landed, or indexed, is among the `failures`.
         """
 
-        def hour_of(file: RemoteFile, indexed: IndexedFile) -> PublishHour:
+        def hour_of(file: RawFile, indexed: IndexedFile) -> PublishHour:
             if hour is not None:
                 return hour
             if indexed.max_timestamp is None:
@@ -50,20 +65,20 @@ class LocalFiles:
 
         files = [RemoteFile(key, storage.size(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, ledger.known(settings.delivery, self.uris))
-        workers = workers.for_input(sum(file.size or 0 for file in fresh)) if workers is not None else None
-        parallel = 2 + (workers.jobs if workers is not None else 0)
+        failures: list[PismoError] = []
         try:
-            landed = land_files(
-                settings, ledger, fresh, self._fetch, parallel=parallel, hour_of=hour_of, workers=workers
-            )
+            landed = land_files(settings, ledger, fresh, self._fetch, anywhere=True)
         except LandingIncompleteError as error:
-            error.summary = self._with_known(error.summary, len(files) - len(fresh))
-            raise
-        return self._with_known(landed, len(files) - len(fresh))
-
-    @staticmethod
-    def _with_known(landed: LandSummary, known: int) -> LandSummary:
-        return replace(landed, skipped=landed.skipped + known)
+            landed = error.summary
+            failures.append(error)
+        landed = replace(landed, skipped=landed.skipped + len(files) - len(fresh))
+        # what an earlier call left without an index too
+        size = sum(file.size for file in RawLedger(ledger, settings.lake, settings.delivery).waiting())
+        workers = workers.for_input(size) if workers is not None else None
+        indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers)
+        if indexed.failures:
+            failures.append(IndexIncompleteError(indexed.failures))
+        return TakenIn(landed, indexed, failures)
 
     @contextmanager
     def _fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:

@@ -8,7 +8,6 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -21,9 +20,10 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.erasures import restore_erasures
 from pismo_lake.id_index import ROOT
+from pismo_lake.indexer import Indexer
 from pismo_lake.indexing import NOTE
-from pismo_lake.landing import Lander, RemoteFile
 from pismo_lake.layout import PublishHour, output_pattern, safe_segment
+from pismo_lake.raw_ledger import RawFile
 
 if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
@@ -53,7 +53,7 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
     raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith("_index/")]
     found = [(_note(settings, uri, root), uri) for uri in raws]
     hours = {note["key"]: PublishHour.parse(note["publish_hour"]) for note, _ in found if "publish_hour" in note}
-    lander = Lander(settings, ledger, lambda file, _: hours[file.key])
+    indexer = Indexer(settings, ledger, lambda file, _: hours[file.key])
     known = {record.name for record in ledger.all_files(settings.lake) if record.delivery == settings.delivery}
     count, orphans = 0, []
     for note, uri in sorted(found, key=lambda item: (str(hours.get(item[0]["key"], "")), item[0]["name"])):
@@ -63,9 +63,9 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
             orphans.append(uri)
             continue
         raw = storage.read_bytes(uri)
-        published = datetime.fromisoformat(note["published_at"]) if "published_at" in note else None
-        file = RemoteFile(note["key"], len(raw), note.get("etag") or None, published)
-        lander.index(note["name"], file, raw, hashlib.sha256(raw).hexdigest(), uri)
+        digest = hashlib.sha256(raw).hexdigest()
+        etag, published = note.get("etag") or None, note.get("published_at")
+        indexer.index(RawFile(note["name"], note["key"], len(raw), etag, digest, uri, published), raw)
         count += 1
     _adopt_outputs(settings, ledger)
     unbuilt = tuple(ledger.unbuilt_units(settings.delivery, settings.lake))

@@ -22,6 +22,7 @@ from pismo_lake.day_report import ControlTotal, DayReport, DriftLine, HourLine, 
 from pismo_lake.day_scan import scan_day
 from pismo_lake.encryption import open_parquet
 from pismo_lake.id_index import ROOT
+from pismo_lake.raw_ledger import RawLedger
 from pismo_lake.schema_notices import announced_changes
 from pismo_lake.sightings import Sightings
 
@@ -86,7 +87,7 @@ def reconcile(
         lateness=scan.lateness_lines(),
         reject_reasons=_reasons(scan, built, files),
         silent_hours=silent_hours(day, history, scan.heartbeats, until),
-        open_files=_open_files(Sightings(ledger, *place), day, files, scan),
+        open_files=_open_files(Sightings(ledger, *place), RawLedger(ledger, *place), day, files, scan),
         drift=(
             *announced_changes(scan.schema_changes),
             *(DriftLine(*row) for row in changes_by_files(ledger, settings.lake, [item.name for item in files])),
@@ -151,11 +152,15 @@ def _reasons(scan: DayScan, built: BuildSummary, files: Sequence[FileRecord]) ->
 
 
 def _open_files(
-    sightings: Sightings, day: PublishDay, files: Sequence[FileRecord], scan: DayScan
+    sightings: Sightings, raws: RawLedger, day: PublishDay, files: Sequence[FileRecord], scan: DayScan
 ) -> tuple[OpenFile, ...]:
     found = [
         OpenFile(seen.key, seen.publish_hour, f"{seen.seen_by}, not landed", seen.first_seen, seen.problem or "")
         for seen in sightings.of_day(str(day))
+    ]
+    found += [
+        OpenFile(raw.name, raw.publish_hour, "landed, not indexed", raw.landed_at, raw.problem or "")
+        for raw in raws.waiting(raws.hours_of_day(str(day)))
     ]
     unindexed = set(scan.unindexed)
     for record in files:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from pismo_lake.layout import PublishHour
 from pismo_lake.ledger import now_text, of_day
-from pismo_lake.ledger_tables import sightings
+from pismo_lake.ledger_tables import NO_HOUR, sightings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
 
 _KEYS_PER_QUERY = 500
-NO_HOUR = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,6 @@ class Sightings:
             for key, error in failures.items():
                 same = (*self._where(), sightings.c.key == key)
                 connection.execute(update(sightings).where(*same).values(problem=str(error)[:2000]))
-
-    def landed(self, key: str) -> None:
-        """Forget a file that stands in landing already."""
-        with self._ledger.transaction() as connection:
-            connection.execute(delete(sightings).where(*self._where(), sightings.c.key == key))
 
     def of_day(self, day: str) -> list[Sighting]:
         """What was seen of a publish day (YYYY-MM-DD) and is not landed, by key."""

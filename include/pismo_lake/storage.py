@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -94,6 +95,37 @@ def write_atomic(uri: str, data: bytes | memoryview) -> None:
         filesystem.pipe_file(path, bytes(data))
         return
     target = local_path(uri)
+    with _written(target, data) as temporary:
+        temporary.replace(target)
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Write a file as `write_atomic` does, but only where there is none; False where there is one, which stays.
+
+    An object store is asked to refuse (If-None-Match). One that does not know the question overwrites.
+    """
+    if not is_local(uri):
+        filesystem, path = _remote(uri)
+        try:
+            filesystem.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+    target = local_path(uri)
+    with _written(target, data) as temporary:
+        try:
+            os.link(temporary, target)
+        except OSError:
+            # there is one, or this file system has no links
+            if target.exists():
+                return False
+            temporary.replace(target)
+    return True
+
+
+@contextmanager
+def _written(target: Path, data: bytes | memoryview) -> Iterator[Path]:
+    """Synced bytes in a temporary file beside a target, gone in the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # a leading dot: dataset readers pass over it should a crash leave it behind
     temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
@@ -102,10 +134,9 @@ def write_atomic(uri: str, data: bytes | memoryview) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def move_in(path: Path, uri: str) -> None:

@@ -16,15 +16,16 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from pismo_lake import storage
 from pismo_lake.close import build_unit
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.decode import uncompress
-from pismo_lake.dedupe import KEY_COLUMNS
-from pismo_lake.errors import FramingError
+from pismo_lake.errors import FramingError, LandedFileError
 from pismo_lake.index import index_file
-from pismo_lake.indexing import MadeIndex, index_bytes
-from pismo_lake.layout import PublishHour, safe_segment
+from pismo_lake.indexing import MadeIndex, index_bytes, index_uri_of, raw_bytes
+from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import Ledger
+from pismo_lake.ledger_tables import NO_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.build_summary import BuildSummary
     from pismo_lake.contract import Contract
-    from pismo_lake.landing import RemoteFile
+    from pismo_lake.raw_ledger import RawFile
     from pismo_lake.settings import LakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -87,13 +88,12 @@ class Workers:
         """These workers, where an input of this many bytes is worth their start."""
         return self if self.jobs > 1 and (self._asked or size >= _WORTH_IT) else None
 
-    def index(self, raw: bytes, file: RemoteFile) -> Future[Ahead | None] | None:
-        """Begin to index a file; None where it cannot be done ahead."""
-        hour = PublishHour.of_key(file.key)
-        if hour is None:
-            # the hour is decided by who lands it
+    def index(self, file: RawFile) -> Future[Ahead | None] | None:
+        """Begin to index a landed file; None where it cannot be done ahead."""
+        if file.publish_hour == NO_HOUR:
+            # who indexes it decides on the hour
             return None
-        return self._submit(_index, raw, file, hour)
+        return self._submit(_index, file)
 
     def build(self, units: Iterable[str], forced: Iterable[str]) -> list[BuildSummary]:
         """Build units, as `build_unit` does one after the other; in processes where these are at work anyway."""
@@ -112,7 +112,7 @@ class Workers:
 
     def _submit(self, work: Any, *arguments: Any) -> Future[Any] | None:
         try:
-            # several downloads may end at once
+            # several threads may ask at once
             with self._starting:
                 pool = self._pool = self._pool or self._started()
             return pool.submit(work, *arguments)
@@ -179,7 +179,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _index(raw: bytes, file: RemoteFile, hour: PublishHour) -> Ahead | None:
+def _index(file: RawFile) -> Ahead | None:
     """An index, if the contracts as they are know all that the file has."""
     contracts, used = _HERE[0].contracts, set[tuple[str, str]]()
     contracts.refresh()
@@ -189,18 +189,21 @@ def _index(raw: bytes, file: RemoteFile, hour: PublishHour) -> Ahead | None:
         return contracts.get(domain, event_type)
 
     try:
-        plain = uncompress(raw, file.key)
+        plain = uncompress(raw_bytes(file), file.key)
         found = index_file(plain, contract_of)
-    except FramingError:
+    except (FramingError, LandedFileError):
+        # whose turn it is says what is wrong
         return None
     finally:
         learned = contracts.forget_learned()
     if learned:
         return None
-    written = index_bytes(found.table, file.key, file, hour)
-    keys = replace(found, table=found.table.select(KEY_COLUMNS))
+    # its owner writes it again where this is not the one it would make in its turn
+    storage.write_atomic(index_uri_of(_HERE[0].settings, file), index_bytes(found.table, file, file.publish_hour))
     versions = {key: contracts.version(*key) for key in used}
-    return Ahead(MadeIndex(keys, len(plain.data), plain.framing, written=written), versions)
+    # little goes back: a worker that is killed in the midst of a long answer would leave the pool waiting for its end
+    totals = replace(found, table=found.table.schema.empty_table())
+    return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), versions)
 
 
 def _build(unit: str, force: bool) -> BuildSummary:  # noqa: FBT001 - called by the pool alone

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pismo.stores import settings_of
 from pismo_lake.layout import PublishHour
 from pismo_lake.plan import plan_units
+from pismo_lake.raw_ledger import RawLedger
 
 if TYPE_CHECKING:
     import logging
@@ -30,6 +32,9 @@ def tell_plan(
     if found.notices:
         log.info("about %d notice(s) wait; they stay in their queue, unread", found.notices)
     _tell_files(found.files, log)
+    raws = Counter(file.publish_hour for file in RawLedger(ledger, delivery.lake, delivery.name).waiting())
+    for of_hour, count in sorted(raws.items()):
+        log.info("index: %s: %d file(s) that are landed", of_hour, count)
     joined = {str(hour) for file in found.files if (hour := PublishHour.of_key(file.key))}
     wanted = sorted({*units, *ledger.units_of(delivery.name, delivery.lake, joined), *joined})
     plans = plan_units(settings_of(delivery), ledger, wanted, force=force)
@@ -41,7 +46,8 @@ def tell_plan(
             log.info("  replace: %s", path)
     for unit in wanted:
         if unit not in planned:
-            log.info("build: %s: %s", unit, "new, with the files above" if unit in joined else "has no files")
+            fresh = unit in joined or unit in raws
+            log.info("build: %s: %s", unit, "new, with the files above" if fresh else "has no files")
 
 
 def _day_joined(unit: str, hours: set[str]) -> bool:

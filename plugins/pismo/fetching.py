@@ -12,7 +12,6 @@ from pismo.queues.queue import open_queue
 from pismo.sources import source_of
 from pismo_lake.errors import FileMissing, LandingIncompleteError
 from pismo_lake.landing import LandSummary, incomplete, land_files, merged
-from pismo_lake.later_copies import LaterCopies
 
 if TYPE_CHECKING:
     import logging
@@ -41,13 +40,12 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
     summaries: list[LandSummary] = []
     failures: dict[str, PismoError] = {}
     counts: dict[str, Any] = {}
-    later = LaterCopies(delivery.settings, ledger)
     with source_of(delivery) as source:
 
         def land(files: Sequence[RemoteFile], seen_by: str = "announced") -> LandSummary:
             return land_files(
                 delivery.settings, ledger, files, source.fetch,
-                parallel=delivery.parallel_downloads, later=later, seen_by=seen_by, log=log,
+                parallel=delivery.parallel_downloads, seen_by=seen_by, log=log,
             )  # fmt: skip
 
         if delivery.notices is not None and not window.object_keys:

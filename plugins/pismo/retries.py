@@ -11,6 +11,7 @@ _PERMANENT = (
     "pismo_lake.errors.ConfigError",
     "pismo_lake.errors.AccessDenied",
     "pismo_lake.errors.FramingError",
+    "pismo_lake.errors.IndexIncompleteError",
     "pismo_lake.errors.LandingRefusedError",
     "pismo_lake.errors.UnbalancedError",
 )

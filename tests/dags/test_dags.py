@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,10 @@ def test_house_rules(bag: DagBag) -> None:
 
 
 def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
-    assert ingest.task_ids == ["find_new_files", "land_event_files", "flatten_publish_hour"]
-    assert ingest.get_task("find_new_files").downstream_task_ids == {"land_event_files"}
-    assert ingest.get_task("land_event_files").downstream_task_ids == {"flatten_publish_hour"}
+    steps = ["find_new_files", "land_event_files", "index_publish_hour", "flatten_publish_hour"]
+    assert ingest.task_ids == steps
+    for step, following in pairwise(steps):
+        assert ingest.get_task(step).downstream_task_ids == {following}
     (asset,) = ingest.get_task("flatten_publish_hour").outlets
     assert asset.name == "pismo_lake_sandbox_s3"
 
@@ -67,7 +69,8 @@ def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
 def test_closing_goes_step_by_step(bag: DagBag) -> None:
     dag = bag.dags["pismo_close_sandbox_s3"]
     assert dag.get_task("await_settled_day").downstream_task_ids == {"land_missing_files"}
-    assert dag.get_task("land_missing_files").downstream_task_ids == {"flatten_other_hours", "close_publish_day"}
+    assert dag.get_task("land_missing_files").downstream_task_ids == {"index_missing_files"}
+    assert dag.get_task("index_missing_files").downstream_task_ids == {"flatten_other_hours", "close_publish_day"}
     assert dag.get_task("flatten_other_hours").downstream_task_ids == {"close_publish_day"}
     assert dag.get_task("close_publish_day").downstream_task_ids == {"report_publish_day"}
     (asset,) = dag.get_task("close_publish_day").outlets
@@ -188,6 +191,7 @@ def test_tasks_that_connect_stand_in_the_deliverys_pool(examples: DagBag) -> Non
     assert {task.task_id: task.pool for task in dag.tasks} == {
         "find_new_files": "pismo_sftp",
         "land_event_files": "pismo_sftp",
+        "index_publish_hour": "default_pool",
         "flatten_publish_hour": "default_pool",
     }
 

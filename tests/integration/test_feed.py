@@ -119,6 +119,13 @@ def counted(uri, data):
     checkpoint("index" if "/_index/" in uri else "raw" if "/landing/" in uri else "output")
 storage.write_atomic = counted
 
+create = storage.create
+def created(uri, data):
+    made = create(uri, data)
+    checkpoint("raw")
+    return made
+storage.create = created
+
 lake = LakeUnderTest(root)
 files = {str(path.relative_to(source)): path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
 lake.land({key: raw for key, raw in files.items() if key.startswith("main_stream/")})

@@ -25,6 +25,6 @@ def test_tasks_killed_while_they_work_are_retried_to_the_exact_lake(tmp_path: Pa
         up(Options(hours=1, megabytes=60, seed=11, home=home))
     finally:
         killer.end()
-    assert {"land_event_files", "flatten_publish_hour"} <= set(killer.killed)
+    assert {"land_event_files", "index_publish_hour", "flatten_publish_hour"} <= set(killer.killed)
     second_tries = [str(path) for path in (home / "airflow" / "logs").rglob("attempt=2.log")]
     assert all(any(f"/task_id={task}/" in log for log in second_tries) for task in killer.killed)

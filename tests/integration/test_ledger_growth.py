@@ -15,6 +15,7 @@ from tests.postgres import running_postgres
 
 from pismo_lake.layout import PublishHour
 from pismo_lake.ledger import Ledger
+from pismo_lake.raw_ledger import RawLedger
 from pismo_lake.sightings import Sightings
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ TIMES = (1_771_578_000_000_000, 1_771_581_600_000_000)
 KEYS = [f"main_stream/2026/2/20/10/f{number}" for number in range(2700, 2740)]
 QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
     "new files of a listing": lambda ledger: ledger.known(DELIVERY, KEYS),
-    "versions of a key": lambda ledger: ledger.versions(DELIVERY, LAKE, KEYS[0]),
+    "versions of keys": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).versions(KEYS),
+    "what has no index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).waiting(["2026-02-20T10"]),
+    "hours of a day without an index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).hours_of_day("2026-02-20"),
     "an hour": lambda ledger: ledger.files_of_hour(LAKE, DELIVERY, "2026-03-01T10"),
     "a day": lambda ledger: ledger.files_of_day(LAKE, DELIVERY, "2026-02-20"),
     "predecessors": lambda ledger: ledger.overlapping(LAKE, "2026-02-13T00", "2026-02-20T10", TIMES),

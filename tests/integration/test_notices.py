@@ -259,13 +259,13 @@ from pismo_lake import landing
 from tests.lakes import LakeUnderTest
 sandbox = Sandbox(sys.argv[2], Policy())
 feed = here.delivery(sandbox, sys.argv[3], batch=20)
-left, original = [int(sys.argv[5])], landing.Lander.land
-def land(self, fetched, log):
+left, original = [int(sys.argv[5])], landing._Lander.land
+def land(self, file):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), 9)
-    original(self, fetched, log)
-landing.Lander.land = land
+    return original(self, file)
+landing._Lander.land = land
 here.drained(feed, LakeUnderTest(Path(sys.argv[4])))
 """
 

@@ -26,6 +26,7 @@ from pismo_lake.errors import (
     RoleDenied,
     SourceUnavailable,
 )
+from pismo_lake.indexer import index_landed
 from pismo_lake.landing import RemoteFile, land_files
 from pismo_lake.layout import PublishHour
 from pismo_lake.sources import Channel, Environment, S3Source
@@ -193,7 +194,8 @@ def test_landing_through_the_hook_to_a_lake_on_s3(sandbox: Sandbox, tmp_path: Pa
     hook = PismoS3Hook(delivery(sandbox))
     files = list(hook.list_files([HOUR]))
     landed = land_files(settings, under_test.ledger, files, hook.fetch)
-    assert landed.events == 3
+    assert (landed.files, landed.publish_hours) == (1, (str(HOUR),))
+    assert index_landed(settings, under_test.ledger).events == 3
     built = build_hour(settings, under_test.ledger, HOUR)
     assert (built.rows, built.duplicates) == (2, 1)
     names = list(storage.list_files(settings.lake))

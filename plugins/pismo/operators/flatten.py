@@ -11,37 +11,56 @@ from pismo.windows import day_of
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
     from pismo_lake.build_summary import BuildSummary
+    from pismo_lake.deliveries import Delivery
+    from pismo_lake.ledger import Ledger
 
 
 class FlattenPublishHourOperator(BaseOperator):
-    """Mapped over publish hours; parts whose input has not changed are left alone, unless the run says `force`.
+    """Mapped over lists of units; parts whose input has not changed are left alone, unless the run says `force`.
 
-    A publish hour whose day is closed comes as that day (YYYY-MM-DD).
+    Most lists are one publish hour. One whose day is closed comes as that day (YYYY-MM-DD).
     """
 
     ui_color = "#e3f4e6"
-    template_fields = ("delivery_name", "deliveries_file", "publish_hour")
+    template_fields = ("delivery_name", "deliveries_file", "units")
 
-    def __init__(self, *, delivery_name: str, deliveries_file: str, publish_hour: str, **kwargs: Any) -> None:
+    def __init__(self, *, delivery_name: str, deliveries_file: str, units: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.delivery_name, self.deliveries_file, self.publish_hour = delivery_name, deliveries_file, publish_hour
+        self.delivery_name, self.deliveries_file, self.units = delivery_name, deliveries_file, units
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Build the hour; red at the end, though everything else is written, where a file could not be read."""
+        """Build the units; red at the end, though everything else is written, where a file could not be read."""
         from pismo.stores import ledger_of, settings_of
+        from pismo_lake.build_summary import BuildSummary
         from pismo_lake.close import build_unit
         from pismo_lake.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         # who asks for an event again wants its files built again
         force = bool(context["params"].get("force") or context["params"].get("event_ids"))
+        built = BuildSummary(", ".join(self.units))
         with ledger_of(delivery, context) as ledger:
             log = cast("logging.Logger", self.log)
-            return _told(build_unit(settings_of(delivery), ledger, self.publish_hour, force=force, log=log))
+            for unit in self.units:
+                built.join(build_unit(settings_of(delivery), ledger, unit, force=force, log=log))
+            _refuse_unindexed(delivery, ledger, self.units)
+        return _told(built)
+
+
+def _refuse_unindexed(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> None:
+    """`IndexIncompleteError` where files of these hours were tried and have no index."""
+    from pismo_lake.errors import IndexIncompleteError
+    from pismo_lake.raw_ledger import RawLedger
+
+    waiting = RawLedger(ledger, delivery.lake, delivery.name).waiting(units)
+    failed = [(file.name, file.problem) for file in waiting if file.problem]
+    if failed:
+        raise IndexIncompleteError(failed)
 
 
 class ClosePublishDayOperator(BaseOperator):

@@ -1,4 +1,4 @@
-"""Lands the new event files of a run's window: raw bytes, index, contracts, ledger."""
+"""Lands the new event files of a run's window: raw bytes, and a row in the ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class LandEventFilesOperator(BaseOperator):
-    """Streams files side by side, checks their size, and pushes the units (publish hours, closed days) to build."""
+    """Streams files side by side, checks their size, and pushes the units (publish hours, closed days) to look at.
+
+    These have files without an index, or wait for a build.
+    """
 
     ui_color = "#fdf3dc"
     template_fields = ("delivery_name", "deliveries_file")
@@ -44,7 +47,7 @@ class LandEventFilesOperator(BaseOperator):
             units = self._units(context, delivery, ledger, window, landed)
         if len(units) > LONGEST_HOURS:
             self.log.warning("%d units to build, %d now, the others in the next run", len(units), LONGEST_HOURS)
-        counts = landed.counts | asdict(landed.summary) | {"unreadable": len(landed.summary.unreadable)}
+        counts = landed.counts | asdict(landed.summary)
         context["ti"].xcom_push(key="counts", value=counts | {"publish_hours": len(units), "listed": landed.listed})
         # the newest first: a backlog of hours to build anew must not keep fresh events waiting
         return sorted(sorted(units, reverse=True)[:LONGEST_HOURS])
@@ -55,7 +58,7 @@ class LandEventFilesOperator(BaseOperator):
     def _units(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
-        """What is to be built: all that waits for it, what a crash left included, and what `force` asks for."""
+        """What waits for an index or a build, what a crash left included, and what `force` asks for."""
         units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
         if window.force:
             hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
@@ -64,7 +67,7 @@ class LandEventFilesOperator(BaseOperator):
 
 
 class LandPublishDayOperator(LandEventFilesOperator):
-    """Lands what is missing of a publish day and of the hours beside it; pushes the units outside the day to build.
+    """Lands what is missing of a publish day and of the hours beside it; pushes the hours to index.
 
     Where listing is denied, or the run does not want it, the day is what notices and the ledger know.
     """
@@ -75,7 +78,8 @@ class LandPublishDayOperator(LandEventFilesOperator):
     def _units(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
-        # only what this landing touched: thirty days at once must not each build what the others land
-        day, waiting = str(day_of(context)), set(ledger.unbuilt_units(delivery.name, delivery.lake))
-        touched = set(ledger.units_of(delivery.name, delivery.lake, landed.summary.publish_hours))
-        return {unit for unit in touched & waiting if unit[: len(day)] != day}
+        from pismo_lake.raw_ledger import RawLedger
+
+        # beside the day only what this landing touched: thirty days at once must not each do what the others land
+        left = RawLedger(ledger, delivery.lake, delivery.name).hours_of_day(str(day_of(context)))
+        return {*left, *landed.summary.publish_hours}

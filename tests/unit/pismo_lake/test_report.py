@@ -165,6 +165,7 @@ def test_landing_delay_is_measured_where_the_source_says_when(lake: LakeUnderTes
     land_files(
         lake.settings, lake.ledger, [RemoteFile(key(1), None, None, datetime(2026, 3, 20, 1, tzinfo=UTC))], fetch
     )
+    lake.index()
     assert looked_at(lake).timings.landed_after_max_seconds > 0  # type: ignore[operator]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -22,7 +23,7 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.decode import uncompress
 from pismo_lake.index import index_file
 from pismo_lake.indexing import MadeIndex
-from pismo_lake.landing import RemoteFile
+from pismo_lake.raw_ledger import RawFile
 from pismo_lake.workers import Ahead, Workers, result_of
 from pismo_sandbox.publisher import Dials, FolderSink, Publisher
 from pismo_sandbox.truth import Truth
@@ -168,14 +169,24 @@ def workers(lake: LakeUnderTest) -> Iterator[Workers]:
         yield workers
 
 
+def raw_of(lake: LakeUnderTest, raw: bytes, name: str = "b", folder: str = HOUR) -> RawFile:
+    """A file in landing that waits for its index."""
+    uri = lake.root / "raws" / name
+    uri.parent.mkdir(exist_ok=True)
+    uri.write_bytes(raw)
+    return RawFile(name, f"{folder}/{name}", len(raw), None, hashlib.sha256(raw).hexdigest(), str(uri))
+
+
 def test_only_what_is_known_to_the_contracts_is_indexed_ahead(lake: LakeUnderTest, workers: Workers) -> None:
     lake.put(event("e-1"))
     known, new, zipped = event("e-2"), event("e-3", {"another": 1}), b"PK\x03\x04" + event("e-4")
-    results = [workers.index(raw, RemoteFile(f"{HOUR}/b", len(raw))) for raw in (known, new, zipped, known)]
-    taken, learned, unread, again = [result_of(future) for future in results]
+    raws = [raw_of(lake, raw, f"f{number}") for number, raw in enumerate((known, new, zipped, known, known))]
+    (lake.root / "raws" / "f3").write_bytes(b"not what was landed")
+    results = [workers.index(raw) for raw in raws]
+    taken, learned, unread, damaged, again = [result_of(future) for future in results]
     assert taken.index.found.events == again.index.found.events == 1
-    assert (learned, unread) == (None, None)
-    assert workers.index(known, RemoteFile("by-hand.json", None)) is None
+    assert (learned, unread, damaged) == (None, None, None)
+    assert workers.index(raw_of(lake, known, "by-hand.json", "nowhere")) is None
 
 
 def test_one_job_and_small_input_start_nothing(lake: LakeUnderTest) -> None:
@@ -185,13 +196,13 @@ def test_one_job_and_small_input_start_nothing(lake: LakeUnderTest) -> None:
     assert asked.for_input(1) is asked
 
 
-def test_downloads_that_end_at_once_share_the_processes(lake: LakeUnderTest, workers: Workers) -> None:
+def test_who_asks_at_once_shares_the_processes(lake: LakeUnderTest, workers: Workers) -> None:
     lake.put(event("e-1"))
-    raw, together = event("e-2"), threading.Barrier(8)
+    raw, together = raw_of(lake, event("e-2")), threading.Barrier(8)
 
-    def one(number: int) -> Any:
+    def one(_: int) -> Any:
         together.wait()
-        return result_of(workers.index(raw, RemoteFile(f"{HOUR}/{number}", len(raw))))
+        return result_of(workers.index(raw))
 
     with ThreadPoolExecutor(8) as threads:
         assert all(list(threads.map(one, range(8))))
