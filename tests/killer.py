@@ -100,9 +100,17 @@ def task_processes(pid: int) -> list[psutil.Process]:
     """The processes below one that are at work on a task of Airflow's."""
     try:
         children = psutil.Process(pid).children(recursive=True)
-        return [child for child in children if TASK.search(" ".join(child.cmdline()))]
     except psutil.Error:
         return []
+    return [child for child in children if TASK.search(_command(child))]
+
+
+def _command(process: psutil.Process) -> str:
+    """The command line of a process, nothing where it has ended: that must not hide the others."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def task_of(process: psutil.Process) -> str:

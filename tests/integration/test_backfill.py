@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import psutil
 import pytest
-from tests.killer import NOTICED_SOON, task_processes
+from tests.killer import NOTICED_SOON, signalled, task_processes
 
 from pismo_demo.airflow_api import AirflowApi, ApiError
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home
@@ -210,7 +210,8 @@ class Chaos(threading.Thread):
         while self._left and not self._over.wait(self._random.uniform(0.5, 3)):
             running = self._month.task_processes()
             if running:
-                self._random.choice(running).send_signal(signal.SIGKILL)
+                if not signalled(self._random.choice(running), signal.SIGKILL):
+                    continue
                 self.tasks += 1
                 self._left -= 1
                 if self._left == half:
