@@ -1,8 +1,8 @@
 """`python -m benchmarks channels`: landing over each channel on loopback, beside the provider's own way to copy files.
 
 Each contender runs in a process of its own, one after the other, round by round; the best round counts. `land` is what
-the DAG does (download, index, contracts, ledger), `fetch` its downloads alone with the raw file written, `stock` the
-provider's hook or operator in a loop. Servers are processes of their own.
+the DAG's landing task does (download, size, SHA-256, synced file, ledger), `index` what its next task does with one
+core, `stock` the provider's hook in a loop. Servers are processes of their own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HOUR = "main_stream/2026/3/1/9"
 CHANNELS = ("s3", "sftp", "gcs")
-CONTENDERS = ("land", "fetch", "stock")
+CONTENDERS = ("land", "index", "stock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +152,12 @@ def contend(contender: str, task_file: str) -> None:
     to = Path(task["to"])
     to.mkdir()
     delivery = find_delivery(task["deliveries"], task["dag_id"].removeprefix("pismo_ingest_"))
-    work: Callable[[Delivery, dict[str, Any], Path], None] = {"land": land, "fetch": fetch, "stock": stock}[contender]
+    work: Callable[[Delivery, dict[str, Any], Path], None] = {"land": land, "index": index, "stock": stock}[contender]
     importlib.import_module(f"pismo.hooks.{task['channel']}")
-    importlib.import_module("pismo_lake.landing")
+    importlib.import_module("pismo_lake.indexer")
     importlib.import_module("airflow.providers.sftp.hooks.sftp")
+    if contender == "index":
+        land(delivery, task, to)
     started, used = time.monotonic(), os.times()
     work(delivery, task, to)
     seconds, now = time.monotonic() - started, os.times()
@@ -182,21 +184,15 @@ def land(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
     ledger.close()
 
 
-def fetch(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
-    """The same downloads with the raw files written and nothing else."""
-    from concurrent.futures import ThreadPoolExecutor
+def index(delivery: Delivery, _: dict[str, Any], to: Path) -> None:
+    """Files that are landed."""
+    from pismo_lake.indexer import index_landed
+    from pismo_lake.ledger import Ledger
 
-    from pismo.sources import source_of
-    from pismo_lake import storage
-    from pismo_lake.landing import RemoteFile
-
-    with source_of(delivery) as source, ThreadPoolExecutor(delivery.parallel_downloads) as pool:
-
-        def one(item: tuple[str, int]) -> None:
-            with source.fetch(RemoteFile(*item)) as chunks:
-                storage.write_atomic(str(to / item[0]), b"".join(chunks))
-
-        list(pool.map(one, task["files"].items()))
+    settings = replace(delivery.settings, landing=str(to), lake=f"{to}-lake")
+    ledger = Ledger.open(f"sqlite:///{to}.db")
+    index_landed(settings, ledger)
+    ledger.close()
 
 
 def stock(delivery: Delivery, task: dict[str, Any], to: Path) -> None:

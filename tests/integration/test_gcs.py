@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import logging
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google_crc32c import Checksum
 from tests.lakes import LakeUnderTest, event
 
 from pismo.drain import Drained, drain
+from pismo.hooks import gcs
 from pismo.hooks.gcs import PismoGCSHook
 from pismo.queues.queue import open_queue
 from pismo_lake.deliveries import Delivery
@@ -115,6 +118,45 @@ def test_an_object_that_stands_elsewhere_is_found(
 ) -> None:
     put(stands, b"found")
     assert fetched(hook_for(cloud.storage)) == b"found"
+
+
+class Cutting(BaseHTTPRequestHandler):
+    """Answers a download with half of what it announces, as often as it was told."""
+
+    cuts = 0
+    body = bytes(range(256)) * 20_000
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.send_header("X-Goog-Hash", f"crc32c={base64.b64encode(Checksum(self.body).digest()).decode()}")
+        self.end_headers()
+        cut = type(self).cuts > 0
+        type(self).cuts -= 1
+        self.wfile.write(self.body[: len(self.body) // 2] if cut else self.body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("cuts", [2, 10_000])
+def test_a_download_cut_in_the_middle_is_tried_again_and_never_taken_for_whole(
+    monkeypatch: pytest.MonkeyPatch, hook_for: Callable[[str], PismoGCSHook], cuts: int
+) -> None:
+    extra = {"project": "our-project", "is_anonymous": "true"}
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
+    monkeypatch.setitem(gcs._CALL, "retry", gcs.DEFAULT_RETRY.with_timeout(3.0).with_delay(0.05, 0.1))
+    monkeypatch.setattr(Cutting, "cuts", cuts)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Cutting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hook = hook_for(f"http://127.0.0.1:{server.server_port}")
+        if cuts < 10:
+            assert fetched(hook) == Cutting.body
+        else:
+            with pytest.raises(SourceUnavailable):
+                fetched(hook)
+        server.shutdown()
 
 
 def test_what_is_not_there_may_yet_come(

@@ -12,6 +12,7 @@ from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unau
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, InvalidOperation, RefreshError
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
+from urllib3.exceptions import HTTPError
 
 from pismo_lake.errors import AccessDenied, FileMissing, ListingDenied, SizeMismatch, SourceError, SourceUnavailable
 from pismo_lake.landing import RemoteFile
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _FIELDS = "items(name,size,generation,md5Hash,updated),nextPageToken"
 _CALL: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(60.0), "timeout": (10.0, 60.0)}
 _IDENTITY = (Unauthorized, DefaultCredentialsError, InvalidOperation, RefreshError)
-_FAILURES = (GoogleAPIError, GoogleAuthError, requests.RequestException, DataCorruption)
+_FAILURES = (GoogleAPIError, GoogleAuthError, requests.RequestException, HTTPError, DataCorruption)
 
 
 class PismoGCSHook(GCSHook):
@@ -90,7 +91,10 @@ class PismoGCSHook(GCSHook):
         try:
             # the stored bytes: Content-Encoding is not this side's to undo
             blob = self.get_conn().bucket(self.source.bucket).blob(name)
-            return bytes(blob.download_as_bytes(raw_download=True, checksum="crc32c", **_CALL))
+            # and in one read: the library's own way takes eight kilobytes at a time
+            return bytes(
+                blob.download_as_bytes(raw_download=True, single_shot_download=True, checksum="crc32c", **_CALL)
+            )
         except _FAILURES as error:
             raise self.named(error, name) from error
 
