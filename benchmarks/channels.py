@@ -1,7 +1,7 @@
 """`python -m benchmarks channels`: landing over each channel on loopback, beside the provider's own way to copy files.
 
 Each contender runs in a process of its own, one after the other, round by round; the best round counts. `land` is what
-the DAG's landing task does (download, size, SHA-256, synced file, ledger), `index` what its next task does with one
+the DAG's landing task does (download, size, synced file, ledger), `index` what its next task does with one
 core, `stock` the provider's hook in a loop. Servers are processes of their own.
 """
 
@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,9 @@ def measure(channel: str, root: Path, files: int, size: float, rounds: int) -> d
                 if done.returncode:
                     raise SystemExit(f"{contender} over {channel} failed:\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
                 runs.append(Run(**json.loads(done.stdout.splitlines()[-1])))
+                # so that each finds as much memory for the page cache as the one before
+                for left in root.glob(f"{contender}{number}*"):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
         return {
             name: min((run for run in runs if run.contender == name), key=lambda run: run.seconds)
             for name in CONTENDERS

@@ -16,7 +16,7 @@ from pismo_lake import storage
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import KEY_COLUMNS, read_index_at
 from pismo_lake.errors import ConfigError, PismoError
-from pismo_lake.indexing import index_bytes, index_uri_of, make_index, raw_bytes
+from pismo_lake.indexing import Raw, index_bytes, index_uri_of, make_index, read_raw
 from pismo_lake.later_copies import LaterCopies
 from pismo_lake.ledger import FileRecord, Ledger
 from pismo_lake.ledger_tables import NO_HOUR
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pismo_lake.index import IndexedFile
+    from pismo_lake.indexing import MadeIndex
     from pismo_lake.layout import PublishHour
     from pismo_lake.raw_ledger import RawFile
     from pismo_lake.settings import LakeSettings
@@ -76,11 +77,11 @@ def index_landed(
     indexer = Indexer(settings, ledger, hour_of)
     started = told = time.monotonic()
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read") as pool:
-        ahead: deque[Future[Ahead | None] | Future[bytes] | None] = deque()
+        ahead: deque[Future[Ahead | None] | Future[Raw] | None] = deque()
         following = iter(waiting)
         for position, file in enumerate(waiting):
             while len(ahead) < _READ_AHEAD + (workers.jobs if workers else 0) and (n := next(following, None)):
-                ahead.append(workers.index(n) if workers else pool.submit(raw_bytes, n))
+                ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
             try:
                 indexer.take(file, ahead.popleft())
             except PismoError as error:
@@ -117,24 +118,22 @@ class Indexer:
         self.failures: list[tuple[str, str]] = []
         self.files = self.bytes = self.events = self.rejects = self.ahead = 0
 
-    def take(self, file: RawFile, begun: Future[Ahead | None] | Future[bytes] | None) -> FileRecord:
+    def take(self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None) -> FileRecord:
         """Index a file of which a reader, or a worker, has begun something."""
         got = result_of(begun)
-        if isinstance(got, bytes):
+        if isinstance(got, Raw):
             return self.index(file, got)
         if got is not None and got.holds(self._contracts):
             self.ahead += 1
-            return self.index(file, b"", got)
-        return self.index(file, raw_bytes(file))
+            return self._record(file, got.index, got.sha256)
+        return self.index(file, read_raw(file))
 
-    def index(self, file: RawFile, raw: bytes, ahead: Ahead | None = None) -> FileRecord:
-        """Index a raw file that stands in landing, save what contracts learned, record it.
+    def index(self, file: RawFile, raw: Raw) -> FileRecord:
+        """Index a raw file that stands in landing, save what contracts learned, record it."""
+        return self._record(file, make_index(raw.data, file.name, self._contracts), raw.sha256)
 
-        `ahead` is the index that would be made now, made before.
-        """
-        settings = self._settings
-        made = ahead.index if ahead is not None else make_index(raw, file.name, self._contracts)
-        indexed = made.found
+    def _record(self, file: RawFile, made: MadeIndex, sha256: str) -> FileRecord:
+        settings, indexed = self._settings, made.found
         hour = self._hour(file, indexed)
         index_uri = index_uri_of(settings, file)
         if not made.written:
@@ -146,7 +145,7 @@ class Indexer:
             key=file.key,
             size=file.size,
             etag=file.etag,
-            sha256=file.sha256,
+            sha256=sha256,
             publish_hour=hour,
             raw_uri=file.raw_uri,
             index_uri=index_uri,

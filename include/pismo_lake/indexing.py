@@ -41,17 +41,26 @@ class MadeIndex:
     written: bool = False
 
 
-def raw_bytes(file: RawFile) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A raw file's bytes and their SHA-256."""
+
+    data: bytes
+    sha256: str
+
+
+def read_raw(file: RawFile) -> Raw:
     """A raw file as it stands in landing; `LandedFileError` where it is gone or is not what was landed."""
     try:
-        raw = storage.read_bytes(file.raw_uri)
+        data = storage.read_bytes(file.raw_uri)
     except FileNotFoundError:
         msg = f"{file.name} is gone from landing; ask for its object key again, with force"
         raise LandedFileError(msg, key=file.key) from None
-    if hashlib.sha256(raw).hexdigest() != file.sha256:
-        msg = f"{file.name} is not what was landed, its SHA-256 differs; remove it and ask for its object key again"
+    digest = hashlib.sha256(data).hexdigest()
+    if len(data) != file.size or digest != (file.sha256 or digest):
+        msg = f"{file.name} is not what was landed; remove it from landing and ask for its object key again, with force"
         raise LandedFileError(msg, key=file.key)
-    return raw
+    return Raw(data, digest)
 
 
 def make_index(raw: bytes, name: str, contracts: ContractStore) -> MadeIndex:

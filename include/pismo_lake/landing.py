@@ -200,36 +200,48 @@ class _Lander:
         if file.size is not None and len(raw) != file.size:
             msg = f"{file.key} came with {len(raw)} bytes, {file.size} were announced"
             raise SizeMismatch(msg, key=file.key)
-        mine = self._raw_file(file, file.key, raw)
         versions = self._versions.get(file.key, ())
-        same = next((version for version in versions if version.sha256 == mine.sha256), None)
+        same = next((version for version in versions if _holds(version, raw)), None)
         if same is not None:
-            return self._again(file, same, raw, mine)
-        if not versions:
-            if storage.create(mine.raw_uri, raw):
-                return _Landed(file, (mine,), size=len(raw))
-            stands = storage.read_bytes(mine.raw_uri)
-            if stands == raw:
-                return _Landed(file, (mine,), size=len(raw))
-            # landed by a run that was killed before it said so, and another version since: both count
-            other = self._raw_file(RemoteFile(file.key, len(stands)), file.key, stands)
-        named = self._raw_file(file, f"{file.key}~{mine.sha256[:12]}", raw)
-        storage.write_atomic(named.raw_uri, raw)
-        return _Landed(file, (named,) if versions else (other, named), size=len(raw))
-
-    def _raw_file(self, file: RemoteFile, name: str, raw: bytes) -> RawFile:
-        uri = storage.join(self._settings.landing, landing_path(self._settings.delivery, name))
+            return self._again(file, same, raw)
+        mine = self._raw_file(file, file.key, len(raw))
+        if not versions and storage.create(mine.raw_uri, raw):
+            return _Landed(file, (mine,), size=len(raw))
+        stands = None if versions else storage.read_bytes(mine.raw_uri)
+        if stands == raw:
+            return _Landed(file, (mine,), size=len(raw))
         digest = hashlib.sha256(raw).hexdigest()
-        return RawFile(name, file.key, len(raw), file.etag, digest, uri, file.published_at)
+        named = self._raw_file(file, f"{file.key}~{digest[:12]}", len(raw), digest)
+        storage.write_atomic(named.raw_uri, raw)
+        if stands is None:
+            return _Landed(file, (named,), size=len(raw))
+        # landed by a run that was killed before it said so, and another version since: both count
+        other = self._raw_file(RemoteFile(file.key, len(stands)), file.key, len(stands))
+        return _Landed(file, (other, named), size=len(raw))
 
-    @staticmethod
-    def _again(file: RemoteFile, same: Version, raw: bytes, mine: RawFile) -> _Landed:
+    def _raw_file(self, file: RemoteFile, name: str, size: int, sha256: str | None = None) -> RawFile:
+        uri = storage.join(self._settings.landing, landing_path(self._settings.delivery, name))
+        return RawFile(name, file.key, size, file.etag, sha256, uri, file.published_at)
+
+    def _again(self, file: RemoteFile, same: Version, raw: bytes) -> _Landed:
         """Put back what was removed of a landed file; asking for it again is how it is mended."""
         if not storage.exists(same.raw_uri):
             storage.write_atomic(same.raw_uri, raw)
         lost = same.index_uri is not None and not storage.exists(same.index_uri)
-        again = (replace(mine, name=same.name, raw_uri=same.raw_uri),) if lost else ()
-        return _Landed(file, again, same)
+        again = replace(self._raw_file(file, same.name, len(raw), same.sha256), raw_uri=same.raw_uri)
+        return _Landed(file, (again,) if lost else (), same)
+
+
+def _holds(version: Version, raw: bytes) -> bool:
+    """Whether a version is of these bytes; one that was lost before its index is, by its size."""
+    if version.size != len(raw):
+        return False
+    if version.sha256 is not None:
+        return version.sha256 == hashlib.sha256(raw).hexdigest()
+    try:
+        return storage.read_bytes(version.raw_uri) == raw
+    except FileNotFoundError:
+        return True
 
 
 class _Done:

@@ -30,11 +30,10 @@ _KEYS_PER_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """What the ledger knows of an object key: its latest version's size in bytes, ETag and SHA-256."""
+    """What the ledger knows of an object key: its latest version's size in bytes and ETag."""
 
     size: int
     etag: str | None
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +141,10 @@ class Ledger:
                 chunk = wanted[start : start + _KEYS_PER_QUERY]
                 # what waits for its index came after what has one
                 for table, order in ((files, files.c.id), (raw_files, raw_files.c.landed_at)):
-                    query = select(table.c.key, table.c.size, table.c.etag, table.c.sha256)
+                    query = select(table.c.key, table.c.size, table.c.etag)
                     where = (table.c.delivery == delivery, table.c.key.in_(chunk))
-                    for key, size, etag, sha256 in connection.execute(query.where(*where).order_by(order)):
-                        found[key] = KnownFile(size, etag, sha256)
+                    for key, size, etag in connection.execute(query.where(*where).order_by(order)):
+                        found[key] = KnownFile(size, etag)
         return found
 
     def record(self, record: FileRecord, part_bytes: int, sharing: Iterable[tuple[str, str]] = ()) -> FileRecord:

@@ -113,7 +113,7 @@ raw_files = Table(
     Column("key", String(1100), nullable=False),
     Column("size", BigInteger, nullable=False, doc="bytes as delivered"),
     Column("etag", String(200)),
-    Column("sha256", String(64), nullable=False),
+    Column("sha256", String(64), doc="null where it was not needed yet: its index takes it"),
     Column("publish_hour", String(13), nullable=False, doc="- where the key names none"),
     Column("raw_uri", Text, nullable=False),
     Column("published_at", String(32)),

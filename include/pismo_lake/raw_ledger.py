@@ -29,14 +29,15 @@ _PER_QUERY = 500
 class RawFile:
     """A version of an event file in landing, `size` in bytes; `publish_hour` is ``-`` where the key names none.
 
-    `published_at` and `landed_at` are ISO 8601, UTC. `problem` says why it could not be indexed when last tried.
+    `sha256` is None where nobody has asked for it yet. `published_at` and `landed_at` are ISO 8601, UTC. `problem` says
+    why it could not be indexed when last tried.
     """
 
     name: str
     key: str
     size: int
     etag: str | None
-    sha256: str
+    sha256: str | None
     raw_uri: str
     published_at: str | None = None
     landed_at: str = ""
@@ -54,10 +55,11 @@ _FIELDS = tuple(item.name for item in fields(RawFile))
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A landed version of an object key; `index_uri` is None where it is not indexed yet."""
+    """A landed version of an object key; without an index it has no `index_uri`, and most often no `sha256`."""
 
     name: str
-    sha256: str
+    size: int
+    sha256: str | None
     raw_uri: str
     index_uri: str | None
 
@@ -79,7 +81,7 @@ class RawLedger:
         with self._ledger.engine.connect() as connection:
             for chunk in _chunks(keys):
                 for table, index in ((files, files.c.index_uri), (raw_files, null())):
-                    query = select(table.c.key, table.c.name, table.c.sha256, table.c.raw_uri, index)
+                    query = select(table.c.key, table.c.name, table.c.size, table.c.sha256, table.c.raw_uri, index)
                     for key, *version in connection.execute(query.where(*self._where(table), table.c.key.in_(chunk))):
                         found.setdefault(key, []).append(Version(*version))
         return found

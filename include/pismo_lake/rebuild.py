@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -21,7 +20,7 @@ from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.erasures import restore_erasures
 from pismo_lake.id_index import ROOT
 from pismo_lake.indexer import Indexer
-from pismo_lake.indexing import NOTE
+from pismo_lake.indexing import NOTE, read_raw
 from pismo_lake.layout import PublishHour, output_pattern, safe_segment
 from pismo_lake.raw_ledger import RawFile
 
@@ -62,10 +61,9 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
         if note["key"] not in hours:
             orphans.append(uri)
             continue
-        raw = storage.read_bytes(uri)
-        digest = hashlib.sha256(raw).hexdigest()
         etag, published = note.get("etag") or None, note.get("published_at")
-        indexer.index(RawFile(note["name"], note["key"], len(raw), etag, digest, uri, published), raw)
+        file = RawFile(note["name"], note["key"], storage.size(uri), etag, None, uri, published)
+        indexer.index(file, read_raw(file))
         count += 1
     _adopt_outputs(settings, ledger)
     unbuilt = tuple(ledger.unbuilt_units(settings.delivery, settings.lake))

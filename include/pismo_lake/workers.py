@@ -22,7 +22,7 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.decode import uncompress
 from pismo_lake.errors import FramingError, LandedFileError
 from pismo_lake.index import index_file
-from pismo_lake.indexing import MadeIndex, index_bytes, index_uri_of, raw_bytes
+from pismo_lake.indexing import MadeIndex, index_bytes, index_uri_of, read_raw
 from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import Ledger
 from pismo_lake.ledger_tables import NO_HOUR
@@ -43,9 +43,10 @@ _WORTH_IT = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """An index made ahead of its file's turn, and the versions of the contracts that it was made with."""
+    """An index made ahead of its file's turn, the file's SHA-256, and the versions of the contracts behind it."""
 
     index: MadeIndex
+    sha256: str
     versions: Mapping[tuple[str, str], int]
 
     def holds(self, contracts: ContractStore) -> bool:
@@ -189,7 +190,8 @@ def _index(file: RawFile) -> Ahead | None:
         return contracts.get(domain, event_type)
 
     try:
-        plain = uncompress(raw_bytes(file), file.key)
+        raw = read_raw(file)
+        plain = uncompress(raw.data, file.key)
         found = index_file(plain, contract_of)
     except (FramingError, LandedFileError):
         # whose turn it is says what is wrong
@@ -203,7 +205,7 @@ def _index(file: RawFile) -> Ahead | None:
     versions = {key: contracts.version(*key) for key in used}
     # little goes back: a worker that is killed in the midst of a long answer would leave the pool waiting for its end
     totals = replace(found, table=found.table.schema.empty_table())
-    return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), versions)
+    return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), raw.sha256, versions)
 
 
 def _build(unit: str, force: bool) -> BuildSummary:  # noqa: FBT001 - called by the pool alone

@@ -92,9 +92,9 @@ class PismoGCSHook(GCSHook):
             # the stored bytes: Content-Encoding is not this side's to undo
             blob = self.get_conn().bucket(self.source.bucket).blob(name)
             # and in one read: the library's own way takes eight kilobytes at a time
-            return bytes(
-                blob.download_as_bytes(raw_download=True, single_shot_download=True, checksum="crc32c", **_CALL)
-            )
+            taken = _Taken()
+            blob.download_to_file(taken, raw_download=True, single_shot_download=True, checksum="crc32c", **_CALL)
+            return b"".join(taken.chunks)
         except _FAILURES as error:
             raise self.named(error, name) from error
 
@@ -134,6 +134,22 @@ class PismoGCSHook(GCSHook):
         if isinstance(error, DataCorruption):
             return SizeMismatch(f"{place}: came with another checksum than stored", key=name)
         return SourceUnavailable(f"{place}: {type(error).__name__}, try again", key=name)
+
+
+class _Taken:
+    """A file object that keeps what is written to it, without a copy of it."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+
+    def write(self, chunk: bytes) -> int:
+        """Keep it."""
+        self.chunks.append(chunk)
+        return len(chunk)
+
+    def tell(self) -> int:
+        """How much was written."""
+        return sum(map(len, self.chunks))
 
 
 def _version(blob: Any) -> str:

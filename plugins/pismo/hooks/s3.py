@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pismo_lake.deliveries import Delivery
     from pismo_lake.layout import PublishHour
 
-_CHUNK = 1 << 20
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
@@ -96,7 +95,7 @@ class PismoS3Hook(S3Hook):
 
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
-        """Open an event file as chunks of up to 1 MiB, by GetObject alone."""
+        """An event file, by GetObject alone; whole, since pieces are copied once more on their way through urllib3."""
         key = file.key.lstrip("/")
         try:
             body = self._get(key)
@@ -106,7 +105,7 @@ class PismoS3Hook(S3Hook):
                 raise
             body = self._get(unquote(key))
         try:
-            yield self._chunks(body, key)
+            yield iter([self._whole(body, key)])
         finally:
             body.close()
 
@@ -123,9 +122,9 @@ class PismoS3Hook(S3Hook):
         except (ClientError, BotoCoreError) as error:
             raise self.named(error, key) from error
 
-    def _chunks(self, body: Any, key: str) -> Iterator[bytes]:
+    def _whole(self, body: Any, key: str) -> bytes:
         try:
-            yield from body.iter_chunks(_CHUNK)
+            return bytes(body.read())
         except (ClientError, BotoCoreError, HTTPClientError, OSError) as error:
             raise self.named(error, key) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -142,7 +141,7 @@ def indexed(lake: LakeUnderTest, raw: bytes) -> Ahead:
     contracts = ContractStore(lake.ledger, lake.settings)
     found = index_file(uncompress(raw, "x"), contracts.get)
     version = contracts.version("pix", "pix_in-1")
-    return Ahead(MadeIndex(found, len(raw), "undelimited"), {("pix", "pix_in-1"): version})
+    return Ahead(MadeIndex(found, len(raw), "undelimited"), "", {("pix", "pix_in-1"): version})
 
 
 def test_an_index_made_with_an_older_contract_is_not_taken(lake: LakeUnderTest) -> None:
@@ -174,7 +173,7 @@ def raw_of(lake: LakeUnderTest, raw: bytes, name: str = "b", folder: str = HOUR)
     uri = lake.root / "raws" / name
     uri.parent.mkdir(exist_ok=True)
     uri.write_bytes(raw)
-    return RawFile(name, f"{folder}/{name}", len(raw), None, hashlib.sha256(raw).hexdigest(), str(uri))
+    return RawFile(name, f"{folder}/{name}", len(raw), None, None, str(uri))
 
 
 def test_only_what_is_known_to_the_contracts_is_indexed_ahead(lake: LakeUnderTest, workers: Workers) -> None:
