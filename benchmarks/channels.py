@@ -1,8 +1,9 @@
 """`python -m benchmarks channels`: landing over each channel on loopback, beside the provider's own way to copy files.
 
 Each contender runs in a process of its own, one after the other, round by round; the best round counts. `land` is what
-the DAG's landing task does (download, size, synced file, ledger), `index` what its next task does with one
-core, `stock` the provider's hook in a loop. Servers are processes of their own.
+the DAG's landing task does (download, size, synced file, ledger). The others copy and do nothing else: `hook` is the
+provider's hook in a loop over one connection, `operator` a hook of its own for each file, as an operator's `execute`
+makes (there is none from S3 to disk). Servers are processes of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +29,14 @@ from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pismo_lake.deliveries import Delivery
 
+_KEY_END = "-----END OPENSSH PRIVATE KEY-----\n"
 HOUR = "main_stream/2026/3/1/9"
 CHANNELS = ("s3", "sftp", "gcs")
-CONTENDERS = ("land", "index", "stock")
+CONTENDERS = ("land", "hook", "operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; best of {options.rounds}")
     names = f"{'channel':8}{'MB':>4}{'files':>6}  {'contender':10}{'files/s':>9}{'MB/s':>8}"
-    print(f"{names}{'CPU s':>8}{'MiB':>6}{'x stock':>9}")
+    print(f"{names}{'CPU s':>8}{'MiB':>6}{'x hook':>10}{'x oper.':>10}")
     for channel in options.channel:
         for size in options.mb:
             with tempfile.TemporaryDirectory(prefix="pismo-bench-") as folder:
@@ -72,12 +75,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def show(channel: str, size: float, best: dict[str, Run]) -> None:
     """A line a contender."""
-    stock = best["stock"].files / best["stock"].seconds
+    rates = {name: run.files / run.seconds for name, run in best.items()}
     for name, run in best.items():
-        rate = run.files / run.seconds
+        rate = rates[name]
+        times = "".join(f"{rate / rates[other]:>10.2f}" if other in rates else "" for other in CONTENDERS[1:])
         print(
             f"{channel:8}{size:>4g}{run.files:>6}  {name:10}{rate:>9.1f}{run.bytes / 1e6 / run.seconds:>8.1f}"
-            f"{run.cpu:>8.1f}{run.peak_mib:>6.0f}{rate / stock:>9.2f}",
+            f"{run.cpu:>8.1f}{run.peak_mib:>6.0f}{times}",
             flush=True,
         )
 
@@ -96,7 +100,7 @@ def measure(channel: str, root: Path, files: int, size: float, rounds: int) -> d
             environment[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(connection)
         runs: list[Run] = []
         for number in range(rounds):
-            for contender in CONTENDERS:
+            for contender in CONTENDERS[: 2 if channel == "s3" else 3]:
                 task = {"channel": channel, "deliveries": str(told.deliveries), "dag_id": told.dag_id, "files": names,
                         "to": str(root / f"{contender}{number}"), "host_key": place.get("host_key")}  # fmt: skip
                 (root / "task.json").write_text(json.dumps(task))
@@ -118,7 +122,7 @@ def measure(channel: str, root: Path, files: int, size: float, rounds: int) -> d
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
         return {
             name: min((run for run in runs if run.contender == name), key=lambda run: run.seconds)
-            for name in CONTENDERS
+            for name in dict.fromkeys(run.contender for run in runs)
         }
     finally:
         for started in notes.all():
@@ -156,12 +160,12 @@ def contend(contender: str, task_file: str) -> None:
     to = Path(task["to"])
     to.mkdir()
     delivery = find_delivery(task["deliveries"], task["dag_id"].removeprefix("pismo_ingest_"))
-    work: Callable[[Delivery, dict[str, Any], Path], None] = {"land": land, "index": index, "stock": stock}[contender]
+    work: Callable[[Delivery, dict[str, Any], Path], None] = {"land": land, "hook": by_hook, "operator": by_operator}[
+        contender
+    ]
     importlib.import_module(f"pismo.hooks.{task['channel']}")
-    importlib.import_module("pismo_lake.indexer")
+    importlib.import_module("pismo_lake.landing")
     importlib.import_module("airflow.providers.sftp.hooks.sftp")
-    if contender == "index":
-        land(delivery, task, to)
     started, used = time.monotonic(), os.times()
     work(delivery, task, to)
     seconds, now = time.monotonic() - started, os.times()
@@ -188,40 +192,49 @@ def land(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
     ledger.close()
 
 
-def index(delivery: Delivery, _: dict[str, Any], to: Path) -> None:
-    """Files that are landed."""
-    from pismo_lake.indexer import index_landed
-    from pismo_lake.ledger import Ledger
-
-    settings = replace(delivery.settings, landing=str(to), lake=f"{to}-lake")
-    ledger = Ledger.open(f"sqlite:///{to}.db")
-    index_landed(settings, ledger)
-    ledger.close()
+def by_hook(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
+    """One hook, and one connection, for all files."""
+    with _copying(delivery) as copy:
+        for key in task["files"]:
+            copy(key, to)
 
 
-def stock(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
-    """The provider's own hook in a loop, with the same connection and rights."""
+def by_operator(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
+    """A hook for each file."""
+    for key in task["files"]:
+        with _copying(delivery) as copy:
+            copy(key, to)
+
+
+@contextmanager
+def _copying(delivery: Delivery) -> Iterator[Callable[[str, Path], None]]:
+    """The provider's own way to copy a file to disk, with the same connection and rights."""
     if delivery.channel == "s3":
         from pismo.hooks.s3 import PismoS3Hook
 
         hook: Any = PismoS3Hook(delivery)
-        for key in task["files"]:
-            # download_file is S3Hook's own; the hook adds the role and nothing to it
-            got = hook.download_file(key, hook.bucket, str(to))
-            Path(got).rename(to / key.rsplit("/", 1)[1])
+        # download_file is S3Hook's own; the hook adds the role and nothing to it
+        yield lambda key, to: _named(hook.download_file(key, hook.bucket, str(to)), key, to)
     elif delivery.channel == "sftp":
         from airflow.providers.sftp.hooks.sftp import SFTPHook
 
         connection = json.loads(os.environ["AIRFLOW_CONN_PISMO_SANDBOX_SFTP"])
         # the stock hook takes one key: the one that the server knows
-        connection["extra"]["private_key"] = connection["extra"]["private_key"].split("-----END OPENSSH PRIVATE KEY-----\n")[-2].strip() + "\n-----END OPENSSH PRIVATE KEY-----\n"  # fmt: skip # noqa: E501
+        last = connection["extra"]["private_key"].split(_KEY_END)[-2].strip()
+        connection["extra"]["private_key"] = f"{last}\n{_KEY_END}"
         connection |= {"host": os.environ["PISMO_SFTP_HOST"], "port": int(os.environ["PISMO_SFTP_PORT"])}
         os.environ["AIRFLOW_CONN_STOCK"] = json.dumps(connection)
-        for key in task["files"]:
-            SFTPHook(ssh_conn_id="stock").retrieve_file(key, str(to / key.rsplit("/", 1)[1]))
+        sftp = SFTPHook(ssh_conn_id="stock")
+        with sftp.get_managed_conn():
+            yield lambda key, to: sftp.retrieve_file(key, str(to / key.rsplit("/", 1)[1]))
     else:
         from pismo.hooks.gcs import PismoGCSHook
 
-        gcs = PismoGCSHook(delivery)
-        for key in task["files"]:
-            gcs.download(delivery.source.bucket, f"copied/{key}", str(to / key.rsplit("/", 1)[1]))  # type: ignore[union-attr]
+        gcs, bucket = PismoGCSHook(delivery), delivery.source.bucket  # type: ignore[union-attr]
+        # download is GCSHook's own; the hook adds the endpoint and nothing to it
+        yield lambda key, to: gcs.download(bucket, f"copied/{key}", str(to / key.rsplit("/", 1)[1]))
+        gcs.close()
+
+
+def _named(got: str, key: str, to: Path) -> None:
+    Path(got).rename(to / key.rsplit("/", 1)[1])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
-from itertools import islice
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
@@ -26,15 +27,16 @@ from pismo_lake.errors import (
     SizeMismatch,
     SourceError,
 )
-from pismo_lake.layout import PublishHour, can_be_kept, landing_path, safe_key
+from pismo_lake.layout import can_be_kept, landing_path, safe_key
 from pismo_lake.ledger_tables import NO_HOUR
-from pismo_lake.raw_ledger import RawFile, RawLedger
+from pismo_lake.raw_ledger import RawFile, RawLedger, hour_of_key
 from pismo_lake.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
+    from typing import Self
 
     from pismo_lake.ledger import KnownFile, Ledger
     from pismo_lake.raw_ledger import Version
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
+_NOTED_TOGETHER, _NOTED_SECONDS = 100, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +123,15 @@ def land_files(
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
     done = _Done(raws, len(able), log)
-    waiting = iter(able)
-    running: dict[Future[_Landed], RemoteFile] = {}
-    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="land") as pool:
-        while True:
-            # no more than the threads have: memory stays bounded by `parallel` files
-            for file in islice(waiting, parallel - len(running)):
-                running[pool.submit(lander.land, file)] = file
-            if not running:
-                break
-            ended = wait(running, return_when=FIRST_COMPLETED).done
-            keys = {future: running.pop(future).key for future in ended}
-            for file in islice(waiting, parallel - len(running)):
-                running[pool.submit(lander.land, file)] = file
-            failed = _failed(keys, running)
-            for key, error in failed:
-                log.warning("not landed: %s: %s", key, error)
-            failures += failed
-            done.take([future.result() for future in ended if future.exception() is None], len(failures))
+    with _Crew(lander.land, able, parallel) as crew, done:
+        for file, came in crew.results():
+            if isinstance(came, _Landed):
+                done.take(came, len(failures))
+            elif isinstance(came, PismoError) and not _holds_for_all(came):
+                log.warning("not landed: %s: %s", file.key, came)
+                failures.append((file.key, came))
+            else:
+                raise came
     done.tell(len(failures))
     if failures:
         sightings.failed(dict(failures))
@@ -149,21 +143,6 @@ def incomplete(failures: Sequence[tuple[str, PismoError]], summary: LandSummary)
     """The error for files that were not landed: a permanent one where no other try can help."""
     refused = all(error.permanent for _, error in failures)
     return (LandingRefusedError if refused else LandingIncompleteError)(failures, summary)
-
-
-def _failed(keys: Mapping[Future[_Landed], str], running: Iterable[Future[_Landed]]) -> list[tuple[str, PismoError]]:
-    """What could not be landed; what holds for every file, and what is no error of ours, is raised."""
-    failed = []
-    for future, key in keys.items():
-        error = future.exception()
-        if isinstance(error, PismoError) and not isinstance(error, RoleDenied | KmsDenied):
-            failed.append((key, error))
-        elif error is not None:
-            # there is no use in asking for the others
-            for other in running:
-                other.cancel()
-            raise error
-    return failed
 
 
 def _unkept(file: RemoteFile) -> tuple[str, PismoError]:
@@ -181,6 +160,50 @@ class _Landed:
     size: int = 0
 
 
+def _holds_for_all(error: Exception) -> bool:
+    """Whether an error is of every file, or none of this project's."""
+    return not isinstance(error, PismoError) or isinstance(error, RoleDenied | KmsDenied)
+
+
+class _Crew:
+    """Threads that take one file after the other, so that no more files are in memory than there are threads."""
+
+    def __init__(self, land: Callable[[RemoteFile], _Landed], files: Sequence[RemoteFile], threads: int) -> None:
+        self._land, self._count = land, len(files)
+        self._waiting, self._came = SimpleQueue[RemoteFile](), SimpleQueue[tuple[RemoteFile, _Landed | Exception]]()
+        for file in files:
+            self._waiting.put(file)
+        self._over = False
+        self._threads = [Thread(target=self._work, name=f"land-{n}", daemon=True) for n in range(threads)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        for thread in self._threads:
+            thread.join()
+
+    def results(self) -> Iterator[tuple[RemoteFile, _Landed | Exception]]:
+        """What became of each file, in no order."""
+        for _ in range(self._count):
+            yield self._came.get()
+
+    def _work(self) -> None:
+        with suppress(Empty):
+            while not self._over:
+                file = self._waiting.get_nowait()
+                try:
+                    self._came.put((file, self._land(file)))
+                except Exception as error:  # noqa: BLE001 - raised again where results are read
+                    # there is no use in asking for the others
+                    if _holds_for_all(error):
+                        self._over = True
+                    self._came.put((file, error))
+
+
 class _Lander:
     """Fetches and writes single files, from many threads."""
 
@@ -191,7 +214,7 @@ class _Lander:
 
     def land(self, file: RemoteFile) -> _Landed:
         """Fetch a file and write it where nothing of it stands yet."""
-        if not self._anywhere and PublishHour.of_key(file.key) is None:
+        if not self._anywhere and hour_of_key(file.key) == NO_HOUR:
             # nothing is written for it: a report, or a key mistyped by hand
             msg = f"{file.key} does not stand in an hour folder"
             raise ConfigError(msg)
@@ -250,11 +273,28 @@ class _Done:
     def __init__(self, raws: RawLedger, total: int, log: logging.Logger) -> None:
         self._raws, self._total, self._log = raws, total, log
         self._hours: set[str] = set()
-        self._started = self._told = time.monotonic()
+        self._held: list[_Landed] = []
+        self._started = self._told = self._noted = time.monotonic()
         self._files = self._skipped = self._bytes = 0
 
-    def take(self, landed: Sequence[_Landed], failed: int) -> None:
-        """Note files in the ledger."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.note()
+
+    def take(self, landed: _Landed, failed: int) -> None:
+        """Note files in the ledger, many at a time: what a kill leaves out is found standing in landing."""
+        self._held.append(landed)
+        if len(self._held) >= _NOTED_TOGETHER or time.monotonic() - self._noted > _NOTED_SECONDS:
+            self.note()
+        if time.monotonic() - self._told > _PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self.tell(failed)
+
+    def note(self) -> None:
+        """Note what is held back."""
+        landed, self._held, self._noted = self._held, [], time.monotonic()
         noted = [raw for one in landed for raw in one.raws]
         if noted:
             self._raws.note(noted)
@@ -265,9 +305,6 @@ class _Done:
         self._skipped += len(known)
         self._files += len(landed) - len(known)
         self._bytes += sum(one.size for one in landed)
-        if time.monotonic() - self._told > _PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            self.tell(failed)
 
     def tell(self, failed: int) -> None:
         """A line of progress."""

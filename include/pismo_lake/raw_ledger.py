@@ -5,7 +5,8 @@ A notice may go, and Pismo be forgotten about, once a row stands here: the bytes
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, null, select, update
@@ -64,6 +65,7 @@ class Version:
     index_uri: str | None
 
 
+@lru_cache(maxsize=1024)
 def hour_of_key(key: str) -> str:
     """The publish hour of a key as the ledger writes it, ``-`` where it names none."""
     return str(PublishHour.of_key(key) or NO_HOUR)
@@ -88,7 +90,11 @@ class RawLedger:
 
     def note(self, landed: Iterable[RawFile]) -> None:
         """Note files whose bytes stand in landing, in one transaction; what is noted already stays as it is."""
-        rows = [self._row(file) for file in landed]
+        same = self._place | {"landed_at": now_text(), "run": self._ledger.run}
+        rows = [
+            {name: getattr(file, name) for name in _FIELDS} | same | {"publish_hour": file.publish_hour}
+            for file in landed
+        ]
         with self._ledger.transaction() as connection:
             if rows:
                 dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -108,10 +114,6 @@ class RawLedger:
         """Forget the sightings of what stands in landing."""
         for chunk in _chunks(keys):
             connection.execute(delete(sightings).where(*self._where(sightings), sightings.c.key.in_(chunk)))
-
-    def _row(self, file: RawFile) -> dict[str, object]:
-        noted = {"publish_hour": file.publish_hour, "landed_at": now_text(), "run": self._ledger.run}
-        return self._place | asdict(file) | noted
 
     def waiting(self, hours: Iterable[str] | None = None) -> list[RawFile]:
         """Files without an index, of some publish hours or of all, in rank order."""

@@ -10,7 +10,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import fsspec
 
@@ -126,17 +126,25 @@ def create(uri: str, data: bytes) -> bool:
 @contextmanager
 def _written(target: Path, data: bytes | memoryview) -> Iterator[Path]:
     """Synced bytes in a temporary file beside a target, gone in the end."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     # a leading dot: dataset readers pass over it should a crash leave it behind
     temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _opened(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file to write, its folders made where they are missing."""
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def move_in(path: Path, uri: str) -> None:
