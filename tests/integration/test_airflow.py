@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import event
 
+from pismo_lake.ledger import Ledger
+from pismo_lake.ledger_tables import raw_files
+from pismo_lake.raw_ledger import RawFile, RawLedger
 from pismo_sandbox.payloads import CATALOGUE
 from pismo_sandbox.personal import Planter
 from pismo_sandbox.publisher import Dials, Publisher, S3Sink
@@ -103,6 +106,23 @@ def test_the_dag_lands_and_flattens_exactly_what_was_published(home: Home) -> No
     state, tasks = home.run(window_start=start, force=True)
     assert state == "success"
     assert {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")} == before
+
+
+def test_a_landed_file_that_is_lost_before_its_index_turns_its_own_hour_red(home: Home) -> None:
+    ledger = Ledger.open(home.environment["PISMO_LEDGER_URL"])
+    key = "main_stream/2026/3/1/5/gone"
+    raws = RawLedger(ledger, home.environment["PISMO_LAKE"], "sandbox_s3")
+    raws.note([RawFile(key, key, 10, None, None, str(home.root / "landing" / "nowhere"))])
+    try:
+        state, tasks = home.run()
+        assert state == "failed"
+        assert [name.split("[")[0] for name, state in tasks.items() if state == "failed"] == ["flatten_publish_hour"]
+        assert f"{key} is gone from landing" in home.log
+        assert "1 landed file(s) could not be indexed, their events are missing" in home.log
+    finally:
+        with ledger.transaction() as connection:
+            connection.execute(raw_files.delete().where(raw_files.c.key == key))
+        ledger.close()
 
 
 def test_listing_denied_fails_at_once_but_object_keys_work(home: Home) -> None:
