@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
+from pismo_lake.crew import Crew
 from pismo_lake.errors import (
     ConfigError,
     KmsDenied,
@@ -123,7 +121,7 @@ def land_files(
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
     done = _Done(raws, len(able), log)
-    with _Crew(lander.land, able, parallel) as crew, done:
+    with Crew(lander.land, able, parallel, fatal=_holds_for_all) as crew, done:
         for file, came in crew.results():
             if isinstance(came, _Landed):
                 done.take(came, len(failures))
@@ -160,48 +158,9 @@ class _Landed:
     size: int = 0
 
 
-def _holds_for_all(error: Exception) -> bool:
+def _holds_for_all(error: BaseException) -> bool:
     """Whether an error is of every file, or none of this project's."""
     return not isinstance(error, PismoError) or isinstance(error, RoleDenied | KmsDenied)
-
-
-class _Crew:
-    """Threads that take one file after the other, so that no more files are in memory than there are threads."""
-
-    def __init__(self, land: Callable[[RemoteFile], _Landed], files: Sequence[RemoteFile], threads: int) -> None:
-        self._land, self._count = land, len(files)
-        self._waiting, self._came = SimpleQueue[RemoteFile](), SimpleQueue[tuple[RemoteFile, _Landed | Exception]]()
-        for file in files:
-            self._waiting.put(file)
-        self._over = False
-        self._threads = [Thread(target=self._work, name=f"land-{n}", daemon=True) for n in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over = True
-        for thread in self._threads:
-            thread.join()
-
-    def results(self) -> Iterator[tuple[RemoteFile, _Landed | Exception]]:
-        """What became of each file, in no order."""
-        for _ in range(self._count):
-            yield self._came.get()
-
-    def _work(self) -> None:
-        with suppress(Empty):
-            while not self._over:
-                file = self._waiting.get_nowait()
-                try:
-                    self._came.put((file, self._land(file)))
-                except Exception as error:  # noqa: BLE001 - raised again where results are read
-                    # there is no use in asking for the others
-                    if _holds_for_all(error):
-                        self._over = True
-                    self._came.put((file, error))
 
 
 class _Lander:

@@ -1,4 +1,4 @@
-"""Take notices from their queue and land what they announce; one goes only once its file is landed and recorded."""
+"""Take notices from their queue and land what they announce; one goes only once its file is landed and noted."""
 
 from __future__ import annotations
 

@@ -1,0 +1,63 @@
+"""Threads that work through a list side by side, with little said between them and who reads their results."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Self
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Crew(Generic[Item, Result]):
+    """`threads` threads that take one item after the other: no more are at work than there are threads.
+
+    After an error that is `fatal` no further item is begun.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        threads: int,
+        *,
+        fatal: Callable[[BaseException], bool],
+    ) -> None:
+        self._work, self._fatal, self._count, self._over = work, fatal, len(items), False
+        self._waiting = SimpleQueue[Item]()
+        self._came = SimpleQueue[tuple[Item, Result | BaseException]]()
+        for item in items:
+            self._waiting.put(item)
+        self._threads = [Thread(target=self._run, name=f"crew-{n}", daemon=True) for n in range(threads)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        for thread in self._threads:
+            thread.join()
+
+    def results(self) -> Iterator[tuple[Item, Result | BaseException]]:
+        """What became of each item, or the error of it, in no order; end it at a fatal one."""
+        for _ in range(self._count):
+            yield self._came.get()
+
+    def _run(self) -> None:
+        with suppress(Empty):
+            while not self._over:
+                item = self._waiting.get_nowait()
+                try:
+                    self._came.put((item, self._work(item)))
+                except BaseException as error:  # noqa: BLE001 - raised again where results are read
+                    if self._fatal(error):
+                        self._over = True
+                    self._came.put((item, error))
