@@ -150,6 +150,7 @@ class LakeUnderTest:
         return {unit: build_unit(self.settings, self.ledger, unit, **options) for unit in list(wanted)}
 
     def close(self, day: str, **options: Any) -> BuildSummary:
+        self.index()
         return close_day(self.settings, self.ledger, PublishDay.parse(day), **options)
 
     def put(self, *chunks: bytes, key: str = f"{HOUR}/a") -> BuildSummary:
