@@ -102,10 +102,10 @@ def task_processes(pid: int) -> list[psutil.Process]:
         children = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
-    return [child for child in children if TASK.search(_command(child))]
+    return [child for child in children if TASK.search(command_of(child))]
 
 
-def _command(process: psutil.Process) -> str:
+def command_of(process: psutil.Process) -> str:
     """The command line of a process, nothing where it has ended: that must not hide the others."""
     try:
         return " ".join(process.cmdline())

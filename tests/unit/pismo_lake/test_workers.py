@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from sqlalchemy import create_engine, text
+from tests.killer import command_of
 from tests.lakes import HOUR, LakeUnderTest, event
 
 from pismo_lake.contract_store import ContractStore
@@ -95,7 +96,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     until = time.monotonic() + MINUTE
     while time.monotonic() < until:
         children = psutil.Process(process.pid).children(recursive=True)
-        found = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        found = [child for child in children if "spawn_main" in command_of(child)]
         if len(found) >= 2:
             return found
     raise AssertionError("no workers came")
@@ -205,7 +206,7 @@ def test_who_asks_at_once_shares_the_processes(lake: LakeUnderTest, workers: Wor
 
     with ThreadPoolExecutor(8) as threads:
         assert all(list(threads.map(one, range(8))))
-    started = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    started = [child for child in psutil.Process().children() if "spawn_main" in command_of(child)]
     assert len(started) <= 2
 
 
