@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from pismo_lake.layout import PublishHour
 from pismo_lake.ledger import now_text, of_day
-from pismo_lake.ledger_tables import NO_HOUR, sightings
+from pismo_lake.ledger_tables import sightings
+from pismo_lake.raw_ledger import hour_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ class Sightings:
 
     def note(self, files: Iterable[RemoteFile], seen_by: str) -> None:
         """Note files about to be fetched; one seen before keeps its first time."""
-        hours = {file.key: str(PublishHour.of_key(file.key) or NO_HOUR) for file in files}
+        hours = {file.key: hour_of_key(file.key) for file in files}
         keys = list(hours)
         with self._ledger.transaction() as connection:
             for start in range(0, len(keys), _KEYS_PER_QUERY):
