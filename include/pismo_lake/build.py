@@ -20,7 +20,8 @@ from pismo_lake.dedupe import JudgedInputs
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.fingerprint import fingerprint
 from pismo_lake.layout import PublishHour, output_name
-from pismo_lake.part import folders, parquet_bytes, read_part, tables
+from pismo_lake.parquet_out import parquet_bytes
+from pismo_lake.part import folders, read_part, tables
 from pismo_lake.policy_mark import mark_lake
 
 if TYPE_CHECKING:

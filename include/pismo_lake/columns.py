@@ -92,15 +92,18 @@ class FastReader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self.usable = not renamed_in_lists(contract.data) and not renamed_in_lists(contract.envelope)
-        fields = [pa.field(key, kind) for key, kind in _ENVELOPE.items()]
-        fields.append(pa.field("data", _reading_type(contract.data)))
+        fields = [pa.field("data", _reading_type(contract.data))]
         fields += [pa.field(key, _reading_type(child)) for key, child in contract.envelope.fields.items()]
-        self._reading = pa.schema(fields)
+        self._tails = pa.schema(fields)
+        self._events = pa.schema([*_ENVELOPE.items(), *fields])
         self.schema = payload_schema(contract)
 
-    def read(self, text: bytes, count: int) -> pa.Table | None:
-        """Parse `count` events; None where pyarrow refuses any of them or sees another number of them."""
-        table = read_events(text, count, self._reading)
+    def read(self, text: bytes, count: int, *, headless: bool = False) -> pa.Table | None:
+        """Parse `count` events; None where pyarrow refuses any of them or sees another number of them.
+
+        Where they are `headless` they begin with their payload.
+        """
+        table = read_events(text, count, self._tails if headless else self._events)
         if table is None:
             return None
         columns: dict[str, pa.Array] = {}
@@ -112,12 +115,16 @@ class FastReader:
         return pa.table([*arrays, pa.nulls(count, pa.string())], schema=self.schema.append(RESCUED))
 
 
-def read_events(text: bytes, count: int, schema: pa.Schema) -> pa.Table | None:
-    """Parse `count` events of exactly these fields; None where pyarrow refuses any or sees another number of them."""
-    parsing = pj.ParseOptions(explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior="error")
+def read_events(text: bytes, count: int, schema: pa.Schema, unexpected: str = "error") -> pa.Table | None:
+    """Parse `count` events of these fields; None where pyarrow refuses any or sees another number of them.
+
+    `unexpected` fields are an "error", or it is to "ignore" them.
+    """
+    parsing = pj.ParseOptions(explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior=unexpected)
     reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
     try:
-        table = pj.read_json(pa.BufferReader(text), read_options=reading, parse_options=parsing)
+        # one block, so one batch; `read_json` gives the same and starts a thread for each call
+        table = pj.open_json(pa.BufferReader(text), read_options=reading, parse_options=parsing).read_all()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None
     return table if table.num_rows == count else None

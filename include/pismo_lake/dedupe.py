@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.erasures import erased_keys, erasure_count
+from pismo_lake.index import SCHEMA
 from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
@@ -55,10 +56,15 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
 
 
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
-    """The index table at a URI."""
+    """The index table at a URI; null in a column that it was written without."""
     # not the dataset reader: its threads outlive the process's end now and then
-    table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(columns, use_threads=False)
-    return table if columns is None else table.select(columns)
+    file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri)))
+    wanted = SCHEMA.names if columns is None else columns
+    table = file.read([name for name in wanted if name in file.schema_arrow.names], use_threads=False)
+    for name in wanted:
+        if name not in table.schema.names:
+            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+    return table.select(wanted)
 
 
 def usable_keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:

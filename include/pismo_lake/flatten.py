@@ -13,6 +13,7 @@ from pismo_lake.conform import Conformed, fit_object, pointer
 from pismo_lake.contract_rules import Mode
 from pismo_lake.envelope import extra_keys, parse_exact, text_or_none
 from pismo_lake.exact_json import DuplicateKeys
+from pismo_lake.heads import tails
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +29,14 @@ _ENVELOPE_TEXTS = ("event_id", "org_id", "cid", "timestamp", "domain", "event_ty
 
 @dataclass(frozen=True, slots=True)
 class EventBytes:
-    """Raw bytes of the events of one type in output order; `regular` ones may take the fast road."""
+    """Raw bytes of the events of one type in output order; `regular` ones may take the fast road.
+
+    `cuts`, where given, says where the payload's key stands in events whose head is a closed envelope, 0 in others.
+    """
 
     raw: Sequence[bytes]
     regular: Sequence[bool] | NDArray[np.bool_]
+    cuts: NDArray[np.int64] | None = None
 
 
 def flatten(events: EventBytes, contract: Contract) -> pa.Table:
@@ -42,10 +47,13 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
     schema = payload_schema(contract).append(RESCUED)
     reader = FastReader(contract)
     fast = np.array(events.regular, dtype=bool) & reader.usable
+    cuts = np.zeros(len(events.raw), dtype=np.int64) if events.cuts is None else events.cuts
     tables: list[pa.Table] = []
     places: list[int] = []
     exact = np.flatnonzero(~fast).tolist()
-    _read_fast(events, np.flatnonzero(fast).tolist(), reader, tables, places, exact)
+    for headless in (False, True):
+        mine = np.flatnonzero(fast & ((cuts > 0) == headless)).tolist()
+        _read_fast(events, cuts if headless else None, mine, reader, tables, places, exact)
     if exact:
         exact.sort()
         tables.append(_read_exact([events.raw[place] for place in exact], contract, schema))
@@ -58,6 +66,7 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
 
 def _read_fast(
     events: EventBytes,
+    cuts: NDArray[np.int64] | None,
     places: list[int],
     reader: FastReader,
     tables: list[pa.Table],
@@ -67,7 +76,9 @@ def _read_fast(
     """Read by pyarrow; where it refuses, halve down to the few events that made it refuse."""
     if not places:
         return
-    table = reader.read(b"\n".join([events.raw[place] for place in places]), len(places))
+    raw = [events.raw[place] for place in places]
+    text = b"\n".join(raw) if cuts is None else tails(raw, cuts[places].tolist())
+    table = reader.read(text, len(places), headless=cuts is not None)
     if table is not None:
         tables.append(table)
         done.extend(places)
@@ -76,7 +87,7 @@ def _read_fast(
     else:
         step = -(-len(places) // _STEP)
         for start in range(0, len(places), step):
-            _read_fast(events, places[start : start + step], reader, tables, done, exact)
+            _read_fast(events, cuts, places[start : start + step], reader, tables, done, exact)
 
 
 def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.Table:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.decode import recover, split
 from pismo_lake.envelope import Envelope, UnusableEventError, envelope_of, extra_keys, parse, text_or_none
+from pismo_lake.heads import cut_of
 from pismo_lake.layout import event_name
 from pismo_lake.quick_index import quick_index
 from pismo_lake.salvage import Span
@@ -43,6 +44,7 @@ SCHEMA = pa.schema(
         pa.field("event_timestamp_text", pa.string()),
         pa.field("dedupe_key", pa.binary(16)),
         pa.field("content_hash", pa.binary(8)),
+        pa.field("payload_at", pa.int32()),  # where the payload's key stands in an event whose head is closed
     ]
 )
 
@@ -69,7 +71,7 @@ class _Rows:
 
     def damage(self, span: Span, reason: str, event_id: str | None = None) -> None:
         length = span.end - span.start
-        self.add(span.start, length, reason, False, None, event_id, None, None, None, None, None, None, None, None)
+        self.add(span.start, length, reason, False, None, event_id, *[None] * 9)
 
 
 def dedupe_key(org_id: str | None, event_id: str) -> bytes:
@@ -107,7 +109,7 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         starts, ends = quick.pieces.starts, quick.pieces.ends
         for place in quick.others:
             _index_span(data, Span(int(starts[place]), int(ends[place])), rows, contract_of)
-        tables = [_table_of(data, quick)] if len(quick.places) else []
+        tables = [_table_of(quick)] if len(quick.places) else []
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
     columns = rows.columns
@@ -131,24 +133,24 @@ def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str],
             break
 
 
-def _table_of(data: bytes, quick: QuickIndex) -> pa.Table:
+def _table_of(quick: QuickIndex) -> pa.Table:
     """The index of the events that fit."""
-    starts, ends = quick.pieces.starts[quick.places], quick.pieces.ends[quick.places]
+    places, raw = quick.places, quick.pieces.raw
     envelopes = {name: quick.envelopes[name].combine_chunks() for name in quick.envelopes.column_names}
     digest = hashlib.blake2b
     # as `content_hash`, without the cost of calling it
-    places = zip(starts.tolist(), ends.tolist(), strict=True)
-    hashes = b"".join([digest(data[start:end], digest_size=8).digest() for start, end in places])
+    hashes = b"".join([digest(raw[place], digest_size=8).digest() for place in places.tolist()])
     keys = _dedupe_keys(envelopes["org_id"], envelopes["event_id"])
     made = {
-        "offset": pa.array(starts),
-        "length": pa.array(ends - starts),
-        "reason": pa.nulls(len(starts), pa.string()),
-        "regular": pa.repeat(pa.scalar(value=True), len(starts)),
+        "offset": pa.array(quick.pieces.starts[places]),
+        "length": pa.array((quick.pieces.ends - quick.pieces.starts)[places]),
+        "reason": pa.nulls(len(places), pa.string()),
+        "regular": pa.repeat(pa.scalar(value=True), len(places)),
         "event_timestamp": timestamps_us(envelopes["timestamp"]),
         "event_timestamp_text": envelopes["timestamp"],
         "dedupe_key": _fixed(keys, 16),
         "content_hash": _fixed(hashes, 8),
+        "payload_at": pa.array(quick.cuts, pa.int32(), mask=quick.cuts == 0),
     }
     return pa.table([made.get(name, envelopes.get(name)) for name in SCHEMA.names], schema=SCHEMA)
 
@@ -195,4 +197,5 @@ def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, *, regul
         envelope.timestamp_text,
         dedupe_key(envelope.org_id, envelope.event_id),
         content_hash(raw),
+        cut_of(raw) or None,
     )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
-from pismo_lake import storage
+from pismo_lake import parquet_out, storage
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.errors import FramingError, LandedFileError, PismoError
 from pismo_lake.index import IndexedFile, index_file
@@ -91,6 +88,4 @@ def index_bytes(table: pa.Table, file: RawFile, hour: str) -> bytes:
     """An index file, with a note of what the raw bytes and their path do not say for sure, for a ledger's rebuild."""
     note = {"name": file.name, "key": file.key, "etag": file.etag or "", "publish_hour": hour}
     note |= {"published_at": file.published_at} if file.published_at else {}
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({NOTE: json.dumps(note)}), sink, compression="zstd")
-    return sink.getvalue()
+    return parquet_out.index_bytes(table.replace_schema_metadata({NOTE: json.dumps(note)}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.child_tables import child_columns, child_tables, list_name
@@ -30,14 +28,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pismo_lake.contract import Contract
-    from pismo_lake.encryption import LakeKey
     from pismo_lake.ledger import FileRecord
     from pismo_lake.privacy import Privacy
     from pismo_lake.settings import LakeSettings
 
 _NAMED_BY = ("domain", "event_type", "schema_version")
 _ENVELOPE = ("event_id", "org_id", "cid", "schema_version", "event_type", "event_timestamp", "event_timestamp_text")
-_TAKEN = (*_ENVELOPE, "offset", "length", "regular")
+_TAKEN = (*_ENVELOPE, "offset", "length", "regular", "payload_at")
 _READ = tuple(dict.fromkeys(("reason", *_NAMED_BY, *_TAKEN)))
 
 
@@ -203,7 +200,8 @@ def folders(
 
 def _payload(group: _Group, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
     """The columns of a contract and `_rescued` as a policy leaves them, lists with a table of their own included."""
-    payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy()), contract)
+    cuts = group.column("payload_at").fill_null(0).to_numpy().astype(np.int64)
+    payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy(), cuts), contract)
     if payload.num_rows != len(group.raw):
         msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
         raise LakeError(msg)
@@ -238,11 +236,3 @@ def event_dates(stamps: pa.TimestampArray, zone: str, publish_date: str) -> pa.D
     plain = names.dictionary_encode()
     # an event without a time may share its date with others
     return pa.DictionaryArray.from_arrays(plain.indices.take(coded.indices), plain.dictionary)
-
-
-def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
-    """A table as a zstd Parquet file, the same bytes for the same rows unless they are encrypted."""
-    sink = io.BytesIO()
-    secret = key.writing() if key else None
-    pq.write_table(table, sink, compression="zstd", compression_level=3, encryption_properties=secret)
-    return sink.getbuffer()

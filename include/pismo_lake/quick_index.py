@@ -1,4 +1,5 @@
-"""The quick way to index a file: its events by type, each type in one parse that shows whether they fit.
+"""The quick way to index a file: its envelopes in one parse, then the payloads of each type in one that shows whether
+they fit.
 
 What does not fit plainly, or is rare, is looked at event by event, as the careful way does with every event. Both
 ways give the same index and teach contracts the same; this one declines any file that is not whole and valid.
@@ -6,20 +7,18 @@ ways give the same index and teach contracts the same; this one declines any fil
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.decode import MAX_DEPTH, split
 from pismo_lake.envelope import parse
+from pismo_lake.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
 from pismo_lake.layout import event_name
-from pismo_lake.quick_split import Pieces, pieces, spanned, tokens
+from pismo_lake.quick_split import Pieces, pieces, spanned
 from pismo_lake.shape import fitting
 
 if TYPE_CHECKING:
@@ -35,16 +34,21 @@ _STEP = 16
 _FEW = 24
 # below this as many parses as there are event types gain nothing
 _SMALL_FILE = 1 << 20
-_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
+_NONE = np.zeros(0, dtype=np.int64)
+_NAMED_BY = ("domain", "event_type", "schema_version", "form")
 
 
 @dataclass(frozen=True, slots=True)
 class QuickIndex:
-    """A file's pieces; the `places` of those that fit, with their envelopes, a row each; and the `others` in order."""
+    """A file's pieces; the `places` of those that fit, with a row of `envelopes` each; and the `others` in order.
+
+    `cuts` says of those that fit where the payload's key stands if the head is a closed envelope, else 0.
+    """
 
     pieces: Pieces
     places: NDArray[np.int64]
     envelopes: pa.Table
+    cuts: NDArray[np.int64]
     others: list[int]
 
 
@@ -61,7 +65,7 @@ def quick_index(data: bytes, contract_of: ContractOf) -> QuickIndex | None:
         return None
     for found in _splits(data):
         try:
-            return _Sorter(data, found, contract_of).sort()
+            return _Sorter(found, contract_of).sort()
         except _NotWholeError:
             continue
     return None
@@ -93,123 +97,118 @@ def _splits(data: bytes) -> Iterator[Pieces]:
 class _Sorter:
     """One file with one idea of where its events are."""
 
-    def __init__(self, data: bytes, found: Pieces, contract_of: ContractOf) -> None:
+    def __init__(self, found: Pieces, contract_of: ContractOf) -> None:
         self._pieces, self._contract_of = found, contract_of
-        self._raw = [data[start:end] for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
-        self._places: list[NDArray[np.int64]] = []
-        self._tables: list[pa.Table] = []
-        self._others: list[NDArray[np.int64]] = []
+        self._ends = ends_of_heads(found.raw)
+        self._others = [np.flatnonzero(found.hollow)]
+        self._fit: list[NDArray[np.int64]] = []
 
     def sort(self) -> QuickIndex:
-        for guess, places in self._groups():
-            hollow = self._pieces.hollow[places]
-            self._others.append(places[hollow])
-            solid = places[~hollow]
-            if guess is None or len(solid) < _FEW:
-                self._others.append(solid)
+        heads = list(self._read(np.flatnonzero(~self._pieces.hollow)))
+        if not heads:
+            return QuickIndex(self._pieces, _NONE, pa.table({}), _NONE, self._looked_at())
+        places = np.concatenate([places for places, _ in heads])
+        envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks()
+        cuts = np.where(envelopes["form"].to_numpy() == CLOSED, self._ends[places] + 1, 0)
+        for event, rows in _groups(envelopes):
+            if len(rows) < _FEW or event is None:
+                self._others.append(places[rows])
             else:
-                self._fit(solid, guess)
-        places, envelopes = self._verified()
-        others = np.sort(np.concatenate(self._others)).tolist()
-        for place in others:
-            self._look_at(self._raw[place])
-        return QuickIndex(self._pieces, places, envelopes, others)
+                self._sort_group(event, places, cuts, rows)
+        has_id = pc.fill_null(pc.not_equal(envelopes["event_id"], ""), fill_value=False).to_numpy()
+        fit = np.concatenate([_NONE, *self._fit])
+        self._others.append(places[fit[~has_id[fit]]])
+        fit = fit[has_id[fit]]
+        fit = fit[np.argsort(places[fit])]
+        return QuickIndex(self._pieces, places[fit], envelopes.take(pa.array(fit)), cuts[fit], self._looked_at())
 
-    def _groups(self) -> list[tuple[_Guess | None, NDArray[np.int64]]]:
-        """Places by what seems to be their type."""
-        keys = [tokens(self._pieces, key) for key in ("domain", "event_type", "schema_version")]
-        columns = [key.values.dictionary_encode() for key in keys]
-        # of several versions in an event none is believed; names are compared with the parsed ones
-        code = keys[2].several.astype(np.int64)
-        for column in columns:
-            code = code * len(column.dictionary) + column.indices.to_numpy()
-        order = np.argsort(code, kind="stable")
-        guesses: dict[_Guess | None, list[NDArray[np.int64]]] = defaultdict(list)
-        for places in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-            first = int(places[0])
-            words = [column[first].as_py().rstrip(b"\0") for column in columns]
-            guesses[None if keys[2].several[first] else _guessed(*words)].append(places)
-        # a version comes as a number and as text
-        return [(guess, np.sort(np.concatenate(places))) for guess, places in guesses.items()]
-
-    def _fit(self, places: NDArray[np.int64], guess: _Guess) -> None:
-        contract = self._contract_of(guess.domain, event_name(guess.event_type, guess.version))
-        joined = b"\n".join([self._raw[place] for place in places.tolist()])
-        table = fitting(contract, guess.version_type, joined, len(places))
+    def _read(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Places and their envelopes; the few among which one is not readable with the others join those."""
+        raw = self._pieces.raw
+        table = None
+        if len(places) >= _FEW:
+            table = read_heads([raw[place] for place in places.tolist()], self._ends[places].tolist())
         if table is not None:
-            self._places.append(places)
-            self._tables.append(guess.beside(table))
-        elif len(places) > _STEP * _FEW and contract.data.fields:
-            step = -(-len(places) // _STEP)
-            for start in range(0, len(places), step):
-                self._fit(places[start : start + step], guess)
+            yield places, table
+        elif len(places) > _STEP * _FEW:
+            for some in _divided(places):
+                yield from self._read(some)
         else:
             self._others.append(places)
 
-    def _verified(self) -> tuple[NDArray[np.int64], pa.Table]:
-        """What fits and is what it was taken for, in file order; the rest joins the others."""
-        if not self._tables:
-            return np.zeros(0, dtype=np.int64), pa.table({})
-        table, places = pa.concat_tables(self._tables).combine_chunks(), np.concatenate(self._places)
-        right = pc.and_(pc.equal(table["domain"], table["guessed_domain"]), pc.not_equal(table["event_id"], ""))
-        right = pc.and_(right, pc.equal(table["event_type"], table["guessed_event_type"]))
-        right = pc.and_(right, table["same_version"])
-        mask = pc.fill_null(right, fill_value=False).to_numpy()
-        self._others.append(places[~mask])
-        order = np.flatnonzero(mask)
-        order = order[np.argsort(places[order])]
-        return places[order], table.take(pa.array(order))
+    def _sort_group(
+        self, event: _Event, places: NDArray[np.int64], cuts: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> None:
+        """Rows that fit their contract join those that do, others the others."""
+        contract = self._contract_of(event.domain, event_name(event.event_type, event.version))
+        raw = [self._pieces.raw[place] for place in places[rows].tolist()]
+        text = tails(raw, cuts[rows].tolist()) if event.form == CLOSED else b"\n".join(raw)
+        table = fitting(contract, text, len(raw), event.version_type)
+        if table is not None:
+            same = event.same_version(table)
+            self._fit.append(rows[same])
+            self._others.append(places[rows[~same]])
+        elif len(rows) > _STEP * _FEW and contract.data.fields:
+            for some in _divided(rows):
+                self._sort_group(event, places, cuts, some)
+        else:
+            self._others.append(places[rows])
 
-    @staticmethod
-    def _look_at(raw: bytes) -> None:
-        """That the piece is one JSON value of bearable depth; otherwise nothing is believed of the split.
+    def _looked_at(self) -> list[int]:
+        """The others, each of which is one JSON value of bearable depth; otherwise nothing is believed of the split.
 
         Where parsing ends before the piece does (NaN), the careful way decides what the piece is.
         """
-        if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
-            raise _NotWholeError
-        try:
-            parse(raw)
-        except ValueError:
-            raise _NotWholeError from None
+        others: list[int] = np.sort(np.concatenate(self._others)).tolist()
+        for place in others:
+            raw = self._pieces.raw[place]
+            if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+                raise _NotWholeError
+            try:
+                parse(raw)
+            except ValueError:
+                raise _NotWholeError from None
+        return others
+
+
+def _divided(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    step = -(-len(places) // _STEP)
+    return [places[start : start + step] for start in range(0, len(places), step)]
+
+
+def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
+    """Rows by what they are and how they are to be read; None where that is nothing."""
+    code = np.zeros(len(envelopes), dtype=np.int64)
+    for name in _NAMED_BY:
+        column = envelopes[name].combine_chunks().dictionary_encode(null_encoding="encode")
+        code = code * len(column.dictionary) + column.indices.to_numpy()
+    order = np.argsort(code, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        domain, event_type, version, form = (envelopes[name][int(rows[0])].as_py() for name in _NAMED_BY)
+        yield _Event(domain, event_type, version, form) if domain and event_type else None, rows
 
 
 @dataclass(frozen=True, slots=True)
-class _Guess:
-    """An event type by the bytes that follow its keys; `version` is its text, None where it is missing or null."""
+class _Event:
+    """An event type as envelopes name it, and the form of their heads."""
 
     domain: str
     event_type: str
     version: str | None
+    form: int
 
     @property
-    def version_type(self) -> pa.DataType:
-        """The type that takes the version as a number and as text."""
+    def version_type(self) -> pa.DataType | None:
+        """The type that takes the version as it is spelled and nothing else; None where the head is read already."""
+        if self.form == CLOSED:
+            return None
         if self.version is None:
             return pa.null()
-        return pa.decimal128(38, 18) if _INTEGER.fullmatch(self.version) else pa.string()
+        return pa.string() if self.form == TEXT else pa.int64()
 
-    def beside(self, table: pa.Table) -> pa.Table:
-        """The parsed envelopes with what they were taken for."""
-        count = len(table)
-        parsed, version = table["schema_version"], pa.scalar(self.version, pa.string())
-        same = pc.is_null(parsed) if self.version is None else pc.equal(parsed, version.cast(parsed.type))
-        table = table.drop_columns(["schema_version"]).append_column("schema_version", pa.repeat(version, count))
-        table = table.append_column("guessed_domain", pa.repeat(self.domain, count))
-        table = table.append_column("guessed_event_type", pa.repeat(self.event_type, count))
-        return table.append_column("same_version", same)
-
-
-def _guessed(domain: bytes, event_type: bytes, version: bytes) -> _Guess | None:
-    """The type that three tokens name; None where they name none."""
-    try:
-        names = [orjson.loads(token) for token in (domain, event_type, version or b"null")]
-    except ValueError:
-        return None
-    if not all(isinstance(name, str) and name for name in names[:2]):
-        return None
-    if names[2] is None or isinstance(names[2], str):
-        return _Guess(*names)
-    # a number is believed only as an integer spelled as one
-    spelled = version.decode()
-    return _Guess(names[0], names[1], spelled) if _INTEGER.fullmatch(spelled) else None
+    def same_version(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Which parsed events have the version that their heads were taken to have."""
+        if self.form == CLOSED or self.version is None:
+            return np.ones(len(table), dtype=bool)
+        same: NDArray[np.bool_] = pc.equal(table["schema_version"].cast(pa.string()), self.version).to_numpy()
+        return same

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.columns import read_events, renamed_in_lists
 from pismo_lake.contract import DECIMAL_LIMIT
+from pismo_lake.heads import TEXTS
 from pismo_lake.nodes import Kind
 
 if TYPE_CHECKING:
@@ -29,15 +30,15 @@ _SCALARS = {
     Kind.DECIMAL: pa.float64(),
     Kind.STRING: pa.string(),
 }
-_TEXTS = ("event_id", "domain", "event_type", "org_id", "cid", "timestamp")
-_READERS: WeakKeyDictionary[Contract, tuple[int, dict[pa.DataType, _Reader | None]]] = WeakKeyDictionary()
+_READERS: WeakKeyDictionary[Contract, tuple[int, dict[pa.DataType | None, _Reader | None]]] = WeakKeyDictionary()
 
 
-def fitting(contract: Contract, version: pa.DataType, text: bytes, count: int) -> pa.Table | None:
+def fitting(contract: Contract, text: bytes, count: int, version: pa.DataType | None = None) -> pa.Table | None:
     """The envelopes of `count` events, a row each, or None where any of them does not fit plainly.
 
-    `text` holds the events one after the other, `version` is the type of their schema_version. It must be valid UTF-8
-    without an empty object in it: those are not told apart here.
+    `text` holds the events one after the other, `version` is the type of their schema_version; without it the events
+    begin with their payload, and the table has no columns. It must be valid UTF-8 without an empty object in it: those
+    are not told apart here.
     """
     revision, readers = _READERS.get(contract, (-1, {}))
     if revision != contract.revision:
@@ -57,19 +58,20 @@ def _blind(contract: Contract) -> bool:
 class _Reader:
     """pyarrow's reader for one revision of a contract."""
 
-    def __init__(self, contract: Contract, version: pa.DataType) -> None:
-        fields = [pa.field(key, pa.string()) for key in _TEXTS]
-        fields += [pa.field("schema_version", version), pa.field("data", _type(contract.data))]
-        fields += [pa.field(key, _type(child)) for key, child in contract.envelope.fields.items()]
-        self._schema = pa.schema(fields)
+    def __init__(self, contract: Contract, version: pa.DataType | None) -> None:
+        fields = [] if version is None else [*((key, pa.string()) for key in TEXTS), ("schema_version", version)]
+        self._envelope = [name for name, _ in fields]
+        payload = [("data", _type(contract.data))]
+        payload += [(key, _type(child)) for key, child in contract.envelope.fields.items()]
+        self._schema = pa.schema([*fields, *payload])
 
     def read(self, text: bytes, count: int) -> pa.Table | None:
         table = read_events(text, count, self._schema)
         if table is None:
             return None
         table = table.combine_chunks()
-        values = [table.column(at).chunk(0) for at in range(len(_TEXTS) + 1, table.num_columns)]
-        return table.select([*_TEXTS, "schema_version"]) if all(map(_within_limits, values)) else None
+        values = [table.column(at).chunk(0) for at in range(len(self._envelope), table.num_columns)]
+        return table.select(self._envelope) if all(map(_within_limits, values)) else None
 
 
 def _within_limits(array: pa.Array) -> bool:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from pismo_lake.envelope import parse, parse_exact
 from pismo_lake.exact_json import dumps, loads
 from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
 from pismo_lake.flatten import EventBytes, flatten
+from pismo_lake.heads import cut_of
 from pismo_lake.layout import items_path
 from pismo_lake.naming import SEPARATOR, column_path, column_segment
 from pismo_lake.privacy import Action, Privacy, PrivacyKey, Rule
@@ -128,8 +130,11 @@ def test_the_fast_and_the_exact_road_give_the_same_rows(payloads: list[dict[str,
     raws, contract, regular = learned(payloads)
     fast = flatten(EventBytes(raws, regular), contract)
     exact = flatten(EventBytes(raws, [False] * len(raws)), contract)
-    assert fast.to_pylist() == exact.to_pylist()
-    assert fast.schema == exact.schema
+    cuts = [cut_of(raw) for raw in raws]
+    assert all(cut or not isinstance(payload, dict) for cut, payload in zip(cuts, payloads, strict=True))
+    headless = flatten(EventBytes(raws, regular, np.array(cuts, dtype=np.int64)), contract)
+    assert fast.to_pylist() == exact.to_pylist() == headless.to_pylist()
+    assert fast.schema == exact.schema == headless.schema
 
 
 ACTIONS = st.sampled_from([action for action in Action if action is not Action.KEEP])
