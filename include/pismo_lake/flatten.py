@@ -47,13 +47,12 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
     schema = payload_schema(contract).append(RESCUED)
     reader = FastReader(contract)
     fast = np.array(events.regular, dtype=bool) & reader.usable
-    cuts = np.zeros(len(events.raw), dtype=np.int64) if events.cuts is None else events.cuts
+    # an event without a cut is whole from its brace on
+    cuts = np.ones(len(events.raw), dtype=np.int64) if events.cuts is None else np.maximum(events.cuts, 1)
     tables: list[pa.Table] = []
     places: list[int] = []
     exact = np.flatnonzero(~fast).tolist()
-    for headless in (False, True):
-        mine = np.flatnonzero(fast & ((cuts > 0) == headless)).tolist()
-        _read_fast(events, cuts if headless else None, mine, reader, tables, places, exact)
+    _read_fast(events.raw, cuts, np.flatnonzero(fast).tolist(), reader, tables, places, exact)
     if exact:
         exact.sort()
         tables.append(_read_exact([events.raw[place] for place in exact], contract, schema))
@@ -65,8 +64,8 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
 
 
 def _read_fast(
-    events: EventBytes,
-    cuts: NDArray[np.int64] | None,
+    raw: Sequence[bytes],
+    cuts: NDArray[np.int64],
     places: list[int],
     reader: FastReader,
     tables: list[pa.Table],
@@ -76,9 +75,8 @@ def _read_fast(
     """Read by pyarrow; where it refuses, halve down to the few events that made it refuse."""
     if not places:
         return
-    raw = [events.raw[place] for place in places]
-    text = b"\n".join(raw) if cuts is None else tails(raw, cuts[places].tolist())
-    table = reader.read(text, len(places), headless=cuts is not None)
+    text = tails([raw[place] for place in places], cuts[places].tolist())
+    table = reader.read(text, len(places))
     if table is not None:
         tables.append(table)
         done.extend(places)
@@ -87,7 +85,7 @@ def _read_fast(
     else:
         step = -(-len(places) // _STEP)
         for start in range(0, len(places), step):
-            _read_fast(events, cuts, places[start : start + step], reader, tables, done, exact)
+            _read_fast(raw, cuts, places[start : start + step], reader, tables, done, exact)
 
 
 def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.Table:
@@ -120,7 +118,7 @@ def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
 
 def _check_text(event: dict[str, Any], key: str, out: Conformed) -> None:
     value = event.get(key)
-    if value is None:
+    if value is None or (type(value) is str and value.isascii()):
         return
     if not isinstance(value, str):
         out.rescue(f"/{key}", "not_text", value)

@@ -90,5 +90,5 @@ def _length(texts: Any) -> Any:
 
 
 def tails(raw: Sequence[bytes], cuts: Sequence[int]) -> bytes:
-    """Events from their `cuts` on, as objects with the payload and what comes after it."""
+    """Events from their `cuts` on, as objects: the payload and what comes after it; with a cut of 1, the whole."""
     return b"{" + b"\n{".join([event[cut:] for event, cut in zip(raw, cuts, strict=True)])

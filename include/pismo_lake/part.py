@@ -102,23 +102,31 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
         raise LakeError(msg)
     types, numbers = _types(events)
     part.events += len(events)
+    counted, kept, conflicts, standing = (
+        np.bincount(numbers[mask], minlength=len(types)).tolist()
+        for mask in (slice(None), verdict.kept, verdict.conflict, verdict.rows)
+    )
+    order = np.flatnonzero(verdict.rows)
+    order = order[np.argsort(numbers[order], kind="stable")]
+    rows = events.take(pa.array(order))
+    starts = rows.column("offset").to_numpy()
+    ends = starts + rows.column("length").to_numpy()
+    raw = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    first = 0
     for number, (domain, name) in enumerate(types):
-        mine = numbers == number
-        standing = np.flatnonzero(mine & verdict.rows)
-        counted, kept = int(mine.sum()), int((mine & verdict.kept).sum())
-        conflicts = int((mine & verdict.conflict).sum())
-        counts = TypeCounts(counted, len(standing), counted - kept, conflicts, kept - len(standing))
+        count = standing[number]
+        duplicates = counted[number] - kept[number]
+        counts = TypeCounts(counted[number], count, duplicates, conflicts[number], kept[number] - count)
         part.by_type[event_path(domain, name)].add(counts)
         part.duplicates += counts.duplicates
         part.conflicts += counts.conflicts
         part.erased += counts.erased
-        if len(standing):
-            rows, group = events.take(pa.array(standing)), part.groups[domain, name]
-            starts = rows.column("offset").to_numpy()
-            ends = starts + rows.column("length").to_numpy()
-            group.raw += [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-            group.rows.append(rows)
-            group.files.append((record.delivery, record.name, len(rows)))
+        if count:
+            group = part.groups[domain, name]
+            group.raw += raw[first : first + count]
+            group.rows.append(rows.slice(first, count))
+            group.files.append((record.delivery, record.name, count))
+        first += count
     unusable = ~usable
     unusable[np.flatnonzero(usable)[verdict.conflict]] = True
     gone = np.zeros(len(index), dtype=bool)
