@@ -92,18 +92,18 @@ class FastReader:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self.usable = not renamed_in_lists(contract.data) and not renamed_in_lists(contract.envelope)
-        fields = [pa.field(key, kind) for key, kind in _ENVELOPE.items()]
-        fields.append(pa.field("data", _reading_type(contract.data)))
+        fields = [pa.field("data", _reading_type(contract.data))]
         fields += [pa.field(key, _reading_type(child)) for key, child in contract.envelope.fields.items()]
-        self._reading = pa.schema(fields)
+        self._tails = pa.schema(fields)
+        self._events = pa.schema([*_ENVELOPE.items(), *fields])
         self.schema = payload_schema(contract)
 
-    def read(self, text: bytes, count: int) -> pa.Table | None:
-        """Parse `count` events, with their envelope or without it.
+    def read(self, text: bytes, count: int, *, headless: bool = False) -> pa.Table | None:
+        """Parse `count` events; None where pyarrow refuses any of them or sees another number of them.
 
-        None where pyarrow refuses any of them or sees another number of them.
+        Where they are `headless` they begin with their payload.
         """
-        table = read_events(text, count, self._reading)
+        table = read_events(text, count, self._tails if headless else self._events)
         if table is None:
             return None
         columns: dict[str, pa.Array] = {}

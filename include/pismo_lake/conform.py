@@ -71,16 +71,13 @@ def fit_object(node: Node, value: Any, path: str, name: str, out: Conformed) -> 
         if item is None:
             continue
         child = node.fields.get(key)
+        at = f"{path}/{pointer(key)}"
         if child is None:
             if not out.discard:
-                out.rescue(f"{path}/{pointer(key)}", "no_column", item)
+                out.rescue(at, "no_column", item)
         elif child.kind is Kind.OBJECT:
-            fit_object(child, item, f"{path}/{pointer(key)}", f"{name}{SEPARATOR}{child.segment}", out)
-        elif child.kind is Kind.STRING and type(item) is str and item.isascii():
-            # most values; the long way gives the same
-            out.columns[f"{name}{SEPARATOR}{child.segment}"] = item
+            fit_object(child, item, at, f"{name}{SEPARATOR}{child.segment}", out)
         else:
-            at = f"{path}/{pointer(key)}"
             try:
                 out.columns[f"{name}{SEPARATOR}{child.segment}"] = _fit(child, item, _Place(at), out)
             except _Unfit as unfit:

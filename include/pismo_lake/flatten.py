@@ -47,12 +47,13 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
     schema = payload_schema(contract).append(RESCUED)
     reader = FastReader(contract)
     fast = np.array(events.regular, dtype=bool) & reader.usable
-    # an event without a cut is whole from its brace on
-    cuts = np.ones(len(events.raw), dtype=np.int64) if events.cuts is None else np.maximum(events.cuts, 1)
+    cuts = np.zeros(len(events.raw), dtype=np.int64) if events.cuts is None else events.cuts
     tables: list[pa.Table] = []
     places: list[int] = []
     exact = np.flatnonzero(~fast).tolist()
-    _read_fast(events.raw, cuts, np.flatnonzero(fast).tolist(), reader, tables, places, exact)
+    for headless in (False, True):
+        mine = np.flatnonzero(fast & ((cuts > 0) == headless)).tolist()
+        _read_fast(events, cuts if headless else None, mine, reader, tables, places, exact)
     if exact:
         exact.sort()
         tables.append(_read_exact([events.raw[place] for place in exact], contract, schema))
@@ -64,8 +65,8 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
 
 
 def _read_fast(
-    raw: Sequence[bytes],
-    cuts: NDArray[np.int64],
+    events: EventBytes,
+    cuts: NDArray[np.int64] | None,
     places: list[int],
     reader: FastReader,
     tables: list[pa.Table],
@@ -75,8 +76,9 @@ def _read_fast(
     """Read by pyarrow; where it refuses, halve down to the few events that made it refuse."""
     if not places:
         return
-    text = tails([raw[place] for place in places], cuts[places].tolist())
-    table = reader.read(text, len(places))
+    raw = [events.raw[place] for place in places]
+    text = b"\n".join(raw) if cuts is None else tails(raw, cuts[places].tolist())
+    table = reader.read(text, len(places), headless=cuts is not None)
     if table is not None:
         tables.append(table)
         done.extend(places)
@@ -85,7 +87,7 @@ def _read_fast(
     else:
         step = -(-len(places) // _STEP)
         for start in range(0, len(places), step):
-            _read_fast(raw, cuts, places[start : start + step], reader, tables, done, exact)
+            _read_fast(events, cuts, places[start : start + step], reader, tables, done, exact)
 
 
 def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.Table:

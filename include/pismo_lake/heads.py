@@ -7,11 +7,10 @@ payload need not parse it again.
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 CLOSED, NUMBER, TEXT = range(3)
 TEXTS = ("event_id", "domain", "event_type", "org_id", "cid", "timestamp")
 _VERSION = "schema_version"
+_USUAL = ["event_id", "domain", "event_type", _VERSION, "org_id", "cid", "timestamp", "data"]
+_SORTED = sorted(_USUAL)
 _DATA = b',"data":{'
 _QUOTED = b'"schema_version":"'
 _COMMAS_AND_BRACE = len(TEXTS) + 1
@@ -35,23 +36,25 @@ _DIGITS = 18
 _SCHEMA = pa.schema([*((key, pa.string()) for key in TEXTS), (_VERSION, pa.decimal128(_DIGITS, 0))])
 
 
-def cut_of(raw: bytes) -> int:
-    """Where the payload's key stands in an event whose head is a closed envelope, see `closed`; 0 in any other."""
+def cut_of(raw: bytes, event: dict[str, Any]) -> int:
+    """Where the payload's key stands in an event whose head is closed, as `read_heads` says; 0 in any other."""
     end = raw.find(_DATA)
-    if end < 1:
+    first = list(islice(event, len(_USUAL)))
+    if end < 1 or (first != _USUAL and (first[-1] != "data" or sorted(first) != _SORTED)):
         return 0
-    try:
-        head = orjson.loads(raw[:end] + b"}")
-    except ValueError:
+    version, spelled = event[_VERSION], _KEYS
+    for key in TEXTS:
+        value = event[key]
+        if type(value) is not str:
+            return 0
+        spelled += 2 + (len(value) if value.isascii() else len(value.encode()))
+    if type(version) is int:
+        spelled += len(str(version))
+    elif type(version) is str:
+        spelled += len(version.encode()) + 2
+    else:
         return 0
-    version = head.get(_VERSION)
-    if len(head) != len(TEXTS) + 1 or type(version) not in (int, str):
-        return 0
-    values = [head.get(key) for key in TEXTS]
-    if not all(isinstance(value, str) for value in values):
-        return 0
-    length = sum(len(value.encode()) + 2 for value in values) + len(str(version).encode())
-    return end + 1 if _KEYS + length + 2 * isinstance(version, str) == end else 0
+    return end + 1 if spelled == end else 0
 
 
 def ends_of_heads(raw: Sequence[bytes]) -> NDArray[np.int64]:
@@ -64,7 +67,8 @@ def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
 
     `ends` are those of `ends_of_heads`; an event without one is read whole. Unknown keys are passed over. A head is
     `CLOSED` where its bytes are the seven keys and values, spelled compactly without escapes, and nothing else: then it
-    is what it was read as. In other heads the version seems to be a `NUMBER`, or missing, or `TEXT`.
+    is what it was read as. Another may lack keys that stand behind the payload. In events read whole the version
+    seems to be a `NUMBER`, or missing, or `TEXT`.
     """
     heads = [event[:end] + b"}" if end > 0 else event for event, end in zip(raw, ends, strict=True)]
     table = read_events(b"\n".join(heads), len(heads), _SCHEMA, unexpected="ignore")
@@ -90,5 +94,5 @@ def _length(texts: Any) -> Any:
 
 
 def tails(raw: Sequence[bytes], cuts: Sequence[int]) -> bytes:
-    """Events from their `cuts` on, as objects: the payload and what comes after it; with a cut of 1, the whole."""
+    """Events from their `cuts` on, as objects with the payload and what comes after it."""
     return b"{" + b"\n{".join([event[cut:] for event, cut in zip(raw, cuts, strict=True)])

@@ -177,11 +177,12 @@ def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str
     name = event_name(envelope.event_type, envelope.schema_version)
     extras = extra_keys(event)
     fits = contract_of(envelope.domain, name).learn(event.get("data"), extras, span.start)
-    _add_event(rows, span, raw, envelope, regular=fits and strict and envelope.plain)
+    regular = fits and strict and envelope.plain
+    _add_event(rows, span, raw, envelope, cut_of(raw, event) if regular else 0, regular=regular)
     return True
 
 
-def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, *, regular: bool) -> None:
+def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, cut: int, *, regular: bool) -> None:
     rows.add(
         span.start,
         span.end - span.start,
@@ -197,5 +198,5 @@ def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, *, regul
         envelope.timestamp_text,
         dedupe_key(envelope.org_id, envelope.event_id),
         content_hash(raw),
-        cut_of(raw) or None,
+        cut or None,
     )

@@ -111,7 +111,7 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
     rows = events.take(pa.array(order))
     starts = rows.column("offset").to_numpy()
     ends = starts + rows.column("length").to_numpy()
-    raw = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    bodies = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     first = 0
     for number, (domain, name) in enumerate(types):
         count = standing[number]
@@ -123,7 +123,7 @@ def _read_file(record: FileRecord, plain: Plain, verdict: Verdict, part: PartRow
         part.erased += counts.erased
         if count:
             group = part.groups[domain, name]
-            group.raw += raw[first : first + count]
+            group.raw += bodies[first : first + count]
             group.rows.append(rows.slice(first, count))
             group.files.append((record.delivery, record.name, count))
         first += count

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     ContractOf = Callable[[str, str], Contract]
 
 _STEP = 16
-_FEW = 24
+_FEW = 12
 # below this as many parses as there are event types gain nothing
-_SMALL_FILE = 1 << 20
+_SMALL_FILE = 1 << 18
 _NONE = np.zeros(0, dtype=np.int64)
 _NAMED_BY = ("domain", "event_type", "schema_version", "form")
 
@@ -129,7 +129,13 @@ class _Sorter:
         if len(places) >= _FEW:
             table = read_heads([raw[place] for place in places.tolist()], self._ends[places].tolist())
         if table is not None:
-            yield places, table
+            # keys of the envelope may stand behind the payload, or others before it: such events are read whole
+            again = (table["form"].to_numpy() != CLOSED) & (self._ends[places] > 0)
+            self._ends[places[again]] = -1
+            if not again.all():
+                yield places[~again], table.filter(~again)
+            if again.any():
+                yield from self._read(places[again])
         elif len(places) > _STEP * _FEW:
             for some in _divided(places):
                 yield from self._read(some)

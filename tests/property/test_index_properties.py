@@ -7,7 +7,9 @@ import os
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from pismo_lake.contract import Contract
 from pismo_lake.decode import Plain
 from pismo_lake.envelope import timestamp_us
 from pismo_lake.exact_json import dumps
+from pismo_lake.flatten import EventBytes, flatten
+from pismo_lake.layout import event_name
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
 from pismo_lake.times import timestamps_us
 
@@ -99,6 +103,22 @@ def assert_same(files: list[bytes]) -> int:
     return taken
 
 
+def assert_same_rows(data: bytes) -> None:
+    """What the index says of a file's events leads to the rows that the exact road gives."""
+    contracts = Contracts()
+    contracts_of: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    table = index.index_file(Plain(data, "plain"), contracts.of).table
+    for row in table.filter(pc.is_null(table["reason"])).to_pylist():
+        name = (row["domain"], event_name(row["event_type"], row["schema_version"]))
+        contracts_of.setdefault(name, []).append(row)
+    for name, rows in contracts_of.items():
+        raws = [data[row["offset"] : row["offset"] + row["length"]] for row in rows]
+        cuts = np.array([row["payload_at"] or 0 for row in rows])
+        found = flatten(EventBytes(raws, [row["regular"] for row in rows], cuts), contracts.of(*name))
+        wanted = flatten(EventBytes(raws, [False] * len(raws)), contracts.of(*name))
+        assert found.to_pylist() == wanted.to_pylist()
+
+
 def text_of(event: dict[str, Any], *, spaced: bool = False) -> str:
     text = dumps(event)
     return json.dumps(json.loads(text), ensure_ascii=False, indent=1) if spaced else text
@@ -111,6 +131,7 @@ def test_both_ways_index_alike(kinds: list[dict[str, Any]], feed: list[int], joi
     data = joint.join(texts).encode("utf-8", "surrogatepass")
     # the second file meets contracts that know its events
     assert_same([data, data])
+    assert_same_rows(data)
 
 
 @THOROUGH
@@ -198,6 +219,7 @@ def test_one_odd_event_among_usual_ones(kind: str, at: int) -> None:
     usual[at] = ODD[kind]
     odd = "".join(usual).encode()
     taken = assert_same([clean, odd, clean])
+    assert_same_rows(odd)
     # only where a value ends the parsing of its event is the split not believed
     assert taken == (2 if kind == "NaN" else 3)
 
