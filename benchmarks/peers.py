@@ -114,11 +114,12 @@ def main(arguments: Sequence[str]) -> int:
         for contender, result in contest:
             if result.cores == options.cores[0]:
                 _damage(result, contender, damaged, root)
+        floor = _floor(clean)
     versions = {name: _version(name) for item in taken for name in item.packages}
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     document = {
         "machine": machine, "python": platform.python_version(), "versions": versions, "rounds": options.rounds,
-        "results": [asdict(result) for _, result in contest],
+        "results": [asdict(result) for _, result in contest], "floor": floor,
     }  # fmt: skip
     print(write_results(document, ROOT if options.write else None))
     return 0
@@ -167,6 +168,18 @@ def _round(result: Result, contender: Contender, feed: Feed, root: Path, *, firs
         result.output_mb = sum(path.stat().st_size for path in written) / 1e6
         result.wrong = check_output(out, feed.truth)
     _clear(out)
+
+
+def _floor(feed: Feed) -> dict[str, float]:
+    """Seconds of pyarrow's parse and of its Parquet writer alone for the same events, on one core."""
+    print("the floor ...", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.floor", str(feed.raw)], capture_output=True, text=True, check=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'include'}"},
+        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+    )  # fmt: skip
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def _damage(result: Result, contender: Contender, feed: Feed, root: Path) -> None:

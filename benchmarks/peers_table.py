@@ -41,7 +41,22 @@ def _table(document: dict[str, Any]) -> str:
             f"| {result['name']} | {result['cores']} | {speed:.1f} | {rate:,.0f} | {result['cpu']:.0f} "
             f"| {result['peak_mib']:.0f} | {result['output_mb']:.0f} | {_wrong(result)} | {result['damaged']} |"
         )
+    lines += ["", _floor(document)]
     return "\n".join(lines)
+
+
+def _floor(document: dict[str, Any]) -> str:
+    """The floor, and how near to it this project comes on one core."""
+    floor, first = document["floor"], document["results"][0]
+    size, seconds = first["megabytes"], floor["parsing"] + floor["encoding"]
+    parts = " and ".join(f"{1e3 * floor[part] / size:.1f}" for part in ("parsing", "encoding"))
+    text = (
+        "The floor on one core, pyarrow's parse of the same events with their final schema and its Parquet writer, "
+        f"nothing else: {size / seconds:.1f} MB/s ({parts} ms a MB)"
+    )
+    if first["name"] == "pismo_lake" and first["cores"] == 1:
+        text += f"; pismo_lake reaches {seconds / first['seconds']:.0%} of it"
+    return f"{text}."
 
 
 def _wrong(result: dict[str, Any]) -> str:

@@ -1,0 +1,71 @@
+"""`python -m benchmarks.floor RAW`: what nobody who writes this lake with pyarrow on one core gets below.
+
+The bytes of all events, joined by type as a build joins them, are parsed by pyarrow with their final schema, and the
+tables that a build makes of them are encoded as Parquet. Only these two calls are timed: no file is found, read, split,
+hashed, compared with anything or written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from pismo_lake.cli import main as pismo_lake
+from pismo_lake.columns import FastReader
+from pismo_lake.contract_store import ContractStore
+from pismo_lake.dedupe import judge_all
+from pismo_lake.ledger import Ledger
+from pismo_lake.part import read_part, tables
+from pismo_lake.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print seconds and CPU seconds as JSON."""
+    (raw,) = arguments
+    parsing = encoding = cpu = 0.0
+    with tempfile.TemporaryDirectory(prefix="pismo-floor-") as folder:
+        root = Path(folder)
+        url = f"sqlite:///{root / 'ledger.db'}"
+        where = ["--lake", str(root / "lake"), "--landing", str(root / "landing"), "--ledger", url]
+        if pismo_lake(["flatten", raw, *where, "--delivery", "floor", "--jobs", "1"]):
+            return 1
+        settings, ledger = LakeSettings("floor", str(root / "landing"), str(root / "lake")), Ledger.open(url)
+        contracts = ContractStore(ledger, settings)
+        files = ledger.open_files(settings.lake)
+        verdicts = judge_all(settings, ledger, files)
+        for unit in sorted({(file.publish_hour, file.part) for file in files}):
+            rows = read_part([file for file in files if (file.publish_hour, file.part) == unit], verdicts)
+            texts = []
+            for names, group in sorted(rows.groups.items()):
+                regular = group.column("regular").to_pylist()
+                fitting = [event for event, fits in zip(group.raw, regular, strict=True) if fits]
+                if fitting:
+                    texts.append((FastReader(contracts.get(*names)), b"\n".join(fitting), len(fitting)))
+            started, spent = time.perf_counter(), time.process_time()
+            for reader, text, count in texts:
+                reader.read(text, count)
+            parsing += time.perf_counter() - started
+            cpu += time.process_time() - spent
+            made = [table for _, table in tables(rows, settings, unit[0][:10], contracts.get)]
+            started, spent = time.perf_counter(), time.process_time()
+            for table in made:
+                pq.write_table(table, io.BytesIO(), compression="zstd")
+            encoding += time.perf_counter() - started
+            cpu += time.process_time() - spent
+        ledger.close()
+    print(json.dumps({"parsing": parsing, "encoding": encoding, "cpu": cpu}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
