@@ -1,11 +1,13 @@
-"""What is relied on in the values for the official Helm chart; no cluster is at hand, and no chart."""
+"""The values for the official Helm chart: against its schema of the keys they set, and what is relied on in them."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,8 +17,17 @@ ENVIRONMENT = {item["name"]: item["value"] for item in VALUES["env"]}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 
 
-def test_the_environment_is_of_names_and_texts() -> None:
-    assert all(set(item) == {"name", "value"} and isinstance(item["value"], str) for item in VALUES["env"])
+def test_every_key_is_one_of_the_charts_and_of_its_type() -> None:
+    rules = jsonschema_rs.Draft7Validator(
+        json.loads((ROOT / "tests" / "fixtures" / "helm-values.schema.json").read_text())
+    )
+    assert [str(error) for error in rules.iter_errors(VALUES)] == []
+    # a misspelled key, or a number where a text is due, is what helm itself would refuse
+    assert not rules.is_valid(VALUES | {"jwtSecretKeyName": "airflow-jwt"})
+    assert not rules.is_valid(VALUES | {"env": [{"name": "A", "value": 120}]})
+
+
+def test_names_in_the_environment_are_distinct() -> None:
     assert len(ENVIRONMENT) == len(VALUES["env"])
 
 
