@@ -1,0 +1,55 @@
+"""How often the doorbell rings: steadily where messages are taken, ever more seldom where they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pismo.triggers import doorbell
+from pismo.triggers.doorbell import NoticesWaitingTrigger
+
+if TYPE_CHECKING:
+    import pytest
+
+POLL = 15.0
+
+
+async def pauses_of(looks: list[tuple[int, dict[str, int] | None]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds it waits after each of these looks."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == len(looks):
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(doorbell.asyncio, "sleep", sleep)
+    bell = NoticesWaitingTrigger("deliveries.yaml", "any", POLL)
+    script = iter(looks)
+    monkeypatch.setattr(bell, "_look", lambda: next(script))
+    rings = 0
+    try:
+        async for _ in bell.run():
+            rings += 1
+    except asyncio.CancelledError:
+        assert rings == sum(1 for waiting, _ in looks if waiting)
+    return pauses
+
+
+def test_a_feed_that_is_taken_has_a_steady_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something waits at each look, though each time it is something else."""
+    busy = [(2, {"2026-03-01T10": landed}) for landed in range(8)]
+    assert asyncio.run(pauses_of(list(busy), monkeypatch)) == [POLL] * 8
+
+
+def test_a_bell_that_nobody_answers_rings_ever_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored = [(3, {"2026-03-01T10": 7})] * 7
+    assert asyncio.run(pauses_of(list(ignored), monkeypatch)) == [15, 30, 60, 120, 240, 300, 300]
+
+
+def test_it_starts_again_once_all_is_taken_or_something_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = "2026-03-01T10"
+    looks: list[tuple[int, dict[str, int] | None]] = [
+        (1, {hour: 1}), (1, {hour: 1}), (1, {hour: 1}), (0, None), (1, {hour: 4}), (1, {hour: 4}), (1, {hour: 5}),
+    ]  # fmt: skip
+    assert asyncio.run(pauses_of(looks, monkeypatch)) == [15, 30, 60, 15, 15, 30, 15]
