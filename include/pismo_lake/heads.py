@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.columns import read_events
+from pismo_lake.envelope import ENVELOPE_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 CLOSED, NUMBER, TEXT = range(3)
 TEXTS = ("event_id", "domain", "event_type", "org_id", "cid", "timestamp")
 _VERSION = "schema_version"
-_USUAL = ["event_id", "domain", "event_type", _VERSION, "org_id", "cid", "timestamp", "data"]
-_SORTED = sorted(_USUAL)
 _DATA = b',"data":{'
 _QUOTED = b'"schema_version":"'
 _COMMAS_AND_BRACE = len(TEXTS) + 1
@@ -39,8 +38,8 @@ _SCHEMA = pa.schema([*((key, pa.string()) for key in TEXTS), (_VERSION, pa.decim
 def cut_of(raw: bytes, event: dict[str, Any]) -> int:
     """Where the payload's key stands in an event whose head is closed, as `read_heads` says; 0 in any other."""
     end = raw.find(_DATA)
-    first = list(islice(event, len(_USUAL)))
-    if end < 1 or (first != _USUAL and (first[-1] != "data" or sorted(first) != _SORTED)):
+    first = list(islice(event, len(ENVELOPE_KEYS)))
+    if end < 1 or first[-1] != "data" or ENVELOPE_KEYS.difference(first):
         return 0
     version, spelled = event[_VERSION], _KEYS
     for key in TEXTS:
