@@ -22,7 +22,8 @@ from pismo_lake.columns import FastReader
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import judge_all
 from pismo_lake.ledger import Ledger
-from pismo_lake.part import read_part, tables
+from pismo_lake.part import tables
+from pismo_lake.part_rows import read_part
 from pismo_lake.settings import LakeSettings
 
 if TYPE_CHECKING:

@@ -19,9 +19,11 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import JudgedInputs
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.fingerprint import fingerprint
+from pismo_lake.kept_columns import let_go
 from pismo_lake.layout import PublishHour, output_name
 from pismo_lake.parquet_out import parquet_bytes
-from pismo_lake.part import folders, read_part, tables
+from pismo_lake.part import folders, tables
+from pismo_lake.part_rows import KeptPayloads, read_part
 from pismo_lake.policy_mark import mark_lake
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class _HourBuilder:
     def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
         """Finish what a crash left of an unchanged part: superseded files to remove, marks to set."""
         self._remove_superseded(record.part, record.superseded)
+        self._let_go(files)
         if not all(item.built for item in files):
             self._builds.mark_built(files)
 
@@ -162,7 +165,7 @@ class _HourBuilder:
         self, part: int, token: str, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
     ) -> dict[str, Any]:
         settings, hour = self._settings, str(self._hour)
-        rows = read_part(files, verdicts)
+        rows = read_part(files, verdicts, KeptPayloads(settings, self._contracts.get))
         counts: dict[str, Any] = {"files": len(files), "bytes": sum(record.plain_size for record in files)}
         counts |= {"events": rows.events, "duplicates": rows.duplicates, "conflicts": rows.conflicts}
         counts |= {"erased": rows.erased}
@@ -193,6 +196,7 @@ class _HourBuilder:
             raise ClaimLostError
         self._checkpoint("remove")
         self._remove_superseded(part, superseded)
+        self._let_go(files)
         return counts
 
     def _hold(self, part: int, token: str, written: Iterable[str]) -> None:
@@ -208,6 +212,9 @@ class _HourBuilder:
         if superseded:
             remove_outputs(self._settings.lake, superseded)
             self._builds.cleared(part, superseded)
+
+    def _let_go(self, files: Sequence[FileRecord]) -> None:
+        let_go(self._settings, [(record.delivery, record.name) for record in files])
 
     def _empty(self, part: int) -> None:
         """Remove what is left of a claimed part whose files the closed day has taken in."""

@@ -26,8 +26,10 @@ from pismo_lake.dedupe import JudgedInputs
 from pismo_lake.fingerprint import fingerprint
 from pismo_lake.heartbeat import beating, wait_for_other
 from pismo_lake.id_index import ids_folder, write_ids
+from pismo_lake.kept_columns import let_go
 from pismo_lake.layout import PublishDay, PublishHour, output_name, safe_segment, unit_of
-from pismo_lake.part import TypeCounts, read_part, tables
+from pismo_lake.part import tables
+from pismo_lake.part_rows import KeptPayloads, TypeCounts, read_part
 from pismo_lake.partition_files import PartitionFiles
 from pismo_lake.policy_mark import mark_lake
 
@@ -159,6 +161,7 @@ class _DayBuilder:
                 self._hold(token, outputs)
                 raise ClaimLostError
         self._finish(superseded)
+        let_go(self._settings, [(record.delivery, record.name) for record in files])
         return counts
 
     def _finish(self, superseded: Sequence[str]) -> None:
@@ -184,12 +187,13 @@ class _DayBuilder:
         counts: dict[str, Any] = dict.fromkeys(COUNTED, 0)
         by_type: dict[str, TypeCounts] = {}
         partitions = PartitionFiles(spool, settings.target_bytes, settings.key)
+        payloads = KeptPayloads(settings, self._contracts.get)
         started = told = time.monotonic()
         total = sum(record.plain_size for record in files)
         for chunk in _parts(files, settings.part_bytes):
             self._checkpoint("read")
             self._hold(token, ())
-            rows = read_part(chunk, verdicts)
+            rows = read_part(chunk, verdicts, payloads)
             counts["files"] += len(chunk)
             counts["bytes"] += sum(record.plain_size for record in chunk)
             counts["rejects"] += len(rows.rejects)

@@ -104,14 +104,28 @@ class FastReader:
         Where they are `headless` they begin with their payload.
         """
         table = read_events(text, count, self._tails if headless else self._events)
-        if table is None:
+        return None if table is None else self.columns_of(table)
+
+    def takes(self, parsed: pa.Schema) -> bool:
+        """Whether `columns_of` gives the columns of payloads that were parsed so."""
+        return self.usable and self.columns_of(parsed.empty_table()) is not None
+
+    def columns_of(self, parsed: pa.Table) -> pa.Table | None:
+        """The columns of the contract and an empty `_rescued` from payloads as they were parsed.
+
+        They may have been parsed under an earlier state of the contract: what it did not know then is null. None where
+        they hold what the contract does not know, or knows as something else.
+        """
+        values = {name: parsed.column(name).combine_chunks() for name in parsed.schema.names if name not in _ENVELOPE}
+        columns: dict[str, pa.Array | None] = {}
+        known = _spread(self._contract.data, _by_key(values.pop("data")), "data", columns)
+        if not (known and _spread(self._contract.envelope, values, "envelope", columns)):
             return None
-        columns: dict[str, pa.Array] = {}
-        _spread(self._contract.data, table.column("data").combine_chunks(), "data", columns)
-        for key, child in self._contract.envelope.fields.items():
-            _place(child, table.column(key).combine_chunks(), f"envelope{SEPARATOR}{child.segment}", columns)
+        count = parsed.num_rows
+        arrays = [_as(columns[field.name], field.type, count) for field in self.schema]
+        if any(array is None for array in arrays):
+            return None
         # with _rescued even a payload without any column keeps its rows
-        arrays = [columns[name] for name in self.schema.names]
         return pa.table([*arrays, pa.nulls(count, pa.string())], schema=self.schema.append(RESCUED))
 
 
@@ -130,17 +144,39 @@ def read_events(text: bytes, count: int, schema: pa.Schema, unexpected: str = "e
     return table if table.num_rows == count else None
 
 
-def _spread(node: Node, array: pa.StructArray, name: str, columns: dict[str, pa.Array]) -> None:
+def _spread(node: Node, values: dict[str, pa.Array] | None, name: str, columns: dict[str, pa.Array | None]) -> bool:
+    """Find a node's columns among the parsed values of its keys; False where there are others, or no object."""
+    if values is None:
+        return False
+    for key, child in node.fields.items():
+        column, found = f"{name}{SEPARATOR}{child.segment}", values.pop(key, None)
+        if child.kind is Kind.OBJECT:
+            if not _spread(child, _by_key(found), column, columns):
+                return False
+        elif child.typed:
+            columns[column] = found
+        elif found is not None and not pa.types.is_null(found.type):
+            return False
+    return not values
+
+
+def _by_key(objects: pa.Array | None) -> dict[str, pa.Array] | None:
+    """The values of parsed objects by their keys; None where they are no objects."""
+    if objects is None or pa.types.is_null(objects.type):
+        return {}
+    if not pa.types.is_struct(objects.type):
+        return None
     # flatten() hands the struct's own nulls down to the children
-    for child, values in zip(node.fields.values(), array.flatten(), strict=True):
-        _place(child, values, f"{name}{SEPARATOR}{child.segment}", columns)
+    return dict(zip((field.name for field in objects.type), objects.flatten(), strict=True))
 
 
-def _place(node: Node, array: pa.Array, name: str, columns: dict[str, pa.Array]) -> None:
-    if node.kind is Kind.OBJECT:
-        _spread(node, array, name, columns)
-    elif node.typed:
-        columns[name] = array
+def _as(values: pa.Array | None, kind: pa.DataType, count: int) -> pa.Array | None:
+    """Parsed values as a column of this type; None where they are of another."""
+    if values is None or pa.types.is_null(values.type):
+        return pa.nulls(count, kind)
+    if values.type == kind:
+        return values
+    return values.cast(kind) if pa.types.is_integer(values.type) and kind == DECIMAL else None
 
 
 def _reading_type(node: Node) -> pa.DataType:
@@ -150,6 +186,18 @@ def _reading_type(node: Node) -> pa.DataType:
     if node.kind is Kind.LIST:
         return _type(node) if node.typed else pa.null()
     return _SCALARS.get(node.kind, pa.null())
+
+
+def plain_type(node: Node) -> pa.DataType:
+    """As `_reading_type`, but null where a value, even of the type, would not fit plainly: JSON text."""
+    if node.kind is Kind.OBJECT:
+        return pa.struct([pa.field(key, plain_type(child)) for key, child in node.fields.items()])
+    return pa.null() if _holds_json(node) else _reading_type(node)
+
+
+def _holds_json(node: Node) -> bool:
+    items = [*node.fields.values(), *([node.item] if node.item is not None else [])]
+    return node.kind is Kind.JSON or any(map(_holds_json, items))
 
 
 def renamed_in_lists(node: Node, *, in_list: bool = False) -> bool:

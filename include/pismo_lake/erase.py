@@ -26,6 +26,7 @@ from pismo_lake.encryption import open_parquet
 from pismo_lake.erasures import Erasure, record_erasure
 from pismo_lake.errors import ConfigError
 from pismo_lake.index import dedupe_key
+from pismo_lake.kept_columns import let_go
 from pismo_lake.ledger import now_text
 from pismo_lake.whereis import GZIP, copies_of
 
@@ -121,7 +122,7 @@ def erase(
         build_unit(settings, ledger, unit, log=log)
         log.info("erasing: %d of %d unit(s) built anew", done, len(mine))
     left = tuple(f"{delivery} {unit}" for delivery, those in sorted(units.items()) for unit in sorted(those))
-    blanked = _blank(copies, keys) if raw else 0
+    blanked = _blank(settings, copies, keys) if raw else 0
     return Erased(dict(Counter(event.event_type for event in found)), tuple(mine), left, blanked)
 
 
@@ -202,8 +203,9 @@ def _sought(field: pa.Field, value: str, privacy: Privacy | None) -> pa.Scalar |
         raise ConfigError(msg) from None
 
 
-def _blank(copies: Iterable[tuple[FileRecord, int]], keys: set[bytes]) -> int:
+def _blank(settings: LakeSettings, copies: Sequence[tuple[FileRecord, int]], keys: set[bytes]) -> int:
     """Blanks in the place of the events in their raw files; how many files were written anew."""
+    let_go(settings, ((record.delivery, record.name) for record, _ in copies))
     ranges: dict[str, tuple[FileRecord, set[int]]] = {}
     for record, offset in copies:
         ranges.setdefault(record.raw_uri, (record, set()))[1].add(offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from pismo_lake.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.conform import Conformed, fit_object, pointer
 from pismo_lake.contract_rules import Mode
 from pismo_lake.envelope import extra_keys, parse_exact, text_or_none
+from pismo_lake.errors import LakeError
 from pismo_lake.exact_json import DuplicateKeys
 from pismo_lake.heads import tails
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,11 +34,14 @@ class EventBytes:
     """Raw bytes of the events of one type in output order; `regular` ones may take the fast road.
 
     `cuts`, where given, says where the payload's key stands in events whose head is a closed envelope, 0 in others.
+    `parsed` are positions of events with payloads that were parsed before and that `FastReader.columns_of` takes:
+    nobody asks for the bytes of these.
     """
 
     raw: Sequence[bytes]
     regular: Sequence[bool] | NDArray[np.bool_]
     cuts: NDArray[np.int64] | None = None
+    parsed: Sequence[tuple[NDArray[np.int64], pa.Table]] = ()
 
 
 def flatten(events: EventBytes, contract: Contract) -> pa.Table:
@@ -48,40 +53,55 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
     reader = FastReader(contract)
     fast = np.array(events.regular, dtype=bool) & reader.usable
     cuts = np.zeros(len(events.raw), dtype=np.int64) if events.cuts is None else events.cuts
-    tables: list[pa.Table] = []
-    places: list[int] = []
-    exact = np.flatnonzero(~fast).tolist()
+    tables = list(_columns_of(events.parsed, reader))
+    places = [here for here, _ in events.parsed]
+    left = np.ones(len(fast), dtype=bool)
+    for here in places:
+        left[here] = False
+    exact = np.flatnonzero(left & ~fast).tolist()
     for headless in (False, True):
-        mine = np.flatnonzero(fast & ((cuts > 0) == headless)).tolist()
+        mine = np.flatnonzero(left & fast & ((cuts > 0) == headless))
         _read_fast(events, cuts if headless else None, mine, reader, tables, places, exact)
     if exact:
         exact.sort()
         tables.append(_read_exact([events.raw[place] for place in exact], contract, schema))
-        places.extend(exact)
-    table = pa.concat_tables(tables) if tables else schema.empty_table()
-    if places == list(range(len(places))):
+        places.append(np.array(exact))
+    # in one piece, so that files do not depend on how their rows were come by
+    table = (pa.concat_tables(tables) if tables else schema.empty_table()).combine_chunks()
+    order = np.concatenate([np.zeros(0, np.int64), *places])
+    if (np.diff(order) > 0).all():
         return table
-    return table.take(pa.array(np.argsort(np.array(places, dtype=np.int64), kind="stable")))
+    return table.take(pa.array(np.argsort(order, kind="stable")))
+
+
+def _columns_of(parsed: Sequence[tuple[NDArray[np.int64], pa.Table]], reader: FastReader) -> Iterator[pa.Table]:
+    """Columns of parsed payloads, which come file by file and mostly alike."""
+    for _, alike in groupby((payload for _, payload in parsed), key=lambda payload: payload.schema):
+        columns = reader.columns_of(pa.concat_tables(alike))
+        if columns is None:
+            msg = "payloads that were kept are not those of the contract"
+            raise LakeError(msg)
+        yield columns
 
 
 def _read_fast(
     events: EventBytes,
     cuts: NDArray[np.int64] | None,
-    places: list[int],
+    places: NDArray[np.int64],
     reader: FastReader,
     tables: list[pa.Table],
-    done: list[int],
+    done: list[NDArray[np.int64]],
     exact: list[int],
 ) -> None:
     """Read by pyarrow; where it refuses, halve down to the few events that made it refuse."""
-    if not places:
+    if not len(places):
         return
-    raw = [events.raw[place] for place in places]
+    raw = [events.raw[place] for place in places.tolist()]
     text = b"\n".join(raw) if cuts is None else tails(raw, cuts[places].tolist())
     table = reader.read(text, len(places), headless=cuts is not None)
     if table is not None:
         tables.append(table)
-        done.extend(places)
+        done.append(places)
     elif len(places) <= _SMALL:
         exact.extend(places)
     else:

@@ -22,10 +22,11 @@ from pismo_lake.salvage import Span
 from pismo_lake.times import timestamps_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pismo_lake.contract import Contract
     from pismo_lake.decode import Plain
+    from pismo_lake.kept_columns import ParsedRows
     from pismo_lake.quick_index import QuickIndex
 
 SCHEMA = pa.schema(
@@ -51,7 +52,10 @@ SCHEMA = pa.schema(
 
 @dataclass(slots=True)
 class IndexedFile:
-    """The index table of a file and its totals; times are microseconds since the epoch, None without any."""
+    """The index table of a file and its totals; times are microseconds since the epoch, None without any.
+
+    `parsed` are payloads that a build need not parse again.
+    """
 
     table: pa.Table
     events: int
@@ -59,6 +63,7 @@ class IndexedFile:
     min_timestamp: int | None
     max_timestamp: int | None
     untimed: int
+    parsed: Sequence[ParsedRows] = ()
 
 
 @dataclass(slots=True)
@@ -119,7 +124,8 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
     events = table["reason"].null_count
     untimed = table["event_timestamp"].null_count - (len(table) - events)
     return IndexedFile(
-        table, events, len(table) - events, stamps["min"].as_py(), stamps["max"].as_py(), untimed
+        table, events, len(table) - events, stamps["min"].as_py(), stamps["max"].as_py(), untimed,
+        quick.parsed if quick else (),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import KEY_COLUMNS, read_index_at
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.indexing import Raw, index_bytes, index_uri_of, make_index, read_raw
+from pismo_lake.kept_columns import keep
 from pismo_lake.later_copies import LaterCopies
 from pismo_lake.ledger import FileRecord, Ledger
 from pismo_lake.ledger_tables import NO_HOUR
@@ -138,6 +139,7 @@ class Indexer:
         index_uri = index_uri_of(settings, file)
         if not made.written:
             storage.write_atomic(index_uri, index_bytes(indexed.table, file, hour))
+            keep(settings, file.name, sha256, indexed.parsed)
         wanted = FileRecord(
             lake=settings.lake,
             delivery=settings.delivery,

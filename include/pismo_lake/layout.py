@@ -230,3 +230,8 @@ def landing_path(delivery: str, name: str) -> str:
 def index_path(delivery: str, name: str) -> str:
     """A raw file's index below the landing root."""
     return f"{safe_segment(delivery)}/_index/{safe_key(name)}.parquet"
+
+
+def columns_path(delivery: str, name: str) -> str:
+    """The parsed payloads of a raw file that waits for its build, below the landing root."""
+    return f"{safe_segment(delivery)}/_index/{safe_key(name)}.columns"

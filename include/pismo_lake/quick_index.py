@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 from pismo_lake.decode import MAX_DEPTH, split
 from pismo_lake.envelope import parse
 from pismo_lake.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
+from pismo_lake.kept_columns import ParsedRows
 from pismo_lake.layout import event_name
 from pismo_lake.quick_split import Pieces, pieces, spanned
 from pismo_lake.shape import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -42,7 +44,8 @@ _NAMED_BY = ("domain", "event_type", "schema_version", "form")
 class QuickIndex:
     """A file's pieces; the `places` of those that fit, with a row of `envelopes` each; and the `others` in order.
 
-    `cuts` says of those that fit where the payload's key stands if the head is a closed envelope, else 0.
+    `cuts` says of those that fit where the payload's key stands if the head is a closed envelope, else 0. `parsed` are
+    payloads that need no other parse.
     """
 
     pieces: Pieces
@@ -50,6 +53,7 @@ class QuickIndex:
     envelopes: pa.Table
     cuts: NDArray[np.int64]
     others: list[int]
+    parsed: list[ParsedRows]
 
 
 class _NotWholeError(Exception):
@@ -102,11 +106,12 @@ class _Sorter:
         self._ends = ends_of_heads(found.raw)
         self._others = [np.flatnonzero(found.hollow)]
         self._fit: list[NDArray[np.int64]] = []
+        self._parsed: list[ParsedRows] = []
 
     def sort(self) -> QuickIndex:
         heads = list(self._read(np.flatnonzero(~self._pieces.hollow)))
         if not heads:
-            return QuickIndex(self._pieces, _NONE, pa.table({}), _NONE, self._looked_at())
+            return QuickIndex(self._pieces, _NONE, pa.table({}), _NONE, self._looked_at(), [])
         places = np.concatenate([places for places, _ in heads])
         envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks()
         cuts = np.where(envelopes["form"].to_numpy() == CLOSED, self._ends[places] + 1, 0)
@@ -120,7 +125,8 @@ class _Sorter:
         self._others.append(places[fit[~has_id[fit]]])
         fit = fit[has_id[fit]]
         fit = fit[np.argsort(places[fit])]
-        return QuickIndex(self._pieces, places[fit], envelopes.take(pa.array(fit)), cuts[fit], self._looked_at())
+        taken = envelopes.take(pa.array(fit))
+        return QuickIndex(self._pieces, places[fit], taken, cuts[fit], self._looked_at(), self._parsed)
 
     def _read(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
         """Places and their envelopes; the few among which one is not readable with the others join those."""
@@ -146,12 +152,15 @@ class _Sorter:
         self, event: _Event, places: NDArray[np.int64], cuts: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> None:
         """Rows that fit their contract join those that do, others the others."""
-        contract = self._contract_of(event.domain, event_name(event.event_type, event.version))
+        contract = self._contract_of(event.domain, event.name)
         raw = [self._pieces.raw[place] for place in places[rows].tolist()]
         text = tails(raw, cuts[rows].tolist()) if event.form == CLOSED else b"\n".join(raw)
-        table = fitting(contract, text, len(raw), event.version_type)
-        if table is not None:
-            same = event.same_version(table)
+        found = fitting(contract, text, len(raw), event.version_type)
+        if found is not None:
+            same = event.same_version(found.envelopes)
+            if found.payload is not None:
+                offsets = self._pieces.starts[places[rows]]
+                self._parsed.append(ParsedRows(event.domain, event.name, offsets, found.payload))
             self._fit.append(rows[same])
             self._others.append(places[rows[~same]])
         elif len(rows) > _STEP * _FEW and contract.data.fields:
@@ -188,20 +197,30 @@ def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int
     for name in _NAMED_BY:
         column = envelopes[name].combine_chunks().dictionary_encode(null_encoding="encode")
         code = code * len(column.dictionary) + column.indices.to_numpy()
-    order = np.argsort(code, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-        domain, event_type, version, form = (envelopes[name][int(rows[0])].as_py() for name in _NAMED_BY)
-        yield _Event(domain, event_type, version, form) if domain and event_type else None, rows
+    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    named = envelopes.select(_NAMED_BY).take(pa.array(first)).to_pylist()
+    events = [_Event.named(**row) for row in named]
+    numbers = {event: number for number, event in enumerate(dict.fromkeys(events))}
+    group = np.array([numbers[event] for event in events])[inverse]
+    order = np.argsort(group, kind="stable")
+    yield from zip(numbers, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """An event type as envelopes name it, and the form of their heads."""
+    """What a contract is of, as envelopes name it, and the form of their heads; the version where it is yet to read."""
 
     domain: str
-    event_type: str
+    name: str
     version: str | None
     form: int
+
+    @classmethod
+    def named(cls, domain: str | None, event_type: str | None, schema_version: str | None, form: int) -> Self | None:
+        """Of these values of an envelope."""
+        if not domain or not event_type:
+            return None
+        return cls(domain, event_name(event_type, schema_version), None if form == CLOSED else schema_version, form)
 
     @property
     def version_type(self) -> pa.DataType | None:

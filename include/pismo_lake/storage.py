@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -52,6 +53,12 @@ def read_bytes(uri: str) -> bytes:
         return local_path(uri).read_bytes()
     filesystem, path = _remote(uri)
     return cast("bytes", filesystem.cat_file(path))
+
+
+def mapped(uri: str) -> mmap:
+    """A local file that is not empty, of which only what is looked at is read."""
+    with local_path(uri).open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def read_range(uri: str, start: int, end: int) -> bytes:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pismo_lake import index, quick_index
+from pismo_lake.columns import FastReader
 from pismo_lake.contract import Contract
 from pismo_lake.decode import Plain
 from pismo_lake.envelope import timestamp_us
@@ -22,6 +23,7 @@ from pismo_lake.exact_json import dumps
 from pismo_lake.flatten import EventBytes, flatten
 from pismo_lake.layout import event_name
 from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
+from pismo_lake.shape import fitting, strings_in
 from pismo_lake.times import timestamps_us
 
 THOROUGH = settings(
@@ -107,16 +109,26 @@ def assert_same_rows(data: bytes) -> None:
     """What the index says of a file's events leads to the rows that the exact road gives."""
     contracts = Contracts()
     contracts_of: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    table = index.index_file(Plain(data, "plain"), contracts.of).table
+    indexed = index.index_file(Plain(data, "plain"), contracts.of)
+    table = indexed.table
     for row in table.filter(pc.is_null(table["reason"])).to_pylist():
         name = (row["domain"], event_name(row["event_type"], row["schema_version"]))
         contracts_of.setdefault(name, []).append(row)
     for name, rows in contracts_of.items():
         raws = [data[row["offset"] : row["offset"] + row["length"]] for row in rows]
         cuts = np.array([row["payload_at"] or 0 for row in rows])
-        found = flatten(EventBytes(raws, [row["regular"] for row in rows], cuts), contracts.of(*name))
-        wanted = flatten(EventBytes(raws, [False] * len(raws)), contracts.of(*name))
+        regular, contract = [row["regular"] for row in rows], contracts.of(*name)
+        found = flatten(EventBytes(raws, regular, cuts), contract)
+        wanted = flatten(EventBytes(raws, [False] * len(raws)), contract)
         assert found.to_pylist() == wanted.to_pylist()
+        # so do the payloads that were parsed for the index, though the contract has learned since
+        offsets = np.array([row["offset"] for row in rows])
+        mine = [parsed for parsed in indexed.parsed if (parsed.domain, parsed.name) == name]
+        taken = [parsed.at(offsets) for parsed in mine if FastReader(contract).takes(parsed.payload.schema)]
+        for here, _ in taken:
+            assert all(regular[place] for place in here)
+            raws = [b"" if place in here else raw for place, raw in enumerate(raws)]
+        assert flatten(EventBytes(raws, regular, cuts, taken), contract).equals(found)
 
 
 def text_of(event: dict[str, Any], *, spaced: bool = False) -> str:
@@ -232,3 +244,42 @@ def test_usual_events_need_no_look_of_their_own() -> None:
     assert found is not None
     assert found.others == []
     assert found.places.tolist() == list(range(400))
+
+
+def _strings(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(map(_strings, value.values()))
+    return sum(map(_strings, value)) if isinstance(value, list) else isinstance(value, str)
+
+
+COLONS = st.sampled_from([":", ":x", "a:", '":', '\\":', "\\", '"'])
+
+
+@THOROUGH
+@given(st.lists(st.dictionaries(KEYS | COLONS, VALUES | COLONS, min_size=1), min_size=1), st.booleans())
+def test_strings_are_counted_or_too_many(objects: list[dict[str, Any]], spaced: bool) -> None:
+    texts = [text_of(each, spaced=spaced) if spaced else dumps(each) for each in objects]
+    found = strings_in("\n".join(texts).encode())
+    wanted = _strings(objects)
+    assert found is None or found == wanted or (spaced and found > wanted)
+
+
+@THOROUGH
+@given(st.lists(NUMBERS | st.none(), min_size=3), TEXTS | COLONS, st.data())
+def test_a_number_in_quotes_is_never_kept(numbers: list[Any], text: str, data: st.DataObject) -> None:
+    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    contract.learn({"amount": 1.5, "text": "t"}, {})
+    place = data.draw(st.integers(0, len(numbers) - 1))
+    quoted = [{"data": {"amount": number, "text": text}} for number in numbers]
+    quoted[place]["data"]["amount"] = "1.5"
+    assert fitting(contract, "\n".join(map(dumps, quoted)).encode(), len(quoted)) is None
+
+
+def test_payloads_are_kept_with_their_digits() -> None:
+    contracts = Contracts()
+    data = "".join(_event(f'{{"amount":{n}.25,"text":"}}{{","list":["a:","b"]}}') for n in range(400)).encode()
+    index.index_file(Plain(data, "plain"), contracts.of)
+    (parsed,) = index.index_file(Plain(data, "plain"), contracts.of).parsed
+    assert [row["amount"] for row in parsed.payload.column("data").to_pylist()] == [
+        Decimal(n) + Decimal("0.25") for n in range(400)
+    ]

@@ -245,8 +245,9 @@ def test_only_the_day_and_the_horizons_overlap_are_read(lake: LakeUnderTest, mon
     lake.land({key(13, day=20): event("e-late", timestamp=at(12, 18))})
     raws: list[str] = []
     indexes: list[str] = []
-    real_raw, real_index = storage.read_bytes, dedupe.read_index_at
+    real_raw, real_mapped, real_index = storage.read_bytes, storage.mapped, dedupe.read_index_at
     monkeypatch.setattr(storage, "read_bytes", lambda uri: (raws.append(uri), real_raw(uri))[1])
+    monkeypatch.setattr(storage, "mapped", lambda uri: (raws.append(uri), real_mapped(uri))[1])
     monkeypatch.setattr(dedupe, "read_index_at", lambda uri, *rest: (indexes.append(uri), real_index(uri, *rest))[1])
     lake.close("2026-03-20")
 

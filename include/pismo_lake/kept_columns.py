@@ -1,0 +1,118 @@
+"""Payloads as they were parsed when a file was indexed, kept beside its index until it is built.
+
+A build that finds them need not parse again. Nothing depends on them: where they are missing, damaged, of other bytes
+or of columns that the contract has otherwise, the raw file is read. They are kept only where landing is a folder of
+this machine, and in it, so nothing is copied to where the raw file is not; they go with the build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from pismo_lake import storage
+from pismo_lake.layout import columns_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from pismo_lake.settings import LakeSettings
+
+    Name = tuple[str, str]
+
+_OFFSET = "offset"
+_DIGEST = hashlib.sha256().digest_size
+_LENGTH = 8
+_WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRows:
+    """Events of one type that fit their contract: offsets in their file, ascending, and their payloads, a row each."""
+
+    domain: str
+    name: str
+    offsets: NDArray[np.int64]
+    payload: pa.Table
+
+    def at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], pa.Table]:
+        """Which of these offsets are here, by their position, and their payloads in this order."""
+        places = np.searchsorted(self.offsets, offsets).clip(max=len(self.offsets) - 1)
+        here = np.flatnonzero(self.offsets[places] == offsets)
+        whole = len(here) == len(self.offsets) and np.array_equal(places[here], np.arange(len(here)))
+        return here, self.payload if whole else self.payload.take(pa.array(places[here]))
+
+
+def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[ParsedRows]) -> None:
+    """Keep what was parsed of a raw file; not synced, since the raw file is."""
+    path = _path(settings, settings.delivery, name)
+    if path is None or not parsed:
+        return
+    pieces, streams = [], []
+    for rows in parsed:
+        sink = pa.BufferOutputStream()
+        table = rows.payload.append_column(_OFFSET, pa.array(rows.offsets))
+        with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as stream:
+            stream.write_table(table)
+        pieces.append(sink.getvalue())
+        streams.append([rows.domain, rows.name, pieces[-1].size])
+    # another lake may have another idea of the same files
+    about = json.dumps({"lake": settings.lake, "sha256": sha256, "streams": streams}).encode()
+    content = b"".join([*pieces, about, len(about).to_bytes(_LENGTH, "big")])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_bytes(content + hashlib.sha256(content).digest())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def kept(settings: LakeSettings, delivery: str, name: str, sha256: str | None) -> dict[Name, list[ParsedRows]]:
+    """What is kept of a raw file with these bytes, by domain and event name; nothing where there is any doubt."""
+    path = _path(settings, delivery, name)
+    try:
+        content = memoryview(path.read_bytes()) if path is not None else memoryview(b"")
+    except FileNotFoundError:
+        return {}
+    end = len(content) - _DIGEST
+    if end < _LENGTH or hashlib.sha256(content[:end]).digest() != content[end:]:
+        return {}
+    length = int.from_bytes(content[end - _LENGTH : end], "big")
+    about = json.loads(bytes(content[end - _LENGTH - length : end - _LENGTH]))
+    if about["sha256"] != sha256 or about["lake"] != settings.lake:
+        return {}
+    found: dict[Name, list[ParsedRows]] = {}
+    at = 0
+    for domain, event, size in about["streams"]:
+        stream = pa.ipc.open_stream(pa.py_buffer(content[at : at + size]), options=_READING)
+        table = stream.read_all().combine_chunks()
+        offsets = table.column(_OFFSET).to_numpy()
+        rows = ParsedRows(domain, event, offsets, table.drop_columns(_OFFSET))
+        found.setdefault((domain, event), []).append(rows)
+        at += size
+    return found
+
+
+def let_go(settings: LakeSettings, files: Iterable[tuple[str, str]]) -> None:
+    """Remove what is kept of files, given by delivery and name."""
+    for delivery, name in files:
+        path = _path(settings, delivery, name)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+def _path(settings: LakeSettings, delivery: str, name: str) -> Path | None:
+    if not storage.is_local(settings.landing):
+        return None
+    return storage.local_path(storage.join(settings.landing, columns_path(delivery, name)))

@@ -1,0 +1,148 @@
+"""Payloads that are kept from indexing to building: the lake is the same without them, and they go with the build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.lakes import LakeUnderTest, at, event, key
+
+from pismo_lake import flatten, quick_index
+from pismo_lake.erase import erase, find_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DAY = "2026-03-01"
+NEWER = {f"new_{n}": n for n in range(3)}
+
+
+@pytest.fixture(autouse=True)
+def _eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files are indexed the quick way too, which is where payloads are parsed together."""
+    monkeypatch.setattr(quick_index, "_SMALL_FILE", 0)
+    monkeypatch.setattr(quick_index, "_FEW", 2)
+    monkeypatch.setattr(quick_index, "_STEP", 3)
+
+
+def _feed() -> dict[str, bytes]:
+    """Files whose contract grows, whose `count` widens to decimal, with copies, conflicts, odd events and damage."""
+    data = [{"amount": n + 0.25, "count": n, "name": f"n:{n}", "list": [{"a": n}]} for n in range(60)]
+    first = [event(f"e-{n}", each, timestamp=at(9)) for n, each in enumerate(data)]
+    second = [event(f"f-{n}", each | (NEWER if n > 30 else {}), timestamp=at(9)) for n, each in enumerate(data)]
+    third = [event(f"g-{n}", each, timestamp=at(10)) for n, each in enumerate(data)]
+    conflict, odd = first[4].replace(b"4.25", b"4.75"), event("odd", {"amount": "1.5"}, timestamp=at(9))
+    fourth = [event(f"h-{n}", each | {"count": n + 0.5}, timestamp=at(10)) for n, each in enumerate(data)]
+    parts = {
+        key(9, "a"): first,
+        key(9, "b"): [*first[:20], *second, conflict, odd],
+        key(9, "c"): third,
+        key(10, "d"): [b'{"event_id":', *first[:5]],
+        key(10, "e"): fourth,
+    }
+    return {name: b"".join(events) for name, events in parts.items()}
+
+
+def _kept(lake: LakeUnderTest) -> list[Path]:
+    return sorted((lake.root / "landing").rglob("*.columns"))
+
+
+def _parses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many events builds had to parse, call by call."""
+    counts: list[int] = []
+    real = flatten.FastReader.read
+
+    def read(self: flatten.FastReader, text: bytes, count: int, *, headless: bool = False) -> object:
+        counts.append(count)
+        return real(self, text, count, headless=headless)
+
+    monkeypatch.setattr(flatten.FastReader, "read", read)
+    return counts
+
+
+def _with_and_without(tmp_path: Path, act: Callable[[LakeUnderTest], None]) -> tuple[LakeUnderTest, LakeUnderTest]:
+    """The same lake built from what is kept, and without it."""
+    lakes = []
+    for name in ("with", "without"):
+        lake = LakeUnderTest(tmp_path / name)
+        for name_of, raw in _feed().items():
+            lake.land({name_of: raw})
+        assert _kept(lake)
+        if name == "without":
+            for path in _kept(lake):
+                path.unlink()
+        act(lake)
+        lakes.append(lake)
+    return lakes[0], lakes[1]
+
+
+def test_the_lake_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    kept, parsed = _with_and_without(tmp_path, lambda lake: lake.build() and None)
+    assert len(kept.rows()) == 241
+    assert kept.digest() == parsed.digest()
+    assert not _kept(kept)
+
+
+def test_a_day_is_closed_from_them(tmp_path: Path) -> None:
+    kept, parsed = _with_and_without(tmp_path, lambda lake: lake.close(DAY) and None)
+    assert {path: digest for path, digest in kept.digest().items() if "reports" not in path} == {
+        path: digest for path, digest in parsed.digest().items() if "reports" not in path
+    }
+    assert not _kept(kept)
+
+
+def test_what_is_kept_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = LakeUnderTest(tmp_path)
+    raw = b"".join(event(f"e-{n}", {"amount": n + 0.25}) for n in range(50))
+    lake.land({key(9): raw})
+    lake.build()
+    lake.land({key(10): raw.replace(b'"e-', b'"f-')})
+    counts = _parses(monkeypatch)
+    lake.build()
+    assert counts == []
+    assert len(lake.rows()) == 100
+    # another build of the same finds nothing kept
+    lake.build(["2026-03-01T10"], force=True)
+    assert sum(counts) == 50
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "of other bytes", "of another lake"])
+def test_what_is_doubtful_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
+    lake = LakeUnderTest(tmp_path)
+    raw = b"".join(event(f"e-{n}", {"amount": n + 0.25}) for n in range(50))
+    lake.land({key(8): raw.replace(b'"e-', b'"d-')})
+    lake.build()
+    lake.land({key(9): raw, key(10): raw.replace(b'"e-', b'"f-').replace(b"0.25", b"0.75")})
+    mine, other = _kept(lake)
+    content = mine.read_bytes()
+    if harm == "cut":
+        mine.write_bytes(content[: len(content) // 2])
+    elif harm == "flipped":
+        mine.write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])
+    elif harm == "of other bytes":
+        mine.write_bytes(other.read_bytes())
+    else:
+        strange = LakeUnderTest(tmp_path / "strange")
+        strange.land({key(8): raw.replace(b'"e-', b'"d-')})
+        strange.land({key(9): raw})
+        mine.write_bytes(_kept(strange)[-1].read_bytes())
+    counts = _parses(monkeypatch)
+    lake.build()
+    assert sum(counts) == 50
+    assert len(lake.rows()) == 150
+    assert not _kept(lake)
+
+
+def test_erasing_in_landing_leaves_no_copy(tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path)
+    raw = b"".join(event(f"e-{n}", {"person": f"p-{n}"}) for n in range(50))
+    lake.land({key(9): raw})
+    lake.build()
+    # another copy waits for its build
+    lake.land({key(10): raw})
+    assert any(b"p-7" in path.read_bytes() for path in (lake.root / "landing").rglob("*") if path.is_file())
+    found = find_events(lake.settings, [("data__person", "p-7")])
+    erase(lake.settings, lake.ledger, found, "request 1", raw=True)
+    assert not _kept(lake)
+    assert not [path for path in lake.root.rglob("*") if path.is_file() and b'"p-7"' in path.read_bytes()]
