@@ -107,14 +107,17 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
     rows = _Rows()
     data = plain.data
     tables: list[pa.Table] = []
-    quick = quick_index(data, contract_of)
-    if quick is None:
-        _index_with_care(data, rows, contract_of)
-    else:
+    parsed: list[ParsedRows] = []
+    with_care = True
+    for quick in quick_index(data, contract_of):
+        with_care = False
         starts, ends = quick.pieces.starts, quick.pieces.ends
         for place in quick.others:
             _index_span(data, Span(int(starts[place]), int(ends[place])), rows, contract_of)
-        tables = [_table_of(quick)] if len(quick.places) else []
+        tables += [_table_of(quick)] if len(quick.places) else []
+        parsed += quick.parsed
+    if with_care:
+        _index_with_care(data, rows, contract_of)
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
     columns = rows.columns
@@ -125,7 +128,7 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
     untimed = table["event_timestamp"].null_count - (len(table) - events)
     return IndexedFile(
         table, events, len(table) - events, stamps["min"].as_py(), stamps["max"].as_py(), untimed,
-        quick.parsed if quick else (),
+        parsed,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ ways give the same index and teach contracts the same; this one declines any fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ from pismo_lake.quick_split import Pieces, pieces, spanned
 from pismo_lake.shape import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
@@ -42,37 +42,49 @@ _NAMED_BY = ("domain", "event_type", "schema_version", "form")
 
 @dataclass(frozen=True, slots=True)
 class QuickIndex:
-    """A file's pieces; the `places` of those that fit, with a row of `envelopes` each; and the `others` in order.
+    """Some pieces of a file: the `places` of those that fit, a row of `envelopes` each, and the `others` in order.
 
     `cuts` says of those that fit where the payload's key stands if the head is a closed envelope, else 0. `parsed` are
     payloads that need no other parse.
     """
 
     pieces: Pieces
-    places: NDArray[np.int64]
-    envelopes: pa.Table
-    cuts: NDArray[np.int64]
     others: list[int]
-    parsed: list[ParsedRows]
+    places: NDArray[np.int64] = field(default_factory=lambda: _NONE)
+    envelopes: pa.Table = field(default_factory=lambda: pa.table({}))
+    cuts: NDArray[np.int64] = field(default_factory=lambda: _NONE)
+    parsed: Sequence[ParsedRows] = ()
 
 
 class _NotWholeError(Exception):
     """A piece is no JSON: the split was wrong or the file is damaged."""
 
 
-def quick_index(data: bytes, contract_of: ContractOf) -> QuickIndex | None:
-    """Sort a file's events into those that fit and those to look at; None where the file asks for care.
+def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
+    """Sort a file's events into those that fit and those to look at; nothing where the file asks for care.
 
-    Nothing is learned here: contracts are as they were.
+    Nothing is learned here. Where many events are of new types those at the file's beginning come first, by
+    themselves: what contracts learn from them tells of the rest whether they fit.
     """
     if len(data) < _SMALL_FILE or not _is_text(data):
-        return None
+        return
     for found in _splits(data):
         try:
-            return _Sorter(found, contract_of).sort()
+            # all is known to be whole before anything is given out
+            sorter = _Sorter(found, contract_of)
+            ahead = sorter.ahead()
         except _NotWholeError:
             continue
-    return None
+        if ahead:
+            yield QuickIndex(found, list(range(ahead)))
+            yield sorter.sort(ahead)
+            return
+        try:
+            whole = sorter.sort()
+        except _NotWholeError:
+            continue
+        yield whole
+        return
 
 
 def _is_text(data: bytes) -> bool:
@@ -107,26 +119,42 @@ class _Sorter:
         self._others = [np.flatnonzero(found.hollow)]
         self._fit: list[NDArray[np.int64]] = []
         self._parsed: list[ParsedRows] = []
+        heads = list(self._read(np.flatnonzero(~found.hollow)))
+        self._places = np.concatenate([_NONE, *(places for places, _ in heads)])
+        self._envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks() if heads else pa.table({})
+        self._groups = list(_groups(self._envelopes)) if heads else []
 
-    def sort(self) -> QuickIndex:
-        heads = list(self._read(np.flatnonzero(~self._pieces.hollow)))
-        if not heads:
-            return QuickIndex(self._pieces, _NONE, pa.table({}), _NONE, self._looked_at(), [])
-        places = np.concatenate([places for places, _ in heads])
-        envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks()
-        cuts = np.where(envelopes["form"].to_numpy() == CLOSED, self._ends[places] + 1, 0)
-        for event, rows in _groups(envelopes):
+    def ahead(self) -> int:
+        """How many events are to be looked at before the rest is sorted; none where most types are known."""
+        count = len(self._pieces.raw)
+        new = sum(len(rows) for event, rows in self._groups if event and not self._contract(event).data.fields)
+        if new <= max(count // _STEP, _STEP * _FEW):
+            return 0
+        self._look_at(range(count))
+        return count // _STEP
+
+    def sort(self, first: int = 0) -> QuickIndex:
+        """The events from the `first` on."""
+        places = self._places
+        if not len(places):
+            return QuickIndex(self._pieces, self._looked_at(first))
+        cuts = np.where(self._envelopes["form"].to_numpy() == CLOSED, self._ends[places] + 1, 0)
+        for event, every in self._groups:
+            rows = every[places[every] >= first]
             if len(rows) < _FEW or event is None:
                 self._others.append(places[rows])
             else:
                 self._sort_group(event, places, cuts, rows)
-        has_id = pc.fill_null(pc.not_equal(envelopes["event_id"], ""), fill_value=False).to_numpy()
+        has_id = pc.fill_null(pc.not_equal(self._envelopes["event_id"], ""), fill_value=False).to_numpy()
         fit = np.concatenate([_NONE, *self._fit])
         self._others.append(places[fit[~has_id[fit]]])
         fit = fit[has_id[fit]]
         fit = fit[np.argsort(places[fit])]
-        taken = envelopes.take(pa.array(fit))
-        return QuickIndex(self._pieces, places[fit], taken, cuts[fit], self._looked_at(), self._parsed)
+        taken = self._envelopes.take(pa.array(fit))
+        return QuickIndex(self._pieces, self._looked_at(first), places[fit], taken, cuts[fit], self._parsed)
+
+    def _contract(self, event: _Event) -> Contract:
+        return self._contract_of(event.domain, event.name)
 
     def _read(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
         """Places and their envelopes; the few among which one is not readable with the others join those."""
@@ -152,7 +180,7 @@ class _Sorter:
         self, event: _Event, places: NDArray[np.int64], cuts: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> None:
         """Rows that fit their contract join those that do, others the others."""
-        contract = self._contract_of(event.domain, event.name)
+        contract = self._contract(event)
         raw = [self._pieces.raw[place] for place in places[rows].tolist()]
         text = tails(raw, cuts[rows].tolist()) if event.form == CLOSED else b"\n".join(raw)
         found = fitting(contract, text, len(raw), event.version_type)
@@ -169,13 +197,19 @@ class _Sorter:
         else:
             self._others.append(places[rows])
 
-    def _looked_at(self) -> list[int]:
-        """The others, each of which is one JSON value of bearable depth; otherwise nothing is believed of the split.
+    def _looked_at(self, first: int) -> list[int]:
+        """The others from the `first` on, in order."""
+        others: list[int] = np.sort(np.concatenate(self._others)).tolist()
+        others = [place for place in others if place >= first]
+        self._look_at(others)
+        return others
+
+    def _look_at(self, places: Iterable[int]) -> None:
+        """Each of the pieces is one JSON value of bearable depth; otherwise nothing is believed of the split.
 
         Where parsing ends before the piece does (NaN), the careful way decides what the piece is.
         """
-        others: list[int] = np.sort(np.concatenate(self._others)).tolist()
-        for place in others:
+        for place in places:
             raw = self._pieces.raw[place]
             if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
                 raise _NotWholeError
@@ -183,7 +217,6 @@ class _Sorter:
                 parse(raw)
             except ValueError:
                 raise _NotWholeError from None
-        return others
 
 
 def _divided(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
