@@ -7,6 +7,7 @@ the types here are chosen, the strings counted, and the callers asked, so that n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -14,13 +15,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.lib import Type_DECIMAL128, Type_DOUBLE, Type_LIST, Type_STRING, Type_STRUCT
 
-from pismo_lake.columns import plain_type, read_events, renamed_in_lists
+from pismo_lake.columns import DECIMAL, plain_type, read_events, renamed_in_lists
 from pismo_lake.contract import DECIMAL_LIMIT
 from pismo_lake.heads import TEXTS
 from pismo_lake.nodes import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pismo_lake.contract import Contract
     from pismo_lake.nodes import Node
 
@@ -31,9 +35,12 @@ _SCALARS = {
     Kind.DECIMAL: pa.float64(),
     Kind.STRING: pa.string(),
 }
-_QUOTE, _COLON = b'":'
-_BEFORE_STRING = np.zeros(256, dtype=bool)
-_BEFORE_STRING[list(b" \t\r\n:,[{")] = True
+# the upper half of a decimal's 128 bits is below this wherever the value is below the limit
+_HIGHEST_WORD = int(DECIMAL_LIMIT) * 10**DECIMAL.scale >> 64
+_STEP = 1 << 17
+_QUOTE, _COLON, _COMMA, _OPEN, _BACKSLASH, _SPACE = b'":,{\\ '
+_BRACES_DIFFER = ord("{") ^ ord("[")
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _READERS: WeakKeyDictionary[Contract, tuple[int, dict[pa.DataType | None, _Reader | None]]] = WeakKeyDictionary()
 
 
@@ -86,8 +93,9 @@ class _Reader:
         if table is None:
             return None
         table = table.combine_chunks()
-        values = [table.column(at).chunk(0) for at in range(len(self._envelope), table.num_columns)]
-        return Fitting(table.select(self._envelope)) if all(map(_within_limits, values)) else None
+        values = (table.column(at).chunk(0) for at in range(len(self._envelope), table.num_columns))
+        fits = all(_within_limits(leaf) for value in values for leaf in _leaves(value))
+        return Fitting(table.select(self._envelope)) if fits else None
 
     def _read_exact(self, text: bytes, count: int) -> Fitting | None:
         """With decimals as decimals: all of it, if it has as many strings as it should."""
@@ -95,8 +103,9 @@ class _Reader:
         if table is None:
             return None
         table = table.combine_chunks()
-        values = [column.chunk(0) for column in table.columns]
-        if not all(map(_within_limits, values)) or strings_in(text) != sum(map(_strings, values)):
+        leaves = [leaf for column in table.columns for leaf in _leaves(column.chunk(0))]
+        strings = sum(len(leaf) - leaf.null_count for leaf in leaves if leaf.type.id == Type_STRING)
+        if not all(map(_within_limits, leaves)) or strings_in(text) != strings:
             return None
         return Fitting(table.select([]), table)
 
@@ -107,42 +116,51 @@ def strings_in(text: bytes) -> int | None:
     Quotes stand in pairs, a pair before a colon is a key. Whitespace before a colon makes the number too large.
     """
     buffer = np.frombuffer(text, dtype=np.uint8)
-    quotes = buffer == _QUOTE
-    before_colon = np.flatnonzero(quotes[1:-1] & (buffer[2:] == _COLON)) + 1
-    # a quote that begins a text which itself begins with a colon
-    if _BEFORE_STRING[buffer[before_colon - 1]].any():
-        return None
-    pairs, keys = int(np.count_nonzero(quotes)), len(before_colon)
-    if b"\\" in text:
-        unescaped = text.replace(rb"\\", b"")
-        pairs -= unescaped.count(rb"\"")
-        keys -= unescaped.count(rb"\":")
-    return pairs // 2 - keys
+    quotes = keys = 0
+    escapes = []
+    # in steps that stay in the processor's cache, each with the byte before it and the one after it
+    for at in range(1, len(buffer) - 1, _STEP):
+        some = buffer[at - 1 : at + _STEP + 1]
+        before, marks, colons = some[:-2], some[1:-1] == _QUOTE, some == _COLON
+        ends = marks & colons[2:]
+        begins = colons[:-2] | (before == _COMMA)
+        begins |= (before | _BRACES_DIFFER) == _OPEN
+        begins |= before <= _SPACE
+        begins &= ends
+        if begins.any():
+            # a quote that begins a text which itself begins with a colon
+            return None
+        quotes += int(np.count_nonzero(marks))
+        keys += int(np.count_nonzero(ends))
+        escapes.append(np.flatnonzero(some[1:-1] == _BACKSLASH) + at)
+    escaping = np.concatenate(escapes) if escapes else np.zeros(0, dtype=np.int64)
+    if (np.diff(escaping) == 1).any():
+        # a backslash may be what is escaped
+        escaping = np.array([found.start() for found in _ESCAPED.finditer(text)])
+    escaped = escaping[buffer[escaping + 1] == _QUOTE] + 1
+    return (quotes - len(escaped)) // 2 - keys + int(np.count_nonzero(buffer[escaped + 1] == _COLON))
 
 
-def _strings(array: pa.Array) -> int:
-    """How many of the values, whatever their depth, are strings."""
-    kind = array.type
-    if pa.types.is_string(kind):
-        return len(array) - int(array.null_count)
-    if pa.types.is_struct(kind) or pa.types.is_list(kind):
-        inner = array.flatten()
-        return sum(map(_strings, inner)) if pa.types.is_struct(kind) else _strings(inner)
-    return 0
+def _leaves(array: pa.Array) -> Iterator[pa.Array]:
+    """The arrays of single values below, at whatever depth."""
+    kind = array.type.id
+    if kind == Type_STRUCT:
+        for child in array.flatten():
+            yield from _leaves(child)
+    elif kind == Type_LIST:
+        yield from _leaves(array.flatten())
+    else:
+        yield array
 
 
-def _within_limits(array: pa.Array) -> bool:
+def _within_limits(leaf: pa.Array) -> bool:
     """Whether all numbers that are to be decimals have their whole digits; NaN and Infinity have none."""
-    kind = array.type
-    if pa.types.is_decimal(kind):
-        ends = pc.min_max(array)
-        return all(end is None or abs(end) < DECIMAL_LIMIT for end in (ends["min"].as_py(), ends["max"].as_py()))
-    if pa.types.is_float64(kind):
-        numbers = pc.fill_null(array, 0.0).to_numpy()
-        return bool((np.abs(numbers) < DECIMAL_LIMIT).all())
-    if pa.types.is_struct(kind) or pa.types.is_list(kind):
-        inner = array.flatten()
-        return all(map(_within_limits, inner)) if pa.types.is_struct(kind) else _within_limits(inner)
+    kind = leaf.type.id
+    if kind == Type_DECIMAL128:
+        words = np.frombuffer(leaf.buffers()[1], dtype=np.int64)[2 * leaf.offset : 2 * (leaf.offset + len(leaf))]
+        return not len(words) or bool(words[1::2].min() >= -_HIGHEST_WORD and words[1::2].max() < _HIGHEST_WORD)
+    if kind == Type_DOUBLE:
+        return bool((np.abs(pc.fill_null(leaf, 0.0).to_numpy()) < DECIMAL_LIMIT).all())
     return True
 
 
