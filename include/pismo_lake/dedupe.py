@@ -198,10 +198,7 @@ def _contains(ordered: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArra
 
 def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
     """For each copy (in rank order) the position of the first copy of its key within `horizon` hours before it."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    fresh = np.ones(len(keys), dtype=bool)
-    fresh[1:] = ordered[1:] != ordered[:-1]
+    order, fresh = _grouped(keys)
     # hours never fall within a key, so (key, hour) as one number is in order too
     since = hours[order] - hours.min(initial=0)
     span = int(since.max(initial=0)) + 1
@@ -210,3 +207,17 @@ def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -
     winner = np.empty(len(keys), dtype=np.int64)
     winner[order] = order[first]
     return winner
+
+
+def _grouped(keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """An order in which equal keys follow each other as they came, and where in it another key begins."""
+    short = _short(keys)
+    order = np.argsort(short, kind="stable")
+    fresh = np.ones(len(keys), dtype=bool)
+    fresh[1:] = short[order[1:]] != short[order[:-1]]
+    alike = np.flatnonzero(~fresh)
+    if (keys[order[alike]] != keys[order[alike - 1]]).any():
+        # eight bytes do not tell them apart
+        order = np.argsort(keys, kind="stable")
+        fresh[1:] = keys[order[1:]] != keys[order[:-1]]
+    return order, fresh

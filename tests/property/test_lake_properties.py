@@ -21,6 +21,7 @@ from pismo_lake.conform import Conformed
 from pismo_lake.contract import Contract
 from pismo_lake.contract_rules import EVOLVING, ContractRules
 from pismo_lake.decode import split
+from pismo_lake.dedupe import _winners
 from pismo_lake.envelope import parse, parse_exact
 from pismo_lake.exact_json import dumps, loads
 from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
@@ -284,3 +285,16 @@ def _check_against_truth(root: Path, files: dict[str, bytes]) -> None:
 
 def test_conformed_starts_empty() -> None:
     assert Conformed().rescued_text is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"a" * 16, b"a" * 8 + b"b" * 8, b"c" * 16]), st.integers(0, 9))))
+def test_the_first_copy_within_the_horizon_stands(copies: list[tuple[bytes, int]]) -> None:
+    """Also where keys share the eight bytes that they are ordered by."""
+    copies.sort(key=lambda copy: copy[1])
+    keys = np.array([key for key, _ in copies], dtype="S16")
+    hours = np.array([hour for _, hour in copies], dtype=np.int64)
+    wanted = [
+        next(place for place, (key, hour) in enumerate(copies) if key == mine and hour >= now - 4)
+        for mine, now in copies
+    ]
+    assert _winners(keys, hours, 4).tolist() == wanted
