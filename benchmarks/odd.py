@@ -9,8 +9,10 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import simplejson
 
+from pismo_lake.columns import FastReader
 from pismo_lake.contract import Contract
 from pismo_lake.decode import Plain
 from pismo_lake.flatten import EventBytes, flatten
@@ -69,7 +71,12 @@ def _measured(raws: list[bytes]) -> tuple[float, float]:
     contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
     index_file(Plain(b"".join(raws[:200]), "concatenated"), lambda *_: contract)
     started = time.perf_counter()
-    table = index_file(Plain(b"".join(raws), "concatenated"), lambda *_: contract).table
+    found = index_file(Plain(b"".join(raws), "concatenated"), lambda *_: contract)
     indexed = time.perf_counter()
-    flatten(EventBytes(raws, table.column("regular").to_numpy()), contract)
+    offsets, regular = (found.table.column(name).to_numpy() for name in ("offset", "regular"))
+    cuts = found.table.column("payload_at").fill_null(0).to_numpy().astype(np.int64)
+    # what a local landing keeps
+    takes = FastReader(contract).takes
+    parsed = [rows.at(offsets) for rows in found.parsed if takes(rows.payload.schema)]
+    flatten(EventBytes(raws, regular, cuts, parsed), contract)
     return indexed - started, time.perf_counter() - indexed
