@@ -65,6 +65,17 @@ class Truth:
                    PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS place FROM events) WHERE place = 1"""
         yield from self._db.execute(query)
 
+    def identities(self) -> Iterator[tuple[str, str]]:
+        """(org key, event id) of every event, once; however many there are, nothing but their index is read."""
+        yield from self._db.execute("SELECT DISTINCT org_key, event_id FROM events")
+
+    def winner(self, org_key: str, event_id: str) -> tuple[str, int, str]:
+        """(key, offset, payload) of the copy that must stand of one event."""
+        query = """SELECT key, offset, payload FROM events
+                   WHERE org_key = ? AND event_id = ? ORDER BY hour, key, offset LIMIT 1"""
+        key, offset, payload = self._db.execute(query, (org_key, event_id)).fetchone()
+        return key, offset, payload
+
     def winning_texts(self) -> Iterator[bytes]:
         """The events that must stand, as they were published."""
         query = """SELECT text FROM (SELECT *, row_number() OVER (

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pismo_sandbox.truth import Truth
 
@@ -65,29 +65,34 @@ def verify(lake: str | Path, truth: Truth) -> Verification:
         found.files += 1
         for row, payload in _rows(path):
             found.rows += 1
-            _check_row(row, payload, expected, seen, found)
+            check_row(row, payload, expected, seen, found)
     for org, event_id in expected.keys() - seen:
         found.problem(f"lost: {event_id} of {org} from {expected[org, event_id][0]}")
-    _check_rejects(Path(lake), truth, found)
+    check_rejects(Path(lake), truth, found)
     return found
 
 
 def _rows(path: Path) -> Iterator[tuple[dict[str, Any], dict[tuple[str, ...], Any]]]:
     file = pq.ParquetFile(path)
-    names = [name for name in file.schema_arrow.names if name.startswith(("data__", "envelope__"))]
-    paths = {name: column_path(name) for name in names}
+    paths = payload_paths(file.schema_arrow.names)
     for batch in file.iter_batches(batch_size=5000):
         for row in batch.to_pylist():
-            yield row, {paths[name]: row[name] for name in names if row[name] is not None}
+            yield row, {paths[name]: row[name] for name in paths if row[name] is not None}
 
 
-def _check_row(
+def payload_paths(columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The payload columns among these, and where their values stand in an event."""
+    return {name: column_path(name) for name in columns if name.startswith(("data__", "envelope__"))}
+
+
+def check_row(
     row: Mapping[str, Any],
     payload: Mapping[tuple[str, ...], Any],
     expected: Mapping[tuple[str, str], tuple[str, int, str]],
     seen: set[tuple[str, str]],
     found: Verification,
 ) -> None:
+    """Compare a row, and the values of its payload columns by path, with what was published of its event."""
     identity = ((row["org_id"] or "").lower(), row["event_id"])
     name = f"{row['event_id']} ({row['_source_file']} at {row['_source_offset']})"
     if identity in seen:
@@ -166,7 +171,8 @@ def _json_text(text: str, value: Any) -> bool:
         return False
 
 
-def _check_rejects(lake: Path, truth: Truth, found: Verification) -> None:
+def check_rejects(lake: Path, truth: Truth, found: Verification, *, conflicts: bool = True) -> None:
+    """Every damaged range is in a reject, and the rejected copies are the conflicting ones."""
     ranges: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for path in sorted(lake.glob("rejects/**/*.parquet")):
         for row in pq.read_table(path, columns=["source_file", "source_offset", "length", "reason"]).to_pylist():
@@ -176,6 +182,8 @@ def _check_rejects(lake: Path, truth: Truth, found: Verification) -> None:
         inside = (start < offset + length and offset < start + size for start, size, _ in ranges[key])
         if not any(inside):
             found.problem(f"damage not in rejects: {kind} in {key} at {offset}")
+    if not conflicts:
+        return
     expected = set(truth.conflicts())
     have = {(k, start) for k, rows in ranges.items() for start, _, reason in rows if reason == "conflicting_duplicate"}
     found.conflicts = len(have)
