@@ -9,6 +9,7 @@ from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake import flatten, quick_index
 from pismo_lake.erase import erase, find_events
+from pismo_lake.rebuild import rebuild_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,3 +147,18 @@ def test_erasing_in_landing_leaves_no_copy(tmp_path: Path) -> None:
     erase(lake.settings, lake.ledger, found, "request 1", raw=True)
     assert not _kept(lake)
     assert not [path for path in lake.root.rglob("*") if path.is_file() and b'"p-7"' in path.read_bytes()]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_they_go_too_where_nothing_has_to_be_built(tmp_path: Path, *, closed: bool) -> None:
+    lake = LakeUnderTest(tmp_path)
+    lake.land(_feed())
+    lake.close(DAY) if closed else lake.build()
+    before = lake.digest()
+    lake.lose_ledger()
+    lake = LakeUnderTest(tmp_path)
+    rebuild_ledger(lake.settings, lake.ledger)
+    assert _kept(lake)
+    lake.build()
+    assert not _kept(lake)
+    assert lake.digest() == before
