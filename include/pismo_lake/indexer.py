@@ -17,7 +17,7 @@ from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import KEY_COLUMNS, read_index_at
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.indexing import Raw, index_bytes, index_uri_of, make_index, read_raw
-from pismo_lake.kept_columns import keep
+from pismo_lake.kept_columns import keep, let_go
 from pismo_lake.later_copies import LaterCopies
 from pismo_lake.ledger import FileRecord, Ledger
 from pismo_lake.ledger_tables import NO_HOUR
@@ -171,6 +171,9 @@ class Indexer:
         # with the record, so that a crash cannot leave a doubled event unnoticed; after it, for files in between
         shared = self._later.hours_sharing(wanted, index)
         record = self._ledger.record(wanted, settings.part_bytes, shared)
+        if record.built:
+            # its index was lost and is made again: nothing has to be built
+            let_go(settings, [(record.delivery, record.name)])
         between = self._later.hours_sharing(wanted, index) - shared
         for delivery, sharer in between:
             self._ledger.mark_unbuilt(delivery, settings.lake, sharer)

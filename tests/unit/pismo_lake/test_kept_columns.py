@@ -155,6 +155,25 @@ def test_they_go_too_where_nothing_has_to_be_built(tmp_path: Path, *, closed: bo
     lake.land(_feed())
     lake.close(DAY) if closed else lake.build()
     before = lake.digest()
+    # an index that was lost is made again when its key is asked for
+    (index,) = (lake.root / "landing").rglob("_index/**/9/a.parquet")
+    index.unlink()
+    lake.land({key(9, "a"): _feed()[key(9, "a")]})
+    assert index.exists()
+    assert not _kept(lake)
+    # a unit that is looked at and found unchanged lets go of what somebody left
+    stray = index.with_suffix(".columns")
+    stray.write_bytes(b"anything")
+    lake.close(DAY) if closed else lake.build(["2026-03-01T09"])
+    assert not stray.exists()
+    assert lake.digest() == before
+
+
+def test_a_ledger_that_is_made_anew_leaves_none_behind(tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path)
+    lake.land(_feed())
+    lake.build()
+    before = lake.digest()
     lake.lose_ledger()
     lake = LakeUnderTest(tmp_path)
     rebuild_ledger(lake.settings, lake.ledger)
