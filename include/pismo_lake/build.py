@@ -119,7 +119,7 @@ class _HourBuilder:
     def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
         """Finish what a crash left of an unchanged part: superseded files to remove, marks to set."""
         self._remove_superseded(record.part, record.superseded)
-        self._let_go(files)
+        let_go(self._settings, files)
         if not all(item.built for item in files):
             self._builds.mark_built(files)
 
@@ -196,7 +196,7 @@ class _HourBuilder:
             raise ClaimLostError
         self._checkpoint("remove")
         self._remove_superseded(part, superseded)
-        self._let_go(files)
+        let_go(self._settings, files)
         return counts
 
     def _hold(self, part: int, token: str, written: Iterable[str]) -> None:
@@ -212,9 +212,6 @@ class _HourBuilder:
         if superseded:
             remove_outputs(self._settings.lake, superseded)
             self._builds.cleared(part, superseded)
-
-    def _let_go(self, files: Sequence[FileRecord]) -> None:
-        let_go(self._settings, [(record.delivery, record.name) for record in files])
 
     def _empty(self, part: int) -> None:
         """Remove what is left of a claimed part whose files the closed day has taken in."""

@@ -130,7 +130,7 @@ class _DayBuilder:
     def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
         if record.superseded:
             self._finish(record.superseded)
-        self._let_go(files)
+        let_go(self._settings, files)
         if not all(item.built for item in files):
             self._builds.mark_built(files)
 
@@ -162,11 +162,8 @@ class _DayBuilder:
                 self._hold(token, outputs)
                 raise ClaimLostError
         self._finish(superseded)
-        self._let_go(files)
+        let_go(self._settings, files)
         return counts
-
-    def _let_go(self, files: Sequence[FileRecord]) -> None:
-        let_go(self._settings, [(record.delivery, record.name) for record in files])
 
     def _finish(self, superseded: Sequence[str]) -> None:
         """Hours that got a file while the day was built stand again before what they wrote last goes."""

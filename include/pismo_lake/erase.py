@@ -205,7 +205,7 @@ def _sought(field: pa.Field, value: str, privacy: Privacy | None) -> pa.Scalar |
 
 def _blank(settings: LakeSettings, copies: Sequence[tuple[FileRecord, int]], keys: set[bytes]) -> int:
     """Blanks in the place of the events in their raw files; how many files were written anew."""
-    let_go(settings, ((record.delivery, record.name) for record, _ in copies))
+    let_go(settings, (record for record, _ in copies))
     ranges: dict[str, tuple[FileRecord, set[int]]] = {}
     for record, offset in copies:
         ranges.setdefault(record.raw_uri, (record, set()))[1].add(offset)

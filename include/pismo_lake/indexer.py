@@ -12,12 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pismo_lake import storage
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.dedupe import KEY_COLUMNS, read_index_at
 from pismo_lake.errors import ConfigError, PismoError
-from pismo_lake.indexing import Raw, index_bytes, index_uri_of, make_index, read_raw
-from pismo_lake.kept_columns import keep, let_go
+from pismo_lake.indexing import Raw, index_uri_of, make_index, read_raw, write_index
+from pismo_lake.kept_columns import let_go
 from pismo_lake.later_copies import LaterCopies
 from pismo_lake.ledger import FileRecord, Ledger
 from pismo_lake.ledger_tables import NO_HOUR
@@ -138,8 +137,7 @@ class Indexer:
         hour = self._hour(file, indexed)
         index_uri = index_uri_of(settings, file)
         if not made.written:
-            storage.write_atomic(index_uri, index_bytes(indexed.table, file, hour))
-            keep(settings, file.name, sha256, indexed.parsed)
+            write_index(settings, file, hour, indexed, sha256)
         wanted = FileRecord(
             lake=settings.lake,
             delivery=settings.delivery,
@@ -173,7 +171,7 @@ class Indexer:
         record = self._ledger.record(wanted, settings.part_bytes, shared)
         if record.built:
             # its index was lost and is made again: nothing has to be built
-            let_go(settings, [(record.delivery, record.name)])
+            let_go(settings, [record])
         between = self._later.hours_sharing(wanted, index) - shared
         for delivery, sharer in between:
             self._ledger.mark_unbuilt(delivery, settings.lake, sharer)

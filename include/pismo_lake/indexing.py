@@ -11,6 +11,7 @@ from pismo_lake import parquet_out, storage
 from pismo_lake.decode import Plain, uncompress
 from pismo_lake.errors import FramingError, LandedFileError, PismoError
 from pismo_lake.index import IndexedFile, index_file
+from pismo_lake.kept_columns import keep
 from pismo_lake.layout import index_path
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ def _learn(plain: Plain, name: str, contracts: ContractStore) -> IndexedFile:
 def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
     """Where a landed file's index stands."""
     return storage.join(settings.landing, index_path(settings.delivery, file.name))
+
+
+def write_index(settings: LakeSettings, file: RawFile, hour: str, found: IndexedFile, sha256: str) -> None:
+    """Write a file's index, and keep what was parsed for it."""
+    storage.write_atomic(index_uri_of(settings, file), index_bytes(found.table, file, hour))
+    keep(settings, file.name, sha256, found.parsed)
 
 
 def index_bytes(table: pa.Table, file: RawFile, hour: str) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,10 @@ from pismo_lake.layout import columns_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from pismo_lake.ledger import FileRecord
     from pismo_lake.settings import LakeSettings
 
     Name = tuple[str, str]
@@ -55,8 +54,8 @@ class ParsedRows:
 
 def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[ParsedRows]) -> None:
     """Keep what was parsed of a raw file; not synced, since the raw file is."""
-    path = _path(settings, settings.delivery, name)
-    if path is None or not parsed:
+    uri = _uri(settings, settings.delivery, name)
+    if uri is None or not parsed:
         return
     pieces, streams = [], []
     for rows in parsed:
@@ -69,20 +68,14 @@ def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[Parsed
     # another lake may have another idea of the same files
     about = json.dumps({"lake": settings.lake, "sha256": sha256, "streams": streams}).encode()
     content = b"".join([*pieces, about, len(about).to_bytes(_LENGTH, "big")])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.write_bytes(content + hashlib.sha256(content).digest())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
 
 
-def kept(settings: LakeSettings, delivery: str, name: str, sha256: str | None) -> dict[Name, list[ParsedRows]]:
-    """What is kept of a raw file with these bytes, by domain and event name; nothing where there is any doubt."""
-    path = _path(settings, delivery, name)
+def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows]]:
+    """What is kept of a raw file, by domain and event name; nothing where there is any doubt."""
+    uri = _uri(settings, file.delivery, file.name)
     try:
-        content = memoryview(path.read_bytes()) if path is not None else memoryview(b"")
+        content = memoryview(storage.read_bytes(uri) if uri else b"")
     except FileNotFoundError:
         return {}
     end = len(content) - _DIGEST
@@ -90,7 +83,7 @@ def kept(settings: LakeSettings, delivery: str, name: str, sha256: str | None) -
         return {}
     length = int.from_bytes(content[end - _LENGTH : end], "big")
     about = json.loads(bytes(content[end - _LENGTH - length : end - _LENGTH]))
-    if about["sha256"] != sha256 or about["lake"] != settings.lake:
+    if about["sha256"] != file.sha256 or about["lake"] != settings.lake:
         return {}
     found: dict[Name, list[ParsedRows]] = {}
     at = 0
@@ -104,15 +97,15 @@ def kept(settings: LakeSettings, delivery: str, name: str, sha256: str | None) -
     return found
 
 
-def let_go(settings: LakeSettings, files: Iterable[tuple[str, str]]) -> None:
-    """Remove what is kept of files, given by delivery and name."""
-    for delivery, name in files:
-        path = _path(settings, delivery, name)
-        if path is not None:
-            path.unlink(missing_ok=True)
+def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
+    """Remove what is kept of files."""
+    for file in files:
+        uri = _uri(settings, file.delivery, file.name)
+        if uri:
+            storage.remove(uri)
 
 
-def _path(settings: LakeSettings, delivery: str, name: str) -> Path | None:
-    if not storage.is_local(settings.landing):
-        return None
-    return storage.local_path(storage.join(settings.landing, columns_path(delivery, name)))
+def _uri(settings: LakeSettings, delivery: str, name: str) -> str | None:
+    """Where it is kept; None where nothing is."""
+    local = storage.is_local(settings.landing)
+    return storage.join(settings.landing, columns_path(delivery, name)) if local else None

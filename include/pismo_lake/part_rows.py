@@ -17,6 +17,7 @@ from pismo_lake.dedupe import Verdict, read_index
 from pismo_lake.errors import LakeError
 from pismo_lake.kept_columns import kept
 from pismo_lake.layout import event_name, event_path
+from pismo_lake.numbering import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ class KeptPayloads:
 
     def of(self, record: FileRecord) -> dict[tuple[str, str], list[ParsedRows]]:
         """Of a file, by domain and event name."""
-        found = kept(self._settings, record.delivery, record.name, record.sha256)
+        found = kept(self._settings, record)
         return {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.items()}
 
     def _takes(self, rows: ParsedRows) -> bool:
@@ -147,7 +148,8 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
     if len(events) != len(verdict.kept):
         msg = f"the index of {record.name} and the verdict on it differ: {len(events)} and {len(verdict.kept)} events"
         raise LakeError(msg)
-    types, numbers = _types(events)
+    # the (domain, event name) that occur
+    types, numbers = numbered(events, _NAMED_BY, _type)
     part.events += len(events)
     counted, kept, conflicts, standing = (
         np.bincount(numbers[mask], minlength=len(types)).tolist()
@@ -213,18 +215,5 @@ def _take(
     group.raw += bodies
 
 
-def _types(events: pa.Table) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
-    """The (domain, event name) that occur, and for each event the number of its own."""
-    code = np.zeros(len(events), dtype=np.int64)
-    for column in (events.column(name).combine_chunks().dictionary_encode() for name in _NAMED_BY):
-        # schema_version may be null
-        code = code * (len(column.dictionary) + 1) + column.indices.fill_null(len(column.dictionary)).to_numpy()
-    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    named = [
-        (domain, event_name(event_type, version))
-        for domain, event_type, version in zip(
-            *(events.column(name).take(pa.array(first)).to_pylist() for name in _NAMED_BY), strict=True
-        )
-    ]
-    types = list(dict.fromkeys(named))
-    return types, np.array([types.index(name) for name in named], dtype=np.int64)[inverse]
+def _type(domain: str, event_type: str, schema_version: str | None) -> tuple[str, str]:
+    return domain, event_name(event_type, schema_version)

@@ -19,6 +19,7 @@ from pismo_lake.envelope import parse
 from pismo_lake.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
 from pismo_lake.kept_columns import ParsedRows
 from pismo_lake.layout import event_name
+from pismo_lake.numbering import numbered
 from pismo_lake.quick_split import Pieces, pieces, spanned
 from pismo_lake.shape import fitting
 
@@ -73,17 +74,12 @@ def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
             # all is known to be whole before anything is given out
             sorter = _Sorter(found, contract_of)
             ahead = sorter.ahead()
+            whole = None if ahead else sorter.sort()
         except _NotWholeError:
             continue
         if ahead:
             yield QuickIndex(found, list(range(ahead)))
-            yield sorter.sort(ahead)
-            return
-        try:
-            whole = sorter.sort()
-        except _NotWholeError:
-            continue
-        yield whole
+        yield whole or sorter.sort(ahead)
         return
 
 
@@ -226,17 +222,9 @@ def _divided(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
     """Rows by what they are and how they are to be read; None where that is nothing."""
-    code = np.zeros(len(envelopes), dtype=np.int64)
-    for name in _NAMED_BY:
-        column = envelopes[name].combine_chunks().dictionary_encode(null_encoding="encode")
-        code = code * len(column.dictionary) + column.indices.to_numpy()
-    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    named = envelopes.select(_NAMED_BY).take(pa.array(first)).to_pylist()
-    events = [_Event.named(**row) for row in named]
-    numbers = {event: number for number, event in enumerate(dict.fromkeys(events))}
-    group = np.array([numbers[event] for event in events])[inverse]
+    events, group = numbered(envelopes, _NAMED_BY, _Event.named)
     order = np.argsort(group, kind="stable")
-    yield from zip(numbers, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
+    yield from zip(events, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,19 +32,19 @@ class Scan:
     depths: NDArray[np.int64]
 
 
-def _escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.bool_]:
+def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which quotes are escaped: those after a run of an odd number of backslashes."""
-    escaped = np.zeros(len(quotes), dtype=bool)
+    found = np.zeros(len(quotes), dtype=bool)
     behind = np.flatnonzero((quotes > 0) & (buffer[quotes - 1] == _BACKSLASH))
     if not len(behind):
-        return escaped
+        return found
     slashes = np.flatnonzero(buffer == _BACKSLASH)
     breaks = np.flatnonzero(np.diff(slashes) != 1) + 1
     run_starts = slashes[np.concatenate(([0], breaks))]
     last = quotes[behind] - 1
     run_of_last = run_starts[np.searchsorted(run_starts, last, side="right") - 1]
-    escaped[behind] = (last - run_of_last) % 2 == 0
-    return escaped
+    found[behind] = (last - run_of_last) % 2 == 0
+    return found
 
 
 def scan(data: bytes | memoryview) -> Scan | None:
@@ -58,7 +58,7 @@ def scan(data: bytes | memoryview) -> Scan | None:
     symbols = buffer[places]
     quote = symbols == _QUOTE
     quote_places = np.flatnonzero(quote)
-    quote[quote_places[_escaped(buffer, places[quote_places])]] = False
+    quote[quote_places[escaped(buffer, places[quote_places])]] = False
     inside = np.bitwise_and(np.cumsum(quote, dtype=np.int32), 1).astype(bool)
     if len(inside) and inside[-1]:
         return None

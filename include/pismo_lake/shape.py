@@ -7,7 +7,6 @@ the types here are chosen, the strings counted, and the callers asked, so that n
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -21,6 +20,7 @@ from pismo_lake.columns import DECIMAL, plain_type, read_events, renamed_in_list
 from pismo_lake.contract import DECIMAL_LIMIT
 from pismo_lake.heads import TEXTS
 from pismo_lake.nodes import Kind
+from pismo_lake.scan import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,6 @@ _HIGHEST_WORD = int(DECIMAL_LIMIT) * 10**DECIMAL.scale >> 64
 _STEP = 1 << 17
 _QUOTE, _COLON, _COMMA, _OPEN, _BACKSLASH, _SPACE = b'":,{\\ '
 _BRACES_DIFFER = ord("{") ^ ord("[")
-_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _READERS: WeakKeyDictionary[Contract, tuple[int, dict[pa.DataType | None, _Reader | None]]] = WeakKeyDictionary()
 
 
@@ -117,7 +116,7 @@ def strings_in(text: bytes) -> int | None:
     """
     buffer = np.frombuffer(text, dtype=np.uint8)
     quotes = keys = 0
-    escapes = []
+    behind_slashes = [np.zeros(0, dtype=np.int64)]
     # in steps that stay in the processor's cache, each with the byte before it and the one after it
     for at in range(1, len(buffer) - 1, _STEP):
         some = buffer[at - 1 : at + _STEP + 1]
@@ -132,13 +131,10 @@ def strings_in(text: bytes) -> int | None:
             return None
         quotes += int(np.count_nonzero(marks))
         keys += int(np.count_nonzero(ends))
-        escapes.append(np.flatnonzero(some[1:-1] == _BACKSLASH) + at)
-    escaping = np.concatenate(escapes) if escapes else np.zeros(0, dtype=np.int64)
-    if (np.diff(escaping) == 1).any():
-        # a backslash may be what is escaped
-        escaping = np.array([found.start() for found in _ESCAPED.finditer(text)])
-    escaped = escaping[buffer[escaping + 1] == _QUOTE] + 1
-    return (quotes - len(escaped)) // 2 - keys + int(np.count_nonzero(buffer[escaped + 1] == _COLON))
+        behind_slashes.append(np.flatnonzero(marks & (before == _BACKSLASH)) + at)
+    suspects = np.concatenate(behind_slashes)
+    within = suspects[escaped(buffer, suspects)]
+    return (quotes - len(within)) // 2 - keys + int(np.count_nonzero(buffer[within + 1] == _COLON))
 
 
 def _leaves(array: pa.Array) -> Iterator[pa.Array]:

@@ -95,14 +95,17 @@ def open_for_reading(uri: str) -> Any:
     return filesystem.open(path, "rb")
 
 
-def write_atomic(uri: str, data: bytes | memoryview) -> None:
-    """Write a file so that a reader, or a crash, sees the old state or the new one and nothing between."""
+def write_atomic(uri: str, data: bytes | memoryview, *, synced: bool = True) -> None:
+    """Write a file so that a reader, or a crash, sees the old state or the new one and nothing between.
+
+    Where it is not `synced` a machine that fails may leave anything: for what may be lost and tells damage.
+    """
     if not is_local(uri):
         filesystem, path = _remote(uri)
         filesystem.pipe_file(path, bytes(data))
         return
     target = local_path(uri)
-    with _written(target, data) as temporary:
+    with _written(target, data, synced=synced) as temporary:
         temporary.replace(target)
 
 
@@ -131,15 +134,16 @@ def create(uri: str, data: bytes) -> bool:
 
 
 @contextmanager
-def _written(target: Path, data: bytes | memoryview) -> Iterator[Path]:
-    """Synced bytes in a temporary file beside a target, gone in the end."""
+def _written(target: Path, data: bytes | memoryview, *, synced: bool = True) -> Iterator[Path]:
+    """Bytes, synced unless told otherwise, in a temporary file beside a target, gone in the end."""
     # a leading dot: dataset readers pass over it should a crash leave it behind
     temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
     try:
         with _opened(temporary) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)

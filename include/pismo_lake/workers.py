@@ -16,14 +16,12 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake import storage
 from pismo_lake.close import build_unit
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.decode import uncompress
 from pismo_lake.errors import FramingError, LandedFileError
 from pismo_lake.index import index_file
-from pismo_lake.indexing import MadeIndex, index_bytes, index_uri_of, read_raw
-from pismo_lake.kept_columns import keep
+from pismo_lake.indexing import MadeIndex, read_raw, write_index
 from pismo_lake.layout import safe_segment
 from pismo_lake.ledger import Ledger
 from pismo_lake.ledger_tables import NO_HOUR
@@ -202,9 +200,7 @@ def _index(file: RawFile) -> Ahead | None:
     if learned:
         return None
     # its owner writes it again where this is not the one it would make in its turn
-    settings = _HERE[0].settings
-    storage.write_atomic(index_uri_of(settings, file), index_bytes(found.table, file, file.publish_hour))
-    keep(settings, file.name, raw.sha256, found.parsed)
+    write_index(_HERE[0].settings, file, file.publish_hour, found, raw.sha256)
     versions = {key: contracts.version(*key) for key in used}
     # little goes back: a worker that is killed in the midst of a long answer would leave the pool waiting for its end
     totals = replace(found, table=found.table.schema.empty_table(), parsed=())

@@ -13,7 +13,9 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
 
     from pismo_sandbox.truth import Truth
 
@@ -74,15 +76,16 @@ def verify(lake: str | Path, truth: Truth) -> Verification:
 
 def _rows(path: Path) -> Iterator[tuple[dict[str, Any], dict[tuple[str, ...], Any]]]:
     file = pq.ParquetFile(path)
-    paths = payload_paths(file.schema_arrow.names)
     for batch in file.iter_batches(batch_size=5000):
-        for row in batch.to_pylist():
-            yield row, {paths[name]: row[name] for name in paths if row[name] is not None}
+        yield from with_payloads(batch)
 
 
-def payload_paths(columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The payload columns among these, and where their values stand in an event."""
-    return {name: column_path(name) for name in columns if name.startswith(("data__", "envelope__"))}
+def with_payloads(rows: pa.RecordBatch | pa.Table) -> Iterator[tuple[dict[str, Any], dict[tuple[str, ...], Any]]]:
+    """Rows of the lake, and the values of their payload columns by where they stand in an event."""
+    columns = [name for name in rows.schema.names if name.startswith(("data__", "envelope__"))]
+    paths = {name: column_path(name) for name in columns}
+    for row in rows.to_pylist():
+        yield row, {paths[name]: row[name] for name in columns if row[name] is not None}
 
 
 def check_row(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from pismo_sandbox.verify import Verification, check_rejects, check_row, payload_paths
+from pismo_sandbox.verify import Verification, check_rejects, check_row, with_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +69,6 @@ def _file(
     numbers = np.fromiter((_number((org_id or "").lower(), event_id) for org_id, event_id in pairs), dtype=np.uint64)
     taken = np.flatnonzero(numbers % np.uint64(one_in) == 0)
     if len(taken):
-        paths = payload_paths(file.schema_arrow.names)
-        for row in file.read().take(taken).to_pylist():
-            payload = {paths[name]: row[name] for name in paths if row[name] is not None}
+        for row, payload in with_payloads(file.read().take(taken)):
             check_row(row, payload, wanted, set(), found)
     return numbers

@@ -1,0 +1,30 @@
+"""Rows by what they stand for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+def numbered(table: pa.Table, columns: Sequence[str], named: Callable[..., T]) -> tuple[list[T], NDArray[np.int64]]:
+    """What rows stand for, each thing once, and the number of each row's own.
+
+    `named` makes it of a row's values in `columns`, given by name; several combinations may stand for the same.
+    """
+    code = np.zeros(len(table), dtype=np.int64)
+    for name in columns:
+        column = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
+        code = code * len(column.dictionary) + column.indices.to_numpy()
+    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    things = [named(**row) for row in table.select(columns).take(pa.array(first)).to_pylist()]
+    numbers = {thing: number for number, thing in enumerate(dict.fromkeys(things))}
+    return list(numbers), np.array([numbers[thing] for thing in things], dtype=np.int64)[inverse]
