@@ -114,9 +114,10 @@ def checkpoint(name):
             os.kill(os.getpid(), signal.SIGKILL)
 
 write = storage.write_atomic
-def counted(uri, data):
-    write(uri, data)
-    checkpoint("index" if "/_index/" in uri else "raw" if "/landing/" in uri else "output")
+def counted(uri, data, **how):
+    write(uri, data, **how)
+    folder = "index" if "/_index/" in uri else "raw" if "/landing/" in uri else "output"
+    checkpoint("kept" if uri.endswith(".columns") else folder)
 storage.write_atomic = counted
 
 create = storage.create
@@ -143,6 +144,8 @@ KILLS = [
     "raw:9",
     "index:1",
     "index:17",
+    "kept:1",
+    "kept:5",
     "write:1",
     "write:40",
     "output:1",
