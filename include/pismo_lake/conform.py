@@ -98,7 +98,7 @@ def _fit(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
         if not INT64_MIN <= value <= INT64_MAX:
             raise _Unfit("out_of_range")
         return value
-    if kind is Kind.DECIMAL and type(value) in (int, Decimal):
+    if kind is Kind.DECIMAL and (type(value) is int or isinstance(value, Decimal)):
         return fit_decimal(value)
     if kind is Kind.BOOL and type(value) is bool:
         return value

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.contract_rules import EVOLVING, ContractRules, Mode
-from pismo_lake.exact_json import DuplicateKeys
+from pismo_lake.exact_json import DuplicateKeys, Unbounded
 from pismo_lake.naming import distinct_segment
 from pismo_lake.nodes import Kind, Node, leaves, widened_paths
 
@@ -37,8 +37,8 @@ INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 # pyarrow's JSON reader lets 21 integer digits into decimal128(38, 18) unnoticed; such values take the exact road.
 DECIMAL_LIMIT = 1e20
 _WORDS = {
-    str: "string", bool: "bool", int: "int", float: "decimal", Decimal: "decimal", list: "list", dict: "object",
-    DuplicateKeys: "object",
+    str: "string", bool: "bool", int: "int", float: "decimal", Decimal: "decimal", Unbounded: "decimal", list: "list",
+    dict: "object", DuplicateKeys: "object",
 }  # fmt: skip
 
 
@@ -192,7 +192,7 @@ class Contract:
             self._become(node, Kind.JSON, key, path)
         if node.kind is Kind.JSON:
             return False
-        if seen is int or seen is float or seen is Decimal:
+        if seen is int or seen is float or issubclass(seen, Decimal):
             return self._learn_number(node, value, key, path, name or key)
         if kind is Kind.NULL:
             self._become(node, self._kind_of(value, depth), key, path)

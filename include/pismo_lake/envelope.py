@@ -127,7 +127,7 @@ def envelope_of(event: dict[str, Any]) -> Envelope:
 
 
 def timestamp_us(text: str) -> int | None:
-    """Microseconds since the epoch of an RFC 3339 time with 0 to 9 fractional digits; None without a zone.
+    """Microseconds since the epoch of an RFC 3339 time with 0 to 9 fractional digits; None without a zone or a year.
 
     >>> timestamp_us("1970-01-01T00:00:01.5Z"), timestamp_us("2026-03-01T09:07:34")
     (1500000, None)
@@ -135,7 +135,8 @@ def timestamp_us(text: str) -> int | None:
     if not _RFC3339.fullmatch(text):
         return None
     try:
-        return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
+        # in UTC it may be of no year that dates have, before 1 or after 9999
+        return (datetime.fromisoformat(text.upper()).astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):
         return None
 

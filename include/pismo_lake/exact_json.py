@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self
 
 import simplejson
 
@@ -14,6 +14,20 @@ _LONGEST_INT = 4000
 
 class NonFiniteNumberError(ValueError):
     """NaN or Infinity: not JSON, and no amount."""
+
+
+class Unbounded(Decimal):
+    """A number with an exponent that no `Decimal` has: infinite where it is compared, its own text where written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, "-Infinity" if text.startswith("-") else "Infinity")
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class DuplicateKeys(dict[str, Any]):
@@ -36,12 +50,19 @@ def _integer(digits: str) -> int | Decimal:
     return int(digits) if len(digits) < _LONGEST_INT else Decimal(digits)
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Unbounded(text)
+
+
 def _refuse(name: str) -> Any:
     raise NonFiniteNumberError(name)
 
 
 _EXACT = json.JSONDecoder(
-    parse_float=Decimal, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_pairs, strict=False
+    parse_float=_decimal, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_pairs, strict=False
 )
 
 

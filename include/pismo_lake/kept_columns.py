@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     Name = tuple[str, str]
 
-_OFFSET = "offset"
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8
 _WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -60,7 +59,8 @@ def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[Parsed
     pieces, streams = [], []
     for rows in parsed:
         sink = pa.BufferOutputStream()
-        table = rows.payload.append_column(_OFFSET, pa.array(rows.offsets))
+        # first, and found by its place: a key beyond the envelope may have any name
+        table = rows.payload.add_column(0, "offset", pa.array(rows.offsets))
         with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as stream:
             stream.write_table(table)
         pieces.append(sink.getvalue())
@@ -90,8 +90,7 @@ def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows
     for domain, event, size in about["streams"]:
         stream = pa.ipc.open_stream(pa.py_buffer(content[at : at + size]), options=_READING)
         table = stream.read_all().combine_chunks()
-        offsets = table.column(_OFFSET).to_numpy()
-        rows = ParsedRows(domain, event, offsets, table.drop_columns(_OFFSET))
+        rows = ParsedRows(domain, event, table.column(0).to_numpy(), table.remove_column(0))
         found.setdefault((domain, event), []).append(rows)
         at += size
     return found

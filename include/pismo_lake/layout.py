@@ -54,12 +54,12 @@ class PublishHour:
             return None
 
     def __str__(self) -> str:
-        return f"{self.start:%Y-%m-%dT%H}"
+        return self.start.isoformat()[: len("YYYY-MM-DDTHH")]
 
     @property
     def date(self) -> str:
         """The publish date, YYYY-MM-DD."""
-        return f"{self.start:%Y-%m-%d}"
+        return self.start.date().isoformat()
 
     def plus(self, hours: int) -> PublishHour:
         """The hour so many hours later."""
@@ -97,7 +97,7 @@ class PublishDay:
         return cls(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
 
     def __str__(self) -> str:
-        return f"{self.start:%Y-%m-%d}"
+        return self.start.date().isoformat()
 
     @property
     def hours(self) -> tuple[PublishHour, ...]:

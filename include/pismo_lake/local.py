@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pismo_lake.raw_ledger import RawFile
     from pismo_lake.settings import LakeSettings
     from pismo_lake.workers import Workers
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class LocalFiles:
             if indexed.max_timestamp is None:
                 msg = f"{file.key} has neither an hour folder nor a timed event: give --publish-hour"
                 raise ConfigError(msg)
-            return PublishHour.containing(datetime.fromtimestamp(indexed.max_timestamp / 1e6, UTC))
+            return PublishHour.containing(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
 
         files = [RemoteFile(key, storage.size(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, ledger.known(settings.delivery, self.uris))

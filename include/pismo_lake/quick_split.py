@@ -21,6 +21,7 @@ _BLANK[list(b" \t\r\n")] = True
 # what may stand after the quote that ends a string
 _AFTER_STRING = _BLANK.copy()
 _AFTER_STRING[list(b",:]}")] = True
+_EMPTY = re.compile(rb"\{[ \t\r\n]*\}")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _STEP = 1 << 18
 
@@ -77,14 +78,26 @@ def _pieces(
 ) -> Pieces:
     following = _at(buffer, opens + 1)
     suspects = opens[(following == _CLOSE) | _BLANK[following]]
-    owners = np.searchsorted(starts, suspects, side="right") - 1
-    hollow = np.zeros(len(starts), dtype=bool)
-    for owner, start, suspect in zip(owners.tolist(), starts[owners].tolist(), suspects.tolist(), strict=True):
-        hollow[owner] |= not _in_string(data[start:suspect])
+    empty = np.array([at for at in suspects.tolist() if _EMPTY.match(data, at)], dtype=np.int64)
     raw = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    return Pieces(raw, starts, ends, hollow)
+    return Pieces(raw, starts, ends, _hollow(data, starts, empty))
 
 
-def _in_string(before: bytes) -> bool:
-    """Whether a string is open at the end of these bytes of an event."""
-    return (before if b"\\" not in before else _ESCAPED.sub(b"", before)).count(b'"') % 2 == 1
+def _hollow(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pieces have one of these empty objects outside a string."""
+    hollow = np.zeros(len(starts), dtype=bool)
+    owners = np.searchsorted(starts, empty, side="right") - 1
+    last, at, in_string = -1, 0, False
+    for owner, start, place in zip(owners.tolist(), starts[owners].tolist(), empty.tolist(), strict=True):
+        if owner != last:
+            last, at, in_string = owner, start, False
+        # on from the one before: the piece may be the whole file, and have one on every line
+        in_string ^= _odd_quotes(data[at:place])
+        at = place
+        hollow[owner] |= not in_string
+    return hollow
+
+
+def _odd_quotes(some: bytes) -> bool:
+    """Whether these bytes of an event, which end at no escape, change from within strings to without or back."""
+    return (some if b"\\" not in some else _ESCAPED.sub(b"", some)).count(b'"') % 2 == 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.envelope import ENVELOPE_KEYS, parse_exact
-from pismo_lake.exact_json import dumps, loads
+from pismo_lake.exact_json import Unbounded, dumps, loads
 from pismo_lake.privacy import Action
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ CARD_NUMBER = r"[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9
 _ALONE = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9][ -])(?:{CARD_NUMBER})(?![0-9A-Za-z])(?![ -][0-9])")
 _ENVELOPE_TEXTS = ENVELOPE_KEYS - {"data"}
 _LEFT = 4
+_LONGEST = 1000
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _STARS = "****"
 _DATE = re.compile(r"(\d{4})-(\d\d)(?!\d)")
 
@@ -110,6 +112,11 @@ def _text(value: Any) -> str:
     if isinstance(value, Decimal):
         if not value:
             return "0"
+        if isinstance(value, Unbounded):
+            return str(value)
+        if abs(value.adjusted()) > _LONGEST:
+            # written out it might fill the memory
+            return str(value.normalize(_EXACT))
         plain = f"{value:f}"
         return plain.rstrip("0").rstrip(".") if "." in plain else plain
     return str(value)

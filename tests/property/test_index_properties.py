@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pismo_lake import index, quick_index
+from pismo_lake import index, quick_index, quick_split
 from pismo_lake.columns import FastReader
 from pismo_lake.contract import Contract
 from pismo_lake.decode import Plain
@@ -43,7 +43,16 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
 )
 STAMPS = st.sampled_from(
-    ["2026-03-01T00:00:00Z", "2026-03-01T00:00:00.123456789Z", "2026-03-01T00:00:00-03:00", "2026-03-01T00:00:00", "no"]
+    [
+        "2026-03-01T00:00:00Z",
+        "2026-03-01T00:00:00.123456789Z",
+        "2026-03-01T00:00:00-03:00",
+        "2026-03-01T00:00:00",
+        "no",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+    ]
 )
 ENVELOPES = st.fixed_dictionaries(
     {},
@@ -56,6 +65,8 @@ ENVELOPES = st.fixed_dictionaries(
         "cid": st.sampled_from(["c", None, {}]),
         "timestamp": st.one_of(STAMPS, st.none(), st.just(5)),
         "extra": VALUES,
+        "offset": VALUES,
+        "form": VALUES,
         "data": st.one_of(st.dictionaries(KEYS, VALUES, max_size=4), VALUES),
     },
 )
@@ -191,6 +202,8 @@ ODD = {
     "a number in quotes": _event('{"amount":"1.5"}'),
     "NaN": _event('{"amount":NaN}'),
     "an endless number": _event('{"amount":1e400}'),
+    "an exponent that no decimal has": _event('{"amount":1e99999999999999999999}'),
+    "an exponent as far below": _event('{"amount":-1.5e-99999999999999999999,"n":0e99999999999999999999}'),
     "an empty object": _event('{"amount":1.5,"inner":{}}'),
     "an empty object with a blank": _event('{"amount":1.5,"inner":{ }}'),
     "the same key twice": _event('{"amount":1.5,"amount":2.5}'),
@@ -234,6 +247,36 @@ def test_one_odd_event_among_usual_ones(kind: str, at: int) -> None:
     assert_same_rows(odd)
     # only where a value ends the parsing of its event is the split not believed
     assert taken == (2 if kind == "NaN" else 3)
+
+
+@pytest.mark.parametrize("blanks", ["\n", ""], ids=["one a line", "one in all"])
+def test_empty_objects_are_looked_for_once(blanks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    odd_quotes = quick_split._odd_quotes
+
+    def counted(some: bytes) -> bool:
+        looked_at.append(len(some))
+        return odd_quotes(some)
+
+    monkeypatch.setattr(quick_split, "_odd_quotes", counted)
+    data = blanks.join(_event(f'{{"n":{n},"text":"\\"{{}}","inner":{{ }}}}') for n in range(400)).encode()
+    found = quick_split.pieces(data)
+    assert found is not None
+    assert found.hollow.all()
+    assert 0 < sum(looked_at) <= len(data)
+
+
+def test_spaced_events_need_no_look_of_their_own() -> None:
+    contracts = Contracts()
+    texts = [
+        json.dumps(json.loads(_event(f'{{"amount":{n}.25,"text":"{{ }}","in":{{"x":1}}}}')), indent=2)
+        for n in range(400)
+    ]
+    data = "\n".join(texts).encode()
+    assert assert_same([data, data]) == 2
+    index.index_file(Plain(data, "plain"), contracts.of)
+    (found,) = quick_index.quick_index(data, contracts.of)
+    assert found.others == []
 
 
 def test_usual_events_need_no_look_of_their_own() -> None:

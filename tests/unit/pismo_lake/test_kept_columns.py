@@ -32,7 +32,7 @@ def _feed() -> dict[str, bytes]:
     data = [{"amount": n + 0.25, "count": n, "name": f"n:{n}", "list": [{"a": n}]} for n in range(60)]
     first = [event(f"e-{n}", each, timestamp=at(9)) for n, each in enumerate(data)]
     second = [event(f"f-{n}", each | (NEWER if n > 30 else {}), timestamp=at(9)) for n, each in enumerate(data)]
-    third = [event(f"g-{n}", each, timestamp=at(10)) for n, each in enumerate(data)]
+    third = [event(f"g-{n}", each, timestamp=at(10), offset=n) for n, each in enumerate(data)]
     conflict, odd = first[4].replace(b"4.25", b"4.75"), event("odd", {"amount": "1.5"}, timestamp=at(9))
     fourth = [event(f"h-{n}", each | {"count": n + 0.5}, timestamp=at(10)) for n, each in enumerate(data)]
     parts = {

@@ -19,6 +19,7 @@ from tests.lakes import ORG, LakeUnderTest, event, key
 
 from pismo_lake.contract import Contract
 from pismo_lake.errors import ConfigError, LakeError
+from pismo_lake.exact_json import loads
 from pismo_lake.layout import PublishDay
 from pismo_lake.policy_mark import MARK
 from pismo_lake.privacy import STRICT, Action, Privacy, PrivacyKey, Rule, load_privacy
@@ -107,6 +108,14 @@ def test_equal_numbers_hash_alike_whatever_their_spelling() -> None:
     assert len({redactor.leaf(value, rule) for value in (Decimal("1.50"), Decimal("1.5"), "1.5")}) == 1
     assert len({redactor.leaf(value, rule) for value in (700, Decimal("7E+2"), Decimal("700.000"), "700")}) == 1
     assert redactor.leaf(value=True, rule=rule) != redactor.leaf(1, rule)
+
+
+def test_numbers_of_endless_digits_are_never_written_out() -> None:
+    redactor, rule = Redactor(policy(), EVENT), Rule("x", Action.HASH)
+    huge = [loads(text) for text in ("1e99999999999", "10E99999999998", "2e99999999999", "1e-99999999999")]
+    assert len({redactor.leaf(value, rule) for value in huge}) == 3
+    beyond = [loads(text) for text in ("1e99999999999999999999", "2e99999999999999999999")]
+    assert len({redactor.leaf(value, rule) for value in beyond}) == 2
 
 
 @pytest.mark.parametrize("number", CARD_NUMBERS)

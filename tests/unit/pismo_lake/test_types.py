@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.lakes import HOUR, event
+
+from pismo_lake.layout import PublishDay, PublishHour
 
 if TYPE_CHECKING:
     from tests.lakes import LakeUnderTest
@@ -48,6 +51,20 @@ def test_numbers_beyond_the_decimal_are_rescued_not_rounded(lake: LakeUnderTest,
     assert row["data__amount"] is None
     (entry,) = json.loads(row["_rescued"], parse_float=Decimal)
     assert (entry["reason"], Decimal(entry["value"])) == ("out_of_range", Decimal(digits))
+
+
+@pytest.mark.parametrize("digits", ["1e99999999999999999999", "-2.50E-99999999999999999999", "0e99999999999999999999"])
+def test_exponents_that_no_decimal_has_keep_their_text(lake: LakeUnderTest, digits: str) -> None:
+    plain = event("b", {"amount": 1, "metadata": {"x": 1}, "lines": [1]})
+    raw = plain.replace(b":1,", b":" + digits.encode() + b",").replace(b":1}", b":" + digits.encode() + b"}")
+    lake.put(
+        event("a", {"amount": Decimal("1.5"), "lines": [0]}), raw, raw.replace(b'"b"', b'"c"').replace(b"[1]", b"[1e1]")
+    )
+    rows = {row["event_id"]: row for row in lake.rows()}
+    assert len(rows) == 3
+    assert rows["b"]["data__amount"] is None
+    assert f'"reason":"out_of_range","value":{digits}' in rows["b"]["_rescued"]
+    assert rows["b"]["data__metadata"] == f'{{"x":{digits}}}'
 
 
 def test_integers_stay_integers_and_widen_only_to_decimal(lake: LakeUnderTest) -> None:
@@ -151,3 +168,17 @@ def test_timestamps_of_any_precision_and_offset(lake: LakeUnderTest, text: str, 
     stamp = lake.row()["event_timestamp"]
     assert (stamp.hour, stamp.minute, stamp.microsecond) == (12, 0, micros)
     assert lake.row()["event_timestamp_text"] == text
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_of_a_year_that_no_date_has_is_no_time(lake: LakeUnderTest, text: str) -> None:
+    lake.put(event(timestamp=text))
+    assert (lake.row()["event_timestamp"], lake.row()["event_timestamp_text"]) == (None, text)
+
+
+def test_the_first_year_is_written_with_four_digits(lake: LakeUnderTest) -> None:
+    lake.put(event(timestamp="0001-01-01T00:00:00Z"))
+    assert lake.row()["event_timestamp"].isoformat() == "0001-01-01T00:00:00+00:00"
+    hour = PublishHour.containing(datetime(1, 1, 1, 5, tzinfo=UTC))
+    assert PublishHour.parse(str(hour)) == hour
+    assert PublishDay.parse(hour.date).hours[5] == hour
