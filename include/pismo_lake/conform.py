@@ -47,6 +47,19 @@ class Conformed:
         """Keep a value that has no column."""
         within = {"positions": list(positions)} if positions else {}
         self.rescued.append({"path": path, **within, "reason": reason, "value": value})
+        self.rescue_shadowed(value, _Place(path, positions))
+
+    def rescue_shadowed(self, value: Any, at: _Place) -> None:
+        """Keep what stands below a value under a key that comes again there: JSON text has a key once."""
+        if isinstance(value, dict):
+            if isinstance(value, DuplicateKeys):
+                for key, shadowed in value.shadowed:
+                    self.rescue(at.field(key).path, "duplicate_key", shadowed, at.positions)
+            for key, item in value.items():
+                self.rescue_shadowed(item, at.field(key))
+        elif isinstance(value, list):
+            for place, item in enumerate(value):
+                self.rescue_shadowed(item, at.item(place))
 
     @property
     def rescued_text(self) -> str | None:
@@ -103,6 +116,7 @@ def _fit(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
     if kind is Kind.BOOL and type(value) is bool:
         return value
     if kind is Kind.JSON:
+        out.rescue_shadowed(value, at)
         return dumps(value)
     if kind is Kind.LIST and isinstance(value, list) and node.item is not None and node.typed:
         item = node.item

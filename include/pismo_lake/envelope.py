@@ -96,6 +96,14 @@ def text_or_none(value: object) -> str | None:
     return value
 
 
+def text_of_version(value: object) -> str | None:
+    """A schema_version as text; None where it is neither text nor a whole number of 64 bits."""
+    if type(value) is int:
+        # beyond it the quick parser sees a float
+        return str(value) if -(1 << 63) <= value < 1 << 64 else None
+    return text_or_none(value)
+
+
 def envelope_of(event: dict[str, Any]) -> Envelope:
     """Read the envelope; `UnusableEventError` where event_id, domain or event_type is missing or not text."""
     event_id = text_or_none(event.get("event_id"))
@@ -113,8 +121,7 @@ def envelope_of(event: dict[str, Any]) -> Envelope:
         text_or_none(event.get("timestamp")),
     )
     version = event.get("schema_version")
-    whole = type(version) is int
-    version_text = str(version) if whole else text_or_none(version)
+    version_text = text_of_version(version)
     plain = (
         (org_id is not None or event.get("org_id") is None)
         and (cid is not None or event.get("cid") is None)

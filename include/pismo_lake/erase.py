@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _IDENTITY = ["org_id", "event_id"]
+_DAMAGED = b"damaged bytes, erased"
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d{1,4})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,8 @@ def _sought(field: pa.Field, value: str, privacy: Privacy | None) -> pa.Scalar |
         return pa.scalar(value)
     try:
         if pa.types.is_integer(field.type) or pa.types.is_decimal(field.type):
-            return pa.scalar(Decimal(value)).cast(field.type)
+            # 007 is a text, not the number 7
+            return pa.scalar(Decimal(value)).cast(field.type) if _NUMBER.fullmatch(value) else None
         return pa.scalar(value).cast(field.type)
     except (InvalidOperation, pa.ArrowInvalid):
         return None
@@ -213,10 +217,13 @@ def _blank(settings: LakeSettings, copies: Sequence[tuple[FileRecord, int]], key
         index = read_index(record, ["offset", "length", "dedupe_key"]).to_pylist()
         raw = storage.read_bytes(uri)
         packed = raw.startswith(GZIP)
-        data = bytearray(uncompress(raw, record.name).data if packed else raw)
+        plain = uncompress(raw, record.name)
+        data = bytearray(plain.data)
         for row in index:
             if row["offset"] in offsets and row["dedupe_key"] in keys:
                 data[row["offset"] : row["offset"] + row["length"]] = b" " * row["length"]
         # no time stamp: the same bytes again for the same content
-        storage.write_atomic(uri, gzip.compress(bytes(data), mtime=0) if packed else bytes(data))
+        content = gzip.compress(bytes(data), mtime=0) if packed else bytes(data)
+        # damaged bytes may hold the events too; that there were some stays to be seen
+        storage.write_atomic(uri, content + (_DAMAGED if plain.lost else b""))
     return len(ranges)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import FileRecord
     from pismo_lake.settings import LakeSettings
 
-FORMAT_VERSION = "3"
+FORMAT_VERSION = "4"
 """Raised when the same input would give other rows or columns: every part is then built anew when next asked."""
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pismo_lake.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.conform import Conformed, fit_object, pointer
 from pismo_lake.contract_rules import Mode
-from pismo_lake.envelope import extra_keys, parse_exact, text_or_none
+from pismo_lake.envelope import extra_keys, parse_exact, text_of_version, text_or_none
 from pismo_lake.errors import LakeError
 from pismo_lake.exact_json import DuplicateKeys
 from pismo_lake.heads import tails
@@ -125,8 +125,7 @@ def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
     out = Conformed(discard=contract.mode is Mode.DISCARD)
     for key in _ENVELOPE_TEXTS:
         _check_text(event, key, out)
-    version = event.get("schema_version")
-    if type(version) is not int:
+    if type(event.get("schema_version")) is not int or text_of_version(event["schema_version"]) is None:
         _check_text(event, "schema_version", out)
     if isinstance(event, DuplicateKeys):
         for key, shadowed in event.shadowed:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo_lake.contract_store import ContractStore
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
 _READ_AHEAD = 2
+# what a file's content can bring about where this program has a defect: it must not hold up other files
+_DEFECTS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,10 @@ def index_landed(
                 ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
             try:
                 indexer.take(file, ahead.popleft())
-            except PismoError as error:
-                indexer.failures.append((file.name, str(error)))
-                raws.failed(file.name, str(error))
-                log.warning("not indexed: %s: %s", file.name, error)
+            except (PismoError, *_DEFECTS) as error:
+                problem = indexer.failed(file, error)
+                raws.failed(file.name, problem)
+                log.warning("not indexed: %s: %s", file.name, problem)
             if time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
                 _progress(log, position + 1, len(waiting), indexer, told - started)
@@ -131,6 +135,18 @@ class Indexer:
     def index(self, file: RawFile, raw: Raw) -> FileRecord:
         """Index a raw file that stands in landing, save what contracts learned, record it."""
         return self._record(file, make_index(raw.data, file.name, self._contracts), raw.sha256)
+
+    def failed(self, file: RawFile, error: Exception) -> str:
+        """Go on without a file; why it was not indexed."""
+        # what it taught before it failed is not saved with another file
+        self._contracts.forget_learned()
+        problem = str(error)
+        if not isinstance(error, PismoError):
+            # its text may quote an event
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            problem = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect of this program"
+        self.failures.append((file.name, problem))
+        return problem
 
     def _record(self, file: RawFile, made: MadeIndex, sha256: str) -> FileRecord:
         settings, indexed = self._settings, made.found

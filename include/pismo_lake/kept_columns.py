@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     Name = tuple[str, str]
 
+_LOG = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
 _LENGTH = 8
 _WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -76,7 +78,7 @@ def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows
     uri = _uri(settings, file.delivery, file.name)
     try:
         content = memoryview(storage.read_bytes(uri) if uri else b"")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return {}
     end = len(content) - _DIGEST
     if end < _LENGTH or hashlib.sha256(content[:end]).digest() != content[end:]:
@@ -85,9 +87,17 @@ def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows
     about = json.loads(bytes(content[end - _LENGTH - length : end - _LENGTH]))
     if about["sha256"] != file.sha256 or about["lake"] != settings.lake:
         return {}
+    try:
+        return _read(content, about["streams"])
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        _LOG.warning("parsed payloads of %s are not readable (%s): it is parsed again", file.name, type(error).__name__)
+        return {}
+
+
+def _read(content: memoryview, streams: Sequence[tuple[str, str, int]]) -> dict[Name, list[ParsedRows]]:
     found: dict[Name, list[ParsedRows]] = {}
     at = 0
-    for domain, event, size in about["streams"]:
+    for domain, event, size in streams:
         stream = pa.ipc.open_stream(pa.py_buffer(content[at : at + size]), options=_READING)
         table = stream.read_all().combine_chunks()
         rows = ParsedRows(domain, event, table.column(0).to_numpy(), table.remove_column(0))

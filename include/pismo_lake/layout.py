@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 _HOUR = timedelta(hours=1)
+_LAST_HOUR = datetime(9999, 12, 31, 23, tzinfo=UTC)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
 _KEY = re.compile(r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$")
@@ -62,8 +63,9 @@ class PublishHour:
         return self.start.date().isoformat()
 
     def plus(self, hours: int) -> PublishHour:
-        """The hour so many hours later."""
-        return PublishHour(self.start + hours * _HOUR)
+        """The hour so many hours later, or the last one there is."""
+        left = (_LAST_HOUR - self.start) // _HOUR
+        return PublishHour(self.start + min(hours, left) * _HOUR)
 
     def prefixes(self, root: str = "main_stream") -> tuple[str, ...]:
         """Every folder spelling of this hour: unpadded (as documented), padded, hive style; without doubles."""
@@ -173,6 +175,9 @@ def partition_path(domain: str, name: str, event_date: str) -> str:
 def items_folder(domain: str, event_type: str, name: str) -> str:
     """Folder of a list's child table below the lake, from safe segments and the list's column without ``data__``."""
     segment = f"{event_type}__{name}"
+    if "__" in event_type or event_type.endswith("_"):
+        # where the type ends cannot be told: a__b with a list c, a with a list b__c
+        segment += f"~{hashlib.sha256(event_type.encode()).hexdigest()[:_FINGERPRINT]}"
     return f"items/domain={domain}/event_type={_shortened(segment, segment.encode())}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings import LakeSettings
     from pismo_lake.workers import Workers
 
+_LOG = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,7 +67,7 @@ class LocalFiles:
                 raise ConfigError(msg)
             return PublishHour.containing(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
 
-        files = [RemoteFile(key, storage.size(uri)) for key, uri in self.uris.items()]
+        files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, ledger.known(settings.delivery, self.uris))
         failures: list[PismoError] = []
         try:
@@ -96,6 +98,9 @@ def local_files(arguments: Sequence[str]) -> LocalFiles:
         if not found:
             msg = f"no file at {argument}"
             raise FileNotFoundError(msg)
+        if hidden := storage.hidden_files(argument):
+            shown = ", ".join(hidden[:5])
+            _LOG.warning("%s: %d file(s) whose names begin with a dot are left out: %s", argument, len(hidden), shown)
         # a copy of the whole bucket: its reports/ and other prefixes are no event files
         in_stream = any("main_stream/" in uri for uri in found)
         for uri in found:

@@ -186,7 +186,12 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
     columns = index.filter(pa.array(unusable)).select(["offset", "length", "reason", "event_id"])
     for row, erased in zip(columns.to_pylist(), gone[unusable].tolist(), strict=True):
         start, reason = row["offset"], row["reason"] or "conflicting_duplicate"
-        raw = file.plain.lost if reason == "gzip_damaged" else file.data[start : start + row["length"]]
+        raw: bytes | None = None
+        if reason == "gzip_damaged":
+            # what could not be decompressed may hold an erased event, too
+            raw = None if gone.any() else file.plain.lost
+        elif not erased:
+            raw = file.data[start : start + row["length"]]
         part.rejects.append(
             {
                 "delivery": record.delivery,
@@ -195,7 +200,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
                 "length": row["length"],
                 "reason": reason,
                 "event_id": row["event_id"],
-                "raw": None if erased else raw,
+                "raw": raw,
             }
         )
 

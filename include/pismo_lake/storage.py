@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import fsspec
+
+from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +89,19 @@ def size(uri: str) -> int:
     return int(filesystem.size(path))
 
 
+def version(uri: str) -> tuple[int, str | None]:
+    """A file's size in bytes, and a mark that other content does not have as well; None where there is no such mark.
+
+    Of a local file the mark is made of its inode and when it was changed: the same content may have another one.
+    """
+    if is_local(uri):
+        found = local_path(uri).stat()
+        return found.st_size, f"{found.st_ino:x}-{found.st_mtime_ns:x}"
+    filesystem, path = _remote(uri)
+    about = filesystem.info(path)
+    return int(about["size"]), about.get("ETag") or about.get("etag")
+
+
 def open_for_reading(uri: str) -> Any:
     """A binary file object to read from, for readers that seek."""
     if is_local(uri):
@@ -127,7 +142,7 @@ def create(uri: str, data: bytes) -> bool:
             os.link(temporary, target)
         except OSError:
             # there is one, or this file system has no links
-            if target.exists():
+            if target.is_file():
                 return False
             temporary.replace(target)
     return True
@@ -145,8 +160,12 @@ def _written(target: Path, data: bytes | memoryview, *, synced: bool = True) -> 
                 file.flush()
                 os.fsync(file.fileno())
         yield temporary
+    except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        msg = f"{target} cannot be written: a name on its way stands for a file and for a folder"
+        raise LakeError(msg) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -178,7 +197,9 @@ def move_in(path: Path, uri: str) -> None:
 def remove(uri: str) -> None:
     """Delete a file; one that is gone already is no error."""
     if is_local(uri):
-        local_path(uri).unlink(missing_ok=True)
+        # a folder of this name is no such file
+        with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            local_path(uri).unlink()
         return
     filesystem, path = _remote(uri)
     if filesystem.exists(path):
@@ -186,13 +207,17 @@ def remove(uri: str) -> None:
 
 
 def list_files(root: str) -> Iterator[str]:
-    """URIs of all files below `root`, sorted by path; temporary files of a crash are left out."""
+    """URIs of all files below `root`, sorted by path; `hidden_files` are left out: those of a crash are such."""
     if is_local(root):
-        folder = local_path(root)
-        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        found = (path for path in local_path(root).rglob("*") if path.is_file() and not path.name.startswith("."))
         yield from sorted(str(path) for path in found)
         return
     protocol = root.split("://", 1)[0]
     filesystem, path = _remote(root)
     if filesystem.exists(path):
         yield from (f"{protocol}://{name}" for name in sorted(filesystem.find(path)))
+
+
+def hidden_files(root: str) -> list[str]:
+    """Names of the files below a local `root` that begin with a dot, sorted."""
+    return sorted(path.name for path in local_path(root).rglob(".*") if path.is_file()) if is_local(root) else []

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.lakes import HOUR, LakeUnderTest, event
+from tests.lakes import HOUR, LakeUnderTest, event, key
 
+from pismo_lake import indexing
 from pismo_lake.errors import LandingIncompleteError, LandingRefusedError, SizeMismatch
 from pismo_lake.rebuild import rebuild_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pismo_lake.decode import Plain
 
 
 @pytest.mark.parametrize("raw", [b"", b"  \n\t ", b"\0" * 64])
@@ -64,6 +68,68 @@ def test_duplicate_keys_keep_the_last_and_rescue_the_others(lake: LakeUnderTest)
     lake.put(event(data={}).replace(b'"data":{}', b'"data":{"amount":1.5,"amount":2.5}'))
     assert lake.row()["data__amount"] == Decimal("2.5")
     assert lake.rescued() == [{"path": "/data/amount", "reason": "duplicate_key", "value": 1.5}]
+
+
+@pytest.mark.parametrize(
+    ("data", "column", "rescued"),
+    [
+        (
+            '{"metadata":{"a":1,"a":2,"b":[{"c":3,"c":4}]}}',
+            '{"a":2,"b":[{"c":4}]}',
+            {"/data/metadata/a": 1, "/data/metadata/b/0/c": 3},
+        ),
+        ('{"lines":[{"x":1,"x":2}]}', [None], {"/data/lines/0": {"x": 2}, "/data/lines/0/x": 1}),
+        ('{"n":1,"n":{"k":1,"k":2},"n":3}', 3, {"/data/n": {"k": 2}, "/data/n/k": 1}),
+    ],
+    ids=["free form", "list", "shadowed itself"],
+)  # fmt: skip
+def test_duplicate_keys_lose_nothing_at_any_depth(
+    lake: LakeUnderTest, data: str, column: object, rescued: dict[str, object]
+) -> None:
+    plain = event("a", {"lines": [{"x": 1}], "n": 1})
+    lake.put(plain, event("b", data={}).replace(b'"data":{}', f'"data":{data}'.encode()))
+    (row,) = (row for row in lake.rows() if row["event_id"] == "b")
+    (name,) = (name for name in ("metadata", "lines", "n") if f'"{name}":' in data)
+    assert row[f"data__{name}"] == column
+    entries = json.loads(row["_rescued"])
+    assert {entry["reason"] for entry in entries} == {"duplicate_key"}
+    values = [entry["value"] for entry in entries]
+    assert all(value in values for value in rescued.values())
+    assert {entry["path"] for entry in entries} == set(rescued)
+
+
+@pytest.mark.parametrize(("version", "text"), [(2**64 - 1, str(2**64 - 1)), (2**64, None), (-(2**63) - 1, None)])
+def test_a_version_of_too_many_digits_is_rescued(lake: LakeUnderTest, version: int, text: str | None) -> None:
+    lake.put(event(schema_version=version))
+    assert lake.row()["schema_version"] == text
+    rescued = [{"path": "/schema_version", "reason": "not_text", "value": version}]
+    assert (lake.rescued() if text is None else rescued) == rescued
+
+
+def test_a_defect_of_the_program_holds_up_one_file_and_quotes_nothing(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = indexing.index_file
+
+    def index_file(plain: Plain, contract_of: Any) -> Any:
+        found = real(plain, contract_of)
+        if b"poison" in plain.data:
+            raise ZeroDivisionError(plain.data)
+        return found
+
+    monkeypatch.setattr(indexing, "index_file", index_file)
+    lake.land_raw({key(9, "a"): event("a"), key(9, "b"): event("poison", {"new": 1}), key(9, "c"): event("c")})
+    summary = lake.index()
+    ((name, problem),) = summary.failures
+    assert (summary.files, name) == (2, key(9, "b"))
+    assert problem.startswith("ZeroDivisionError at test_bad_input.py:")
+    assert "poison" not in problem + caplog.text
+    lake.build()
+    assert sorted(row["event_id"] for row in lake.rows()) == ["a", "c"]
+    monkeypatch.undo()
+    assert lake.index().failures == ()
+    lake.build()
+    assert sorted(row["event_id"] for row in lake.rows()) == ["a", "c", "poison"]
 
 
 def test_a_lone_surrogate_is_rescued_as_its_escape(lake: LakeUnderTest) -> None:

@@ -102,6 +102,37 @@ def test_raw_bytes_become_blanks_in_place(peopled: LakeUnderTest, lose_index: bo
         assert reconcile(again.settings, again.ledger, PublishDay.parse("2026-03-01")).balanced
 
 
+def test_blanking_a_damaged_gzip_file_leaves_word_of_the_damage(lake: LakeUnderTest) -> None:
+    events = [event(f"e-{n}", {"n": n, "pad": str(n * 7919) * 20}, timestamp=at(3)) for n in range(300)]
+    packed = gzip.compress(b"".join(events))
+    lake.land({key(3): packed[: len(packed) // 2]})
+    lake.build()
+    (damage,) = [row for row in lake.rejects() if row["reason"] == "gzip_damaged"]
+    assert damage["raw"] == packed[: len(packed) // 2]
+    erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["e-3"]), "ticket 1", raw=True)
+    before = (len(lake.rows()), lake.reasons())
+    assert [row["raw"] for row in lake.rejects() if row["reason"] == "gzip_damaged"] == [None]
+    assert lake.rows()
+    lake.build(["2026-03-01T03"], force=True)
+    assert (len(lake.rows()), lake.reasons()) == before
+    # made anew from what is left of the file
+    lake.lose_ledger()
+    again = LakeUnderTest(lake.root)
+    rebuild_ledger(again.settings, again.ledger)
+    again.build(["2026-03-01T03"], force=True)
+    assert (len(again.rows()), again.reasons()) == before
+    assert "e-3" not in ids(again)
+
+
+@pytest.mark.parametrize("value", ["007", "Infinity", "-NaN", "1e99999999999", " 7", "7_0"])
+def test_a_text_is_no_number(lake: LakeUnderTest, value: str) -> None:
+    lake.put(event("e-1", {"code": 7, "amount": Decimal("7.50")}))
+    assert find_events(lake.settings, [("data__code", value)]) == []
+    assert find_events(lake.settings, [("data__amount", value)]) == []
+    assert len(find_events(lake.settings, [("data__code", "7")])) == 1
+    assert len(find_events(lake.settings, [("data__amount", "7.5")])) == 1
+
+
 def test_values_are_compared_as_their_column_holds_them(peopled: LakeUnderTest) -> None:
     def found(column: str, value: str) -> list[str]:
         return sorted(item.event_id for item in find_events(peopled.settings, [(column, value)]))

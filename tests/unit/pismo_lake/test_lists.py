@@ -127,6 +127,22 @@ def test_lists_have_tables_of_their_own(apart: LakeUnderTest) -> None:
     assert lake_entries(rows["e-4"]) == [("/data/customers/0/name", [2], "not_string", 9)]
 
 
+def test_types_and_lists_whose_names_run_together_have_tables_of_their_own(tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path, contracts=ContractRules(child_tables=("**",)))
+    lake.put(
+        event("e-1", {"c": [1, 2]}, event_type="a__b", schema_version=None),
+        event("e-2", {"b": {"c": [3]}}, event_type="a", schema_version=None),
+        event("e-3", {"c": [4]}, event_type="a_", schema_version=None),
+        event("e-4", {"_c": [5]}, event_type="a", schema_version=None),
+    )
+    paths = sorted((tmp_path / "lake" / "items").rglob("*.parquet"))
+    assert len({path.parent.parent.name for path in paths}) == 4
+    tables = [pq.ParquetFile(path).read(["event_id", "position"]).to_pylist() for path in paths]
+    assert sorted((row["event_id"], row["position"]) for rows in tables for row in rows) == [
+        ("e-1", 0), ("e-1", 1), ("e-2", 0), ("e-3", 0), ("e-4", 0)
+    ]  # fmt: skip
+
+
 def test_child_tables_are_built_closed_and_counted_like_their_events(apart: LakeUnderTest) -> None:
     before = items(apart, "customers")
     apart.close("2026-03-01")
