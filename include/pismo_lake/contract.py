@@ -36,6 +36,7 @@ MAX_NOTED = 500
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 # pyarrow's JSON reader lets 21 integer digits into decimal128(38, 18) unnoticed; such values take the exact road.
 DECIMAL_LIMIT = 1e20
+_NUMBERS = frozenset({int, float, Decimal, Unbounded})
 _WORDS = {
     str: "string", bool: "bool", int: "int", float: "decimal", Decimal: "decimal", Unbounded: "decimal", list: "list",
     dict: "object", DuplicateKeys: "object",
@@ -192,7 +193,7 @@ class Contract:
             self._become(node, Kind.JSON, key, path)
         if node.kind is Kind.JSON:
             return False
-        if seen is int or seen is float or issubclass(seen, Decimal):
+        if seen in _NUMBERS:
             return self._learn_number(node, value, key, path, name or key)
         if kind is Kind.NULL:
             self._become(node, self._kind_of(value, depth), key, path)
