@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pismo_lake import storage
+import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy.exc import SQLAlchemyError
+
+from pismo_lake.cli_lake import add_lake_options, day, jobs, known, opened
 from pismo_lake.close import build_unit, close_day
 from pismo_lake.contract_cli import add_contracts
-from pismo_lake.contract_rules import ContractRules
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.dialects import DIALECTS
-from pismo_lake.encryption import LakeKey
 from pismo_lake.erase import erase, find_events
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.indexer import index_landed
-from pismo_lake.layout import PublishDay, PublishHour, root_of
-from pismo_lake.ledger import Ledger
+from pismo_lake.layout import PublishDay, PublishHour
 from pismo_lake.local import local_files, torn_units, totals_by_type
 from pismo_lake.plan import plan_units
 from pismo_lake.policy_mark import refuse_unprotected
-from pismo_lake.privacy import Privacy, PrivacyKey, load_privacy
 from pismo_lake.raw_ledger import RawLedger
 from pismo_lake.rebuild import rebuild_ledger
 from pismo_lake.reconcile import reconcile
-from pismo_lake.settings import LakeSettings
 from pismo_lake.whereis import find_event, shown_event
 from pismo_lake.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings import LakeSettings
+
+# of ours, and what the world around it brings about: files, databases, AWS, a library that is not installed
+_TOLD = (PismoError, OSError, ValueError, ImportError, SQLAlchemyError, BotoCoreError, ClientError, pa.ArrowException)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
         return int(options.run(options))
-    except (PismoError, FileNotFoundError, ValueError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    except _TOLD as error:
+        # below its first line a database's error has the statement and its values
+        told = str(error).partition("\n")[0] if isinstance(error, SQLAlchemyError) else str(error)
+        print(f"{type(error).__name__}: {told}", file=sys.stderr)
         return 1
 
 
@@ -60,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     flatten.add_argument("--publish-hour", metavar="YYYY-MM-DDTHH", help="for files outside an hour folder")
     flatten.add_argument("--force", action="store_true", help="build unchanged parts too")
     flatten.add_argument(
-        "--jobs", type=_jobs, metavar="N", help="processes (as many as there are cores, for 50 MB and more)"
+        "--jobs", type=jobs, metavar="N", help="processes (as many as there are cores, for 50 MB and more)"
     )
     flatten.set_defaults(run=_flatten)
 
@@ -75,18 +81,18 @@ def _parser() -> argparse.ArgumentParser:
 
     close = commands.add_parser("close", help="close publish days: few large files, and the day report")
     close.add_argument(
-        "--date", metavar="YYYY-MM-DD", required=True, action="append", help="may be given several times"
+        "--date", metavar="YYYY-MM-DD", type=day, required=True, action="append", help="may be given several times"
     )
     close.add_argument("--force", action="store_true", help="rebuild an unchanged day too")
     close.add_argument("--dry-run", action="store_true", help="say what would be built and replaced, and do nothing")
     close.set_defaults(run=_close)
 
     report = commands.add_parser("report", help="reconcile a publish day and write its report")
-    report.add_argument("--date", metavar="YYYY-MM-DD", required=True)
+    report.add_argument("--date", metavar="YYYY-MM-DD", type=day, required=True)
     report.set_defaults(run=_report)
 
     files = commands.add_parser("files", help="landed files")
-    files.add_argument("--date", metavar="YYYY-MM-DD", help="one publish day")
+    files.add_argument("--date", metavar="YYYY-MM-DD", type=day, help="one publish day")
     files.set_defaults(run=_files)
 
     ddl = commands.add_parser("ddl", help="statements that make tables and views over the lake in a query engine")
@@ -111,75 +117,15 @@ def _parser() -> argparse.ArgumentParser:
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=_rebuild)
 
-    for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands, _open)):
-        command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
-        command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
-        command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="SQLAlchemy URL")
-        command.add_argument(
-            "--contracts", default=os.environ.get("PISMO_CONTRACTS"), metavar="FOLDER",
-            help="JSON Schemas, <domain>/<event>-<version>.json (PISMO_CONTRACTS)",
-        )  # fmt: skip
-        command.add_argument(
-            "--privacy", default=os.environ.get("PISMO_PRIVACY"), metavar="POLICY",
-            help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
-        )  # fmt: skip
-        command.add_argument(
-            "--kms-key", default=os.environ.get("PISMO_LAKE_KMS_KEY"), metavar="KEY",
-            help="encrypt the lake's files: id, ARN or alias of an AWS KMS key (PISMO_LAKE_KMS_KEY)",
-        )  # fmt: skip
-        command.add_argument("--delivery", default="local", help="name of the delivery")
+    for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands, opened)):
+        add_lake_options(command)
     return parser
-
-
-def _open(options: argparse.Namespace) -> tuple[LakeSettings, Ledger]:
-    """Settings and ledger; landing and ledger stand beside a local lake where they are not given."""
-    if not options.lake:
-        msg = "--lake is missing"
-        raise ConfigError(msg)
-    # a lake is known by its name: the same one wherever the command is called
-    lake = root_of(options.lake)
-    landing = root_of(options.landing) if options.landing else f"{lake}-landing"
-    if not options.ledger and not storage.is_local(lake):
-        msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
-        raise ConfigError(msg)
-    url = options.ledger or f"sqlite:///{lake}-ledger.db"
-    ledger = Ledger.open(url)
-    ledger.run = "command line"
-    rules = ContractRules(folder=options.contracts)
-    privacy, key = _privacy(options.privacy), _key(options.kms_key)
-    return LakeSettings(options.delivery, landing, lake, contracts=rules, privacy=privacy, key=key), ledger
-
-
-def _key(kms_key: str | None) -> LakeKey | None:
-    """The KMS key that files of the lake are encrypted with, reached by the machine's own AWS settings."""
-    return LakeKey(kms_key, _kms) if kms_key else None
-
-
-def _kms() -> Any:
-    import boto3
-
-    return boto3.client("kms")
-
-
-def _jobs(text: str) -> int:
-    if int(text) < 1:
-        msg = f"--jobs {text}: 1 or more"
-        raise ValueError(msg)
-    return int(text)
-
-
-def _privacy(policy: str | None) -> Privacy | None:
-    """The policy named on the command line, with the key of the environment: a command line is seen by others."""
-    if not policy:
-        return None
-    key = os.environ.get("PISMO_PRIVACY_KEY")
-    return load_privacy(policy, PrivacyKey.parse(key) if key else None).checked()
 
 
 def _flatten(options: argparse.Namespace) -> int:
     from time import monotonic
 
-    settings, ledger = _open(options)
+    settings, ledger = opened(options, new=True)
     started = monotonic()
     hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
     files = local_files(options.raw)
@@ -209,7 +155,7 @@ def _flatten(options: argparse.Namespace) -> int:
 
 
 def _where_is(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
     places = find_event(settings, ledger, options.event_id)
     for place in places:
         print(place)
@@ -219,7 +165,7 @@ def _where_is(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
     refuse_unprotected(settings)
     places = find_event(settings, ledger, options.event_id)
     shown = places if options.all else [place for place in places if place.standing] or places[:1]
@@ -232,7 +178,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _close(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
+    known(settings, ledger)
     days = [PublishDay.parse(text) for text in options.date]
     if options.dry_run:
         for part in plan_units(settings, ledger, map(str, days), force=options.force):
@@ -255,7 +202,8 @@ def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: b
 
 
 def _report(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
+    known(settings, ledger)
     return _reported(settings, ledger, PublishDay.parse(options.date))
 
 
@@ -265,7 +213,8 @@ def _reported(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> int:
 
     report = reconcile(settings, ledger, day, until=PublishHour.containing(datetime.now(UTC)))
     places = write_report(settings.lake, report)
-    print(f"{day} is complete" if report.complete else f"{day} is not complete: {'; '.join(report.reasons)}")
+    told = "is complete" if report.files else "has no files, and none are missing as far as anyone can tell"
+    print(f"{day} {told}" if report.complete else f"{day} is not complete: {'; '.join(report.reasons)}")
     for total in report.totals:
         if total.difference:
             print(f"DOES NOT BALANCE: {total.what}: {total.left} and {total.right}", file=sys.stderr)
@@ -274,7 +223,7 @@ def _reported(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> int:
 
 
 def _files(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
     print(f"{'publish hour':14}{'bytes':>12}{'events':>9}{'rejects':>9}  {'status':11}{'built':6}file")
     for record in ledger.all_files(settings.lake, day=options.date):
         built = "yes" if record.built else "no"
@@ -289,7 +238,7 @@ def _files(options: argparse.Namespace) -> int:
 
 
 def _ddl(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
     tables = lake_tables(settings.lake, ContractStore(ledger, settings), options.domain)
     for statement in statements(settings.lake, tables, options.dialect, options.schema, options.stage):
         print(f"{statement};\n")
@@ -299,7 +248,7 @@ def _ddl(options: argparse.Namespace) -> int:
 
 
 def _erase(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options)
     refuse_unprotected(settings)
     pairs = [tuple(text.partition("=")[::2]) for text in options.where]
     if not (pairs or options.event_id) or not all(column and value for column, value in pairs):
@@ -315,14 +264,18 @@ def _erase(options: argparse.Namespace) -> int:
         msg = "--reference is missing: who asked for it, in words that name no person"
         raise ConfigError(msg)
     done = erase(settings, ledger, found, options.reference, raw=options.raw)
-    print(f"{len(found)} event(s) erased; {len(done.units)} unit(s) built anew, {done.raw_files} raw file(s) blanked")
+    still = f", {len(done.left)} still hold some of them" if done.left else ""
+    print(
+        f"{len(found)} event(s) are recorded as erased; {len(done.units)} unit(s) built anew{still};"
+        f" {done.raw_files} raw file(s) blanked"
+    )
     for unit in done.left:
-        print(f"left to its own delivery, whose next run builds it anew: {unit}")
+        print(f"STILL THERE until its own delivery's next run, or flatten --delivery, builds it anew: {unit}")
     return 0
 
 
 def _rebuild(options: argparse.Namespace) -> int:
-    settings, ledger = _open(options)
+    settings, ledger = opened(options, new=True)
     result = rebuild_ledger(settings, ledger)
     for unit in result.units:
         build_unit(settings, ledger, unit)

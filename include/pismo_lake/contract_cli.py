@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from pismo_lake.cli_lake import day
 from pismo_lake.contract_check import SchemaCheck, validator_of
 from pismo_lake.contract_report import changes_of, described, differences, schema_of
 from pismo_lake.contract_store import ContractStore
@@ -32,7 +33,7 @@ def add_contracts(
     actions = contracts.add_subparsers(required=True, metavar="ACTION")
 
     check = actions.add_parser("check", help="are the schemas usable; with --date, what do events break")
-    check.add_argument("--date", metavar="YYYY-MM-DD", help="check the landed events of a publish day")
+    check.add_argument("--date", metavar="YYYY-MM-DD", type=day, help="check the landed events of a publish day")
     check.set_defaults(run=lambda options: _check(options, *opened(options)))
 
     show = actions.add_parser("show", help="event types, or the columns and changes of one")

@@ -156,6 +156,7 @@ class DayReport:
     timings: Timings = field(default_factory=Timings)
     lake_files: int = 0
     lake_bytes: int = 0
+    over: bool = True
 
     @property
     def balanced(self) -> bool:
@@ -173,6 +174,7 @@ class DayReport:
         differing = sum(total.difference != 0 for total in self.totals)
         accounting = sum(not line.agrees for line in self.accounting or ())
         told = {
+            "it is not over": not self.over,
             "it is not closed": not self.closed,
             f"{differing} control total(s) do not balance": differing,
             f"{len(self.open_files)} file(s) are not in the lake as they should be": self.open_files,

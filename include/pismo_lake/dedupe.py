@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.erasures import erased_keys, erasure_count
+from pismo_lake.errors import LakeError
 from pismo_lake.index import SCHEMA
 from pismo_lake.layout import PublishHour
 
@@ -58,7 +59,11 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
     """The index table at a URI; null in a column that it was written without."""
     # not the dataset reader: its threads outlive the process's end now and then
-    file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri)))
+    try:
+        file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri)))
+    except pa.ArrowInvalid as error:
+        msg = f"the index {uri} is damaged: remove it, then ask for its object key again, with force"
+        raise LakeError(msg) from error
     wanted = SCHEMA.names if columns is None else columns
     table = file.read([name for name in wanted if name in file.schema_arrow.names], use_threads=False)
     for name in wanted:

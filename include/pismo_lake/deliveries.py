@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from croniter import croniter
 
 from pismo_lake.alerts import Alerts
 from pismo_lake.contract_rules import EVOLVING, ContractRules, parse_rules
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LINES = "__lines__"
+_MERGE = "tag:yaml.org,2002:merge"
+_STORES = frozenset({"s3", "file"})
+_CUT_SCHEME = re.compile(r"[a-z0-9]+:/(?!/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,20 @@ class Delivery:
         if not (self.ledger_conn_id or self.ledger_url):
             msg = f"{self.name}: give ledger_conn_id (an Airflow connection) or ledger_url"
             raise ConfigError(msg)
-        for field, least in (
-            ("lookback_hours", 0),
-            ("parallel_downloads", 1),
-            ("wait_minutes", 0),
-            ("close_after_hours", 0),
-            ("close_deadline_hours", 0),
+        for field, least, most in (
+            ("lookback_hours", 0, 900),
+            ("parallel_downloads", 1, 256),
+            ("wait_minutes", 0, 24 * 60),
+            ("close_after_hours", 0, 31 * 24),
+            ("close_deadline_hours", 0, 31 * 24),
         ):
-            if getattr(self, field) < least:
-                msg = f"{self.name}: {field} must be {least} or more"
+            if not least <= getattr(self, field) <= most:
+                msg = f"{self.name}: {field} must be from {least} to {most}"
                 raise ConfigError(msg)
+        if not croniter.is_valid(self.schedule):
+            msg = f"{self.name}: schedule {self.schedule!r} is no cron expression, such as */15 * * * *"
+            raise ConfigError(msg)
+        self._check_places()
         if not isinstance(self.source, SOURCES[self.channel]):
             msg = f"{self.name}: channel {self.channel} with a {type(self.source).__name__}"
             raise ConfigError(msg)
@@ -104,6 +112,18 @@ class Delivery:
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
             msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
+            raise ConfigError(msg)
+
+    def _check_places(self) -> None:
+        for field in ("landing", "lake"):
+            place = getattr(self, field)
+            scheme, found, rest = place.partition("://")
+            if (found and (scheme not in _STORES or not rest.strip("/"))) or _CUT_SCHEME.match(place):
+                msg = f"{self.name}: {field} {place!r} is neither a path nor s3://<bucket>/<folder>"
+                raise ConfigError(msg)
+        landing, lake = f"{root_of(self.landing)}/", f"{root_of(self.lake)}/"
+        if landing.startswith(lake) or lake.startswith(landing):
+            msg = f"{self.name}: landing and lake stand one in the other: {self.landing}, {self.lake}"
             raise ConfigError(msg)
 
     @property
@@ -141,13 +161,15 @@ class _LineLoader(yaml.SafeLoader):
     """Notes the line of each key of a mapping, for errors; a key given twice is an error, not the last one's win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001
-        mapping = super().construct_mapping(node, deep=deep)
         lines: dict[Any, int] = {}
+        # before what is merged in (<<: *defaults) joins them: these may come again
         for key, _ in node.value:
-            if key.value in lines:
+            if key.tag != _MERGE and key.value in lines:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             lines[key.value] = key.start_mark.line + 1
-        mapping[_LINES] = lines
+        mapping = super().construct_mapping(node, deep=deep)
+        merged = {key.value: key.start_mark.line + 1 for key, _ in node.value}
+        mapping[_LINES] = {key: line for key, line in (merged | lines).items() if key in mapping}
         return mapping
 
 
@@ -166,7 +188,7 @@ def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
     """
     try:
         document = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_LineLoader)  # noqa: S506 - a SafeLoader
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"deliveries file {path}: {error}"
         raise ConfigError(msg) from error
     listed = document.get("deliveries") if isinstance(document, dict) else None
@@ -253,7 +275,8 @@ def _choice(kind: type[StrEnum], field: str, value: Any, lines: dict[str, int], 
     try:
         return kind(value)
     except ValueError:
-        msg = f"{prefix}{field} is {value!r}, allowed: {', '.join(kind)}"
+        told = "missing" if value is None else repr(value)
+        msg = f"{prefix}{field} is {told}, allowed: {', '.join(kind)}"
         raise _SettingError(msg, lines.get(field)) from None
 
 
@@ -265,7 +288,7 @@ def _checked(kind: type, values: dict[str, Any], prefix: str) -> dict[str, Any]:
     values = {key: value for key, value in values.items() if key != _LINES}
     for key, value in values.items():
         if key not in declared:
-            msg = f"unknown setting {prefix}{key}, allowed: {', '.join(sorted(declared))}"
+            msg = f"unknown setting {prefix}{key}, allowed: {', '.join(sorted(declared.keys() - {'name'}))}"
             raise _SettingError(msg, lines.get(key))
         try:
             values[key] = _typed(declared[key], value)

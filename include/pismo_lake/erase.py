@@ -106,15 +106,20 @@ def erase(
 ) -> Erased:  # fmt: skip
     """Record the events as erased and build every unit that holds a copy of one without them.
 
-    Units of other deliveries of the lake are left to these: they are marked and built by their next run.
+    Units of other deliveries of the lake are left to these: they are marked and built by their next run. Nothing is
+    done, and `ConfigError` raised, where the ledger does not know the files of an event: it is not the lake's.
     """
     keys = {event.key for event in found}
-    copies = [
-        (record, offset)
-        for event_id in sorted({event.event_id for event in found})
-        for record, offsets in copies_of(settings, ledger, event_id)
-        for offset in offsets
-    ]
+    ids = sorted({event.event_id for event in found})
+    by_id = {event_id: list(copies_of(settings, ledger, event_id)) for event_id in ids}
+    copies = [(record, offset) for records in by_id.values() for record, offsets in records for offset in offsets]
+    strangers = [event for event in found if not by_id[event.event_id]]
+    if strangers:
+        msg = (
+            f"{len(strangers)} of {len(found)} event(s) stand in the lake, but the ledger has no file with them,"
+            " so nothing would be erased: is it the lake's own ledger?"
+        )
+        raise ConfigError(msg)
     record_erasure(ledger, settings.lake, Erasure.fresh(reference, now_text(), ledger.run or ""), sorted(keys))
     units: dict[str, set[str]] = {}
     for record, _ in copies:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 _HOUR = timedelta(hours=1)
+_FIRST_HOUR = datetime(1, 1, 1, tzinfo=UTC)
 _LAST_HOUR = datetime(9999, 12, 31, 23, tzinfo=UTC)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
@@ -63,9 +64,9 @@ class PublishHour:
         return self.start.date().isoformat()
 
     def plus(self, hours: int) -> PublishHour:
-        """The hour so many hours later, or the last one there is."""
-        left = (_LAST_HOUR - self.start) // _HOUR
-        return PublishHour(self.start + min(hours, left) * _HOUR)
+        """The hour so many hours later, or earlier; the last one, or the first, where there is no such hour."""
+        least, most = (_FIRST_HOUR - self.start) // _HOUR, (_LAST_HOUR - self.start) // _HOUR
+        return PublishHour(self.start + min(max(hours, least), most) * _HOUR)
 
     def prefixes(self, root: str = "main_stream") -> tuple[str, ...]:
         """Every folder spelling of this hour: unpadded (as documented), padded, hive style; without doubles."""
@@ -96,7 +97,11 @@ class PublishDay:
         if not _DAY.fullmatch(text):
             msg = f"{text!r} is not a publish day: write YYYY-MM-DD"
             raise ValueError(msg)
-        return cls(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
+        try:
+            return cls(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
+        except ValueError:
+            msg = f"{text!r} is no day of the calendar"
+            raise ValueError(msg) from None
 
     def __str__(self) -> str:
         return self.start.date().isoformat()

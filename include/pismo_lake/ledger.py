@@ -273,6 +273,15 @@ class Ledger:
         with self.engine.connect() as connection:
             return connection.execute(query.order_by(files.c.publish_hour.desc()).limit(1)).scalar()
 
+    def deliveries(self, lake: str) -> list[str]:
+        """The deliveries of which a lake has landed files, by name."""
+        with self.engine.connect() as connection:
+            found = (
+                connection.execute(select(table.c.delivery).where(table.c.lake == lake).distinct()).scalars().all()
+                for table in (files, raw_files)
+            )
+            return sorted({name for names in found for name in names})
+
     def open_files(self, lake: str) -> list[FileRecord]:
         """Every file of a lake that no closed day holds, in rank order."""
         query = select(files).where(files.c.lake == lake, files.c.closed.is_(False))

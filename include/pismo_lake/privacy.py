@@ -70,7 +70,11 @@ class PrivacyKey:
     @classmethod
     def parse(cls, text: str) -> PrivacyKey:
         """From ``<key id>:<secret>``."""
-        key_id, _, secret = text.partition(":")
+        key_id, found, secret = text.partition(":")
+        if not found:
+            # the text may be the secret alone: it is not shown
+            msg = "a privacy key is written <key id>:<secret>, this one has no colon"
+            raise ConfigError(msg)
         return cls(key_id, secret.encode())
 
     def digest(self, text: str) -> str:

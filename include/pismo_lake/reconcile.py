@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from pismo_lake import storage
 from pismo_lake.build_ledger import BuildLedger
@@ -21,6 +22,7 @@ from pismo_lake.day_ledger import PART, DayLedger
 from pismo_lake.day_report import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, Timings, TypeLine
 from pismo_lake.day_scan import scan_day
 from pismo_lake.encryption import open_parquet
+from pismo_lake.errors import LakeError
 from pismo_lake.id_index import ROOT
 from pismo_lake.raw_ledger import RawLedger
 from pismo_lake.schema_notices import announced_changes
@@ -97,16 +99,23 @@ def reconcile(
         timings=_timings(files, closed),
         lake_files=written["files"],
         lake_bytes=written["bytes"],
+        over=until is None or until > day.hours[-1],
     )
 
 
 def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:
-    """Rows by the footers of what stands in the lake."""
+    """Rows by the footers of what stands in the lake; what has gone from it has none, and shows in the totals."""
     counts: Counter[str] = Counter()
     for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{ROOT}/")}):
         uri = storage.join(settings.lake, path)
-        with storage.open_for_reading(uri) as file:
-            counts[path.split("/", 1)[0]] += open_parquet(file, settings.key).metadata.num_rows
+        try:
+            with storage.open_for_reading(uri) as file:
+                counts[path.split("/", 1)[0]] += open_parquet(file, settings.key).metadata.num_rows
+        except FileNotFoundError:
+            continue
+        except pa.ArrowInvalid as error:
+            msg = f"{uri} is no Parquet file any more: close the day again with force, or flatten the hour"
+            raise LakeError(msg) from error
         counts["files"] += 1
         counts["bytes"] += storage.size(uri)
     return counts

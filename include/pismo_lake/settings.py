@@ -50,6 +50,7 @@ class LakeSettings:
             raise ConfigError(msg)
         try:
             ZoneInfo(self.event_date_zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            # OSError: America is a folder of zones
             msg = f"{self.delivery}: event_date_zone {self.event_date_zone!r} is no IANA time zone"
             raise ConfigError(msg) from None

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from pismo_lake.errors import FileMissing
 from pismo_lake.ledger import now_text, of_day
 from pismo_lake.ledger_tables import sightings
 from pismo_lake.raw_ledger import hour_of_key
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pismo_lake.landing import RemoteFile
     from pismo_lake.ledger import Ledger
 
+ASKED_FOR = "asked for"
 _KEYS_PER_QUERY = 500
 
 
@@ -66,10 +68,12 @@ class Sightings:
                         continue  # another run noted some of them at this moment, and notes the others too
 
     def failed(self, failures: Mapping[str, PismoError]) -> None:
-        """Note why files could not be landed."""
+        """Note why files could not be landed; one that is not there and was only asked for was a wrong key."""
         with self._ledger.transaction() as connection:
             for key, error in failures.items():
                 same = (*self._where(), sightings.c.key == key)
+                if isinstance(error, FileMissing):
+                    connection.execute(delete(sightings).where(*same, sightings.c.seen_by == ASKED_FOR))
                 connection.execute(update(sightings).where(*same).values(problem=str(error)[:2000]))
 
     def of_day(self, day: str) -> list[Sighting]:

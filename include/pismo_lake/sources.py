@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -58,6 +59,9 @@ def role_arn(pismo_account_id: str, organisation: str) -> str:
     return f"arn:aws:iam::{pismo_account_id}:role/dataplatform-consumer-{organisation.lower()}"
 
 
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class S3Source:
     """Pismo's bucket and role; what is None is derived from the organisation and `pismo_account_id`."""
@@ -70,6 +74,11 @@ class S3Source:
     session_seconds: int = 3600
     endpoint_url: str | None = None
     prefix: str = "main_stream"
+
+    def __post_init__(self) -> None:
+        if not _ACCOUNT.fullmatch(self.pismo_account_id):
+            msg = f"source.pismo_account_id {self.pismo_account_id!r} has not 12 digits (a 0 first wants quotes)"
+            raise ConfigError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,9 @@ class Notices:
     def __post_init__(self) -> None:
         if self.channel is NoticeChannel.PUBSUB and not _is_subscription(self.queue):
             msg = f"notices.queue is {self.queue!r}, expected projects/<project>/subscriptions/<name>"
+            raise ConfigError(msg)
+        if self.poll_seconds < 1:
+            msg = "notices.poll_seconds must be 1 or more"
             raise ConfigError(msg)
         for name, least, most in (("lease_seconds", 2, 43_200), ("batch", 1, 5_000), ("most", 1, 100_000)):
             if not least <= getattr(self, name) <= most:

@@ -12,6 +12,7 @@ from pismo.queues.queue import open_queue
 from pismo.sources import source_of
 from pismo_lake.errors import FileMissing, LandingIncompleteError
 from pismo_lake.landing import LandSummary, incomplete, land_files, merged
+from pismo_lake.sightings import ASKED_FOR
 
 if TYPE_CHECKING:
     import logging
@@ -56,7 +57,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
         if found.unlisted is not None:
             log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
         try:
-            summaries.append(land(found.files, "asked for" if window.object_keys else "listed"))
+            summaries.append(land(found.files, ASKED_FOR if window.object_keys else "listed"))
         except LandingIncompleteError as error:
             summaries.append(error.summary)
             failures |= _grave(delivery, ledger, error.failures, log)

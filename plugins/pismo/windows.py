@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LONGEST_HOURS = 1000
 """More publish hours than this in one run would pass Airflow's limit on mapped tasks (1024)."""
+INGEST_PARAMS = frozenset({"window_start", "window_end", "object_keys", "event_ids", "force", "dry_run"})
+CLOSE_PARAMS = frozenset({"publish_day", "relist", "force", "dry_run"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def window_of(context: Context, delivery: Delivery) -> Window:
 
     One hour on each side is added: the zone and the cut of Pismo's hour folders are undocumented.
     """
-    params: Mapping[str, Any] = context["params"]
+    params = _known(context, INGEST_PARAMS)
     keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
     ids = _texts(params, "event_ids")
     force = bool(params.get("force"))
@@ -68,13 +70,17 @@ def window_of(context: Context, delivery: Delivery) -> Window:
 
 def day_of(context: Context) -> PublishDay:
     """The publish day of a closing run: from its Params, else the day its data interval begins on, else yesterday."""
-    text = context["params"].get("publish_day")
+    text = _known(context, CLOSE_PARAMS).get("publish_day")
     if text:
         try:
-            return PublishDay.parse(str(text)[:10])
+            day = PublishDay.parse(str(text)[:10])
         except ValueError as error:
             msg = f"publish_day: {error}"
             raise ConfigError(msg) from None
+        if day.start > datetime.now(UTC):
+            msg = f"publish_day: {day} has not begun"
+            raise ConfigError(msg)
+        return day
     start = context.get("data_interval_start") if context.get("logical_date") else None
     return PublishDay.containing(start or datetime.now(UTC) - timedelta(days=1))
 
@@ -84,6 +90,16 @@ def day_window(context: Context) -> Window:
     params, hours = context["params"], day_of(context).hours
     every = (hours[0].plus(-1), *hours, hours[-1].plus(1))
     return Window(every, force=False, relist=bool(params.get("relist", True)), of_landed_day=True)
+
+
+def _known(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
+    """The Params of a run; a misspelt one is an error, not a run that does something else."""
+    params: Mapping[str, Any] = context["params"]
+    unknown = sorted(set(params) - names)
+    if unknown:
+        msg = f"no Param is named {', '.join(unknown)}; there are {', '.join(sorted(names))}"
+        raise ConfigError(msg)
+    return params
 
 
 def _texts(params: Mapping[str, Any], name: str) -> tuple[str, ...]:

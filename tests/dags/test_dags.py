@@ -16,6 +16,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import UTC, DateTime
 
+from pismo.windows import CLOSE_PARAMS, INGEST_PARAMS
+
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
@@ -94,6 +96,11 @@ def test_closing_has_a_deadline_that_tells_of_it(bag: DagBag) -> None:
     assert deadline.interval.total_seconds() == 8 * 3600
     assert deadline.callback.path == "pismo.notifiers.DeliveryNotifier"
     assert deadline.callback.kwargs["delivery_name"] == "sandbox_s3"
+
+
+def test_runs_know_the_params_of_their_dags(bag: DagBag) -> None:
+    assert set(bag.dags["pismo_ingest_sandbox_s3"].params) == INGEST_PARAMS
+    assert set(bag.dags["pismo_close_sandbox_s3"].params) == CLOSE_PARAMS
 
 
 def test_an_invalid_delivery_breaks_only_its_own_dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def delivery(sandbox: Sandbox, **source: Any) -> Delivery:
     base = {"pismo_account_id": ACCOUNT, "endpoint_url": sandbox.endpoint, "region": "us-east-1"}
     return Delivery(
         name="s3_test", organisation=ORGANISATION, environment=Environment.SANDBOX, channel=Channel.S3, conn_id="pismo",
-        landing="unused", lake="unused", ledger_url="sqlite://", source=S3Source(**base | source),
+        landing="no-landing", lake="no-lake", ledger_url="sqlite://", source=S3Source(**base | source),
     )  # fmt: skip
 
 

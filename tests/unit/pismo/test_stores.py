@@ -22,7 +22,7 @@ deliveries:
     channel: sftp
     source: {}
     conn_id: c
-    landing: l
+    landing: raw
     lake: l
     ledger_url: sqlite://
     privacy: strict

@@ -20,12 +20,12 @@ deliveries:
     environment: sandbox
     channel: s3
     conn_id: c
-    source: {pismo_account_id: "1"}
-    landing: l
+    source: {pismo_account_id: "123456789012"}
+    landing: raw
     lake: l
     ledger_url: sqlite://
 """
-TAIL = "    conn_id: c\n    landing: l\n    lake: l\n    ledger_url: sqlite://\n"
+TAIL = "    conn_id: c\n    landing: raw\n    lake: l\n    ledger_url: sqlite://\n"
 ORGANISATION = "  bad:\n    organisation: TN-1\n"
 HEAD = f"{ORGANISATION}    environment: sandbox\n"
 SFTP = f"{HEAD}    channel: sftp\n    source: {{}}\n"
@@ -74,6 +74,21 @@ WRONG = {
         "notices.queue is missing",
     ),
     "empty": ("  bad:\n", 11, "a mapping of settings"),
+    "schedule": (f"{SFTP}    schedule: hello\n{TAIL}", 11, "'hello' is no cron expression"),
+    "schedule out of range": (f"{SFTP}    schedule: '99 * * * *'\n{TAIL}", 11, "is no cron expression"),
+    "zone": (f"{SFTP}    event_date_zone: America\n{TAIL}", 11, "'America' is no IANA time zone"),
+    "endless": (f"{SFTP}    close_after_hours: 1e12\n{TAIL}", 11, "close_after_hours must be from 0 to 744"),
+    "look-back": (f"{SFTP}    lookback_hours: 5000\n{TAIL}", 11, "lookback_hours must be from 0 to 900"),
+    "no bucket": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3://')}", 11, "lake 's3://' is neither a path nor s3://"),
+    "half a scheme": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3:/b/l')}", 11, "is neither a path nor s3://"),
+    "another store": (f"{SFTP}{TAIL.replace('raw', 'gs://b/raw')}", 11, "landing 'gs://b/raw' is neither a path"),
+    "one in the other": (f"{SFTP}{TAIL.replace('raw', 'l/raw')}", 11, "landing and lake stand one in the other"),
+    "account": (
+        f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "has not 12 digits"
+    ),
+    "poll": (
+        f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n      poll_seconds: 0\n{TAIL}", 16, "poll_seconds must be 1"
+    ),
 }  # fmt: skip
 
 
@@ -89,6 +104,33 @@ def test_a_setting_given_twice_is_no_guess(tmp_path: Path) -> None:
     path = tmp_path / "deliveries.yaml"
     path.write_text(GOOD.replace("    conn_id: c\n", "    conn_id: c\n    conn_id: d\n"))
     with pytest.raises(ConfigError, match="conn_id is given twice"):
+        load_deliveries(path)
+
+
+def test_settings_may_be_shared_and_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.yaml"
+    shared, entry = GOOD.replace("deliveries:\n  good:", "shared: &shared"), "    <<: *shared\n"
+    path.write_text(
+        shared.replace("\n    ", "\n  ") + "deliveries:\n"
+        f"  one:\n{entry}    conn_id: d\n"
+        f"  two:\n    conn_id: e\n{entry}"
+        f"  three:\n{entry}    colour: red\n"
+    )
+    one, two, three = load_deliveries(path)
+    assert isinstance(one, Delivery)
+    assert isinstance(two, Delivery)
+    assert (one.conn_id, two.conn_id, one.lake, two.landing) == ("d", "e", two.lake, one.landing)
+    assert isinstance(three, InvalidDelivery)
+    assert "unknown setting colour" in three.problem
+    path.write_text(path.read_text() + "    colour: blue\n")
+    with pytest.raises(ConfigError, match="colour is given twice"):
+        load_deliveries(path)
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.yaml"
+    path.write_bytes(GOOD.encode() + "# é".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"deliveries file .*utf-8"):
         load_deliveries(path)
 
 

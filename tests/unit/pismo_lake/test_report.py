@@ -19,7 +19,7 @@ from tests.lakes import LakeUnderTest, event
 from pismo_lake import storage
 from pismo_lake.cadence import silent_hours
 from pismo_lake.day_report import AccountingLine, ControlTotal, DayReport, DriftLine, OpenFile
-from pismo_lake.errors import LandingIncompleteError, SourceUnavailable
+from pismo_lake.errors import FileMissing, LakeError, LandingIncompleteError, SourceUnavailable
 from pismo_lake.landing import RemoteFile, land_files
 from pismo_lake.layout import PublishDay, PublishHour
 from pismo_lake.reconcile import reconcile
@@ -140,6 +140,54 @@ def test_files_that_were_seen_and_never_landed_are_named(lake: LakeUnderTest) ->
     lake.land({key(4, "a"): event("e-1", timestamp=at(4)), key(4, "b"): event("e-2", timestamp=at(4))})
     lake.build()
     assert looked_at(lake).open_files == ()
+
+
+def test_a_key_that_was_only_asked_for_and_is_not_there_is_forgotten(lake: LakeUnderTest) -> None:
+    def refuse(file: RemoteFile) -> Any:
+        raise FileMissing(f"{file.key}: no such object", key=file.key)
+
+    for seen_by, name in (("asked for", "typo"), ("announced", "a")):
+        with pytest.raises(LandingIncompleteError, match=name):
+            land_files(lake.settings, lake.ledger, [RemoteFile(key(4, name), None)], refuse, seen_by=seen_by)
+    # asking for one that was announced does not make its absence a matter of spelling
+    with pytest.raises(LandingIncompleteError):
+        land_files(lake.settings, lake.ledger, [RemoteFile(key(4, "a"), None)], refuse, seen_by="asked for")
+    assert [(item.key, item.state) for item in looked_at(lake).open_files] == [(key(4, "a"), "announced, not landed")]
+
+
+def test_a_lake_file_that_is_gone_shows_in_the_totals_and_a_damaged_one_is_named(lake: LakeUnderTest) -> None:
+    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in (1, 2)})
+    lake.close(str(DAY))
+    (path,) = (lake.root / "lake" / "events").rglob("*.parquet")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    with pytest.raises(LakeError, match=f"{path.name} is no Parquet file any more"):
+        looked_at(lake)
+    path.unlink()
+    report = looked_at(lake)
+    assert [total.what for total in report.totals if total.difference] == ["rows built = rows in the lake's files"]
+    assert not report.complete
+
+
+def test_a_damaged_index_is_named(lake: LakeUnderTest) -> None:
+    lake.land({key(1): event("e-1", timestamp=at(1))})
+    (index,) = (lake.root / "landing").rglob("_index/**/*.parquet")
+    index.write_bytes(b"junk!")
+    with pytest.raises(LakeError, match=f"{index} is damaged: remove it"):
+        looked_at(lake)
+    with pytest.raises(LakeError, match="ask for its object key again"):
+        lake.build()
+    # as told: it is made again from the raw file
+    index.unlink()
+    lake.land({key(1): event("e-1", timestamp=at(1))})
+    lake.build()
+    assert [row["event_id"] for row in lake.rows()] == ["e-1"]
+
+
+def test_a_day_that_is_not_over_is_not_complete(lake: LakeUnderTest) -> None:
+    hours = DAY.hours
+    assert reconcile(lake.settings, lake.ledger, DAY, until=hours[-1]).reasons == ("it is not over",)
+    assert reconcile(lake.settings, lake.ledger, DAY, until=hours[-1].plus(1)).complete
 
 
 def test_a_lost_index_and_a_lost_row_do_not_pass(lake: LakeUnderTest) -> None:

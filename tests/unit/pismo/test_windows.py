@@ -1,0 +1,42 @@
+"""What a run is about, from its Params; what they cannot mean is an error and not another run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pismo.windows import day_of, day_window, window_of
+from pismo_lake.deliveries import Delivery
+from pismo_lake.errors import ConfigError
+from pismo_lake.sources import Channel, Environment, GcsSource
+
+FEED = Delivery(
+    name="x", organisation="TN-1", environment=Environment.SANDBOX, channel=Channel.GCS, conn_id="c", landing="raw",
+    lake="lake", source=GcsSource("b"), ledger_url="sqlite://",
+)  # fmt: skip
+
+
+def context(**params: Any) -> Any:
+    return {"params": params}
+
+
+@pytest.mark.parametrize("params", [{"dryrun": True}, {"windowstart": "2026-03-01"}, {"publish_day": "2026-03-01"}])
+def test_a_misspelt_param_of_an_ingest_run(params: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"no Param is named {next(iter(params))}; there are dry_run, event_ids"):
+        window_of(context(**params), FEED)
+
+
+@pytest.mark.parametrize("ask", [day_of, day_window])
+def test_a_misspelt_param_of_a_closing_run(ask: Any) -> None:
+    with pytest.raises(ConfigError, match="no Param is named dryrun; there are dry_run, force, publish_day, relist"):
+        ask(context(publish_day="2026-03-01", dryrun=True))
+
+
+def test_a_day_that_has_not_begun_is_not_closed() -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with pytest.raises(ConfigError, match=f"{tomorrow:%Y-%m-%d} has not begun"):
+        day_of(context(publish_day=f"{tomorrow:%Y-%m-%d}"))
+    today = datetime.now(UTC)
+    assert str(day_of(context(publish_day=f"{today:%Y-%m-%d}"))) == f"{today:%Y-%m-%d}"
