@@ -19,7 +19,7 @@ from pismo_lake.contract_cli import add_contracts
 from pismo_lake.contract_store import ContractStore
 from pismo_lake.ddl import lake_tables, statements
 from pismo_lake.dialects import DIALECTS
-from pismo_lake.erase import erase, find_events
+from pismo_lake.erase import erase, find_copies, find_events
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.indexer import index_landed
 from pismo_lake.layout import PublishDay, PublishHour
@@ -255,6 +255,8 @@ def _erase(options: argparse.Namespace) -> int:
         msg = "give --where COLUMN=VALUE or --event-id EVENT_ID"
         raise ConfigError(msg)
     found = find_events(settings, pairs, options.event_id)
+    # without a row, too: erased before, and now in landing
+    found += find_copies(settings, ledger, set(options.event_id) - {event.event_id for event in found})
     for event_type, count in sorted(Counter(event.event_type for event in found).items()):
         print(f"{event_type:56} {count:8} event(s)")
     if options.dry_run or not found:

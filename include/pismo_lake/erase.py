@@ -28,6 +28,7 @@ from pismo_lake.erasures import Erasure, record_erasure
 from pismo_lake.errors import ConfigError
 from pismo_lake.index import dedupe_key
 from pismo_lake.kept_columns import let_go
+from pismo_lake.layout import event_name, event_path
 from pismo_lake.ledger import now_text
 from pismo_lake.whereis import GZIP, copies_of
 
@@ -97,6 +98,20 @@ def find_events(
     if missing:
         msg = f"no file of the lake has a column {', '.join(sorted(missing))}"
         raise ConfigError(msg)
+    return list(found.values())
+
+
+def find_copies(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]) -> list[Found]:
+    """Events of these ids in landed files, whether they have a row or not: erased before, say, but not in landing."""
+    found: dict[tuple[str | None, str], Found] = {}
+    for event_id in sorted(set(event_ids)):
+        for record, offsets in copies_of(settings, ledger, event_id):
+            index = read_index(record, ["offset", "reason", *_IDENTITY, "domain", "event_type", "schema_version"])
+            # a damaged range that shows an id is no event
+            usable = pc.and_(pc.is_in(index["offset"], pa.array(offsets, pa.int64())), pc.is_null(index["reason"]))
+            for row in index.filter(usable).to_pylist():
+                event = event_path(row["domain"], event_name(row["event_type"], row["schema_version"]))
+                found.setdefault((row["org_id"], event_id), Found(event, row["org_id"], event_id))
     return list(found.values())
 
 

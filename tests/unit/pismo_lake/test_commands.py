@@ -139,6 +139,21 @@ def test_erasing_with_the_ledger_of_another_lake_erases_nothing(
     assert "1 event(s) are recorded as erased; 1 unit(s) built anew; 1 raw file(s) blanked" in capsys.readouterr().out
 
 
+def test_what_was_erased_from_the_lake_is_erased_from_landing_afterwards(
+    lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    erase = ["erase", "--event-id", "e-1", "--event-id", "never", "--reference", "t", "--lake", lake]
+    (raw,) = (tmp_path / "lake-landing" / "local").rglob("main_stream/**/e-1")
+    assert main(erase) == 0
+    assert raw.read_bytes() == event("e-1")
+    capsys.readouterr()
+    for _ in range(2):
+        assert main([*erase, "--raw"]) == 0
+        assert "1 event(s) are recorded as erased" in (told := capsys.readouterr().out)
+        assert "1 raw file(s) blanked" in told
+        assert raw.read_bytes() == b" " * len(event("e-1"))
+
+
 def test_a_privacy_key_without_its_id_is_not_shown(
     lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
