@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 import threading
@@ -50,9 +51,11 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (publish, generate):
         command.add_argument("--truth", type=Path, help="truth ledger (SQLite); generate: OUT/truth.db")
-        command.add_argument("--end", metavar="ISO8601", help="end of the published time (default: the last full hour)")
-        command.add_argument("--hours", type=float, default=3)
-        command.add_argument("--mb", type=float, default=30)
+        command.add_argument(
+            "--end", metavar="ISO8601", type=_moment, help="end of the published time (default: the last full hour)"
+        )
+        command.add_argument("--hours", type=_positive, default=3)
+        command.add_argument("--mb", type=_positive, default=30)
         command.add_argument("--seed", type=int, default=7)
         command.add_argument(
             "--everything", action="store_true", help="all dials on: duplicates, damage, late events …"
@@ -60,9 +63,29 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("verify", help="compare a local lake with the truth")
     check.add_argument("--lake", type=Path, required=True)
-    check.add_argument("--truth", type=Path, required=True)
+    check.add_argument("--truth", type=_truth, required=True)
     check.set_defaults(run=_verify)
     return parser
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _positive(text: str) -> float:
+    if not 0 < float(text) < math.inf:
+        msg = f"{text} is not more than 0"
+        raise argparse.ArgumentTypeError(msg)
+    return float(text)
+
+
+def _truth(text: str) -> Path:
+    """A truth that is there: one that was made just now would find nothing missing."""
+    if not Path(text).is_file():
+        msg = f"there is no file {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return Path(text)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -99,11 +122,7 @@ def _stop_signal() -> threading.Event:
 
 
 def _window(options: argparse.Namespace) -> tuple[datetime, datetime]:
-    if options.end:
-        end = datetime.fromisoformat(options.end)
-        end = end if end.tzinfo else end.replace(tzinfo=UTC)
-    else:
-        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    end = options.end or datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     return end - timedelta(hours=options.hours), end
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -37,6 +38,7 @@ class ReportPublishDayOperator(BaseOperator):
         from pismo.stores import ledger_of, settings_of
         from pismo_lake.deliveries import find_delivery
         from pismo_lake.errors import UnbalancedError
+        from pismo_lake.layout import PublishHour
         from pismo_lake.reconcile import reconcile
         from pismo_lake.report_files import write_report
 
@@ -51,6 +53,7 @@ class ReportPublishDayOperator(BaseOperator):
                 environment=delivery.environment.value,
                 listed=counts.get("listed", "not looked at"),
                 accounting=self._accounting(delivery, day) if delivery.accounting_reports else None,
+                until=PublishHour.containing(datetime.now(UTC)),
             )
             places = write_report(delivery.lake, report)
         self.log.info("report of %s: %s", day, places[-1])
