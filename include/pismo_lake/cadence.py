@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pismo_lake.day_report import SilentHour
+from pismo_lake.layout import PublishHour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pismo_lake.layout import PublishDay, PublishHour
+    from pismo_lake.layout import PublishDay
 
 HISTORY_DAYS = 14
 _LEAST_DAYS = 3
@@ -23,12 +24,17 @@ def silent_hours(
 ) -> tuple[SilentHour, ...]:
     """The hours of a day without files and what to make of each.
 
-    `files` counts files by publish hour for the day, the two weeks before it and the hour after it, `heartbeats`
-    Pismo's health checks (facts: Platform health check event) by hour of the day. Hours from `until` on are not over.
+    `files` counts files by publish hour for the day, the hour after it, and the two weeks that end with the last day
+    before it that had any: however long a feed is silent, it is measured against what it was. `heartbeats` are Pismo's
+    health checks (facts: Platform health check event) by hour of the day. Hours from `until` on are not over.
     """
     steady = _steady(day, files, heartbeats)
+    last = max((hour for hour, count in files.items() if count and hour < str(day.hours[0])), default=None)
+    # whole days without any, up to this one
+    silent = 0 if last is None else (day.start.date() - PublishHour.parse(last).start.date()).days - 1
     known = [
-        {hour.start.hour for hour in _earlier(day, back) if files.get(str(hour))} for back in range(1, HISTORY_DAYS + 1)
+        {hour.start.hour for hour in _earlier(day, silent + back) if files.get(str(hour))}
+        for back in range(1, HISTORY_DAYS + 1)
     ]
     known = [hours for hours in known if hours]
     found = []

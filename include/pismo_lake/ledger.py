@@ -119,7 +119,8 @@ class Ledger:
             try:
                 prepare_tables(engine)
             except (OperationalError, ProgrammingError) as error:
-                msg = f"ledger {parsed.render_as_string(hide_password=True)} cannot be opened"
+                reason = str(error.orig).partition("\n")[0]
+                msg = f"ledger {parsed.render_as_string(hide_password=True)} cannot be opened: {reason}"
                 raise LedgerError(msg) from error
         return cls(engine)
 
@@ -238,6 +239,13 @@ class Ledger:
         query = select(files.c.publish_hour, func.count()).where(*where).group_by(files.c.publish_hour)
         with self.engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
+
+    def last_hour_before(self, lake: str, delivery: str, hour: str) -> str | None:
+        """The latest publish hour with files before an hour."""
+        where = (files.c.lake == lake, files.c.delivery == delivery, files.c.publish_hour < hour)
+        with self.engine.connect() as connection:
+            found: str | None = connection.execute(select(func.max(files.c.publish_hour)).where(*where)).scalar()
+            return found
 
     def units_of(self, delivery: str, lake: str, hours: Iterable[str]) -> list[str]:
         """The units that hold the files of publish hours: the hours, and the days that have been closed."""

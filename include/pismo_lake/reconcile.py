@@ -24,6 +24,7 @@ from pismo_lake.day_scan import scan_day
 from pismo_lake.encryption import open_parquet
 from pismo_lake.errors import LakeError
 from pismo_lake.id_index import ROOT
+from pismo_lake.layout import PublishHour
 from pismo_lake.raw_ledger import RawLedger
 from pismo_lake.schema_notices import announced_changes
 from pismo_lake.sightings import Sightings
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pismo_lake.build_ledger import PartRecord
     from pismo_lake.day_report import AccountingLine
     from pismo_lake.day_scan import DayScan
-    from pismo_lake.layout import PublishDay, PublishHour
+    from pismo_lake.layout import PublishDay
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings import LakeSettings
 
@@ -66,7 +67,9 @@ def reconcile(
         built.add(part.counts)
     scan = scan_day(files)
     written = _written(settings, parts)
-    history = ledger.files_by_hour(*place, str(day.hours[0].plus(-24 * HISTORY_DAYS)), str(day.hours[-1].plus(1)))
+    last = ledger.last_hour_before(*place, str(day.hours[0]))
+    since = (PublishHour.parse(last) if last else day.hours[0]).plus(-24 * HISTORY_DAYS)
+    history = ledger.files_by_hour(*place, str(since), str(day.hours[-1].plus(1)))
     return DayReport(
         delivery=settings.delivery,
         organisation=organisation,

@@ -73,6 +73,26 @@ def test_an_hour_between_busy_ones_is_suspect_without_a_clear_record() -> None:
     assert verdicts(counts(usual | {20: [hour for hour in range(24) if hour != 7]})) == {7: "suspect"}
 
 
+def test_the_day_before_counts_though_it_ended_early() -> None:
+    usual = {day: [0] for day in range(17, 20)}
+    assert verdicts(counts(usual)) == {0: "gap"} | dict.fromkeys(range(1, 24), "no traffic")
+
+
+@pytest.mark.parametrize("days", [1, 5, 9])
+def test_a_feed_that_has_gone_silent_does_not_become_used_to_it(days: int) -> None:
+    usual = {day: list(range(6, 24)) for day in range(5, 20 - days)}
+    found = verdicts(counts(usual))
+    assert found == dict.fromkeys(range(6), "no traffic") | dict.fromkeys(range(6, 24), "gap")
+
+
+def test_a_long_silence_is_measured_against_what_was_before(lake: LakeUnderTest) -> None:
+    hours = [key(hour).replace("2026/3/20", f"2026/1/{day}") for day in (10, 11, 12) for hour in range(24)]
+    lake.land({name: event(name) for name in hours})
+    report = looked_at(lake)
+    assert [item.verdict for item in report.silent_hours] == ["gap"] * 24
+    assert "24 publish hour(s) without files" in report.reasons[-1]
+
+
 def test_one_day_is_no_record_but_enough_for_a_suspicion() -> None:
     assert verdicts(counts({19: list(range(24)), 20: list(range(20))})) == dict.fromkeys(range(20, 24), "suspect")
 
