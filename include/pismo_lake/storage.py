@@ -18,13 +18,16 @@ import fsspec
 from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-_OPTIONS: dict[str, dict[str, Any]] = {}
+_OPTIONS: dict[str, Callable[[], Mapping[str, Any]]] = {}
 
 
-def configure(protocol: str, **options: Any) -> None:
-    """Set the fsspec options (endpoint, credentials) of a protocol such as ``s3`` for this process."""
+def configure(protocol: str, options: Callable[[], Mapping[str, Any]]) -> None:
+    """Set the fsspec options (endpoint, credentials) of a protocol such as ``s3`` for this process.
+
+    They are asked for at each use: credentials of a role do not live as long as the closing of a large day.
+    """
     _OPTIONS[protocol] = options
 
 
@@ -45,7 +48,7 @@ def local_path(uri: str) -> Path:
 
 def _remote(uri: str) -> tuple[Any, str]:
     protocol = uri.split("://", 1)[0]
-    filesystem, path = fsspec.core.url_to_fs(uri, **_OPTIONS.get(protocol, {}))
+    filesystem, path = fsspec.core.url_to_fs(uri, **_OPTIONS.get(protocol, dict)())
     return filesystem, cast("str", path)
 
 

@@ -88,15 +88,25 @@ def _kms(delivery: Delivery) -> Any:
 def configure_storage(delivery: Delivery) -> None:
     """Give fsspec the credentials of `storage_conn_id` for s3:// landing and lake."""
     from pismo_lake import storage
+    from pismo_lake.errors import ConfigError
 
     if delivery.storage_conn_id is None:
         return
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     hook = AwsBaseHook(aws_conn_id=delivery.storage_conn_id, client_type="s3")
-    credentials = hook.get_credentials()
-    options = {"key": credentials.access_key, "secret": credentials.secret_key, "token": credentials.token}
+    credentials = hook.get_session().get_credentials()
+    if credentials is None:
+        msg = f"connection {delivery.storage_conn_id} gives no AWS credentials"
+        raise ConfigError(msg)
+    fixed: dict[str, Any] = {"client_kwargs": {"region_name": hook.region_name or "us-east-1"}}
     endpoint = hook.conn_config.get_service_endpoint_url("s3")
     if endpoint:
-        options["endpoint_url"] = endpoint
-    storage.configure("s3", **options, client_kwargs={"region_name": hook.region_name or "us-east-1"})
+        fixed["endpoint_url"] = endpoint
+
+    def options() -> dict[str, Any]:
+        # those of a role are renewed here before they end
+        now = credentials.get_frozen_credentials()
+        return fixed | {"key": now.access_key, "secret": now.secret_key, "token": now.token}
+
+    storage.configure("s3", options)

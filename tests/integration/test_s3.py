@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ import pytest
 from tests.lakes import LakeUnderTest, event
 
 from pismo.hooks.s3 import PismoS3Hook
+from pismo.stores import configure_storage
 from pismo.windows import window_of
+from pismo_lake import storage
 from pismo_lake.deliveries import Delivery
 from pismo_lake.errors import (
     AccessDenied,
@@ -34,7 +37,7 @@ from pismo_sandbox.events import ORGANISATION
 from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Policy, Sandbox, running_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 pytestmark = pytest.mark.integration
 KEY = "main_stream/2026/3/1/9/file"
@@ -181,13 +184,10 @@ def test_credentials_are_refreshed_when_the_session_runs_out(sandbox: Sandbox) -
 
 def test_landing_through_the_hook_to_a_lake_on_s3(sandbox: Sandbox, tmp_path: Path) -> None:
     """Raw, index, contracts and Parquet all on object storage, through the same code."""
-    from dataclasses import replace
-
-    from pismo_lake import storage
     from pismo_lake.build import build_hour
     from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, OWN_BUCKET
 
-    storage.configure("s3", key=ADMIN_KEY, secret=ADMIN_SECRET, endpoint_url=sandbox.endpoint)
+    storage.configure("s3", lambda: {"key": ADMIN_KEY, "secret": ADMIN_SECRET, "endpoint_url": sandbox.endpoint})
     put(sandbox, body=event("a", {"amount": 1}) + event("a", {"amount": 1}) + event("b", {"amount": 2}))
     under_test = LakeUnderTest(tmp_path)
     settings = replace(under_test.settings, lake=f"s3://{OWN_BUCKET}/lake", landing=f"s3://{OWN_BUCKET}/landing")
@@ -201,6 +201,36 @@ def test_landing_through_the_hook_to_a_lake_on_s3(sandbox: Sandbox, tmp_path: Pa
     names = list(storage.list_files(settings.lake))
     assert sum("/events/" in name for name in names) == 1
     assert storage.read_bytes(f"{settings.landing}/test/{KEY}").startswith(b'{"event_id":"a"')
+
+
+def test_credentials_of_the_storage_are_renewed_before_they_end(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints = {service: {"endpoint_url": sandbox.endpoint} for service in ("s3", "sts")}
+    extra = {"role_arn": sandbox.policy.role_arn, "region_name": "us-east-1", "service_config": endpoints}
+    connection = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
+    options: list[Callable[[], Mapping[str, Any]]] = []
+    monkeypatch.setattr(storage, "configure", lambda _, given: options.append(given))
+    for seconds in (3600, 900):
+        given = connection | {"extra": extra | {"assume_role_kwargs": {"DurationSeconds": seconds}}}
+        monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps(given))
+        configure_storage(replace(delivery(sandbox), storage_conn_id="storage"))
+    an_hour, near_its_end = options
+    assert an_hour()["endpoint_url"] == sandbox.endpoint
+    assert len({an_hour()["token"] for _ in range(3)}) == 1
+    # botocore renews what ends within a quarter of an hour
+    assert len({near_its_end()["token"] for _ in range(3)}) == 3
+
+
+def test_storage_without_credentials_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_STORAGE", json.dumps({"conn_type": "aws"}))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match="connection storage gives no AWS credentials"):
+        configure_storage(replace(delivery(sandbox), storage_conn_id="storage"))
 
 
 def test_windows(sandbox: Sandbox) -> None:
