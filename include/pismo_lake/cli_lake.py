@@ -21,29 +21,39 @@ from pismo_lake.ledger import Ledger
 from pismo_lake.privacy import Privacy, PrivacyKey, load_privacy
 from pismo_lake.settings import LakeSettings
 
+_VARIABLES = {
+    "deliveries": "PISMO_DELIVERIES",
+    "lake": "PISMO_LAKE",
+    "landing": "PISMO_LANDING",
+    "ledger": "PISMO_LEDGER_URL",
+    "contracts": "PISMO_CONTRACTS",
+    "privacy": "PISMO_PRIVACY",
+    "kms_key": "PISMO_LAKE_KMS_KEY",
+}
+
 
 def add_lake_options(command: argparse.ArgumentParser) -> None:
     """The options that say which lake a command is about."""
+    command.add_argument("--delivery", help="name of the delivery (local)")
     command.add_argument(
-        "--deliveries", default=os.environ.get("PISMO_DELIVERIES"), metavar="FILE",
-        help="take all that is not given of --delivery from a deliveries file (PISMO_DELIVERIES)",
-    )  # fmt: skip
-    command.add_argument("--lake", default=os.environ.get("PISMO_LAKE"), help="lake root (PISMO_LAKE)")
-    command.add_argument("--landing", default=os.environ.get("PISMO_LANDING"), help="landing root (PISMO_LANDING)")
-    command.add_argument("--ledger", default=os.environ.get("PISMO_LEDGER_URL"), help="URL (PISMO_LEDGER_URL)")
+        "--deliveries",
+        metavar="FILE",
+        help="what is not given is as --delivery has it there (PISMO_DELIVERIES)",
+    )
+    command.add_argument("--lake", help="lake root (PISMO_LAKE)")
+    command.add_argument("--landing", help="landing root (PISMO_LANDING)")
+    command.add_argument("--ledger", metavar="URL", help="SQLAlchemy URL (PISMO_LEDGER_URL)")
     command.add_argument(
-        "--contracts", default=os.environ.get("PISMO_CONTRACTS"), metavar="FOLDER",
-        help="JSON Schemas, <domain>/<event>-<version>.json (PISMO_CONTRACTS)",
-    )  # fmt: skip
+        "--contracts", metavar="FOLDER", help="JSON Schemas, <domain>/<event>-<version>.json (PISMO_CONTRACTS)"
+    )
     command.add_argument(
-        "--privacy", default=os.environ.get("PISMO_PRIVACY"), metavar="POLICY",
+        "--privacy", metavar="POLICY",
         help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
     )  # fmt: skip
     command.add_argument(
-        "--kms-key", default=os.environ.get("PISMO_LAKE_KMS_KEY"), metavar="KEY",
+        "--kms-key", metavar="KEY",
         help="encrypt the lake's files: id, ARN or alias of an AWS KMS key (PISMO_LAKE_KMS_KEY)",
     )  # fmt: skip
-    command.add_argument("--delivery", help="name of the delivery (local)")
 
 
 def opened(options: argparse.Namespace, *, new: bool = False) -> tuple[LakeSettings, Ledger]:
@@ -86,39 +96,45 @@ def jobs(text: str) -> int:
 
 
 def _from_file(options: argparse.Namespace) -> bool:
-    # a lake that is named is the one that is meant, whatever the environment says of deliveries
-    return bool(options.deliveries and options.delivery and not options.lake)
+    # a lake that is named in the call is the one that is meant
+    return bool(options.delivery and not options.lake and _given(options, "deliveries"))
+
+
+def _given(options: argparse.Namespace, name: str) -> str | None:
+    """An option, or what the environment says of it."""
+    return getattr(options, name) or os.environ.get(_VARIABLES[name])
 
 
 def _of_options(options: argparse.Namespace) -> tuple[LakeSettings, str]:
-    if not options.lake:
+    given = {name: _given(options, name) for name in _VARIABLES}
+    if not given["lake"]:
         msg = "--lake is missing, or --deliveries with --delivery"
         raise ConfigError(msg)
     # a lake is known by its name: the same one wherever the command is called
-    lake = root_of(options.lake)
-    landing = root_of(options.landing) if options.landing else f"{lake}-landing"
-    if not options.ledger and not storage.is_local(lake):
+    lake = root_of(given["lake"])
+    landing = root_of(given["landing"]) if given["landing"] else f"{lake}-landing"
+    if not given["ledger"] and not storage.is_local(lake):
         msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
         raise ConfigError(msg)
-    rules = ContractRules(folder=options.contracts)
-    privacy, key = _privacy(options.privacy), _key(options.kms_key)
+    rules = ContractRules(folder=given["contracts"])
+    privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
     name = options.delivery or "local"
     settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key)
-    return settings, options.ledger or f"sqlite:///{lake}-ledger.db"
+    return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
 
 
 def _of_deliveries(options: argparse.Namespace) -> tuple[LakeSettings, str]:
     """As the DAGs have it; what is in Airflow's connections comes from the environment here."""
-    delivery = find_delivery(options.deliveries, options.delivery)
-    url = options.ledger or delivery.ledger_url
+    delivery = find_delivery(str(_given(options, "deliveries")), options.delivery)
+    url = options.ledger or delivery.ledger_url or _given(options, "ledger")
     if not url:
         msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"
         raise ConfigError(msg)
     policy = _privacy(options.privacy or delivery.privacy)
     settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
-    if options.landing:
-        settings = replace(settings, landing=root_of(options.landing))
-    return settings, url
+    if options.contracts:
+        settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
+    return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
 
 
 def _refuse_missing(url: str) -> None:

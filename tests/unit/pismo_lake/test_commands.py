@@ -175,7 +175,15 @@ def test_a_delivery_comes_with_all_that_its_entry_says(
     capsys.readouterr()
     assert main(["files", "--delivery", "ours"]) == 0
     assert f"ours:{HOUR}/e-1" in capsys.readouterr().out
-    # a lake that is named is the one that is meant
+    # what the file says of a delivery goes before what the environment says of any
+    monkeypatch.setenv("PISMO_LAKE", lake)
+    monkeypatch.setenv("PISMO_LANDING", f"{lake}-landing")
+    monkeypatch.setenv("PISMO_LEDGER_URL", f"sqlite:///{lake}-ledger.db")
+    assert main(["files", "--delivery", "ours"]) == 0
+    assert f"ours:{HOUR}/e-1" in capsys.readouterr().out
+    for name in ("PISMO_LAKE", "PISMO_LANDING", "PISMO_LEDGER_URL"):
+        monkeypatch.delenv(name)
+    # a lake that is named in the call is the one that is meant
     assert main(["files", "--lake", lake]) == 0
     assert "ours:" not in capsys.readouterr().out
     assert main(["files", "--delivery", "theirs"]) == 1
