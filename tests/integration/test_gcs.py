@@ -59,7 +59,7 @@ def delivery(storage: str, pubsub: str = "http://127.0.0.1:1", **changes: Any) -
     queue = changes.pop("queue", SUBSCRIPTION)
     return Delivery(
         name="test", organisation=ORGANISATION, environment=Environment.SANDBOX, channel=Channel.GCS, conn_id="pismo",
-        landing="unused", lake="unused", ledger_url="sqlite://",
+        landing="no-landing", lake="no-lake", ledger_url="sqlite://",
         source=GcsSource(BUCKET, **({"prefix": "copied/main_stream", "endpoint_url": storage} | changes)),
         notices=Notices(NoticeChannel.PUBSUB, queue, "pismo", endpoint_url=pubsub, lease_seconds=30),
     )  # fmt: skip

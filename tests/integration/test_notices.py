@@ -59,7 +59,7 @@ def delivery(sandbox: Sandbox, queue: str, **notices: Any) -> Delivery:
     told = {"lease_seconds": 2, "batch": 50} | notices
     return Delivery(
         name="test", organisation=ORGANISATION, environment=Environment.SANDBOX, channel=Channel.S3, conn_id="pismo",
-        landing="unused", lake="unused", ledger_url="sqlite://",
+        landing="no-landing", lake="no-lake", ledger_url="sqlite://",
         source=S3Source(ACCOUNT, endpoint_url=sandbox.endpoint, region="us-east-1"),
         notices=Notices(NoticeChannel.SQS, queue, "pismo", "us-east-1", sandbox.endpoint, **told),
     )  # fmt: skip

@@ -81,7 +81,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., PismoSFTP
 def delivery(environment: Environment = Environment.SANDBOX, **source: Any) -> Delivery:
     return Delivery(
         name="sftp_test", organisation=ORG, environment=environment, channel=Channel.SFTP, conn_id="pismo",
-        landing="unused", lake="unused", ledger_url="sqlite://", source=SftpSource(**source),
+        landing="no-landing", lake="no-lake", ledger_url="sqlite://", source=SftpSource(**source),
     )  # fmt: skip
 
 
