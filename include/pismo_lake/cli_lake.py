@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from pismo_lake import storage
 from pismo_lake.contract_rules import ContractRules
@@ -63,9 +59,7 @@ def opened(options: argparse.Namespace, *, new: bool = False) -> tuple[LakeSetti
     nothing wrong, and nothing at all.
     """
     settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
-    if not new:
-        _refuse_missing(url)
-    ledger = Ledger.open(url)
+    ledger = Ledger.open(url, new=new)
     ledger.run = "command line"
     return settings, ledger
 
@@ -135,17 +129,6 @@ def _of_deliveries(options: argparse.Namespace) -> tuple[LakeSettings, str]:
     if options.contracts:
         settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
     return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
-
-
-def _refuse_missing(url: str) -> None:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return  # whoever opens it says what is wrong with it
-    path = parsed.database if parsed.get_backend_name() == "sqlite" else None
-    if path and path != ":memory:" and not Path(path).exists():
-        msg = f"there is no ledger {path}: is it the right lake, and the right --ledger?"
-        raise ConfigError(msg)
 
 
 def _key(kms_key: str | None) -> LakeKey | None:

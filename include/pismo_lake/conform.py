@@ -49,12 +49,16 @@ class Conformed:
         self.rescued.append({"path": path, **within, "reason": reason, "value": value})
         self.rescue_shadowed(value, _Place(path, positions))
 
+    def rescue_keys(self, value: dict[str, Any], path: str, positions: tuple[int, ...] = ()) -> None:
+        """Keep what stands in an object under a key that comes again in it."""
+        if isinstance(value, DuplicateKeys):
+            for key, shadowed in value.shadowed:
+                self.rescue(f"{path}/{pointer(key)}", "duplicate_key", shadowed, positions)
+
     def rescue_shadowed(self, value: Any, at: _Place) -> None:
-        """Keep what stands below a value under a key that comes again there: JSON text has a key once."""
+        """The same of a value and all that it holds: JSON text has a key once."""
         if isinstance(value, dict):
-            if isinstance(value, DuplicateKeys):
-                for key, shadowed in value.shadowed:
-                    self.rescue(at.field(key).path, "duplicate_key", shadowed, at.positions)
+            self.rescue_keys(value, at.path, at.positions)
             for key, item in value.items():
                 self.rescue_shadowed(item, at.field(key))
         elif isinstance(value, list):
@@ -77,9 +81,7 @@ def fit_object(node: Node, value: Any, path: str, name: str, out: Conformed) -> 
     if not value:
         out.rescue(path, "empty_object", value)
         return
-    if isinstance(value, DuplicateKeys):
-        for key, shadowed in value.shadowed:
-            out.rescue(f"{path}/{pointer(key)}", "duplicate_key", shadowed)
+    out.rescue_keys(value, path)
     for key, item in value.items():
         if item is None:
             continue

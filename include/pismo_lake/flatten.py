@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from pismo_lake.columns import RESCUED, FastReader, payload_schema
-from pismo_lake.conform import Conformed, fit_object, pointer
+from pismo_lake.conform import Conformed, fit_object
 from pismo_lake.contract_rules import Mode
 from pismo_lake.envelope import extra_keys, parse_exact, text_of_version, text_or_none
 from pismo_lake.errors import LakeError
-from pismo_lake.exact_json import DuplicateKeys
 from pismo_lake.heads import tails
 
 if TYPE_CHECKING:
@@ -125,11 +124,9 @@ def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
     out = Conformed(discard=contract.mode is Mode.DISCARD)
     for key in _ENVELOPE_TEXTS:
         _check_text(event, key, out)
-    if type(event.get("schema_version")) is not int or text_of_version(event["schema_version"]) is None:
+    if text_of_version(event.get("schema_version")) is None:
         _check_text(event, "schema_version", out)
-    if isinstance(event, DuplicateKeys):
-        for key, shadowed in event.shadowed:
-            out.rescue(f"/{pointer(key)}", "duplicate_key", shadowed)
+    out.rescue_keys(event, "")
     fit_object(contract.data, event.get("data"), "/data", "data", out)
     extras = extra_keys(event)
     if extras:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, delete, event, func, select, update
+from sqlalchemy import create_engine, delete, event, func, select, union, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from pismo_lake.errors import LedgerError
+from pismo_lake.errors import ConfigError, LedgerError
 from pismo_lake.layout import can_be_kept
 from pismo_lake.ledger_tables import NO_HOUR, builds, files, prepare_tables, raw_files
 
@@ -103,11 +103,17 @@ class Ledger:
         """Who works with it now, noted with what is landed and built: a DAG and its run, or a command."""
 
     @classmethod
-    def open(cls, url: str) -> Ledger:
-        """Open (and where needed create) the ledger at a SQLAlchemy URL, e.g. ``sqlite:////data/ledger.db``."""
+    def open(cls, url: str, *, new: bool = True) -> Ledger:
+        """Open the ledger at a SQLAlchemy URL, e.g. ``sqlite:////data/ledger.db``, and create it where needed.
+
+        Where it may not be `new`, an SQLite file that is not there is a `ConfigError`.
+        """
         parsed = make_url(url)
         sqlite = parsed.get_backend_name() == "sqlite"
         if sqlite and parsed.database and parsed.database != ":memory:":
+            if not (new or Path(parsed.database).exists()):
+                msg = f"there is no ledger {parsed.database}: is it the right lake, and the right --ledger?"
+                raise ConfigError(msg)
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
         if sqlite:
@@ -284,11 +290,8 @@ class Ledger:
     def deliveries(self, lake: str) -> list[str]:
         """The deliveries of which a lake has landed files, by name."""
         with self.engine.connect() as connection:
-            found = (
-                connection.execute(select(table.c.delivery).where(table.c.lake == lake).distinct()).scalars().all()
-                for table in (files, raw_files)
-            )
-            return sorted({name for names in found for name in names})
+            each = (select(table.c.delivery).where(table.c.lake == lake) for table in (files, raw_files))
+            return sorted(connection.execute(union(*each)).scalars())
 
     def open_files(self, lake: str) -> list[FileRecord]:
         """Every file of a lake that no closed day holds, in rank order."""

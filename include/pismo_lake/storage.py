@@ -86,10 +86,7 @@ def exists(uri: str) -> bool:
 
 def size(uri: str) -> int:
     """A file's size in bytes."""
-    if is_local(uri):
-        return local_path(uri).stat().st_size
-    filesystem, path = _remote(uri)
-    return int(filesystem.size(path))
+    return version(uri)[0]
 
 
 def version(uri: str) -> tuple[int, str | None]:

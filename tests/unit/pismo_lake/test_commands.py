@@ -31,7 +31,7 @@ deliveries:
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A lake with two events of a closed day, its landing zone and ledger beside it."""
+    """A lake with two events of an hour, its landing zone and ledger beside it."""
     for name in [name for name in os.environ if name.startswith("PISMO_")]:
         monkeypatch.delenv(name)
     for name in ("e-1", "e-2"):
@@ -109,9 +109,9 @@ def test_the_ends_of_the_calendar(lake: str, day: str) -> None:
     [
         (["--ledger", "garbage"], "ArgumentError: "),
         (["--ledger", "nosuch://x"], "NoSuchModuleError: "),
-        (["--ledger", "sqlite:///{root}/feed"], "OperationalError: "),
+        (["--ledger", "sqlite:///{root}/feed"], "feed cannot be opened: unable to open database file"),
         (["--lake", "{root}/file/lake"], "FileExistsError: "),
-        (["--lake", "{root}/new", "--landing", "{root}/file"], "NotADirectoryError: "),
+        (["--lake", "{root}/new", "--landing", "{root}/file"], "cannot be written: a name on its way"),
     ],
 )
 def test_what_the_world_refuses_has_a_line_of_its_own(
@@ -122,7 +122,7 @@ def test_what_the_world_refuses_has_a_line_of_its_own(
     command = ["flatten", str(tmp_path / "feed"), "--lake", lake, *wrong]
     assert main(command) == 1
     error = capsys.readouterr().err
-    assert told in error or "cannot be opened" in error or "cannot be written" in error
+    assert told in error
     assert "Traceback" not in error
 
 
