@@ -29,11 +29,11 @@ from pismo_demo.options import Options
 from pismo_demo.ports import free_ports
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import AirflowServer, Places, start_airflow, start_sandbox, wait_for_airflow
-from pismo_sandbox.notices import AnnouncingSink
-from pismo_sandbox.publisher import Publisher
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
-from pismo_sandbox.verify_sample import verify_sample
+from pismo_sandbox.check.sample import verify_sample
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.publisher import Publisher
+from pismo_sandbox.s3.notices import AnnouncingSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -31,7 +31,7 @@ from pismo_demo.servers import Places, start_sandbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pismo_lake.deliveries import Delivery
+    from pismo_lake.settings.deliveries import Delivery
 
 _KEY_END = "-----END OPENSSH PRIVATE KEY-----\n"
 HOUR = "main_stream/2026/3/1/9"
@@ -134,8 +134,8 @@ def fill(channel: str, home: Path, place: dict[str, str], made: Path, files: int
     from datetime import UTC, datetime, timedelta
 
     from pismo_demo.channels import sink_of
-    from pismo_sandbox.publisher import FolderSink, Publisher
-    from pismo_sandbox.truth import Truth
+    from pismo_sandbox.check.truth import Truth
+    from pismo_sandbox.feed.publisher import FolderSink, Publisher
 
     made.mkdir()
     truth = Truth(made / "truth.db")
@@ -154,7 +154,7 @@ def fill(channel: str, home: Path, place: dict[str, str], made: Path, files: int
 
 def contend(contender: str, task_file: str) -> None:
     """Run one contender here, and print its figures as JSON."""
-    from pismo_lake.deliveries import find_delivery
+    from pismo_lake.settings.deliveries import find_delivery
 
     task = json.loads(Path(task_file).read_text())
     to = Path(task["to"])
@@ -164,7 +164,7 @@ def contend(contender: str, task_file: str) -> None:
         contender
     ]
     importlib.import_module(f"pismo.hooks.{task['channel']}")
-    importlib.import_module("pismo_lake.landing")
+    importlib.import_module("pismo_lake.landing.land")
     importlib.import_module("airflow.providers.sftp.hooks.sftp")
     started, used = time.monotonic(), os.times()
     work(delivery, task, to)
@@ -180,9 +180,10 @@ def contend(contender: str, task_file: str) -> None:
 
 def land(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
     """As the DAG lands."""
-    from pismo.sources import source_of
-    from pismo_lake.landing import RemoteFile, land_files
-    from pismo_lake.ledger import Ledger
+    from pismo.connect.source import source_of
+    from pismo_lake.landing.land import land_files
+    from pismo_lake.landing.remote_file import RemoteFile
+    from pismo_lake.ledger.engine import Ledger
 
     settings = replace(delivery.settings, landing=str(to), lake=f"{to}-lake")
     ledger = Ledger.open(f"sqlite:///{to}.db")

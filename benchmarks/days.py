@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow
 
-from pismo_lake.ledger import Ledger
-from pismo_lake.local import local_files
-from pismo_lake.settings import LakeSettings
-from pismo_lake.whereis import find_event
+from pismo_lake.events.find import find_event
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.local.files import local_files
+from pismo_lake.settings.lake import LakeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from pismo_lake.cli import main as pismo_lake
-from pismo_lake.columns import FastReader
-from pismo_lake.contract_store import ContractStore
-from pismo_lake.dedupe import judge_all
-from pismo_lake.ledger import Ledger
-from pismo_lake.part import tables
-from pismo_lake.part_rows import read_part
-from pismo_lake.settings import LakeSettings
+from pismo_lake.build.read import read_part
+from pismo_lake.build.tables import tables
+from pismo_lake.cli.main import main as pismo_lake
+from pismo_lake.contracts.columns import FastReader
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.index.dedupe import judge_all
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.settings.lake import LakeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

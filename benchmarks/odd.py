@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import simplejson
 
-from pismo_lake.columns import FastReader
-from pismo_lake.contract import Contract
-from pismo_lake.decode import Plain
-from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.index import index_file
-from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
-from pismo_sandbox.payloads import network_authorization
+from pismo_lake.contracts.columns import FastReader
+from pismo_lake.contracts.contract import Contract
+from pismo_lake.decode.container import Plain
+from pismo_lake.index.make import index_file
+from pismo_lake.rows.flatten import EventBytes, flatten
+from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
+from pismo_sandbox.feed.payloads import network_authorization
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,11 +28,11 @@ import psutil
 
 from benchmarks.peers_check import Wrong, check_output
 from benchmarks.peers_table import write_results
-from pismo_lake.decode import split
-from pismo_sandbox.events import EventFactory
-from pismo_sandbox.payloads import CATALOGUE
-from pismo_sandbox.publisher import Dials, FolderSink, Publisher
-from pismo_sandbox.truth import Truth
+from pismo_lake.decode.split import split
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.feed.events import EventFactory
+from pismo_sandbox.feed.payloads import CATALOGUE
+from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pismo_sandbox.truth import Truth
+from pismo_sandbox.check.truth import Truth
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
 
-from pismo.notifiers import DeliveryNotifier, deadline_of
+from pismo.notifications.delivery import DeliveryNotifier, deadline_of
 from pismo.operators.flatten import ClosePublishDayOperator, FlattenPublishHourOperator
 from pismo.operators.index import IndexPublishDayOperator
 from pismo.operators.land import LandPublishDayOperator
 from pismo.operators.report import ReportPublishDayOperator
-from pismo.retries import TASK_DEFAULTS
 from pismo.sensors.settled import DaySettledSensor
-from pismo_lake.deliveries import InvalidDelivery, load_deliveries
+from pismo.wiring.retries import TASK_DEFAULTS
+from pismo_lake.settings.deliveries import InvalidDelivery, load_deliveries
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, Param
 
-from pismo.doorbell import schedule_of
-from pismo.invalid import invalid_delivery_dag
-from pismo.notifiers import DeliveryNotifier
+from pismo.notifications.delivery import DeliveryNotifier
 from pismo.operators.flatten import FlattenPublishHourOperator
 from pismo.operators.index import IndexPublishHourOperator
 from pismo.operators.land import LandEventFilesOperator
-from pismo.retries import TASK_DEFAULTS
 from pismo.sensors.new_files import NewFilesSensor
-from pismo_lake.deliveries import InvalidDelivery, load_deliveries
+from pismo.wiring.invalid import invalid_delivery_dag
+from pismo.wiring.retries import TASK_DEFAULTS
+from pismo.wiring.schedule import schedule_of
+from pismo_lake.settings.deliveries import InvalidDelivery, load_deliveries
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import simplejson
 from sqlalchemy import NullPool, create_engine, text
 
-from pismo_lake.close import build_unit, close_day
-from pismo_lake.contract_rules import ContractRules
-from pismo_lake.indexer import IndexSummary, index_landed
-from pismo_lake.landing import LandSummary, RemoteFile, land_files
-from pismo_lake.layout import PublishDay
-from pismo_lake.ledger import Ledger
-from pismo_lake.settings import LakeSettings
+from pismo_lake.build.day import build_unit, close_day
+from pismo_lake.hours import PublishDay
+from pismo_lake.index.run import IndexSummary, index_landed
+from pismo_lake.landing.land import LandSummary, land_files
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.settings.lake import LakeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from pismo_lake.build_summary import BuildSummary
+    from pismo_lake.build.summary import BuildSummary
 
 HOUR = "main_stream/2026/3/1/12"
 SERVER = os.environ.get("PISMO_TEST_LEDGER_URL")

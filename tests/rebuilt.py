@@ -6,16 +6,16 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.child_tables import child_columns, count_field, item_columns
-from pismo_lake.columns import Column, payload_columns, struct_fields
-from pismo_lake.exact_json import loads
-from pismo_lake.naming import column_path
-from pismo_lake.nodes import Kind, Node
+from pismo_lake.contracts.columns import Column, payload_columns, struct_fields
+from pismo_lake.contracts.names import column_path
+from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.decode.exact_json import loads
+from pismo_lake.rows.schema import child_columns, count_field, item_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pismo_lake.contract import Contract
+    from pismo_lake.contracts.contract import Contract
 
 ItemRows = dict[str, dict[str, list[dict[str, Any]]]]
 """Rows of child tables by list column and event id, in the order of their positions."""

@@ -15,8 +15,8 @@ from pismo_demo.options import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pismo_sandbox.notices import AnnouncingSink
-    from pismo_sandbox.publisher import Sink
+    from pismo_sandbox.feed.publisher import Sink
+    from pismo_sandbox.s3.notices import AnnouncingSink
 
 TWICE = 0.1
 """The share of notices that come twice."""
@@ -50,7 +50,7 @@ def server_of(channel: str, home: Path) -> Server:
         arguments = ("--root", str(served), "--authorized-keys", str(keys))
         up = re.compile(r"sftp://(?P<user>[^@]+)@(?P<host>[^:]+):(?P<port>\d+) hostkey (?P<host_key>\S+ \S+)\n")
         return Server(
-            "an OpenSSH server that shows Pismo's folders", (*python, "pismo_sandbox.openssh", *arguments), up
+            "an OpenSSH server that shows Pismo's folders", (*python, "pismo_sandbox.sftp.openssh", *arguments), up
         )
     if channel == "gcs":
         up = re.compile(r"(?P<storage>http://\S+) bucket \S+ pubsub (?P<pubsub>http://\S+) .*\n")
@@ -64,8 +64,8 @@ def server_of(channel: str, home: Path) -> Server:
 
 
 def _sftp_home(home: Path) -> tuple[Path, Path]:
-    from pismo_sandbox.openssh import find_sshd
-    from pismo_sandbox.sftp import rsa_key_pair
+    from pismo_sandbox.sftp.openssh import find_sshd
+    from pismo_sandbox.sftp.server import rsa_key_pair
 
     if find_sshd() is None and subprocess.run([ROOT / "scripts" / "openssh"], check=False).returncode:  # noqa: S603
         msg = "CHANNEL=sftp needs OpenSSH's sshd, and scripts/openssh could not install it"
@@ -81,35 +81,35 @@ def _sftp_home(home: Path) -> tuple[Path, Path]:
 
 def sink_of(channel: str, home: Path, place: dict[str, str]) -> Sink:
     """Where the publisher puts event files; `place` is what the server said of itself."""
-    from pismo_sandbox.publisher import FolderSink, S3Sink
-    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+    from pismo_sandbox.feed.publisher import FolderSink, S3Sink
+    from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
 
     if channel == "sftp":
         return FolderSink(home / "sftp")
     if channel == "gcs":
-        from pismo_sandbox.gcp import GcsSink, PubSubTopic
+        from pismo_sandbox.gcp.cloud import GcsSink, PubSubTopic
 
         return _announcing(GcsSink(place["storage"]), PubSubTopic(place["pubsub"]))
     files = S3Sink(client("s3", place["endpoint"], ADMIN_KEY, ADMIN_SECRET), Policy().bucket)
     if channel == "s3":
         return files
-    from pismo_sandbox.notices import SnsTopic
+    from pismo_sandbox.s3.notices import SnsTopic
 
     return _announcing(files, SnsTopic(client("sns", place["endpoint"], ADMIN_KEY, ADMIN_SECRET), place["topic"]))
 
 
 def _announcing(files: Any, topic: Any) -> AnnouncingSink:
-    from pismo_sandbox.events import ORGANISATION
-    from pismo_sandbox.notices import AnnouncingSink
-    from pismo_sandbox.server import Policy
+    from pismo_sandbox.feed.events import ORGANISATION
+    from pismo_sandbox.s3.notices import AnnouncingSink
+    from pismo_sandbox.s3.server import Policy
 
     return AnnouncingSink(files, topic, Policy().bucket, ORGANISATION, twice=TWICE)
 
 
 def feed_of(channel: str, home: Path, place: dict[str, str]) -> Feed:
     """What Airflow is told."""
-    from pismo_sandbox.events import ORGANISATION
-    from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
+    from pismo_sandbox.feed.events import ORGANISATION
+    from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
 
     name = f"sandbox_{channel.replace('-', '_')}"
     variables = {"PISMO_ORGANISATION": ORGANISATION}

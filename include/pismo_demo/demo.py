@@ -110,8 +110,8 @@ def _start(options: Options, places: Places, notes: Notes) -> Running:
 
 
 def _ingest(options: Options, places: Places, running: Running) -> None:
-    from pismo_sandbox.truth import Truth
-    from pismo_sandbox.verify import verify
+    from pismo_sandbox.check.truth import Truth
+    from pismo_sandbox.check.verify import verify
 
     say(f"4/5  {running.dag_id}, run by Airflow's scheduler")
     began = time.monotonic()

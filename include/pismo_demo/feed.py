@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pismo_demo.options import Options
-    from pismo_sandbox.publisher import Sink
+    from pismo_sandbox.feed.publisher import Sink
 
 _STEP = timedelta(minutes=5)
 
@@ -36,9 +36,9 @@ def window(now: datetime, hours: int) -> tuple[datetime, datetime]:
 
 def publish(options: Options, sink: Sink, truth_file: Path) -> Published:
     """Publish to where the channel has its files, and what was published to the truth file."""
-    from pismo_sandbox.notices import AnnouncingSink
-    from pismo_sandbox.publisher import Dials, Publisher
-    from pismo_sandbox.truth import Truth
+    from pismo_sandbox.check.truth import Truth
+    from pismo_sandbox.feed.publisher import Dials, Publisher
+    from pismo_sandbox.s3.notices import AnnouncingSink
 
     start, end = window(datetime.now(UTC), options.hours)
     truth = Truth(truth_file)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pismo_demo.feed import Published
-    from pismo_sandbox.verify import Verification
+    from pismo_sandbox.check.verify import Verification
 
 
 @dataclass(frozen=True, slots=True)

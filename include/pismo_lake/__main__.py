@@ -9,7 +9,7 @@ import sys
 _PIPE_CLOSED = 141
 
 if __name__ == "__main__":  # worker processes import this module too, and need no command line
-    from pismo_lake.cli import main
+    from pismo_lake.cli.main import main
 
     try:
         code = main()

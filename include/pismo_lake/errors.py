@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pismo_lake.landing import LandSummary
+    from pismo_lake.landing.land import LandSummary
 
 
 class PismoError(Exception):

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pismo_sandbox.publisher import Dials, FolderSink, Publisher, S3Sink
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher, S3Sink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,8 +89,8 @@ def _truth(text: str) -> Path:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from pismo_sandbox.notices import furnish_notices
-    from pismo_sandbox.server import Policy, running_sandbox
+    from pismo_sandbox.s3.notices import furnish_notices
+    from pismo_sandbox.s3.server import Policy, running_sandbox
 
     stop = _stop_signal()
     policy = Policy(list_allowed=not options.get_object_only)
@@ -105,7 +105,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _serve_gcp(_: argparse.Namespace) -> int:
-    from pismo_sandbox.gcp import BUCKET, SUBSCRIPTION, running_gcp
+    from pismo_sandbox.gcp.cloud import BUCKET, SUBSCRIPTION, running_gcp
 
     stop = _stop_signal()
     with running_gcp() as cloud:
@@ -134,7 +134,7 @@ def _run(options: argparse.Namespace, publisher: Publisher, truth: Truth) -> int
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
+    from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
 
     truth = Truth(options.truth or Path("truth.db"))
     sink = S3Sink(client("s3", options.endpoint, ADMIN_KEY, ADMIN_SECRET), Policy().bucket)

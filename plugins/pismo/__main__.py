@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from pismo.checks.check import State, table
     from pismo.checks.doctor import examine
-    from pismo_lake.deliveries import find_delivery
     from pismo_lake.errors import ConfigError
+    from pismo_lake.settings.deliveries import find_delivery
 
     try:
         delivery = find_delivery(options.deliveries, options.delivery)

@@ -16,7 +16,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import UTC, DateTime
 
-from pismo.windows import CLOSE_PARAMS, INGEST_PARAMS
+from pismo.runs.window import CLOSE_PARAMS, INGEST_PARAMS
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -94,7 +94,7 @@ def test_closing_has_a_deadline_that_tells_of_it(bag: DagBag) -> None:
     deadline = bag.dags["pismo_close_sandbox_s3"].deadline
     (deadline,) = deadline if isinstance(deadline, list) else [deadline]
     assert deadline.interval.total_seconds() == 8 * 3600
-    assert deadline.callback.path == "pismo.notifiers.DeliveryNotifier"
+    assert deadline.callback.path == "pismo.notifications.delivery.DeliveryNotifier"
     assert deadline.callback.kwargs["delivery_name"] == "sandbox_s3"
 
 
@@ -189,7 +189,7 @@ def test_notices_ring_beside_the_clock(examples: DagBag) -> None:
         (asset,) = schedule.asset_condition.objects
         (watcher,) = asset.watchers
         path, arguments = watcher.trigger.serialize()
-        assert path == "pismo.triggers.doorbell.NoticesWaitingTrigger"
+        assert path == "pismo.triggers.notices_waiting.NoticesWaitingTrigger"
         assert arguments["delivery"] == name
 
 
@@ -216,9 +216,9 @@ def test_without_googles_packages_every_dag_loads_and_gcs_says_what_it_needs() -
         f"bag = DagBag({str(ROOT / 'dags')!r})\n"
         "assert bag.import_errors == {}, bag.import_errors\n"
         "assert len(bag.dags) == 8\n"
-        "from pismo.queues.queue import open_queue\n"
-        "from pismo.sources import open_source\n"
-        "from pismo_lake.deliveries import find_delivery\n"
+        "from pismo.connect.queue import open_queue\n"
+        "from pismo.connect.source import open_source\n"
+        "from pismo_lake.settings.deliveries import find_delivery\n"
         "from pismo_lake.errors import ConfigError\n"
         f"delivery = find_delivery({str(ROOT / 'config' / 'examples.yaml')!r}, 'initech_production')\n"
         "for ask in (open_source, open_queue):\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pismo.triggers import doorbell
-from pismo.triggers.doorbell import NoticesWaitingTrigger
+from pismo.triggers import notices_waiting
+from pismo.triggers.notices_waiting import NoticesWaitingTrigger
 
 if TYPE_CHECKING:
     import pytest
@@ -23,7 +23,7 @@ async def pauses_of(looks: list[tuple[int, dict[str, int] | None]], monkeypatch:
         if len(pauses) == len(looks):
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(doorbell.asyncio, "sleep", sleep)
+    monkeypatch.setattr(notices_waiting.asyncio, "sleep", sleep)
     bell = NoticesWaitingTrigger("deliveries.yaml", "any", POLL)
     script = iter(looks)
     monkeypatch.setattr(bell, "_look", lambda: next(script))

@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import event
 
-from pismo_lake.ledger import Ledger
-from pismo_lake.ledger_tables import raw_files
-from pismo_lake.raw_ledger import RawFile, RawLedger
-from pismo_sandbox.payloads import CATALOGUE
-from pismo_sandbox.personal import Planter
-from pismo_sandbox.publisher import Dials, Publisher, S3Sink
-from pismo_sandbox.server import CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger.raw_files import RawFile, RawLedger
+from pismo_lake.ledger.tables import raw_files
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.payloads import CATALOGUE
+from pismo_sandbox.feed.personal import Planter
+from pismo_sandbox.feed.publisher import Dials, Publisher, S3Sink
+from pismo_sandbox.s3.server import CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

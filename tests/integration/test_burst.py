@@ -12,19 +12,19 @@ import pytest
 from tests.killer import Killer
 from tests.lakes import LakeUnderTest, event
 
-from pismo.drain import drain
-from pismo.queues.queue import open_queue
-from pismo.sources import source_of
+from pismo.connect.queue import open_queue
+from pismo.connect.source import source_of
+from pismo.runs.drain import drain
 from pismo_demo.channels import feed_of, server_of, sink_of
 from pismo_demo.options import Options
 from pismo_demo.ports import unusual_ports
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
-from pismo_lake.deliveries import find_delivery
-from pismo_lake.landing import land_files
-from pismo_lake.ledger import Ledger
-from pismo_sandbox.notices import AnnouncingSink
-from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, REGION
+from pismo_lake.landing.land import land_files
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.settings.deliveries import find_delivery
+from pismo_sandbox.s3.notices import AnnouncingSink
+from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,10 +21,10 @@ from pismo_demo.feed import publish
 from pismo_demo.options import Options
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_sandbox
-from pismo_sandbox.notices import AnnouncingSink
-from pismo_sandbox.openssh import find_sshd
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.s3.notices import AnnouncingSink
+from pismo_sandbox.sftp.openssh import find_sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

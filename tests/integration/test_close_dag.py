@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
-from pismo_sandbox.accounting import publish_accounting_report
-from pismo_sandbox.publisher import Dials, Publisher, S3Sink
-from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, CONSUMER_KEY, CONSUMER_SECRET, running_sandbox
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.accounting import publish_accounting_report
+from pismo_sandbox.feed.publisher import Dials, Publisher, S3Sink
+from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, CONSUMER_KEY, CONSUMER_SECRET, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

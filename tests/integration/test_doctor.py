@@ -11,12 +11,12 @@ import yaml
 from tests.lakes import event
 
 from pismo.__main__ import main
-from pismo_lake.policy_mark import MARK
-from pismo_sandbox.events import ORGANISATION
-from pismo_sandbox.gcp import BUCKET, SUBSCRIPTION, GcsSink, running_gcp
-from pismo_sandbox.notices import furnish_notices
-from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
-from pismo_sandbox.sftp import SftpPolicy, rsa_key_pair, running_sftp
+from pismo_lake.privacy.mark import MARK
+from pismo_sandbox.feed.events import ORGANISATION
+from pismo_sandbox.gcp.cloud import BUCKET, SUBSCRIPTION, GcsSink, running_gcp
+from pismo_sandbox.s3.notices import furnish_notices
+from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
+from pismo_sandbox.sftp.server import SftpPolicy, rsa_key_pair, running_sftp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

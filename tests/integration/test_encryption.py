@@ -14,15 +14,15 @@ import pytest
 from botocore.config import Config
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake.cli import main
-from pismo_lake.contract_rules import ContractRules
-from pismo_lake.encryption import LakeKey, open_parquet
-from pismo_lake.erase import erase, find_events
+from pismo_lake.cli.main import main
 from pismo_lake.errors import ConfigError, LakeError, SourceUnavailable
-from pismo_lake.layout import PublishDay
-from pismo_lake.reconcile import reconcile
-from pismo_lake.whereis import find_event
-from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, REGION, Sandbox, running_sandbox
+from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.find import find_event
+from pismo_lake.hours import PublishDay
+from pismo_lake.report.reconcile import reconcile
+from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.storage.encryption import LakeKey, open_parquet
+from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, REGION, Sandbox, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest
 
-from pismo_sandbox.publisher import Dials, FolderSink, Publisher
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,7 +183,7 @@ def test_a_file_that_comes_late_takes_its_events_back(tmp_path: Path, feed: Feed
 
 
 def test_losing_the_ledger_loses_nothing(tmp_path: Path, feed: Feed, expected: dict[str, str]) -> None:
-    from pismo_lake.rebuild import rebuild_ledger
+    from pismo_lake.index.rebuild import rebuild_ledger
 
     lake = LakeUnderTest(tmp_path)
     lake.land(feed.files())

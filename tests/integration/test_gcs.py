@@ -14,19 +14,20 @@ import pytest
 from google_crc32c import Checksum
 from tests.lakes import LakeUnderTest, event
 
-from pismo.drain import Drained, drain
+from pismo.connect.queue import open_queue
 from pismo.hooks import gcs
 from pismo.hooks.gcs import PismoGCSHook
-from pismo.queues.queue import open_queue
-from pismo_lake.deliveries import Delivery
+from pismo.runs.drain import Drained, drain
 from pismo_lake.errors import AccessDenied, ConfigError, FileMissing, ListingDenied, PismoError, SourceUnavailable
-from pismo_lake.landing import RemoteFile, land_files
-from pismo_lake.layout import PublishHour
-from pismo_lake.sources import Channel, Environment, GcsSource, NoticeChannel, Notices
-from pismo_sandbox.events import ORGANISATION
-from pismo_sandbox.gcp import BUCKET, DEAD_LETTERS, SUBSCRIPTION, TOPIC, GcsSink, GoogleCloud, running_gcp
-from pismo_sandbox.notices import notice_event
-from pismo_sandbox.server import Policy
+from pismo_lake.hours import PublishHour
+from pismo_lake.landing.land import land_files
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.settings.channels import Channel, Environment, GcsSource, NoticeChannel, Notices
+from pismo_lake.settings.deliveries import Delivery
+from pismo_sandbox.feed.events import ORGANISATION
+from pismo_sandbox.gcp.cloud import BUCKET, DEAD_LETTERS, SUBSCRIPTION, TOPIC, GcsSink, GoogleCloud, running_gcp
+from pismo_sandbox.s3.notices import notice_event
+from pismo_sandbox.s3.server import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from tests.postgres import running_postgres
 
-from pismo_lake.layout import PublishHour
-from pismo_lake.ledger import Ledger
-from pismo_lake.raw_ledger import RawLedger
-from pismo_lake.sightings import Sightings
+from pismo_lake.hours import PublishHour
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.ledger.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

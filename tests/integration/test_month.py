@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import LakeUnderTest, event
 
-from pismo_lake.envelope import parse_exact
-from pismo_lake.exact_json import dumps
-from pismo_lake.layout import PublishDay
-from pismo_lake.reconcile import reconcile
-from pismo_sandbox.truth import Copy, Truth
-from pismo_sandbox.verify import verify
+from pismo_lake.decode.envelope import parse_exact
+from pismo_lake.decode.exact_json import dumps
+from pismo_lake.hours import PublishDay
+from pismo_lake.report.reconcile import reconcile
+from pismo_sandbox.check.truth import Copy, Truth
+from pismo_sandbox.check.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import LakeUnderTest, event
 
-from pismo.drain import Drained, drain
+from pismo.connect.queue import open_queue
 from pismo.hooks.s3 import PismoS3Hook
-from pismo.queues.queue import held, open_queue
-from pismo.triggers.doorbell import NoticesWaitingTrigger
-from pismo_lake.deliveries import Delivery
+from pismo.queues.message import held
+from pismo.runs.drain import Drained, drain
+from pismo.triggers.notices_waiting import NoticesWaitingTrigger
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError
-from pismo_lake.landing import land_files
-from pismo_lake.sources import Channel, Environment, NoticeChannel, Notices, S3Source
-from pismo_sandbox.events import ORGANISATION
-from pismo_sandbox.notices import AnnouncingSink, NoticeQueues, furnish_notices, notice_event
-from pismo_sandbox.publisher import S3Sink
-from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
+from pismo_lake.landing.land import land_files
+from pismo_lake.settings.channels import Channel, Environment, NoticeChannel, Notices, S3Source
+from pismo_lake.settings.deliveries import Delivery
+from pismo_sandbox.feed.events import ORGANISATION
+from pismo_sandbox.feed.publisher import S3Sink
+from pismo_sandbox.s3.notices import AnnouncingSink, NoticeQueues, furnish_notices, notice_event
+from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +149,7 @@ def test_others_messages_are_ignored_and_bad_ones_end_as_dead_letters(
 def test_an_object_that_is_not_there_yet_comes_back(
     sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pismo.drain._FIRST_PAUSE", 1)
+    monkeypatch.setattr("pismo.runs.drain._FIRST_PAUSE", 1)
     sandbox.policy.list_allowed = True
     key = f"{FOLDER}/late-{uuid.uuid4().hex}"
     queues.topic.send(notice_event(sandbox.policy.bucket, ORGANISATION, key, len(event("late"))))

@@ -14,14 +14,14 @@ from sqlalchemy import create_engine, text
 from tests.lakes import ORG, LakeUnderTest, at, event, key
 from tests.postgres import running_postgres
 
-from pismo_lake.close import build_unit, close_day
-from pismo_lake.layout import PublishDay
-from pismo_lake.ledger import Ledger
+from pismo_lake.build.day import build_unit, close_day
+from pismo_lake.hours import PublishDay
+from pismo_lake.ledger.engine import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pismo_lake.settings import LakeSettings
+    from pismo_lake.settings.lake import LakeSettings
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import LakeUnderTest, event
 
+from pismo.connect.ledger import configure_storage
 from pismo.hooks.s3 import PismoS3Hook
-from pismo.stores import configure_storage
-from pismo.windows import window_of
+from pismo.runs.window import window_of
 from pismo_lake import storage
-from pismo_lake.deliveries import Delivery
 from pismo_lake.errors import (
     AccessDenied,
     ConfigError,
@@ -29,12 +28,14 @@ from pismo_lake.errors import (
     RoleDenied,
     SourceUnavailable,
 )
-from pismo_lake.indexer import index_landed
-from pismo_lake.landing import RemoteFile, land_files
-from pismo_lake.layout import PublishHour
-from pismo_lake.sources import Channel, Environment, S3Source
-from pismo_sandbox.events import ORGANISATION
-from pismo_sandbox.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Policy, Sandbox, running_sandbox
+from pismo_lake.hours import PublishHour
+from pismo_lake.index.run import index_landed
+from pismo_lake.landing.land import land_files
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.settings.channels import Channel, Environment, S3Source
+from pismo_lake.settings.deliveries import Delivery
+from pismo_sandbox.feed.events import ORGANISATION
+from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Policy, Sandbox, running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -184,8 +185,8 @@ def test_credentials_are_refreshed_when_the_session_runs_out(sandbox: Sandbox) -
 
 def test_landing_through_the_hook_to_a_lake_on_s3(sandbox: Sandbox, tmp_path: Path) -> None:
     """Raw, index, contracts and Parquet all on object storage, through the same code."""
-    from pismo_lake.build import build_hour
-    from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, OWN_BUCKET
+    from pismo_lake.build.hour import build_hour
+    from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, OWN_BUCKET
 
     storage.configure("s3", lambda: {"key": ADMIN_KEY, "secret": ADMIN_SECRET, "endpoint_url": sandbox.endpoint})
     put(sandbox, body=event("a", {"amount": 1}) + event("a", {"amount": 1}) + event("b", {"amount": 2}))
@@ -254,7 +255,7 @@ def test_windows(sandbox: Sandbox) -> None:
 def test_what_a_sandbox_holds_ends_with_it() -> None:
     """Run by itself: another one that runs here would keep the state alive."""
     code = (
-        "from pismo_sandbox.server import running_sandbox\n"
+        "from pismo_sandbox.s3.server import running_sandbox\n"
         "for _ in range(2):\n"
         "    with running_sandbox() as sandbox:\n"
         "        s3, bucket = sandbox.admin('s3'), sandbox.policy.bucket\n"

@@ -19,8 +19,8 @@ import asyncssh
 import psutil
 import pytest
 
-from pismo_sandbox.openssh import SftpServer, SshdFailedError, SshdMissingError, find_sshd, running_openssh
-from pismo_sandbox.sftp import RunningSftp, SftpPolicy, rsa_key_pair, running_sftp
+from pismo_sandbox.sftp.openssh import SftpServer, SshdFailedError, SshdMissingError, find_sshd, running_openssh
+from pismo_sandbox.sftp.server import RunningSftp, SftpPolicy, rsa_key_pair, running_sftp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -290,7 +290,7 @@ def test_openssh_says_why_it_cannot_start(
         port = taken.getsockname()[1]
         with pytest.raises(SshdFailedError, match="Address already in use"), running_openssh(root, [], port=port):
             pass
-    monkeypatch.setattr("pismo_sandbox.openssh.find_sshd", lambda: None)
+    monkeypatch.setattr("pismo_sandbox.sftp.openssh.find_sshd", lambda: None)
     with pytest.raises(SshdMissingError, match="scripts/openssh"), running_openssh(root, []):
         pass
 
@@ -301,7 +301,7 @@ async def test_openssh_from_the_command_line(
 ) -> None:
     authorized = tmp_path / "authorized_keys"
     authorized.write_text(f"# consumers\n\n{keys[1]} somebody@somewhere\n")
-    command = [sys.executable, "-m", "pismo_sandbox.openssh", "--root", root, "--authorized-keys", authorized]
+    command = [sys.executable, "-m", "pismo_sandbox.sftp.openssh", "--root", root, "--authorized-keys", authorized]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "include")}
     with no_leftovers(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout

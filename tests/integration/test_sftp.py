@@ -13,7 +13,6 @@ import pytest
 from tests.lakes import ORG, LakeUnderTest, event
 
 from pismo.hooks.sftp import PismoSFTPHook
-from pismo_lake.deliveries import Delivery
 from pismo_lake.errors import (
     AccessDenied,
     ConfigError,
@@ -25,17 +24,19 @@ from pismo_lake.errors import (
     SizeMismatch,
     SourceUnavailable,
 )
-from pismo_lake.landing import RemoteFile, land_files, new_files
-from pismo_lake.layout import PublishHour
-from pismo_lake.sources import Channel, Environment, SftpSource
-from pismo_sandbox.openssh import find_sshd, running_openssh
-from pismo_sandbox.sftp import SftpPolicy, rsa_key_pair, running_sftp
+from pismo_lake.hours import PublishHour
+from pismo_lake.landing.land import land_files
+from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.settings.channels import Channel, Environment, SftpSource
+from pismo_lake.settings.deliveries import Delivery
+from pismo_sandbox.sftp.openssh import find_sshd, running_openssh
+from pismo_sandbox.sftp.server import SftpPolicy, rsa_key_pair, running_sftp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pismo_sandbox.sftp import RunningSftp
+    from pismo_sandbox.sftp.server import RunningSftp
 
 pytestmark = pytest.mark.integration
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.evolved import AMOUNTS, IDS, NUMBERS, evolve
 
-from pismo_lake.contract_store import ContractStore
-from pismo_lake.ddl import lake_tables, statements
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.ddl.statements import lake_tables, statements
 
 if TYPE_CHECKING:
     from tests.lakes import LakeUnderTest

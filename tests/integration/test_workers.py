@@ -26,10 +26,10 @@ from pismo_demo.channels import feed_of, server_of, sink_of
 from pismo_demo.errors import DemoError
 from pismo_demo.processes import Notes, Started, alive, start, stop
 from pismo_demo.servers import Places, start_sandbox
-from pismo_sandbox.publisher import Dials, Publisher
-from pismo_sandbox.server import ADMIN_KEY, ADMIN_SECRET, OWN_BUCKET, REGION
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.publisher import Dials, Publisher
+from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, OWN_BUCKET, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

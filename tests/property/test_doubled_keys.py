@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pismo_lake.contract import Contract
-from pismo_lake.envelope import parse_exact
-from pismo_lake.exact_json import dumps, loads
-from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
+from pismo_lake.contracts.contract import Contract
+from pismo_lake.decode.envelope import parse_exact
+from pismo_lake.decode.exact_json import dumps, loads
+from pismo_lake.rows.flatten import EventBytes, flatten
+from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

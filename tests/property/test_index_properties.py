@@ -14,17 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pismo_lake import index, quick_index, quick_split
-from pismo_lake.columns import FastReader
-from pismo_lake.contract import Contract
-from pismo_lake.decode import Plain
-from pismo_lake.envelope import timestamp_us
-from pismo_lake.exact_json import dumps
-from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.layout import event_name
-from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
-from pismo_lake.shape import fitting, strings_in
-from pismo_lake.times import timestamps_us
+from pismo_lake.contracts.columns import FastReader
+from pismo_lake.contracts.contract import Contract
+from pismo_lake.contracts.fit import fitting, strings_in
+from pismo_lake.decode import fast_split as quick_split
+from pismo_lake.decode.container import Plain
+from pismo_lake.decode.exact_json import dumps
+from pismo_lake.decode.timestamps import timestamp_us, timestamps_us
+from pismo_lake.index import fast as quick_index
+from pismo_lake.index import make as index
+from pismo_lake.paths import event_name
+from pismo_lake.rows.flatten import EventBytes, flatten
+from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
 
 THOROUGH = settings(
     max_examples=int(os.environ.get("PISMO_FUZZ_EXAMPLES", "400")), deadline=None,

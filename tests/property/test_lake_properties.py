@@ -16,25 +16,25 @@ from hypothesis import strategies as st
 from tests.lakes import LakeUnderTest, event
 from tests.rebuilt import item_rows, payload_of, plain
 
-from pismo_lake.child_tables import child_columns, child_tables, count_field, list_name
-from pismo_lake.conform import Conformed
-from pismo_lake.contract import Contract
-from pismo_lake.contract_rules import EVOLVING, ContractRules
-from pismo_lake.decode import split
-from pismo_lake.dedupe import _winners
-from pismo_lake.envelope import parse, parse_exact
-from pismo_lake.exact_json import dumps, loads
-from pismo_lake.fixed_columns import ENVELOPE_SCHEMA, SOURCE_SCHEMA
-from pismo_lake.flatten import EventBytes, flatten
-from pismo_lake.heads import cut_of
-from pismo_lake.layout import items_path
-from pismo_lake.naming import SEPARATOR, column_path, column_segment
-from pismo_lake.privacy import Action, Privacy, PrivacyKey, Rule
-from pismo_lake.protect import protected
-from pismo_lake.redact import Redactor
-from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
-from pismo_sandbox.truth import Copy, Truth
-from pismo_sandbox.verify import Verification, _check_value, verify
+from pismo_lake.contracts.contract import Contract
+from pismo_lake.contracts.names import SEPARATOR, column_path, column_segment
+from pismo_lake.decode.envelope import parse, parse_exact
+from pismo_lake.decode.exact_json import dumps, loads
+from pismo_lake.decode.heads import cut_of
+from pismo_lake.decode.split import split
+from pismo_lake.index.dedupe import _winners
+from pismo_lake.paths import items_path
+from pismo_lake.privacy.columns import protected
+from pismo_lake.privacy.redact import Redactor
+from pismo_lake.rows.child_tables import child_tables
+from pismo_lake.rows.conform import Conformed
+from pismo_lake.rows.flatten import EventBytes, flatten
+from pismo_lake.rows.schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, child_columns, count_field, list_name
+from pismo_lake.settings.contracts import EVOLVING, ContractRules
+from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
+from pismo_lake.settings.privacy import Action, Privacy, PrivacyKey, Rule
+from pismo_sandbox.check.truth import Copy, Truth
+from pismo_sandbox.check.verify import Verification, _check_value, verify
 
 KEYS = st.one_of(
     st.sampled_from(["a", "b", "A", "amount", "metadata", "x__y", "", "é", "a.b", "_lead", "trail_"]),

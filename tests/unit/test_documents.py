@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pismo_lake.alerts import Alerts
-from pismo_lake.contract_rules import parse_rules
-from pismo_lake.deliveries import Delivery, load_deliveries
-from pismo_lake.privacy import STRICT, load_privacy
-from pismo_lake.sources import GcsSource, Notices, S3Source, SftpSource
+from pismo_lake.settings.channels import Alerts, GcsSource, Notices, S3Source, SftpSource
+from pismo_lake.settings.contracts import parse_rules
+from pismo_lake.settings.deliveries import Delivery, load_deliveries
+from pismo_lake.settings.privacy import STRICT, load_privacy
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -87,7 +86,7 @@ def test_commands_and_their_options_exist(
     module: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [word for word in words if not word.startswith("--")]
-    main = importlib.import_module(f"{module}.{'cli' if module == 'pismo_lake' else '__main__'}").main
+    main = importlib.import_module(f"{module}.{'cli.main' if module == 'pismo_lake' else '__main__'}").main
     # values such as the delivery's name look like words too; help ends the reading before they matter
     with pytest.raises(SystemExit) as ended:
         main([*names[: 2 if names[0] in {"ledger", "contracts"} else 1], "--help"])

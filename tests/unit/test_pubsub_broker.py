@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pismo_sandbox.pubsub_broker import Broker
-from pismo_sandbox.pubsub_model import BadRequestError, NoSuchResourceError
+from pismo_sandbox.gcp.broker import Broker
+from pismo_sandbox.gcp.model import BadRequestError, NoSuchResourceError
 
 TOPIC, DEAD = "projects/p-one/topics/events", "projects/p-one/topics/dead"
 SUB, DEADSUB = "projects/p-one/subscriptions/lake", "projects/p-one/subscriptions/dead"

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest
 
-from pismo_lake.local import local_files
-from pismo_sandbox.publisher import Dials, FolderSink, Publisher
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify_sample import verify_sample
+from pismo_lake.local.files import local_files
+from pismo_sandbox.check.sample import verify_sample
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

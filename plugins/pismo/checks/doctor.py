@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pismo.checks.check import Check, State, attempt, skipped
 from pismo_lake.errors import ConfigError, LakeError
-from pismo_lake.sources import Channel
+from pismo_lake.settings.channels import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pismo_lake.deliveries import Delivery
+    from pismo_lake.settings.deliveries import Delivery
 
 
 def examine(delivery: Delivery, *, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
@@ -46,7 +46,7 @@ def _source(delivery: Delivery, key: str | None, other_host: str | None) -> Iter
 
 def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
     from pismo.checks.reading import examine_reading
-    from pismo.sources import open_source
+    from pismo.connect.source import open_source
 
     try:
         source = open_source(delivery)
@@ -63,7 +63,7 @@ def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
 
 
 def _queue(delivery: Delivery) -> Iterator[Check]:
-    from pismo.queues.queue import open_queue
+    from pismo.connect.queue import open_queue
 
     advice = "docs/notices.md has the policies of queue, key and identity"
     try:
@@ -93,7 +93,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
 
 
 def _own(delivery: Delivery) -> Iterator[Check]:
-    from pismo.stores import configure_storage, open_ledger
+    from pismo.connect.ledger import configure_storage, open_ledger
 
     def ledger() -> str:
         with closing(open_ledger(delivery)) as opened:
@@ -117,9 +117,9 @@ def _own(delivery: Delivery) -> Iterator[Check]:
 
 
 def _rules(delivery: Delivery) -> Iterator[Check]:
-    from pismo.stores import configure_storage, settings_of
-    from pismo_lake.json_schema import schema_folders
-    from pismo_lake.policy_mark import refuse_unprotected
+    from pismo.connect.ledger import configure_storage, settings_of
+    from pismo_lake.contracts.json_schema import schema_folders
+    from pismo_lake.privacy.mark import refuse_unprotected
 
     def schemas() -> str:
         found = schema_folders(delivery.contracts)
@@ -166,7 +166,7 @@ def _written(root: str) -> str:
 
 def _newest_known(delivery: Delivery) -> str | None:
     """The last event file of the ledger: one that surely was there."""
-    from pismo.stores import open_ledger
+    from pismo.connect.ledger import open_ledger
 
     try:
         with closing(open_ledger(delivery)) as ledger:

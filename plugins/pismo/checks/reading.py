@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from pismo.checks.check import Check, State, attempt, skipped
 from pismo_lake.errors import KmsDenied, ListingDenied
-from pismo_lake.landing import RemoteFile
-from pismo_lake.layout import hours_between
+from pismo_lake.hours import hours_between
+from pismo_lake.landing.remote_file import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pismo.sources import EventSource
-    from pismo_lake.deliveries import Delivery
+    from pismo.connect.source import EventSource
+    from pismo_lake.settings.deliveries import Delivery
 
 _HOURS = timedelta(hours=6)
 _ENOUGH = 1000

@@ -15,7 +15,7 @@ from pismo_lake.errors import AccessDenied
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pismo_lake.deliveries import Delivery
+    from pismo_lake.settings.deliveries import Delivery
 
 _DRIFT, _MOST_DRIFT = 60, 300
 

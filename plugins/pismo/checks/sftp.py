@@ -14,12 +14,12 @@ from pismo.hooks.sftp import PismoSFTPHook
 from pismo.hooks.sftp_errors import named
 from pismo.hooks.sftp_keys import key_label
 from pismo_lake.errors import HostKeyDenied, KeysDenied, PismoError
-from pismo_lake.sources import SFTP_ENDPOINTS, Environment, SftpSource
+from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pismo_lake.deliveries import Delivery
+    from pismo_lake.settings.deliveries import Delivery
 
 _REGISTER = "ask Pismo (Service Desk) to register its public key, or take it out of the connection"
 

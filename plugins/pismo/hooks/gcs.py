@@ -15,16 +15,16 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from urllib3.exceptions import HTTPError
 
 from pismo_lake.errors import AccessDenied, FileMissing, ListingDenied, SizeMismatch, SourceError, SourceUnavailable
-from pismo_lake.landing import RemoteFile
-from pismo_lake.layout import PublishHour
-from pismo_lake.sources import GcsSource, below_prefix
+from pismo_lake.hours import PublishHour
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.settings.channels import GcsSource, below_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from google.api_core.client_options import ClientOptions
 
-    from pismo_lake.deliveries import Delivery
+    from pismo_lake.settings.deliveries import Delivery
 
 _FIELDS = "items(name,size,generation,md5Hash,updated),nextPageToken"
 _CALL: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(60.0), "timeout": (10.0, 60.0)}

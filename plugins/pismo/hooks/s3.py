@@ -20,16 +20,16 @@ from pismo_lake.errors import (
     SourceError,
     SourceUnavailable,
 )
-from pismo_lake.landing import RemoteFile
-from pismo_lake.sources import S3Source, bucket_name, role_arn
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.settings.channels import S3Source, bucket_name, role_arn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
-    from pismo_lake.deliveries import Delivery
-    from pismo_lake.layout import PublishHour
+    from pismo_lake.hours import PublishHour
+    from pismo_lake.settings.deliveries import Delivery
 
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _DENIED = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})

@@ -16,14 +16,14 @@ from pismo.hooks.sftp_errors import LOST, named
 from pismo.hooks.sftp_keys import SftpIdentity, identity_of, key_label
 from pismo.hooks.sftp_read import opened, read_on
 from pismo_lake.errors import ConfigError, KeysDenied, SizeMismatch, SourceUnavailable
-from pismo_lake.landing import RemoteFile
-from pismo_lake.sources import SFTP_ENDPOINTS, Environment, SftpSource, below_prefix
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource, below_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
-    from pismo_lake.deliveries import Delivery
-    from pismo_lake.layout import PublishHour
+    from pismo_lake.hours import PublishHour
+    from pismo_lake.settings.deliveries import Delivery
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
-from pismo.windows import day_of
+from pismo.runs.window import day_of
 
 if TYPE_CHECKING:
     import logging
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from pismo_lake.build_summary import BuildSummary
-    from pismo_lake.deliveries import Delivery
-    from pismo_lake.ledger import Ledger
+    from pismo_lake.build.summary import BuildSummary
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
 
 
 class FlattenPublishHourOperator(BaseOperator):
@@ -35,10 +35,10 @@ class FlattenPublishHourOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the units; red at the end, though everything else is written, where a file could not be read."""
-        from pismo.stores import ledger_of, settings_of
-        from pismo_lake.build_summary import BuildSummary
-        from pismo_lake.close import build_unit
-        from pismo_lake.deliveries import find_delivery
+        from pismo.connect.ledger import ledger_of, settings_of
+        from pismo_lake.build.day import build_unit
+        from pismo_lake.build.summary import BuildSummary
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         # who asks for an event again wants its files built again
@@ -55,7 +55,7 @@ class FlattenPublishHourOperator(BaseOperator):
 def _refuse_unindexed(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> None:
     """`IndexIncompleteError` where files of these hours were tried and have no index."""
     from pismo_lake.errors import IndexIncompleteError
-    from pismo_lake.raw_ledger import RawLedger
+    from pismo_lake.ledger.raw_files import RawLedger
 
     waiting = RawLedger(ledger, delivery.lake, delivery.name).waiting(units)
     failed = [(file.name, file.problem) for file in waiting if file.problem]
@@ -75,9 +75,9 @@ class ClosePublishDayOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the day; `force` rebuilds an unchanged one too."""
-        from pismo.stores import ledger_of, settings_of
-        from pismo_lake.close import close_day
-        from pismo_lake.deliveries import find_delivery
+        from pismo.connect.ledger import ledger_of, settings_of
+        from pismo_lake.build.day import close_day
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         with ledger_of(delivery, context) as ledger:

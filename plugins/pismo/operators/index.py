@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
-from pismo.windows import day_of
+from pismo.runs.window import day_of
 
 if TYPE_CHECKING:
     import logging
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from pismo_lake.deliveries import Delivery
-    from pismo_lake.indexer import IndexSummary
-    from pismo_lake.ledger import Ledger
+    from pismo_lake.index.run import IndexSummary
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
 
 
 class IndexPublishHourOperator(BaseOperator):
@@ -36,8 +36,8 @@ class IndexPublishHourOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Index the hour's files; the units to build."""
-        from pismo.stores import ledger_of
-        from pismo_lake.deliveries import find_delivery
+        from pismo.connect.ledger import ledger_of
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         with ledger_of(delivery, context) as ledger:
@@ -59,8 +59,8 @@ class IndexPublishDayOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[list[str]]:
         """Index the hours' files; a file that cannot be indexed is named by the day's report."""
-        from pismo.stores import ledger_of
-        from pismo_lake.deliveries import find_delivery
+        from pismo.connect.ledger import ledger_of
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery, day = find_delivery(self.deliveries_file, self.delivery_name), str(day_of(context))
         with ledger_of(delivery, context) as ledger:
@@ -73,8 +73,8 @@ def indexed(
     delivery: Delivery, ledger: Ledger, hours: Sequence[str], context: Context, log: logging.Logger
 ) -> set[str]:
     """The units that have to be built for it."""
-    from pismo.stores import settings_of
-    from pismo_lake.indexer import index_landed
+    from pismo.connect.ledger import settings_of
+    from pismo_lake.index.run import index_landed
 
     done = index_landed(settings_of(delivery), ledger, hours, log=log)
     for name, problem in done.failures:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 
-from pismo.windows import LONGEST_HOURS, day_of, day_window, window_of
+from pismo.runs.window import LONGEST_HOURS, day_of, day_window, window_of
 
 if TYPE_CHECKING:
     import logging
 
     from airflow.sdk import Context
 
-    from pismo.fetching import Landed
-    from pismo.windows import Window
-    from pismo_lake.deliveries import Delivery
-    from pismo_lake.ledger import Ledger
+    from pismo.runs.land import Landed
+    from pismo.runs.window import Window
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
 
 
 class LandEventFilesOperator(BaseOperator):
@@ -35,10 +35,10 @@ class LandEventFilesOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Drain the notices, list what they did not tell, land; files that fail do not keep the others from landing."""
-        from pismo.fetching import land_window
-        from pismo.finding import resolved
-        from pismo.stores import ledger_of
-        from pismo_lake.deliveries import find_delivery
+        from pismo.connect.ledger import ledger_of
+        from pismo.runs.find import resolved
+        from pismo.runs.land import land_window
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         with ledger_of(delivery, context) as ledger:
@@ -78,7 +78,7 @@ class LandPublishDayOperator(LandEventFilesOperator):
     def _units(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
-        from pismo_lake.raw_ledger import RawLedger
+        from pismo_lake.ledger.raw_files import RawLedger
 
         # beside the day only what this landing touched: thirty days at once must not each do what the others land
         left = RawLedger(ledger, delivery.lake, delivery.name).hours_of_day(str(day_of(context)))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from pismo.windows import day_of
+from pismo.runs.window import day_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from pismo_lake.day_report import AccountingLine, DayReport
-    from pismo_lake.deliveries import Delivery
-    from pismo_lake.layout import PublishDay
+    from pismo_lake.hours import PublishDay
+    from pismo_lake.report.model import AccountingLine, DayReport
+    from pismo_lake.settings.deliveries import Delivery
 
 
 class ReportPublishDayOperator(BaseOperator):
@@ -34,13 +34,13 @@ class ReportPublishDayOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """The report's figures and where it stands."""
-        from pismo.notifiers import tell
-        from pismo.stores import ledger_of, settings_of
-        from pismo_lake.deliveries import find_delivery
+        from pismo.connect.ledger import ledger_of, settings_of
+        from pismo.notifications.delivery import tell
         from pismo_lake.errors import UnbalancedError
-        from pismo_lake.layout import PublishHour
-        from pismo_lake.reconcile import reconcile
-        from pismo_lake.report_files import write_report
+        from pismo_lake.hours import PublishHour
+        from pismo_lake.report.reconcile import reconcile
+        from pismo_lake.report.write import write_report
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery, day = find_delivery(self.deliveries_file, self.delivery_name), day_of(context)
         counts = context["ti"].xcom_pull(task_ids=self.landing_task_id, key="counts") or {}
@@ -70,10 +70,10 @@ class ReportPublishDayOperator(BaseOperator):
 
     def _accounting(self, delivery: Delivery, day: PublishDay) -> tuple[AccountingLine, ...] | None:
         """Pismo's own report of the day beside the lake; None where Pismo has written none."""
-        from pismo.sources import source_of
-        from pismo.stores import settings_of
-        from pismo_lake.accounting import compare, report_prefixes
+        from pismo.connect.ledger import settings_of
+        from pismo.connect.source import source_of
         from pismo_lake.errors import ListingDenied
+        from pismo_lake.report.accounting import compare, report_prefixes
 
         with source_of(delivery) as source:
             try:

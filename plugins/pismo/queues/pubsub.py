@@ -24,7 +24,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from pismo.queues.queue import Message, in_batches
+from pismo.queues.message import Message, in_batches
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from google.api_core.client_options import ClientOptions
 
-    from pismo_lake.sources import Notices
+    from pismo_lake.settings.channels import Notices
 
 _BATCH = 500
 _WAIT_SECONDS = 3.0

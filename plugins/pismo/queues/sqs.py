@@ -9,13 +9,13 @@ from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pismo.queues.queue import Message, in_batches
+from pismo.queues.message import Message, in_batches
 from pismo_lake.errors import AccessDenied, ConfigError, KmsDenied, PismoError, SourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pismo_lake.sources import Notices
+    from pismo_lake.settings.channels import Notices
 
 _BATCH = 10
 # an empty answer to a long poll says that no server of the queue has a message; to a short one it does not

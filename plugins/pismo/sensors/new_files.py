@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pismo.windows import window_of
+from pismo.runs.window import window_of
 
 if TYPE_CHECKING:
     import logging
 
     from airflow.sdk import Context
 
-    from pismo.windows import Window
-    from pismo_lake.deliveries import Delivery
+    from pismo.runs.window import Window
+    from pismo_lake.settings.deliveries import Delivery
 
 
 class NewFilesSensor(BaseOperator):
@@ -38,7 +38,7 @@ class NewFilesSensor(BaseOperator):
     def execute(self, context: Context) -> dict[str, object]:
         """Look once; defer where nothing is there yet."""
         from pismo.triggers.new_files import NewFilesTrigger
-        from pismo_lake.deliveries import find_delivery
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         window = window_of(context, delivery)
@@ -61,7 +61,7 @@ class NewFilesSensor(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
         """Back from the triggerer: look once more where it saw files, skip where it did not."""
-        from pismo_lake.deliveries import find_delivery
+        from pismo_lake.settings.deliveries import find_delivery
 
         if event["status"] == "error":
             # the worker's own look raises what is wrong by its name
@@ -74,8 +74,8 @@ class NewFilesSensor(BaseOperator):
 
     def _look(self, delivery: Delivery, window: Window, context: Context) -> dict[str, object] | None:
         """What there is to do, None where there is nothing."""
-        from pismo.finding import look, resolved
-        from pismo.stores import ledger_of
+        from pismo.connect.ledger import ledger_of
+        from pismo.runs.find import look, resolved
 
         with ledger_of(delivery, context) as ledger:
             unbuilt = ledger.unbuilt_units(delivery.name, delivery.lake)
@@ -89,9 +89,9 @@ class NewFilesSensor(BaseOperator):
         return found.summary(unbuilt)
 
     def _tell(self, delivery: Delivery, window: Window, context: Context) -> None:
-        from pismo.dry_run import tell_plan
-        from pismo.finding import look, resolved
-        from pismo.stores import ledger_of
+        from pismo.connect.ledger import ledger_of
+        from pismo.runs.dry_run import tell_plan
+        from pismo.runs.find import look, resolved
 
         with ledger_of(delivery, context) as ledger:
             window = resolved(window, delivery, ledger)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pismo.windows import day_of, day_window
+from pismo.runs.window import day_of, day_window
 
 if TYPE_CHECKING:
     import logging
 
     from airflow.sdk import Context
 
-    from pismo_lake.deliveries import Delivery
+    from pismo_lake.settings.deliveries import Delivery
 
 
 class DaySettledSensor(BaseOperator):
@@ -36,7 +36,7 @@ class DaySettledSensor(BaseOperator):
         """The publish day, YYYY-MM-DD, once it has settled."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        from pismo_lake.deliveries import find_delivery
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         day = day_of(context)
@@ -55,9 +55,9 @@ class DaySettledSensor(BaseOperator):
         return str(day_of(context))
 
     def _tell(self, delivery: Delivery, context: Context) -> None:
-        from pismo.dry_run import tell_plan
-        from pismo.finding import look
-        from pismo.stores import ledger_of
+        from pismo.connect.ledger import ledger_of
+        from pismo.runs.dry_run import tell_plan
+        from pismo.runs.find import look
 
         with ledger_of(delivery, context) as ledger:
             found = look(delivery, ledger, day_window(context))

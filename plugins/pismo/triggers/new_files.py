@@ -51,11 +51,11 @@ class NewFilesTrigger(BaseTrigger):
             await asyncio.sleep(min(self.poll_seconds, left))
 
     def _look(self) -> int:
-        from pismo.finding import look
-        from pismo.stores import open_ledger
-        from pismo.windows import Window
-        from pismo_lake.deliveries import find_delivery
-        from pismo_lake.layout import PublishHour
+        from pismo.connect.ledger import open_ledger
+        from pismo.runs.find import look
+        from pismo.runs.window import Window
+        from pismo_lake.hours import PublishHour
+        from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery)
         ledger = open_ledger(delivery)

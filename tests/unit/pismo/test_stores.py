@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pismo.stores import settings_of
-from pismo_lake.deliveries import Delivery, load_deliveries
+from pismo.connect.ledger import settings_of
 from pismo_lake.errors import ConfigError
+from pismo_lake.settings.deliveries import Delivery, load_deliveries
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pismo.windows import day_of, day_window, window_of
-from pismo_lake.deliveries import Delivery
+from pismo.runs.window import day_of, day_window, window_of
 from pismo_lake.errors import ConfigError
-from pismo_lake.sources import Channel, Environment, GcsSource
+from pismo_lake.settings.channels import Channel, Environment, GcsSource
+from pismo_lake.settings.deliveries import Delivery
 
 FEED = Delivery(
     name="x", organisation="TN-1", environment=Environment.SANDBOX, channel=Channel.GCS, conn_id="c", landing="raw",

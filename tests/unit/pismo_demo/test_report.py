@@ -11,7 +11,7 @@ import pytest
 from pismo_demo.errors import DemoError
 from pismo_demo.feed import Published, window
 from pismo_demo.report import Query, queries, run_query, summary, where_to_look
-from pismo_sandbox.verify import Verification
+from pismo_sandbox.check.verify import Verification
 
 LAKE = Path("/demo/lake")
 HOUR = datetime(2026, 3, 1, 12, 7, 33, tzinfo=UTC)

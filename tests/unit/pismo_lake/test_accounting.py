@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import ORG, LakeUnderTest, event
 
-from pismo_lake.accounting import compare, report_prefixes
 from pismo_lake.errors import LakeError
-from pismo_sandbox.accounting import publish_accounting_report
-from pismo_sandbox.publisher import FolderSink, Publisher
-from pismo_sandbox.truth import Truth
+from pismo_lake.report.accounting import compare, report_prefixes
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.feed.accounting import publish_accounting_report
+from pismo_sandbox.feed.publisher import FolderSink, Publisher
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import HOUR, LakeUnderTest, event, key
 
-from pismo_lake import indexing
 from pismo_lake.errors import LandingIncompleteError, LandingRefusedError, SizeMismatch
-from pismo_lake.rebuild import rebuild_ledger
+from pismo_lake.index import make as indexing
+from pismo_lake.index.rebuild import rebuild_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pismo_lake.decode import Plain
+    from pismo_lake.decode.container import Plain
 
 
 @pytest.mark.parametrize("raw", [b"", b"  \n\t ", b"\0" * 64])

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake import close, dedupe, heartbeat, partition_files, storage
-from pismo_lake.build_ledger import BuildLedger
-from pismo_lake.day_ledger import DayLedger
-from pismo_lake.policy_mark import MARK
-from pismo_lake.rebuild import rebuild_ledger
+from pismo_lake import storage
+from pismo_lake.build import day as close
+from pismo_lake.build import heartbeat
+from pismo_lake.index import files as index_files
+from pismo_lake.index.rebuild import rebuild_ledger
+from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.days import DayLedger
+from pismo_lake.privacy.mark import MARK
+from pismo_lake.storage import partition_writer as partition_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,10 +249,12 @@ def test_only_the_day_and_the_horizons_overlap_are_read(lake: LakeUnderTest, mon
     lake.land({key(13, day=20): event("e-late", timestamp=at(12, 18))})
     raws: list[str] = []
     indexes: list[str] = []
-    real_raw, real_mapped, real_index = storage.read_bytes, storage.mapped, dedupe.read_index_at
+    real_raw, real_mapped, real_index = storage.read_bytes, storage.mapped, index_files.read_index_at
     monkeypatch.setattr(storage, "read_bytes", lambda uri: (raws.append(uri), real_raw(uri))[1])
     monkeypatch.setattr(storage, "mapped", lambda uri: (raws.append(uri), real_mapped(uri))[1])
-    monkeypatch.setattr(dedupe, "read_index_at", lambda uri, *rest: (indexes.append(uri), real_index(uri, *rest))[1])
+    monkeypatch.setattr(
+        index_files, "read_index_at", lambda uri, *rest: (indexes.append(uri), real_index(uri, *rest))[1]
+    )
     lake.close("2026-03-20")
 
     def days(uris: list[str]) -> set[str]:

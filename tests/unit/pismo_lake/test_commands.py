@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import HOUR, event
 
-from pismo_lake.cli import main
+from pismo_lake.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path

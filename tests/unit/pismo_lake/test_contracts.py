@@ -13,19 +13,19 @@ import jsonschema_rs
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo_lake.contract import MAX_KEYS, Contract
-from pismo_lake.contract_check import SchemaCheck, validator_of
-from pismo_lake.contract_report import changes_of, described, differences, schema_of
-from pismo_lake.contract_rules import ContractRules, Mode, parse_rules
-from pismo_lake.contract_store import ContractStore
-from pismo_lake.ddl import lake_tables, short_names
+from pismo_lake.contracts.contract import MAX_KEYS, Contract
+from pismo_lake.contracts.describe import changes_of, described, differences, schema_of
+from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.ddl.statements import lake_tables, short_names
 from pismo_lake.errors import ConfigError
-from pismo_lake.json_schema import SHIPPED, SchemaFolder
-from pismo_lake.nodes import Kind, Node
-from pismo_lake.privacy import STRICT, PrivacyKey, load_privacy
-from pismo_lake.rebuild import rebuild_ledger
-from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
-from pismo_sandbox.payloads import CATALOGUE
+from pismo_lake.index.rebuild import rebuild_ledger
+from pismo_lake.report.schema_check import SchemaCheck, validator_of
+from pismo_lake.settings.contracts import ContractRules, Mode, parse_rules
+from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
+from pismo_lake.settings.privacy import STRICT, PrivacyKey, load_privacy
+from pismo_sandbox.feed.payloads import CATALOGUE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pismo_lake.crew import Crew
+from pismo_lake.landing.pool import Crew
 
 
 def test_every_item_has_its_result_or_its_error() -> None:

@@ -15,11 +15,11 @@ import sqlglot
 from sqlglot import exp
 from tests.lakes import LakeUnderTest, event
 
-from pismo_lake.cli import main
-from pismo_lake.contract_rules import ContractRules
-from pismo_lake.contract_store import ContractStore
-from pismo_lake.ddl import lake_tables, short_names, statements
-from pismo_lake.dialects import DIALECTS
+from pismo_lake.cli.main import main
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.ddl.dialects import DIALECTS
+from pismo_lake.ddl.statements import lake_tables, short_names, statements
+from pismo_lake.settings.contracts import ContractRules
 
 if TYPE_CHECKING:
     from pathlib import Path

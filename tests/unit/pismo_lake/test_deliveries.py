@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pismo_lake.deliveries import Delivery, InvalidDelivery, load_deliveries
 from pismo_lake.errors import ConfigError
-from pismo_lake.sources import GcsSource, SftpSource
+from pismo_lake.settings.channels import GcsSource, SftpSource
+from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
 
 if TYPE_CHECKING:
     from pathlib import Path

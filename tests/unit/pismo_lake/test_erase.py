@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake.contract_rules import ContractRules
-from pismo_lake.erase import erase, find_events
 from pismo_lake.errors import ConfigError
-from pismo_lake.layout import PublishDay
-from pismo_lake.ledger import Ledger
-from pismo_lake.privacy import STRICT, PrivacyKey, load_privacy
-from pismo_lake.rebuild import rebuild_ledger
-from pismo_lake.reconcile import reconcile
-from pismo_lake.whereis import find_event
+from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.find import find_event
+from pismo_lake.hours import PublishDay
+from pismo_lake.index.rebuild import rebuild_ledger
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.report.reconcile import reconcile
+from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.settings.privacy import STRICT, PrivacyKey, load_privacy
 
 if TYPE_CHECKING:
     from pathlib import Path

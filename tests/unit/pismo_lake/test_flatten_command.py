@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import event
 
-from pismo_lake.cli import main
+from pismo_lake.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tests.lakes import LakeUnderTest, event
 
-from pismo_lake.decode import split, uncompress
+from pismo_lake.decode.container import uncompress
+from pismo_lake.decode.scan import scan
+from pismo_lake.decode.split import split
 from pismo_lake.errors import FramingError
-from pismo_lake.scan import scan
 
 EVENTS = [event(f"e-{n}", {"text": 'a }{ "b" \\ [', "n": n, "deep": {"x": [{}, {"y": []}]}}) for n in range(5)]
 PRETTY = [json.dumps(json.loads(raw), indent=2).encode() for raw in EVENTS]

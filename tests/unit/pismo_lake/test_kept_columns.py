@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake import flatten, quick_index
-from pismo_lake.erase import erase, find_events
-from pismo_lake.rebuild import rebuild_ledger
+from pismo_lake.events.erase import erase, find_events
+from pismo_lake.index import fast as quick_index
+from pismo_lake.index.rebuild import rebuild_ledger
+from pismo_lake.rows import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Callable

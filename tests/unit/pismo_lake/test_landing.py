@@ -12,12 +12,13 @@ from tests.lakes import HOUR, LakeUnderTest, event
 
 from pismo_lake import storage
 from pismo_lake.errors import LandedFileError, RoleDenied
-from pismo_lake.landing import RemoteFile, land_files, new_files
-from pismo_lake.layout import PublishDay
-from pismo_lake.raw_ledger import RawLedger
-from pismo_lake.rebuild import rebuild_ledger
-from pismo_lake.reconcile import reconcile
-from pismo_lake.sightings import Sightings
+from pismo_lake.hours import PublishDay
+from pismo_lake.index.rebuild import rebuild_ledger
+from pismo_lake.landing.land import land_files
+from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.report.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

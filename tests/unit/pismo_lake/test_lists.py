@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake.contract_rules import ContractRules, Mode, parse_rules
-from pismo_lake.contract_store import ContractStore
-from pismo_lake.ddl import lake_tables, statements
-from pismo_lake.erase import erase, find_events
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.ddl.statements import lake_tables, statements
 from pismo_lake.errors import ConfigError
-from pismo_lake.layout import PublishDay
-from pismo_lake.privacy import Action, Privacy, PrivacyKey, Rule
-from pismo_lake.reconcile import reconcile
+from pismo_lake.events.erase import erase, find_events
+from pismo_lake.hours import PublishDay
+from pismo_lake.report.reconcile import reconcile
+from pismo_lake.settings.contracts import ContractRules, Mode, parse_rules
+from pismo_lake.settings.privacy import Action, Privacy, PrivacyKey, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_an_item_that_does_not_fit_leaves_the_others_in_the_list(lake: LakeUnder
 
 
 def lake_entries(row: dict[str, Any]) -> list[tuple[Any, ...]]:
-    from pismo_lake.exact_json import loads
+    from pismo_lake.decode.exact_json import loads
 
     return [tuple(entry[name] for name in ("path", "positions", "reason", "value")) for entry in loads(row["_rescued"])]
 

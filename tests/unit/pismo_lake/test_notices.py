@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pismo_lake.errors import NoticeError
-from pismo_lake.notices import Expected, Notice, read_notices, wanted
+from pismo_lake.landing.notices import Notice, read_notices, wanted
+from pismo_lake.settings.channels import Expected
 
 ORG = "TN-376A4170-0000-4000-8000-000000000000"
 BUCKET = f"pismo-dataplatform-{ORG.lower()}"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.lakes import HOUR, event
 
-from pismo_lake.parquet_out import parquet_bytes
+from pismo_lake.storage.parquet import parquet_bytes
 
 if TYPE_CHECKING:
     from tests.lakes import LakeUnderTest

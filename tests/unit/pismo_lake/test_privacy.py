@@ -17,20 +17,20 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import ORG, LakeUnderTest, event, key
 
-from pismo_lake.contract import Contract
+from pismo_lake.contracts.contract import Contract
+from pismo_lake.decode.exact_json import loads
 from pismo_lake.errors import ConfigError, LakeError
-from pismo_lake.exact_json import loads
-from pismo_lake.layout import PublishDay
-from pismo_lake.policy_mark import MARK
-from pismo_lake.privacy import STRICT, Action, Privacy, PrivacyKey, Rule, load_privacy
-from pismo_lake.protect import protected, protected_schema
-from pismo_lake.reconcile import reconcile
-from pismo_lake.redact import Redactor
-from pismo_lake.report_files import write_report
-from pismo_lake.settings import DECIMAL_NAMES, FREE_FORM
-from pismo_lake.whereis import find_event, shown_event
-from pismo_sandbox.payloads import CATALOGUE
-from pismo_sandbox.personal import CARD_NUMBERS, Planter
+from pismo_lake.events.find import find_event, shown_event
+from pismo_lake.hours import PublishDay
+from pismo_lake.privacy.columns import protected, protected_schema
+from pismo_lake.privacy.mark import MARK
+from pismo_lake.privacy.redact import Redactor
+from pismo_lake.report.reconcile import reconcile
+from pismo_lake.report.write import write_report
+from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
+from pismo_lake.settings.privacy import STRICT, Action, Privacy, PrivacyKey, Rule, load_privacy
+from pismo_sandbox.feed.payloads import CATALOGUE
+from pismo_sandbox.feed.personal import CARD_NUMBERS, Planter
 
 if TYPE_CHECKING:
     from pathlib import Path

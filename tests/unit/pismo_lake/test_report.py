@@ -17,14 +17,15 @@ from tests import lakes
 from tests.lakes import LakeUnderTest, event
 
 from pismo_lake import storage
-from pismo_lake.cadence import silent_hours
-from pismo_lake.day_report import AccountingLine, ControlTotal, DayReport, DriftLine, OpenFile
 from pismo_lake.errors import FileMissing, LakeError, LandingIncompleteError, SourceUnavailable
-from pismo_lake.landing import RemoteFile, land_files
-from pismo_lake.layout import PublishDay, PublishHour
-from pismo_lake.reconcile import reconcile
-from pismo_lake.report_files import write_report
-from pismo_lake.report_page import page
+from pismo_lake.hours import PublishDay, PublishHour
+from pismo_lake.landing.land import land_files
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.report.cadence import silent_hours
+from pismo_lake.report.model import AccountingLine, ControlTotal, DayReport, DriftLine, OpenFile
+from pismo_lake.report.reconcile import reconcile
+from pismo_lake.report.render import page
+from pismo_lake.report.write import write_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -290,7 +291,7 @@ def test_two_processes_draw_the_same_page(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = ['.', 'include']\n"
         "from tests.unit.pismo_lake.test_report import EMPTY\n"
-        "from pismo_lake.report_page import page\n"
+        "from pismo_lake.report.render import page\n"
         "import hashlib; print(hashlib.sha256(page(EMPTY).encode()).hexdigest())"
     )
     done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]

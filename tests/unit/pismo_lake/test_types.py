@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import HOUR, event
 
-from pismo_lake.layout import PublishDay, PublishHour
+from pismo_lake.hours import PublishDay, PublishHour
 
 if TYPE_CHECKING:
     from tests.lakes import LakeUnderTest

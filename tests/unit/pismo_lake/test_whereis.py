@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake import id_index, whereis
-from pismo_lake.plan import plan_units
-from pismo_lake.whereis import find_event, keys_of_events, raw_event
+from pismo_lake.build.plan import plan_units
+from pismo_lake.events import find as whereis
+from pismo_lake.events.find import find_event, keys_of_events, raw_event
+from pismo_lake.index import ids as id_index
 
 DAY = "2026-03-01"
 

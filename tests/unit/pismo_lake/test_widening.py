@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.lakes import LakeUnderTest, event
 
-from pismo_lake.rebuild import rebuild_ledger
+from pismo_lake.index.rebuild import rebuild_ledger
 
 EARLY, LATE = "main_stream/2026/3/1/10/a", "main_stream/2026/3/1/12/a"
 

@@ -19,15 +19,15 @@ from sqlalchemy import create_engine, text
 from tests.killer import command_of
 from tests.lakes import HOUR, LakeUnderTest, event
 
-from pismo_lake.contract_store import ContractStore
-from pismo_lake.decode import uncompress
-from pismo_lake.index import index_file
-from pismo_lake.indexing import MadeIndex
-from pismo_lake.raw_ledger import RawFile
-from pismo_lake.workers import Ahead, Workers, result_of
-from pismo_sandbox.publisher import Dials, FolderSink, Publisher
-from pismo_sandbox.truth import Truth
-from pismo_sandbox.verify import verify
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.decode.container import uncompress
+from pismo_lake.index.ahead import Ahead, result_of
+from pismo_lake.index.make import MadeIndex, index_file
+from pismo_lake.ledger.raw_files import RawFile
+from pismo_lake.local.workers import Workers
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.check.verify import verify
+from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""Write the Parquet of an hour or a day, once."""

@@ -1,0 +1,225 @@
+"""Read the raw files of a part and sort their events by type, as they are to be flattened."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pismo_lake import storage
+from pismo_lake.contracts.columns import FastReader
+from pismo_lake.decode.container import Plain, uncompress
+from pismo_lake.errors import LakeError
+from pismo_lake.index.files import read_index
+from pismo_lake.index.groups import numbered
+from pismo_lake.index.parsed import kept
+from pismo_lake.paths import event_name, event_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from mmap import mmap
+
+    from numpy.typing import NDArray
+
+    from pismo_lake.contracts.contract import Contract
+    from pismo_lake.index.dedupe import Verdict
+    from pismo_lake.index.parsed import ParsedRows
+    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.settings.lake import LakeSettings
+
+    Placed = tuple[NDArray[np.int64], pa.Table]
+
+_NAMED_BY = ("domain", "event_type", "schema_version")
+ENVELOPE = ("event_id", "org_id", "cid", "schema_version", "event_type", "event_timestamp", "event_timestamp_text")
+_TAKEN = (*ENVELOPE, "offset", "length", "regular", "payload_at")
+_READ = tuple(dict.fromkeys(("reason", *_NAMED_BY, *_TAKEN)))
+
+
+@dataclass(slots=True)
+class Group:
+    """The events of one type in output order, file by file: raw bytes, index rows, and (delivery, name, events).
+
+    `parsed` are positions of events with their payloads where these are parsed already: their raw bytes are empty.
+    """
+
+    raw: list[bytes] = field(default_factory=list)
+    parsed: list[Placed] = field(default_factory=list)
+    rows: list[pa.Table] = field(default_factory=list)
+    files: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of the index."""
+        return pa.chunked_array([chunk for table in self.rows for chunk in table.column(name).chunks])
+
+
+@dataclass(slots=True)
+class TypeCounts:
+    """Of one event type: events, those that are rows, duplicates, of these the conflicting ones, and erased ones."""
+
+    events: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    erased: int = 0
+
+    def add(self, other: TypeCounts) -> None:
+        """Take another part's counts in."""
+        for name in ("events", "rows", "duplicates", "conflicts", "erased"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(slots=True)
+class PartRows:
+    """A part read and judged, ready to be flattened type by type."""
+
+    groups: dict[tuple[str, str], Group] = field(default_factory=lambda: defaultdict(Group))
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    by_type: dict[str, TypeCounts] = field(default_factory=lambda: defaultdict(TypeCounts))
+    events: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    erased: int = 0
+
+
+class KeptPayloads:
+    """Payloads that were kept when their file was indexed, as far as contracts take them as they are."""
+
+    def __init__(self, settings: LakeSettings, contract_of: Callable[[str, str], Contract]) -> None:
+        self._settings, self._contract_of = settings, contract_of
+        self._taken: dict[tuple[str, str, pa.Schema], bool] = {}
+
+    def of(self, record: FileRecord) -> dict[tuple[str, str], list[ParsedRows]]:
+        """Of a file, by domain and event name."""
+        found = kept(self._settings, record)
+        return {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.items()}
+
+    def _takes(self, rows: ParsedRows) -> bool:
+        key = (rows.domain, rows.name, rows.payload.schema)
+        if key not in self._taken:
+            reader = FastReader(self._contract_of(rows.domain, rows.name))
+            self._taken[key] = reader.takes(rows.payload.schema)
+        return self._taken[key]
+
+
+@dataclass
+class _Input:
+    """A raw file, read where something of it is needed."""
+
+    record: FileRecord
+
+    @cached_property
+    def raw(self) -> bytes:
+        return storage.read_bytes(self.record.raw_uri)
+
+    @cached_property
+    def plain(self) -> Plain:
+        return uncompress(self.raw, self.record.name)
+
+    @cached_property
+    def data(self) -> bytes | mmap:
+        """The uncompressed bytes; of a local file only those are read that are asked for."""
+        local = self.record.framing == "plain" and storage.is_local(self.record.raw_uri)
+        return storage.mapped(self.record.raw_uri) if local else self.plain.data
+
+
+def read_part(
+    files: Sequence[FileRecord], verdicts: dict[str, Verdict], payloads: KeptPayloads | None = None
+) -> PartRows:
+    """Read the files of a part and sort their events into groups; rejects and conflicts aside."""
+    part = PartRows()
+    for record in files:
+        file = _Input(record)
+        if record.status == "unreadable":
+            reject = {"source_offset": 0, "length": len(file.raw), "reason": "unsupported_framing"}
+            part.rejects.append({"delivery": record.delivery, "source_file": record.name, **reject})
+            continue
+        _read_file(file, verdicts[record.name], part, payloads)
+    return part
+
+
+def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPayloads | None) -> None:
+    record = file.record
+    index = read_index(record, list(_READ))
+    usable = index.column("reason").is_null().to_numpy()
+    events = index.filter(pa.array(usable))
+    if len(events) != len(verdict.kept):
+        msg = f"the index of {record.name} and the verdict on it differ: {len(events)} and {len(verdict.kept)} events"
+        raise LakeError(msg)
+    # the (domain, event name) that occur
+    types, numbers = numbered(events, _NAMED_BY, _type)
+    part.events += len(events)
+    counted, kept, conflicts, standing = (
+        np.bincount(numbers[mask], minlength=len(types)).tolist()
+        for mask in (slice(None), verdict.kept, verdict.conflict, verdict.rows)
+    )
+    order = np.flatnonzero(verdict.rows)
+    order = order[np.argsort(numbers[order], kind="stable")]
+    rows = events.take(pa.array(order))
+    starts = rows.column("offset").to_numpy()
+    ends = starts + rows.column("length").to_numpy()
+    fit = rows.column("regular").to_numpy()
+    parsed = payloads.of(record) if payloads else {}
+    first = 0
+    for number, (domain, name) in enumerate(types):
+        count = standing[number]
+        duplicates = counted[number] - kept[number]
+        counts = TypeCounts(counted[number], count, duplicates, conflicts[number], kept[number] - count)
+        part.by_type[event_path(domain, name)].add(counts)
+        part.duplicates += counts.duplicates
+        part.conflicts += counts.conflicts
+        part.erased += counts.erased
+        if count:
+            group = part.groups[domain, name]
+            mine = slice(first, first + count)
+            found = [rows.at(starts[mine]) for rows in parsed.get((domain, name), ())]
+            _take(group, file, starts[mine], ends[mine], [placed for placed in found if fit[mine][placed[0]].all()])
+            group.rows.append(rows.slice(first, count))
+            group.files.append((record.delivery, record.name, count))
+        first += count
+    unusable = ~usable
+    unusable[np.flatnonzero(usable)[verdict.conflict]] = True
+    gone = np.zeros(len(index), dtype=bool)
+    gone[np.flatnonzero(usable)[verdict.erased]] = True
+    columns = index.filter(pa.array(unusable)).select(["offset", "length", "reason", "event_id"])
+    for row, erased in zip(columns.to_pylist(), gone[unusable].tolist(), strict=True):
+        start, reason = row["offset"], row["reason"] or "conflicting_duplicate"
+        raw: bytes | None = None
+        if reason == "gzip_damaged":
+            # what could not be decompressed may hold an erased event, too
+            raw = None if gone.any() else file.plain.lost
+        elif not erased:
+            raw = file.data[start : start + row["length"]]
+        part.rejects.append(
+            {
+                "delivery": record.delivery,
+                "source_file": record.name,
+                "source_offset": start,
+                "length": row["length"],
+                "reason": reason,
+                "event_id": row["event_id"],
+                "raw": raw,
+            }
+        )
+
+
+def _take(
+    group: Group, file: _Input, starts: NDArray[np.int64], ends: NDArray[np.int64], found: Sequence[Placed]
+) -> None:
+    """Add events of a file to their group: those whose payloads are there with these, others with their bytes."""
+    first = len(group.raw)
+    left = np.ones(len(starts), dtype=bool)
+    for here, payload in found:
+        left[here] = False
+        group.parsed.append((here + first, payload))
+    bodies = [b""] * len(starts)
+    for place in np.flatnonzero(left).tolist():
+        bodies[place] = file.data[starts[place] : ends[place]]
+    group.raw += bodies
+
+
+def _type(domain: str, event_type: str, schema_version: str | None) -> tuple[str, str]:
+    return domain, event_name(event_type, schema_version)

@@ -1,0 +1,100 @@
+"""What a build did, in counts that balance: events = rows + duplicates + erased ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake.errors import LakeError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Sequence
+
+    from pismo_lake.index.dedupe import Verdict
+    from pismo_lake.ledger.engine import FileRecord
+
+COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "items", "bytes")
+
+
+@dataclass(slots=True)
+class BuildSummary:
+    """Totals of one unit; events = rows + duplicates + erased, conflicts are the duplicates whose content differs.
+
+    `items` are rows of lists' child tables.
+    """
+
+    unit: str = ""
+    parts_built: int = 0
+    parts_skipped: int = 0
+    files: int = 0
+    events: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    rejects: int = 0
+    erased: int = 0
+    items: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    unreadable: tuple[str, ...] = ()
+    by_type: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Take a part's counts in."""
+        for name, of_type in counts.get("by_type", {}).items():
+            mine = self.by_type.setdefault(name, dict.fromkeys(of_type, 0))
+            for what, count in of_type.items():
+                mine[what] = mine.get(what, 0) + count
+        for name in COUNTED:
+            setattr(self, name, getattr(self, name) + counts.get(name, 0))
+
+    def join(self, other: BuildSummary) -> None:
+        """Take the totals of another unit in."""
+        self.add({name: getattr(other, name) for name in COUNTED} | {"by_type": other.by_type})
+        self.parts_built += other.parts_built
+        self.parts_skipped += other.parts_skipped
+        self.seconds += other.seconds
+        self.unreadable += other.unreadable
+
+    def tell(self, log: logging.Logger) -> None:
+        """Say in one line what was done."""
+        log.info(
+            "%s: %d part(s) built, %d unchanged; %d files, %d events -> %d rows, %d duplicates"
+            " (%d conflicting), %d rejects; %.1f MB in %.1f s, %.1f MB/s",
+            self.unit, self.parts_built, self.parts_skipped, self.files, self.events, self.rows,
+            self.duplicates, self.conflicts, self.rejects, self.bytes / 1e6, self.seconds,
+            self.bytes / 1e6 / max(self.seconds, 1e-6),
+        )  # fmt: skip
+
+
+def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, dict[str, int]]:
+    """Rows, duplicates, conflicts and rejects by publish hour, from the verdict on each file."""
+    hours: dict[str, Counter[str]] = {}
+    for record in files:
+        verdict = verdicts[record.name]
+        kept, rows, conflicts = (int(mask.sum()) for mask in (verdict.kept, verdict.rows, verdict.conflict))
+        rejects = record.rejects + conflicts + (record.status == "unreadable")
+        hours.setdefault(record.publish_hour, Counter()).update(
+            rows=rows, duplicates=len(verdict.kept) - kept, conflicts=conflicts, rejects=rejects, erased=kept - rows
+        )
+    return {hour: dict(counts) for hour, counts in hours.items()}
+
+
+def written_rows(tables: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Of (path below the lake, rows) of what is written: rows of events, and items of lists in tables of their own."""
+    total: Counter[str] = Counter()
+    for path, rows in tables:
+        total[path.split("/", 1)[0]] += rows
+    return {"rows": total["events"], "items": total["items"]}
+
+
+def check_balance(unit: str, counts: dict[str, Any]) -> None:
+    """Raise `LakeError` where rows, duplicates and erased events are not the events that were read."""
+    if counts["rows"] + counts["duplicates"] + counts["erased"] != counts["events"]:
+        msg = (
+            f"{unit} does not balance: {counts['events']} events, {counts['rows']} rows,"
+            f" {counts['duplicates']} duplicates, {counts['erased']} erased; nothing was recorded"
+        )
+        raise LakeError(msg)

@@ -1,0 +1,98 @@
+"""The rows of one part: its events by type in, one Arrow table a partition out, and the rejects. No writing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pismo_lake.build.read import ENVELOPE
+from pismo_lake.decode.timestamps import typed_values
+from pismo_lake.errors import LakeError
+from pismo_lake.paths import event_path, items_path, partition_path, rejects_path
+from pismo_lake.privacy.columns import protected
+from pismo_lake.rows.child_tables import child_tables
+from pismo_lake.rows.dates import event_dates
+from pismo_lake.rows.flatten import EventBytes, flatten
+from pismo_lake.rows.schema import REJECTS_SCHEMA, child_columns, lake_schema, list_name, typed_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pismo_lake.build.read import Group, PartRows
+    from pismo_lake.contracts.contract import Contract
+    from pismo_lake.settings.lake import LakeSettings
+    from pismo_lake.settings.privacy import Privacy
+
+
+def tables(
+    part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield (folder, table) for every partition of the part, child tables and rejects too, in a stable order.
+
+    Groups are used up.
+    """
+    for domain, name in sorted(part.groups):
+        group, contract = part.groups.pop((domain, name)), contract_of(domain, name)
+        payload = _payload(group, contract, settings.privacy, event_path(domain, name))
+        table = _group_table(group, payload, contract, settings.privacy, event_path(domain, name))
+        dates = event_dates(table.column("event_timestamp").combine_chunks(), settings.event_date_zone, publish_date)
+        names = dates.dictionary.to_pylist()
+        for date in sorted(names):
+            # one date is the rule; a comparison of all rows for nothing is not free
+            here = None if len(names) == 1 else pc.equal(dates.indices, names.index(date))
+            mine, lists = (each if here is None else each.filter(here) for each in (table, payload))
+            yield partition_path(domain, name, date), mine
+            yield from child_tables(mine, lists, contract, settings.privacy, (domain, name), date)
+    if part.rejects:
+        rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
+        if settings.privacy is not None:
+            # what cannot be read cannot be redacted: source, offset and length lead to it in landing
+            rows = rows.set_column(REJECTS_SCHEMA.names.index("raw"), "raw", pa.nulls(len(rows), pa.binary()))
+        yield rejects_path(publish_date), rows
+
+
+def folders(
+    part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
+) -> list[str]:
+    """The folders that `tables` may give, known before anything is flattened; a child table may have no rows."""
+    found = []
+    for domain, name in sorted(part.groups):
+        stamps = part.groups[domain, name].column("event_timestamp").combine_chunks()
+        dates = event_dates(stamps, settings.event_date_zone, publish_date).dictionary.to_pylist()
+        found += [partition_path(domain, name, date) for date in sorted(dates)]
+        children = child_columns(contract_of(domain, name))
+        found += [items_path(domain, name, list_name(child), date) for child in children for date in sorted(dates)]
+    return [*found, rejects_path(publish_date)] if part.rejects else found
+
+
+def _payload(group: Group, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
+    """The columns of a contract and `_rescued` as a policy leaves them, lists with a table of their own included."""
+    cuts = group.column("payload_at").fill_null(0).to_numpy().astype(np.int64)
+    payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy(), cuts, group.parsed), contract)
+    if payload.num_rows != len(group.raw):
+        msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
+        raise LakeError(msg)
+    return payload if privacy is None else protected(payload, contract, privacy, event)
+
+
+def _group_table(group: Group, payload: pa.Table, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
+    envelope = [group.column(key).combine_chunks() for key in ENVELOPE]
+    deliveries, names = (
+        pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
+    )  # fmt: skip
+    source = [deliveries, names, group.column("offset").combine_chunks()]
+    # from what a policy leaves: a date that became its year has no typed value
+    typed = [
+        typed_values(payload.column(column.name).combine_chunks(), field.type)
+        for field, column in typed_columns(contract)
+    ]
+    children = [column.name for column in child_columns(contract)]
+    counts = [pc.list_value_length(payload.column(name).combine_chunks()) for name in children]
+    rescued = payload.column("_rescued")
+    payload = payload.drop_columns(["_rescued", *children])
+    return pa.table(
+        [*envelope, *payload.columns, *typed, *counts, *source, rescued], schema=lake_schema(contract, privacy, event)
+    )

@@ -1,0 +1,151 @@
+"""What the commands have in common: which lake, landing zone and ledger, and what a date is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from typing import Any
+
+from pismo_lake import storage
+from pismo_lake.errors import ConfigError
+from pismo_lake.hours import PublishDay
+from pismo_lake.ledger.engine import Ledger
+from pismo_lake.paths import root_of
+from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.settings.deliveries import find_delivery
+from pismo_lake.settings.lake import LakeSettings
+from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy
+from pismo_lake.storage.encryption import LakeKey
+
+_VARIABLES = {
+    "deliveries": "PISMO_DELIVERIES",
+    "lake": "PISMO_LAKE",
+    "landing": "PISMO_LANDING",
+    "ledger": "PISMO_LEDGER_URL",
+    "contracts": "PISMO_CONTRACTS",
+    "privacy": "PISMO_PRIVACY",
+    "kms_key": "PISMO_LAKE_KMS_KEY",
+}
+
+
+def add_lake_options(command: argparse.ArgumentParser) -> None:
+    """The options that say which lake a command is about."""
+    command.add_argument("--delivery", help="name of the delivery (local)")
+    command.add_argument(
+        "--deliveries",
+        metavar="FILE",
+        help="what is not given is as --delivery has it there (PISMO_DELIVERIES)",
+    )
+    command.add_argument("--lake", help="lake root (PISMO_LAKE)")
+    command.add_argument("--landing", help="landing root (PISMO_LANDING)")
+    command.add_argument("--ledger", metavar="URL", help="SQLAlchemy URL (PISMO_LEDGER_URL)")
+    command.add_argument(
+        "--contracts", metavar="FOLDER", help="JSON Schemas, <domain>/<event>-<version>.json (PISMO_CONTRACTS)"
+    )
+    command.add_argument(
+        "--privacy", metavar="POLICY",
+        help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
+    )  # fmt: skip
+    command.add_argument(
+        "--kms-key", metavar="KEY",
+        help="encrypt the lake's files: id, ARN or alias of an AWS KMS key (PISMO_LAKE_KMS_KEY)",
+    )  # fmt: skip
+
+
+def opened(options: argparse.Namespace, *, new: bool = False) -> tuple[LakeSettings, Ledger]:
+    """Settings and ledger; landing and ledger stand beside a local lake where they are not given.
+
+    `ConfigError` where there is no such ledger, unless it may be a `new` one: what reads an empty ledger finds
+    nothing wrong, and nothing at all.
+    """
+    settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
+    ledger = Ledger.open(url, new=new)
+    ledger.run = "command line"
+    return settings, ledger
+
+
+def known(settings: LakeSettings, ledger: Ledger) -> None:
+    """`ConfigError` where the ledger has no file of the delivery in the lake: nothing is amiss with a misspelt name."""
+    there = ledger.deliveries(settings.lake)
+    if settings.delivery not in there:
+        told = f"it knows {', '.join(there)}" if there else "it knows no other"
+        msg = f"the ledger has no file of delivery {settings.delivery!r} in {settings.lake} ({told})"
+        raise ConfigError(msg)
+
+
+def day(text: str) -> str:
+    """A publish day as an argument."""
+    try:
+        return str(PublishDay.parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def jobs(text: str) -> int:
+    """A number of processes as an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r} is not 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _from_file(options: argparse.Namespace) -> bool:
+    # a lake that is named in the call is the one that is meant
+    return bool(options.delivery and not options.lake and _given(options, "deliveries"))
+
+
+def _given(options: argparse.Namespace, name: str) -> str | None:
+    """An option, or what the environment says of it."""
+    return getattr(options, name) or os.environ.get(_VARIABLES[name])
+
+
+def _of_options(options: argparse.Namespace) -> tuple[LakeSettings, str]:
+    given = {name: _given(options, name) for name in _VARIABLES}
+    if not given["lake"]:
+        msg = "--lake is missing, or --deliveries with --delivery"
+        raise ConfigError(msg)
+    # a lake is known by its name: the same one wherever the command is called
+    lake = root_of(given["lake"])
+    landing = root_of(given["landing"]) if given["landing"] else f"{lake}-landing"
+    if not given["ledger"] and not storage.is_local(lake):
+        msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
+        raise ConfigError(msg)
+    rules = ContractRules(folder=given["contracts"])
+    privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
+    name = options.delivery or "local"
+    settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key)
+    return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
+
+
+def _of_deliveries(options: argparse.Namespace) -> tuple[LakeSettings, str]:
+    """As the DAGs have it; what is in Airflow's connections comes from the environment here."""
+    delivery = find_delivery(str(_given(options, "deliveries")), options.delivery)
+    url = options.ledger or delivery.ledger_url or _given(options, "ledger")
+    if not url:
+        msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"
+        raise ConfigError(msg)
+    policy = _privacy(options.privacy or delivery.privacy)
+    settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
+    if options.contracts:
+        settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
+    return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
+
+
+def _key(kms_key: str | None) -> LakeKey | None:
+    """The KMS key that files of the lake are encrypted with, reached by the machine's own AWS settings."""
+    return LakeKey(kms_key, _kms) if kms_key else None
+
+
+def _kms() -> Any:
+    import boto3
+
+    return boto3.client("kms")
+
+
+def _privacy(policy: str | None) -> Privacy | None:
+    """The policy named on the command line, with the key of the environment: a command line is seen by others."""
+    if not policy:
+        return None
+    key = os.environ.get("PISMO_PRIVACY_KEY")
+    return load_privacy(policy, PrivacyKey.parse(key) if key else None).checked()

@@ -1,0 +1,1 @@
+"""Which columns an event type has, and how that was learned."""

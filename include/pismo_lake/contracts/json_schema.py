@@ -1,0 +1,226 @@
+"""Contracts from JSON Schema (draft-07) files in Pismo's own layout, ``<domain>/<event>-<version>.json``.
+
+Source: Pismo's page "Access Pismo event schemas on GitHub", whose folder `published-event-schemas` drops in unchanged.
+A schema says what columns there are and of which kind; what it forbids is not enforced (the command `contracts check`
+reports it).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT7
+
+from pismo_lake.contracts.contract import MAX_DEPTH
+from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from referencing._core import Resolver
+
+    from pismo_lake.settings.contracts import ContractRules
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""Contracts of the events that Pismo's public pages show whole."""
+
+_KINDS = {
+    "string": Kind.STRING, "integer": Kind.INT, "number": Kind.DECIMAL, "boolean": Kind.BOOL, "object": Kind.OBJECT,
+    "array": Kind.LIST,
+}  # fmt: skip
+_FORMATS = {"date", "date-time"}
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+# a node's segment here: an object that names none of its keys
+_MAP = "map"
+
+
+class SchemaFolder:
+    """The schemas below a folder, by domain and event as they are named there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder.absolute()
+        self._payloads: dict[Path, Node] = {}
+        if not self.root.is_dir():
+            msg = f"contracts folder {folder} is not there"
+            raise ConfigError(msg)
+
+    @cached_property
+    def paths(self) -> dict[tuple[str, str], Path]:
+        """Where the schema of a domain and event with version stands, both folded: Pismo writes ``-`` and ``_``."""
+        return {
+            (_folded(path.parent.name), _folded(path.stem)): path
+            for path in sorted(self.root.glob("*/*.json"))
+            if path.is_file()
+        }
+
+    def find(self, domain: str, event: str) -> Path | None:
+        """The schema file of an event type, None where there is none."""
+        return self.paths.get((_folded(domain), _folded(event)))
+
+    def document(self, path: Path) -> Any:
+        """A schema as it stands in its file."""
+        try:
+            return orjson.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            msg = f"contract {path}: {error}"
+            raise ConfigError(msg) from error
+
+    def payload(self, path: Path) -> Node:
+        """What a schema says of the payload; it may describe that alone or the whole event around it.
+
+        `ConfigError` where the file is no JSON, no schema, or refers to what is not there. The node is shared.
+        """
+        if path not in self._payloads:
+            self._payloads[path] = self._payload(path)
+        return self._payloads[path]
+
+    def _payload(self, path: Path) -> Node:
+        document = self.document(path)
+        registry: Registry[Any] = Registry(retrieve=self.retrieve)  # type: ignore[call-arg]
+        base = path.as_uri()
+        resource = Resource.from_contents(document, default_specification=DRAFT7)
+        resolver = registry.with_resource(base, resource).resolver(base)
+        try:
+            node = _closed(_node(document, resolver, 0, ()))
+        except (Unresolvable, ConfigError, RecursionError, AttributeError, TypeError) as error:
+            msg = f"contract {path}: {str(error) or type(error).__name__}"
+            raise ConfigError(msg) from error
+        if "data" in node.fields and node.fields.keys() & {"event_id", "domain", "event_type", "org_id"}:
+            node = node.fields["data"]
+        # a payload without any property is an object all the same
+        return node if node.kind is Kind.OBJECT else Node(Kind.OBJECT)
+
+    def retrieve(self, uri: str) -> Resource[Any]:
+        """A file that a ``$ref`` names; none outside the folder, nothing from a network."""
+        path = Path(uri.removeprefix("file://"))
+        if not uri.startswith("file://") or not path.resolve().is_relative_to(self.root.resolve()):
+            msg = f"$ref to {uri}, which is not in {self.root}"
+            raise ConfigError(msg)
+        return Resource.from_contents(self.document(path), default_specification=DRAFT7)
+
+
+@lru_cache(maxsize=64)
+def schema_folder(folder: Path) -> SchemaFolder:
+    """The schemas of a folder, looked through once a process."""
+    return SchemaFolder(folder)
+
+
+def schema_folders(rules: ContractRules) -> list[SchemaFolder]:
+    """The folders that rules name, the first one first."""
+    own = [Path(rules.folder)] if rules.folder else []
+    return [schema_folder(folder) for folder in [*own, *([SHIPPED] if rules.shipped else [])]]
+
+
+def find_schema(folders: Iterable[SchemaFolder], domain: str, event: str) -> tuple[SchemaFolder, Path] | None:
+    """The first folder that has a schema of an event type, and its file; None where there is none."""
+    found = ((folder, folder.find(domain, event)) for folder in folders)
+    return next(((folder, path) for folder, path in found if path is not None), None)
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", "-")
+
+
+def _closed(node: Node) -> Node:
+    """The node with maps, which have no keys of their own, as JSON text."""
+    for key, child in node.fields.items():
+        node.fields[key] = _closed(child)
+    if node.item is not None:
+        node.item = _closed(node.item)
+    return Node(Kind.JSON) if node.segment == _MAP and not node.fields else node
+
+
+def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
+    if not isinstance(schema, dict):
+        # true and false say nothing of a kind
+        return Node()
+    if "$ref" in schema:
+        return _referred(str(schema["$ref"]), resolver, depth, way)
+    node = _own(schema, resolver, depth, way)
+    for other in _alternatives(schema):
+        node = _both(node, _node(other, resolver, depth, way))
+    return node
+
+
+def _referred(reference: str, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
+    found = resolver.lookup(reference)
+    if id(found.contents) in way:
+        # it refers to itself: what comes is inferred
+        return Node()
+    return _node(found.contents, found.resolver, depth, (*way, id(found.contents)))
+
+
+def _own(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
+    """What a schema says itself, without the schemas that it is combined of."""
+    types = _types(schema)
+    if len(types) > 1:
+        return Node(Kind.DECIMAL if types == {"integer", "number"} else Kind.JSON)
+    kind = _KINDS[types.pop()] if types else Kind.NULL
+    if kind is Kind.OBJECT:
+        return _object(schema, resolver, depth, way)
+    if kind is Kind.LIST:
+        if depth >= MAX_DEPTH:
+            return Node(Kind.JSON)
+        items = schema.get("items", True)
+        node = Node(Kind.LIST, item=Node())
+        for item in items if isinstance(items, list) else [items]:
+            node.item = _both(node.item or Node(), _node(item, resolver, depth + 1, way))
+        return node
+    return Node(kind, format=schema["format"] if kind is Kind.STRING and schema.get("format") in _FORMATS else "")
+
+
+def _object(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
+    properties = schema.get("properties", {})
+    any_key = schema.get("additionalProperties", True) is not False or "patternProperties" in schema
+    if depth >= MAX_DEPTH:
+        return Node(Kind.JSON)
+    fields = {str(key): _node(value, resolver, depth + 1, way) for key, value in properties.items()}
+    return Node(Kind.OBJECT, _MAP if any_key and not fields else "", fields)
+
+
+def _types(schema: dict[str, Any]) -> set[str]:
+    given = schema.get("type")
+    types = set(given if isinstance(given, list) else [given]) - {None, "null"}
+    if given is None:
+        values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+        types = {_TYPES[type(value)] for value in values if value is not None}
+        if not types and ("properties" in schema or "patternProperties" in schema):
+            types = {"object"}
+        elif not types and "items" in schema:
+            types = {"array"}
+    unknown = types - _KINDS.keys()
+    if unknown:
+        msg = f"unknown type {', '.join(map(str, unknown))}"
+        raise ConfigError(msg)
+    return types
+
+
+def _alternatives(schema: dict[str, Any]) -> Iterator[Any]:
+    for key in ("allOf", "anyOf", "oneOf"):
+        listed: Iterable[Any] = schema.get(key, ())
+        yield from listed
+    yield from (schema[key] for key in ("then", "else") if key in schema)
+
+
+def _both(one: Node, other: Node) -> Node:
+    """A node that takes what either takes: objects with the fields of both, JSON text where kinds do not agree."""
+    if Kind.NULL in {one.kind, other.kind}:
+        return other if one.kind is Kind.NULL else one
+    kinds = {one.kind, other.kind}
+    if kinds == {Kind.OBJECT}:
+        names = dict.fromkeys([*one.fields, *other.fields])
+        fields = {name: _both(one.fields.get(name) or Node(), other.fields.get(name) or Node()) for name in names}
+        return Node(Kind.OBJECT, one.segment and other.segment, fields)
+    if kinds == {Kind.LIST}:
+        return Node(Kind.LIST, item=_both(one.item or Node(), other.item or Node()))
+    if kinds <= {Kind.INT, Kind.DECIMAL}:
+        return Node(Kind.DECIMAL if Kind.DECIMAL in kinds else Kind.INT)
+    if len(kinds) > 1:
+        return Node(Kind.JSON)
+    return Node(one.kind, format=one.format if one.format == other.format else "")

@@ -1,0 +1,226 @@
+"""Contracts in the ledger, one a lake and event type, kept beside the data as JSON too.
+
+Several runs may learn at once: a contract is saved only over the version it was read from, else the learner
+reads the newer one and learns its file again. So a kind, once saved, stands. A widening reopens, in the same
+transaction, every part that holds the event type, and a build that began before it is not recorded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from pismo_lake import storage
+from pismo_lake.contracts.contract import Contract
+from pismo_lake.contracts.json_schema import find_schema, schema_folders
+from pismo_lake.ledger.builds import reopen_parts
+from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.tables import contract_changes, contracts
+from pismo_lake.paths import safe_segment
+from pismo_lake.rows.schema import child_columns, child_schema, lake_schema, list_name
+
+_NAMES_PER_QUERY = 500
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+    from sqlalchemy import ColumnElement, Connection
+
+    from pismo_lake.contracts.tree import Node
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.lake import LakeSettings
+
+
+class ContractStore:
+    """Reads contracts on demand, hands them out to learn, saves those that changed."""
+
+    def __init__(self, ledger: Ledger, settings: LakeSettings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self.schemas = schema_folders(settings.contracts)
+        self._loaded: dict[tuple[str, str], tuple[Contract, int]] = {}
+
+    def get(self, domain: str, event_type: str) -> Contract:
+        """The contract of an event type (name with version), empty where it is new."""
+        # keyed as the lake is partitioned, so names of any length and content have a place
+        return self._of((safe_segment(domain), safe_segment(event_type)))
+
+    def names(self) -> list[tuple[str, str]]:
+        """(domain, event type with version) of every contract of the lake, as path segments, in order."""
+        query = select(contracts.c.domain, contracts.c.event_type).where(contracts.c.lake == self._settings.lake)
+        with self._ledger.engine.connect() as connection:
+            return sorted((domain, event_type) for domain, event_type in connection.execute(query))
+
+    def of(self, domain: str, event_type: str) -> Contract:
+        """A contract by its path segments, as `names` gives them."""
+        return self._of((domain, event_type))
+
+    def schema(self, domain: str, event_type: str) -> pa.Schema:
+        """The columns that files of an event type have by now, given by its path segments."""
+        return lake_schema(self.of(domain, event_type), self._settings.privacy, f"{domain}/{event_type}")
+
+    def child_schemas(self, domain: str, event_type: str) -> list[tuple[str, pa.Schema]]:
+        """Name and columns of the lists of an event type that have a table of their own, given by its path segments."""
+        event = f"{domain}/{event_type}"
+        return [
+            (list_name(column), child_schema(column, self._settings.privacy, event))
+            for column in child_columns(self.of(domain, event_type))
+        ]
+
+    def version(self, domain: str, event_type: str) -> int:
+        """How often a contract was saved, given by its path segments; 0 where it never was."""
+        self._of((domain, event_type))
+        return self._loaded[domain, event_type][1]
+
+    def refresh(self) -> None:
+        """Forget what others have saved anew; it is read again when it is asked for."""
+        query = select(contracts.c.domain, contracts.c.event_type, contracts.c.version)
+        with self._ledger.engine.connect() as connection:
+            rows = connection.execute(query.where(contracts.c.lake == self._settings.lake))
+            now = {(domain, event_type): version for domain, event_type, version in rows}
+        self._loaded = {key: loaded for key, loaded in self._loaded.items() if loaded[1] == now.get(key, 0)}
+
+    def forget_learned(self) -> bool:
+        """Forget every contract that learned something and was not saved; whether there was one."""
+        same = {key: loaded for key, loaded in self._loaded.items() if not loaded[0].changes}
+        learned = len(same) < len(self._loaded)
+        self._loaded = same
+        return learned
+
+    def _of(self, key: tuple[str, str]) -> Contract:
+        if key not in self._loaded:
+            self._loaded[key] = self._load(key)
+        return self._loaded[key][0]
+
+    def widened(self, name: str) -> tuple[str, ...]:
+        """The widened paths of an event type, given as a build counts it: ``<domain>/<event type>``, safe segments."""
+        domain, event_type = name.split("/", 1)
+        return self._of((domain, event_type)).widened()
+
+    def widened_since(self, connection: Connection) -> bool:
+        """Whether a contract handed out here was widened after it was read; held off until the transaction ends."""
+        for key, (contract, version) in self._loaded.items():
+            query = select(contracts.c.tree, contracts.c.version).where(*self._where(key)).with_for_update(read=True)
+            row = connection.execute(query).first()
+            if (
+                row is not None
+                and row.version != version
+                and self._parsed(key, row.tree).widened() != contract.widened()
+            ):
+                return True
+        return False
+
+    def save(self, first_file: str) -> bool:
+        """Save what changed; False where another run was first: then everything is forgotten, learn again."""
+        settings = self._settings
+        for key, (contract, version) in list(self._loaded.items()):
+            if not contract.changes:
+                continue
+            if not self._save(key, contract, version, first_file):
+                self._loaded.clear()
+                return False
+            self._loaded[key] = (contract, version + 1)
+            contract.changes.clear()
+            document = {"version": version + 1, **contract.to_json()}
+            uri = storage.join(settings.lake, "_contracts", *contract_path(*key))
+            storage.write_atomic(uri, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return True
+
+    def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
+        query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
+        with self._ledger.engine.connect() as connection:
+            row = connection.execute(query).first()
+        return self._parsed(key, None if row is None else row.tree), 0 if row is None else row.version
+
+    def _parsed(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
+        """A contract as it was saved, with what the schemas of today add to it."""
+        settings = self._settings
+        contract = Contract.from_json(
+            tree or {}, free_form=settings.free_form, decimals=settings.decimal_names, rules=settings.contracts,
+            event="/".join(key),
+        )  # fmt: skip
+        declared = self.declared(*key)
+        if declared is not None:
+            contract.declare(declared)
+        return contract
+
+    def declared(self, domain: str, event_type: str) -> Node | None:
+        """What the schema of an event type says, given by its path segments; None where there is no schema."""
+        found = find_schema(self.schemas, domain, event_type)
+        if found is None:
+            return None
+        folder, path = found
+        return folder.payload(path)
+
+    def _where(self, key: tuple[str, str]) -> tuple[ColumnElement[bool], ...]:
+        domain, event_type = key
+        same = (contracts.c.lake == self._settings.lake, contracts.c.domain == domain)
+        return (*same, contracts.c.event_type == event_type)
+
+    def _save(self, key: tuple[str, str], contract: Contract, version: int, first_file: str) -> bool:
+        place = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1], "version": version + 1}
+        seen = {"first_file": first_file, "seen_at": now_text()}
+        try:
+            with self._ledger.transaction() as connection:
+                if version == 0:
+                    connection.execute(contracts.insert().values(**place, tree=contract.to_json()))
+                else:
+                    same = (*self._where(key), contracts.c.version == version)
+                    values = {"version": version + 1, "tree": contract.to_json()}
+                    if not connection.execute(update(contracts).where(*same).values(values)).rowcount:
+                        return False
+                changes = [
+                    {"path": c.path, "before": c.before, "after": c.after, "first_offset": c.offset}
+                    for c in contract.changes
+                ]
+                rows = [place | seen | change for change in changes]
+                connection.execute(contract_changes.insert(), rows)
+                if any(change.widens for change in contract.changes):
+                    # after the contract's own row, whose lock a build that is being recorded holds or waits for
+                    reopen_parts(connection, self._settings.lake, "/".join(key))
+        except IntegrityError:
+            return False
+        return True
+
+    def restore(self) -> int:
+        """Load every contract kept in the lake that the ledger lacks (after its loss); how many came back."""
+        root = storage.join(self._settings.lake, "_contracts")
+        count = 0
+        for uri in storage.list_files(root):
+            document = orjson.loads(storage.read_bytes(uri))
+            domain, event_type = uri.rsplit("/", 2)[-2:]
+            key = (domain, event_type.removesuffix(".json"))
+            row = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1]}
+            tree = {part: document[part] for part in ("data", "envelope", "noted") if part in document}
+            try:
+                with self._ledger.transaction() as connection:
+                    connection.execute(contracts.insert().values(**row, version=document["version"], tree=tree))
+            except IntegrityError:
+                continue
+            count += 1
+        return count
+
+
+def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The contract changes that files brought: (event type, path, before, after, first file, seen at, first offset)."""
+    found: list[tuple[Any, ...]] = []
+    table = contract_changes.c
+    columns = [
+        table.domain, table.event_type, table.path, table.before, table.after, table.first_file, table.seen_at,
+        table.first_offset,
+    ]  # fmt: skip
+    with ledger.engine.connect() as connection:
+        for start in range(0, len(names), _NAMES_PER_QUERY):
+            chunk = names[start : start + _NAMES_PER_QUERY]
+            query = select(*columns).where(table.lake == lake, table.first_file.in_(chunk)).order_by(table.id)
+            found += [(f"{domain}/{event_type}", *rest) for domain, event_type, *rest in connection.execute(query)]
+    return found
+
+
+def contract_path(domain: str, event_type: str) -> tuple[str, str]:
+    """Where a contract stands below `<lake>/_contracts`."""
+    return domain, f"{event_type}.json"

@@ -1,0 +1,136 @@
+"""One event's envelope, read once when its file is landed (source: Pismo's Event base contract)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pismo_lake.decode.exact_json import DuplicateKeys, NonFiniteNumberError, loads
+from pismo_lake.decode.timestamps import timestamp_us
+
+ENVELOPE_KEYS = frozenset({"event_id", "schema_version", "domain", "event_type", "org_id", "cid", "timestamp", "data"})
+
+
+class UnusableEventError(ValueError):
+    """The bytes are no event that can be placed in the lake; `reason` is the word `rejects` carries."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope of a usable event.
+
+    `timestamp_us` is microseconds since 1970 UTC, None where the text is missing, unparsable or without a zone.
+    `plain` is False where a field is not of its documented kind and the exact road must report it.
+    """
+
+    event_id: str
+    domain: str
+    event_type: str
+    org_id: str | None
+    cid: str | None
+    schema_version: str | None
+    timestamp_text: str | None
+    timestamp_us: int | None
+    plain: bool
+
+
+def parse(raw: bytes) -> tuple[dict[str, Any], bool]:
+    """Parse an event; the second value is True where the strict parser took it.
+
+    Raises `UnusableEventError` for NaN, invalid UTF-8, over-deep nesting; `ValueError` where it is not JSON.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return parse_exact(raw), False
+    if not isinstance(value, dict):
+        raise UnusableEventError("not_an_object")
+    return value, True
+
+
+def parse_exact(raw: bytes) -> dict[str, Any]:
+    """Parse an event digit for digit and leniently (control characters, lone surrogates); errors as `parse`."""
+    try:
+        value = loads(_decoded(raw))
+    except NonFiniteNumberError:
+        raise UnusableEventError("non_finite_number") from None
+    except RecursionError:
+        raise UnusableEventError("too_deep") from None
+    if not isinstance(value, dict):
+        raise UnusableEventError("not_an_object")
+    return value
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of an event. Bytes that are no text are refused; ValueError where the structure is broken too."""
+    reason = "invalid_json"
+    try:
+        text = raw.decode()
+        # padding or a torn write inside a string: the lenient parser would let it through
+        if "\0" not in text:
+            return text
+    except UnicodeDecodeError:
+        reason = "invalid_utf8"
+    loads(raw.replace(b"\0", b" ").decode("latin-1"))
+    raise UnusableEventError(reason)
+
+
+def text_or_none(value: object) -> str | None:
+    """A string that can be written as UTF-8, else None."""
+    if type(value) is not str:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
+
+
+def text_of_version(value: object) -> str | None:
+    """A schema_version as text; None where it is neither text nor a whole number of 64 bits."""
+    if type(value) is int:
+        # beyond it the quick parser sees a float
+        return str(value) if -(1 << 63) <= value < 1 << 64 else None
+    return text_or_none(value)
+
+
+def envelope_of(event: dict[str, Any]) -> Envelope:
+    """Read the envelope; `UnusableEventError` where event_id, domain or event_type is missing or not text."""
+    event_id = text_or_none(event.get("event_id"))
+    if not event_id:
+        raise UnusableEventError("missing_event_id")
+    domain = text_or_none(event.get("domain"))
+    if not domain:
+        raise UnusableEventError("missing_domain")
+    event_type = text_or_none(event.get("event_type"))
+    if not event_type:
+        raise UnusableEventError("missing_event_type")
+    org_id, cid, stamp = (
+        text_or_none(event.get("org_id")),
+        text_or_none(event.get("cid")),
+        text_or_none(event.get("timestamp")),
+    )
+    version = event.get("schema_version")
+    version_text = text_of_version(version)
+    plain = (
+        (org_id is not None or event.get("org_id") is None)
+        and (cid is not None or event.get("cid") is None)
+        and (stamp is not None or event.get("timestamp") is None)
+        and (version_text is not None or version is None)
+        and not isinstance(event, DuplicateKeys)
+    )
+    micros = timestamp_us(stamp) if stamp else None
+    return Envelope(event_id, domain, event_type, org_id, cid, version_text, stamp, micros, plain)
+
+
+def extra_keys(event: dict[str, Any]) -> dict[str, Any]:
+    """The keys beyond the documented envelope, in the event's own order."""
+    if not event.keys() - ENVELOPE_KEYS:
+        return {}
+    return {key: value for key, value in event.items() if key not in ENVELOPE_KEYS}

@@ -1,0 +1,80 @@
+"""From the bytes of an event file to the byte ranges of its events.
+
+Accepts every framing that Pismo's documents leave open: no delimiter (the documented one), white space, new
+lines, pretty-printed, JSON Lines, one JSON array, commas, a byte order mark, NUL padding, an empty file, gzip by
+its magic bytes whatever the name (also multi-member).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pismo_lake.decode.salvage import Span, salvage
+from pismo_lake.decode.scan import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 200
+"""Deeper nesting than this is refused: the decoders recurse, and no documented payload comes near it."""
+
+
+_BLANKS = b" \t\r\n,\0"
+_BOM = b"\xef\xbb\xbf"
+
+
+class _MisalignedError(Exception):
+    """From `at` on the structural scan cannot be trusted: something there is neither an event nor blank."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+def split(data: bytes) -> Iterator[Span]:
+    """Yield the events of a file as spans in file order, and every other byte range as damage.
+
+    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects; where one
+    turns out not to be valid, the caller goes on with `recover` from its start: damage with an odd quote turns
+    strings inside out for all that follows, and a second one hides it.
+    """
+    try:
+        yield from _aligned(data, 0, len(data), in_array=False)
+    except _MisalignedError as error:
+        yield from recover(data, error.at)
+
+
+def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[Span]:
+    found = scan(memoryview(data)[start:end])
+    if found is None:
+        raise _MisalignedError(start)
+    at = start
+    for first, stop, depth in zip(found.starts.tolist(), found.ends.tolist(), found.depths.tolist(), strict=True):
+        first, stop = first + start, stop + start
+        if first > at and data[at:first].strip(_BLANKS) not in (b"", _BOM):
+            raise _MisalignedError(at)
+        if depth > MAX_DEPTH or (in_array and data[first] != 0x7B):
+            raise _MisalignedError(first)
+        if data[first] == 0x7B:
+            yield Span(first, stop)
+        else:
+            yield from _aligned(data, first + 1, stop - 1, in_array=True)
+        at = stop
+    if end > at and data[at:end].strip(_BLANKS) not in (b"", _BOM):
+        raise _MisalignedError(at)
+
+
+def recover(data: bytes, start: int) -> Iterator[Span]:
+    """The good events from `start` to the end of damaged bytes, and the damage; over-deep events count as damage."""
+    for span in salvage(data, start, len(data)):
+        if span.damage is None:
+            yield Span(span.start, span.end, "too_deep" if _too_deep(data, span) else None)
+        else:
+            yield span
+
+
+def _too_deep(data: bytes, span: Span) -> bool:
+    opening = data.count(b"{", span.start, span.end) + data.count(b"[", span.start, span.end)
+    if opening <= MAX_DEPTH:
+        return False
+    found = scan(memoryview(data)[span.start : span.end])
+    return found is not None and bool((found.depths > MAX_DEPTH).any())

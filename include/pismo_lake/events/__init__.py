@@ -1,0 +1,1 @@
+"""One event by its id: where it is, what it says, erase it."""

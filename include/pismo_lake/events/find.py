@@ -1,0 +1,209 @@
+"""Where is an event: its source objects and byte ranges, which copy stands, and the Parquet row that holds it.
+
+Closed days answer from their sorted id index, other files from their own index; nothing else is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pismo_lake import storage
+from pismo_lake.decode.envelope import envelope_of, parse_exact
+from pismo_lake.errors import LakeError
+from pismo_lake.index.files import event_bytes, read_index
+from pismo_lake.index.ids import ROOT, find_ids, row_groups_with
+from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.erasures import erased_keys
+from pismo_lake.paths import event_name, event_path, partition_path
+from pismo_lake.privacy.redact import Redactor
+from pismo_lake.rows.dates import event_dates
+from pismo_lake.storage.encryption import open_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pismo_lake.ledger.builds import PartRecord
+    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.settings.lake import LakeSettings
+    from pismo_lake.settings.privacy import Privacy
+
+_INDEXED = [
+    "offset", "length", "reason", "org_id", "event_id", "domain", "event_type", "schema_version", "event_timestamp",
+    "content_hash", "dedupe_key",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The row of the lake that holds an event."""
+
+    parquet: str
+    row_group: int
+    row: int
+    built_at: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One copy of an event; offset and length in bytes of the uncompressed file.
+
+    `state`: ``stands`` | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` | ``erased`` |
+    ``not built``.
+    """
+
+    record: FileRecord
+    offset: int
+    length: int
+    org_id: str | None
+    state: str
+    standing: Standing | None
+    content: bytes | None
+
+    @property
+    def source(self) -> str:
+        """Delivery and object key, with its version where there are several."""
+        return f"{self.record.delivery}:{self.record.name}"
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.state}",
+            f"  source   {self.source}",
+            f"           offset {self.offset}, length {self.length}",
+            f"  landed   {self.record.raw_uri}",
+            f"           {self.record.landed_at}{_by(self.record.run)}",
+        ]
+        if self.standing:
+            at = self.standing
+            lines.append(f"  parquet  {at.parquet}")
+            lines.append(f"           row group {at.row_group}, row {at.row}; built {at.built_at}{_by(at.run)}")
+        return "\n".join(lines)
+
+
+def _by(run: str | None) -> str:
+    return f" by {run}" if run else ""
+
+
+def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Place]:
+    """Every copy of an event id in the landed files of a lake, in the order that decides which one stands."""
+    places = [
+        place
+        for record, offsets in copies_of(settings, ledger, event_id)
+        for place in _places(settings, ledger, record, event_id, offsets)
+    ]
+    places.sort(key=lambda place: (place.record.rank, place.offset))
+    standing = {(place.org_id or "").lower(): place.content for place in places if place.standing}
+    return [_judged(place, standing) for place in places]
+
+
+def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The object keys of this delivery that hold each of some events."""
+    return {
+        event_id: sorted(
+            {record.key for record, _ in copies_of(settings, ledger, event_id) if record.delivery == settings.delivery}
+        )
+        for event_id in event_ids
+    }
+
+
+def raw_event(place: Place) -> bytes:
+    """The event's bytes as Pismo wrote them, from its byte range; a compressed file is read whole."""
+    return event_bytes(place.record, place.offset, place.length)
+
+
+def shown_event(place: Place, privacy: Privacy | None) -> bytes:
+    """The event as it may be shown: `raw_event`, or what a policy leaves of it as JSON.
+
+    `LakeError` where a policy is in force and the bytes are no event that it could be applied to.
+    """
+    raw = raw_event(place)
+    if privacy is None:
+        return raw
+    try:
+        envelope = envelope_of(parse_exact(raw))
+        event = event_path(envelope.domain, event_name(envelope.event_type, envelope.schema_version))
+        return Redactor(privacy, event).event(raw).encode()
+    except ValueError:
+        msg = f"{place.source} at {place.offset}: no event that privacy policy {privacy.name} can be applied to"
+        raise LakeError(msg) from None
+
+
+def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:
+    """The files that hold an event, with its offsets; a damaged range that shows the id counts too."""
+    for delivery, uri in _id_indexes(settings, ledger):
+        offsets: dict[str, list[int]] = {}
+        for name, offset in find_ids(uri, event_id):
+            offsets.setdefault(name, []).append(offset)
+        for record in ledger.files_named(settings.lake, delivery, offsets):
+            yield record, offsets[record.name]
+    for record in ledger.open_files(settings.lake):
+        index = read_index(record, ["event_id", "offset"])
+        found = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
+        if found:
+            yield record, found
+
+
+def _id_indexes(settings: LakeSettings, ledger: Ledger) -> Iterator[tuple[str, str]]:
+    for delivery, outputs in ledger.closed_days(settings.lake):
+        yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{ROOT}/"))
+
+
+def _places(
+    settings: LakeSettings, ledger: Ledger, record: FileRecord, event_id: str, offsets: list[int]
+) -> Iterator[Place]:
+    index = read_index(record, _INDEXED)
+    erased = erased_keys(ledger, settings.lake)
+    wanted = pc.and_(
+        pc.equal(index.column("event_id"), event_id), pc.is_in(index.column("offset"), pa.array(offsets, pa.int64()))
+    )
+    for row in index.filter(wanted).to_pylist():
+        standing, state = None, f"rejected: {row['reason']}"
+        if row["reason"] is None:
+            standing = _standing(settings, ledger, record, row)
+            state = "stands" if standing else "duplicate" if record.built else "not built"
+            if row["dedupe_key"] in erased:
+                state = "erased"
+        where = (record, row["offset"], row["length"], row["org_id"])
+        yield Place(*where, state, standing, row["content_hash"])
+
+
+def _judged(place: Place, standing: dict[str, bytes | None]) -> Place:
+    first = standing.get((place.org_id or "").lower())
+    if place.state != "duplicate" or first is None or first == place.content:
+        return place
+    where = (place.record, place.offset, place.length, place.org_id)
+    return Place(*where, "duplicate with other content", None, place.content)
+
+
+def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: dict[str, Any]) -> Standing | None:
+    """Look into the outputs that the event's own partition has of its unit."""
+    stamp = pa.array([row["event_timestamp"]], pa.timestamp("us", tz="UTC"))
+    date = event_dates(stamp, settings.event_date_zone, record.publish_hour[:10])[0].as_py()
+    folder = partition_path(row["domain"], event_name(row["event_type"], row["schema_version"]), date)
+    for part in BuildLedger(ledger, settings.lake, record.delivery, record.unit).parts():
+        for path in part.outputs:
+            if path.rsplit("/", 1)[0] == folder:
+                found = _row(settings, path, record.name, row["offset"], part)
+                if found:
+                    return found
+    return None
+
+
+def _row(settings: LakeSettings, path: str, name: str, offset: int, part: PartRecord) -> Standing | None:
+    uri = storage.join(settings.lake, path)
+    with storage.open_for_reading(uri) as source:
+        file = open_parquet(source, settings.key)
+        for group in row_groups_with(file, "_source_file", name):
+            # not the dataset reader: its read-ahead threads outlive a Python file object at exit
+            table = file.read_row_group(group, ["_source_file", "_source_offset"], use_threads=False)
+            here = pc.and_(
+                pc.equal(table.column("_source_file"), name), pc.equal(table.column("_source_offset"), offset)
+            )
+            at = pc.index(here, True).as_py()
+            if at >= 0:
+                return Standing(uri, group, at, part.built_at or "", part.run or "")
+    return None

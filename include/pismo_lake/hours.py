@@ -1,0 +1,124 @@
+"""Publish hours and publish days: the folders that Pismo writes, parsed and compared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+_HOUR = timedelta(hours=1)
+_FIRST_HOUR = datetime(1, 1, 1, tzinfo=UTC)
+_LAST_HOUR = datetime(9999, 12, 31, 23, tzinfo=UTC)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
+_KEY = re.compile(r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$")
+
+NO_HOUR = "-"
+"""Stands for the publish hour of a key that names none."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublishHour:
+    """The hour folder a file was published in (Data events recovery); its zone is undocumented, UTC is assumed."""
+
+    start: datetime
+
+    @classmethod
+    def containing(cls, moment: datetime) -> PublishHour:
+        """The hour that an aware moment falls into."""
+        # built anew: Airflow hands in pendulum times, whose differences are no plain timedelta
+        utc = moment.astimezone(UTC)
+        return cls(datetime(utc.year, utc.month, utc.day, utc.hour, tzinfo=UTC))
+
+    @classmethod
+    def parse(cls, text: str) -> PublishHour:
+        """From ``YYYY-MM-DDTHH``; ValueError for anything else."""
+        found = _TEXT.fullmatch(text)
+        if not found:
+            msg = f"{text!r} is not a publish hour: write YYYY-MM-DDTHH"
+            raise ValueError(msg)
+        return cls(datetime(*(int(group) for group in found.groups()), tzinfo=UTC))  # type: ignore[arg-type,misc]
+
+    @classmethod
+    def of_key(cls, key: str) -> PublishHour | None:
+        """From an object key ``…/<y>/<m>/<d>/<h>/<name>``, padded, unpadded or hive style; None without one."""
+        found = _KEY.search(key)
+        try:
+            return cls(datetime(*(int(g) for g in found.groups()), tzinfo=UTC)) if found else None  # type: ignore[arg-type,misc]
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return self.start.isoformat()[: len("YYYY-MM-DDTHH")]
+
+    @property
+    def date(self) -> str:
+        """The publish date, YYYY-MM-DD."""
+        return self.start.date().isoformat()
+
+    def plus(self, hours: int) -> PublishHour:
+        """The hour so many hours later, or earlier; the last one, or the first, where there is no such hour."""
+        least, most = (_FIRST_HOUR - self.start) // _HOUR, (_LAST_HOUR - self.start) // _HOUR
+        return PublishHour(self.start + min(max(hours, least), most) * _HOUR)
+
+    def prefixes(self, root: str = "main_stream") -> tuple[str, ...]:
+        """Every folder spelling of this hour: unpadded (as documented), padded, hive style; without doubles."""
+        at = self.start
+        spellings = (
+            f"{root}/{at.year}/{at.month}/{at.day}/{at.hour}/",
+            f"{root}/{at:%Y/%m/%d/%H}/",
+            f"{root}/{at:year=%Y/month=%m/day=%d/hour=%H}/",
+            f"{root}/year={at.year}/month={at.month}/day={at.day}/hour={at.hour}/",
+        )
+        return tuple(dict.fromkeys(spellings))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublishDay:
+    """The 24 publish hours of a date; once closed they are one unit of the lake."""
+
+    start: datetime
+
+    @classmethod
+    def containing(cls, moment: datetime) -> PublishDay:
+        """The day, in UTC, that an aware moment falls into."""
+        return cls(PublishHour.containing(moment).start.replace(hour=0))
+
+    @classmethod
+    def parse(cls, text: str) -> PublishDay:
+        """From ``YYYY-MM-DD``; ValueError for anything else."""
+        if not _DAY.fullmatch(text):
+            msg = f"{text!r} is not a publish day: write YYYY-MM-DD"
+            raise ValueError(msg)
+        try:
+            return cls(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
+        except ValueError:
+            msg = f"{text!r} is no day of the calendar"
+            raise ValueError(msg) from None
+
+    def __str__(self) -> str:
+        return self.start.date().isoformat()
+
+    @property
+    def hours(self) -> tuple[PublishHour, ...]:
+        """Its publish hours in order."""
+        return tuple(PublishHour(self.start + step * _HOUR) for step in range(24))
+
+
+def unit_of(text: str) -> PublishHour | PublishDay:
+    """A build unit from its name: a publish hour (``YYYY-MM-DDTHH``) or a closed publish day (``YYYY-MM-DD``)."""
+    return PublishDay.parse(text) if _DAY.fullmatch(text) else PublishHour.parse(text)
+
+
+def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
+    """The publish hours of `[start, end]`, both ends' hours included."""
+    first, last = PublishHour.containing(start), PublishHour.containing(end)
+    count = (last.start - first.start) // _HOUR
+    return tuple(first.plus(step) for step in range(count + 1))
+
+
+@lru_cache(maxsize=1024)
+def hour_of_key(key: str) -> str:
+    """The publish hour of a key as the ledger writes it, ``-`` where it names none."""
+    return str(PublishHour.of_key(key) or NO_HOUR)

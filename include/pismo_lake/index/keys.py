@@ -1,0 +1,51 @@
+"""Identity of an event: the key that finds its copies, and the hash that tells whether copies differ."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def dedupe_key(org_id: str | None, event_id: str) -> bytes:
+    """128 bits of (organisation in lower case, event id): facts say ids are plain text and org case varies."""
+    return hashlib.blake2b(f"{(org_id or '').lower()}\0{event_id}".encode(), digest_size=16).digest()
+
+
+def _dedupe_keys(org_ids: pa.StringArray, event_ids: pa.StringArray) -> bytes:
+    """`dedupe_key` of many events, one after the other."""
+    coded = org_ids.fill_null("").dictionary_encode()
+    # few organisations: each in lower case once, by Python's rules
+    lower = pa.array([org_id.lower() for org_id in coded.dictionary.to_pylist()], pa.string())
+    named = pc.binary_join_element_wise(lower.take(coded.indices), event_ids, "\0").cast(pa.binary())
+    digest = hashlib.blake2b
+    return b"".join([digest(name, digest_size=16).digest() for name in named.to_pylist()])
+
+
+def content_hash(raw: bytes) -> bytes:
+    """64 bits of an event's bytes: tells copies that differ from those that do not."""
+    return hashlib.blake2b(raw, digest_size=8).digest()
+
+
+KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
+
+
+def usable_keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
+    """Dedupe keys and content hashes of the usable events, as fixed-width bytes."""
+    usable = table.filter(pc.is_null(table.column("reason")))
+    keys = usable.column("dedupe_key").combine_chunks()
+    hashes = usable.column("content_hash").combine_chunks()
+    return _fixed(keys, 16), _fixed(hashes, 8)
+
+
+def _fixed(array: pa.FixedSizeBinaryArray, width: int) -> NDArray[np.bytes_]:
+    if not len(array):
+        return np.zeros(0, dtype=f"S{width}")
+    raw = np.frombuffer(array.buffers()[1], dtype=f"S{width}")
+    return raw[array.offset : array.offset + len(array)]

@@ -1,0 +1,85 @@
+"""Files that come late may hold the copy of an event that stands: the later hours that hold another lose it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pismo_lake.hours import PublishHour
+from pismo_lake.index.dedupe import time_range
+from pismo_lake.index.files import read_index_at
+from pismo_lake.index.keys import KEY_COLUMNS, usable_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.settings.lake import LakeSettings
+
+_CACHED_BYTES = 256 << 20
+
+
+@dataclass(slots=True)
+class _HourKeys:
+    """The dedupe keys of one hour's files that were looked at, in order."""
+
+    names: set[str] = field(default_factory=set)
+    keys: NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, dtype="S16"))
+
+    def add(self, uris: dict[str, str]) -> None:
+        fresh = [usable_keys(read_index_at(uri, KEY_COLUMNS))[0] for uri in uris.values()]
+        self.keys = np.sort(np.concatenate([self.keys, *fresh]))
+        self.names.update(uris)
+
+    def shares(self, keys: NDArray[np.bytes_]) -> bool:
+        if not len(self.keys):
+            return False
+        places = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return bool((self.keys[places] == keys).any())
+
+
+class LaterCopies:
+    """Reads each index of later hours once a landing, however many files come before them and in whatever order."""
+
+    def __init__(self, settings: LakeSettings, ledger: Ledger) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._hours: dict[tuple[str, str], _HourKeys] = {}
+
+    def hours_sharing(self, record: FileRecord, index: Callable[[], pa.Table]) -> set[tuple[str, str]]:
+        """(delivery, publish hour) of files that hold a copy of this file's events, which loses now.
+
+        `index` is asked for the file's own where there are later files.
+
+        They need a new build: mark them unbuilt, so that a crash before it does not leave the doubled event standing.
+        Only hours with a file whose event times overlap are consulted.
+        """
+        if not record.events:
+            return set()
+        settings = self._settings
+        last = str(PublishHour.parse(record.publish_hour).plus(24 * settings.horizon_days))
+        later: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        times = time_range([record])
+        for hour, name, delivery, uri in self._ledger.indexes_overlapping(
+            settings.lake, record.publish_hour, last, times
+        ):
+            if (hour, name, delivery) > record.rank:
+                later[delivery, hour][name] = uri
+        if not later:
+            return set()
+        mine, _ = usable_keys(index())
+        return {place for place, uris in later.items() if self._keys_of(place, uris).shares(mine)}
+
+    def _keys_of(self, place: tuple[str, str], uris: dict[str, str]) -> _HourKeys:
+        if sum(hour.keys.nbytes for hour in self._hours.values()) > _CACHED_BYTES:
+            self._hours.clear()
+        hour = self._hours.setdefault(place, _HourKeys())
+        missing = {name: uri for name, uri in uris.items() if name not in hour.names}
+        if missing:
+            hour.add(missing)
+        return hour

@@ -1,0 +1,195 @@
+"""The index of an event file: one row an event or damaged range, made once when the file is landed.
+
+It gives dedupe, lineage, control totals and random access to the raw bytes without parsing twice, and says which
+events may take the fast road. Learning the contracts happens in the same pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pismo_lake.decode.container import Plain, uncompress
+from pismo_lake.decode.envelope import Envelope, UnusableEventError, envelope_of, extra_keys, parse, text_or_none
+from pismo_lake.decode.heads import cut_of
+from pismo_lake.decode.salvage import Span
+from pismo_lake.decode.split import recover, split
+from pismo_lake.decode.timestamps import timestamps_us
+from pismo_lake.errors import FramingError, PismoError
+from pismo_lake.index.fast import quick_index
+from pismo_lake.index.keys import _dedupe_keys, content_hash, dedupe_key
+from pismo_lake.index.table import SCHEMA, IndexedFile
+from pismo_lake.paths import event_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pismo_lake.contracts.contract import Contract
+    from pismo_lake.contracts.store import ContractStore
+    from pismo_lake.index.fast import QuickIndex
+    from pismo_lake.index.parsed import ParsedRows
+
+
+@dataclass(slots=True)
+class _Rows:
+    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA.names})
+
+    def add(self, *values: object) -> None:
+        for column, value in zip(self.columns.values(), values, strict=True):
+            column.append(value)
+
+    def damage(self, span: Span, reason: str, event_id: str | None = None) -> None:
+        length = span.end - span.start
+        self.add(span.start, length, reason, False, None, event_id, *[None] * 9)
+
+
+def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> IndexedFile:
+    """Split, validate and index a file's events in byte order.
+
+    `contract_of(domain, event name with version)` returns the contract that learns each event.
+    """
+    rows = _Rows()
+    data = plain.data
+    tables: list[pa.Table] = []
+    parsed: list[ParsedRows] = []
+    with_care = True
+    for quick in quick_index(data, contract_of):
+        with_care = False
+        starts, ends = quick.pieces.starts, quick.pieces.ends
+        for place in quick.others:
+            _index_span(data, Span(int(starts[place]), int(ends[place])), rows, contract_of)
+        tables += [_table_of(quick)] if len(quick.places) else []
+        parsed += quick.parsed
+    if with_care:
+        _index_with_care(data, rows, contract_of)
+    if plain.lost:
+        rows.damage(Span(len(data), len(data)), "gzip_damaged")
+    columns = rows.columns
+    others = pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names}, SCHEMA)
+    table = pa.concat_tables([others, *tables]).sort_by("offset").combine_chunks() if tables else others
+    stamps = pc.min_max(table["event_timestamp"].cast(pa.int64()))
+    events = table["reason"].null_count
+    untimed = table["event_timestamp"].null_count - (len(table) - events)
+    return IndexedFile(
+        table, events, len(table) - events, stamps["min"].as_py(), stamps["max"].as_py(), untimed,
+        parsed,
+    )  # fmt: skip
+
+
+def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> None:
+    """Event by event, with damage wherever it is."""
+    for span in split(data):
+        if not _index_span(data, span, rows, contract_of):
+            for part in recover(data, span.start):
+                if not _index_span(data, part, rows, contract_of):
+                    rows.damage(part, "invalid_json")
+            break
+
+
+def _table_of(quick: QuickIndex) -> pa.Table:
+    """The index of the events that fit."""
+    places, raw = quick.places, quick.pieces.raw
+    envelopes = {name: quick.envelopes[name].combine_chunks() for name in quick.envelopes.column_names}
+    digest = hashlib.blake2b
+    # as `content_hash`, without the cost of calling it
+    hashes = b"".join([digest(raw[place], digest_size=8).digest() for place in places.tolist()])
+    keys = _dedupe_keys(envelopes["org_id"], envelopes["event_id"])
+    made = {
+        "offset": pa.array(quick.pieces.starts[places]),
+        "length": pa.array((quick.pieces.ends - quick.pieces.starts)[places]),
+        "reason": pa.nulls(len(places), pa.string()),
+        "regular": pa.repeat(pa.scalar(value=True), len(places)),
+        "event_timestamp": timestamps_us(envelopes["timestamp"]),
+        "event_timestamp_text": envelopes["timestamp"],
+        "dedupe_key": _fixed(keys, 16),
+        "content_hash": _fixed(hashes, 8),
+        "payload_at": pa.array(quick.cuts, pa.int32(), mask=quick.cuts == 0),
+    }
+    return pa.table([made.get(name, envelopes.get(name)) for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _fixed(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(joined) // width, [None, pa.py_buffer(joined)])
+
+
+def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> bool:
+    """Index one span; False where its balanced bytes are no JSON, so that the scan must have gone astray."""
+    if span.damage:
+        rows.damage(span, span.damage)
+        return True
+    raw = data[span.start : span.end]
+    event: dict[str, Any] | None = None
+    try:
+        event, strict = parse(raw)
+        envelope = envelope_of(event)
+    except UnusableEventError as unusable:
+        rows.damage(span, unusable.reason, text_or_none(event.get("event_id")) if event else None)
+        return True
+    except ValueError:
+        return False
+    name = event_name(envelope.event_type, envelope.schema_version)
+    extras = extra_keys(event)
+    fits = contract_of(envelope.domain, name).learn(event.get("data"), extras, span.start)
+    regular = fits and strict and envelope.plain
+    _add_event(rows, span, raw, envelope, cut_of(raw, event) if regular else 0, regular=regular)
+    return True
+
+
+def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, cut: int, *, regular: bool) -> None:
+    rows.add(
+        span.start,
+        span.end - span.start,
+        None,
+        regular,
+        envelope.org_id,
+        envelope.event_id,
+        envelope.cid,
+        envelope.domain,
+        envelope.event_type,
+        envelope.schema_version,
+        envelope.timestamp_us,
+        envelope.timestamp_text,
+        dedupe_key(envelope.org_id, envelope.event_id),
+        content_hash(raw),
+        cut or None,
+    )
+
+
+_RELEARN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class MadeIndex:
+    """A file's index, its uncompressed size in bytes and its form; `problem` says why it could not be read.
+
+    Where it is `written`, the index file stands in landing and `found` has its totals alone.
+    """
+
+    found: IndexedFile
+    plain_size: int
+    framing: str
+    problem: str | None = None
+    written: bool = False
+
+
+def make_index(raw: bytes, name: str, contracts: ContractStore) -> MadeIndex:
+    """Index a raw file and save what its events taught the contracts; a file that is not readable has no events."""
+    try:
+        plain = uncompress(raw, name)
+        found = _learn(plain, name, contracts)
+    except FramingError as error:
+        return MadeIndex(index_file(Plain(b"", "unreadable"), contracts.get), 0, "unreadable", str(error))
+    return MadeIndex(found, len(plain.data), plain.framing)
+
+
+def _learn(plain: Plain, name: str, contracts: ContractStore) -> IndexedFile:
+    for _ in range(_RELEARN):
+        indexed = index_file(plain, contracts.get)
+        if contracts.save(name):
+            return indexed
+    msg = f"contracts kept changing under {name}"
+    raise PismoError(msg)

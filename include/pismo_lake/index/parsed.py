@@ -1,0 +1,120 @@
+"""Payloads as they were parsed when a file was indexed, kept beside its index until it is built.
+
+A build that finds them need not parse again. Nothing depends on them: where they are missing, damaged, of other bytes
+or of columns that the contract has otherwise, the raw file is read. They are kept only where landing is a folder of
+this machine, and in it, so nothing is copied to where the raw file is not; they go with the build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from pismo_lake import storage
+from pismo_lake.paths import columns_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.settings.lake import LakeSettings
+
+    Name = tuple[str, str]
+
+_LOG = logging.getLogger(__name__)
+_DIGEST = hashlib.sha256().digest_size
+_LENGTH = 8
+_WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRows:
+    """Events of one type that fit their contract: offsets in their file, ascending, and their payloads, a row each."""
+
+    domain: str
+    name: str
+    offsets: NDArray[np.int64]
+    payload: pa.Table
+
+    def at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], pa.Table]:
+        """Which of these offsets are here, by their position, and their payloads in this order."""
+        places = np.searchsorted(self.offsets, offsets).clip(max=len(self.offsets) - 1)
+        here = np.flatnonzero(self.offsets[places] == offsets)
+        whole = len(here) == len(self.offsets) and np.array_equal(places[here], np.arange(len(here)))
+        return here, self.payload if whole else self.payload.take(pa.array(places[here]))
+
+
+def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[ParsedRows]) -> None:
+    """Keep what was parsed of a raw file; not synced, since the raw file is."""
+    uri = _uri(settings, settings.delivery, name)
+    if uri is None or not parsed:
+        return
+    pieces, streams = [], []
+    for rows in parsed:
+        sink = pa.BufferOutputStream()
+        # first, and found by its place: a key beyond the envelope may have any name
+        table = rows.payload.add_column(0, "offset", pa.array(rows.offsets))
+        with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as stream:
+            stream.write_table(table)
+        pieces.append(sink.getvalue())
+        streams.append([rows.domain, rows.name, pieces[-1].size])
+    # another lake may have another idea of the same files
+    about = json.dumps({"lake": settings.lake, "sha256": sha256, "streams": streams}).encode()
+    content = b"".join([*pieces, about, len(about).to_bytes(_LENGTH, "big")])
+    storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
+
+
+def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows]]:
+    """What is kept of a raw file, by domain and event name; nothing where there is any doubt."""
+    uri = _uri(settings, file.delivery, file.name)
+    try:
+        content = memoryview(storage.read_bytes(uri) if uri else b"")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return {}
+    end = len(content) - _DIGEST
+    if end < _LENGTH or hashlib.sha256(content[:end]).digest() != content[end:]:
+        return {}
+    length = int.from_bytes(content[end - _LENGTH : end], "big")
+    about = json.loads(bytes(content[end - _LENGTH - length : end - _LENGTH]))
+    if about["sha256"] != file.sha256 or about["lake"] != settings.lake:
+        return {}
+    try:
+        return _read(content, about["streams"])
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        _LOG.warning("parsed payloads of %s are not readable (%s): it is parsed again", file.name, type(error).__name__)
+        return {}
+
+
+def _read(content: memoryview, streams: Sequence[tuple[str, str, int]]) -> dict[Name, list[ParsedRows]]:
+    found: dict[Name, list[ParsedRows]] = {}
+    at = 0
+    for domain, event, size in streams:
+        stream = pa.ipc.open_stream(pa.py_buffer(content[at : at + size]), options=_READING)
+        table = stream.read_all().combine_chunks()
+        rows = ParsedRows(domain, event, table.column(0).to_numpy(), table.remove_column(0))
+        found.setdefault((domain, event), []).append(rows)
+        at += size
+    return found
+
+
+def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
+    """Remove what is kept of files."""
+    for file in files:
+        uri = _uri(settings, file.delivery, file.name)
+        if uri:
+            storage.remove(uri)
+
+
+def _uri(settings: LakeSettings, delivery: str, name: str) -> str | None:
+    """Where it is kept; None where nothing is."""
+    local = storage.is_local(settings.landing)
+    return storage.join(settings.landing, columns_path(delivery, name)) if local else None

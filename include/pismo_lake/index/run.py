@@ -1,0 +1,219 @@
+"""Index landed files in rank order: their events, what these teach the contracts, and the record that builds read.
+
+A file is recorded after its index is written; until then it waits in the ledger, and a crash leaves it waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.errors import ConfigError, PismoError
+from pismo_lake.hours import NO_HOUR
+from pismo_lake.index.ahead import result_of
+from pismo_lake.index.files import Raw, index_uri_of, read_index_at, read_raw, write_index
+from pismo_lake.index.keys import KEY_COLUMNS
+from pismo_lake.index.later_copies import LaterCopies
+from pismo_lake.index.make import make_index
+from pismo_lake.index.parsed import let_go
+from pismo_lake.ledger.engine import FileRecord, Ledger
+from pismo_lake.ledger.raw_files import RawLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import pyarrow as pa
+
+    from pismo_lake.hours import PublishHour
+    from pismo_lake.index.ahead import Ahead
+    from pismo_lake.index.make import MadeIndex
+    from pismo_lake.index.table import IndexedFile
+    from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.local.workers import Workers
+    from pismo_lake.settings.lake import LakeSettings
+
+    HourOf = Callable[[RawFile, IndexedFile], PublishHour]
+
+_LOG = logging.getLogger(__name__)
+_PROGRESS_SECONDS = 10.0
+_READ_AHEAD = 2
+# what a file's content can bring about where this program has a defect: it must not hold up other files
+_DEFECTS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What an indexing did; `publish_hours` need a build for it, later hours that now hold a losing copy included.
+
+    `unreadable` files (zstd, …) are kept raw and recorded as that. `failures` are (file name, problem) of those that
+    could not be indexed and go on waiting.
+    """
+
+    files: int
+    bytes: int
+    events: int
+    rejects: int
+    publish_hours: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+def index_landed(
+    settings: LakeSettings,
+    ledger: Ledger,
+    hours: Iterable[str] | None = None,
+    *,
+    hour_of: HourOf | None = None,
+    workers: Workers | None = None,
+    log: logging.Logger = _LOG,
+) -> IndexSummary:
+    """Index what waits for it, of some publish hours or of all, one file after the other.
+
+    `hour_of` gives the publish hour of a file whose key names none. `workers` index files ahead of their turn.
+    """
+    raws = RawLedger(ledger, settings.lake, settings.delivery)
+    waiting = raws.waiting(hours)
+    indexer = Indexer(settings, ledger, hour_of)
+    started = told = time.monotonic()
+    with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read") as pool:
+        ahead: deque[Future[Ahead | None] | Future[Raw] | None] = deque()
+        following = iter(waiting)
+        for position, file in enumerate(waiting):
+            while len(ahead) < _READ_AHEAD + (workers.jobs if workers else 0) and (n := next(following, None)):
+                ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
+            try:
+                indexer.take(file, ahead.popleft())
+            except (PismoError, *_DEFECTS) as error:
+                problem = indexer.failed(file, error)
+                raws.failed(file.name, problem)
+                log.warning("not indexed: %s: %s", file.name, problem)
+            if time.monotonic() - told > _PROGRESS_SECONDS:
+                told = time.monotonic()
+                _progress(log, position + 1, len(waiting), indexer, told - started)
+    _progress(log, len(waiting), len(waiting), indexer, time.monotonic() - started)
+    if workers is not None:
+        log.info("indexing: %d of %d files were indexed ahead", indexer.ahead, len(waiting))
+    for name in indexer.unreadable:
+        log.error("kept, but not readable: %s", name)
+    return indexer.summary()
+
+
+def _progress(log: logging.Logger, done: int, total: int, indexer: Indexer, seconds: float) -> None:
+    log.info(
+        "indexing: %d of %d files, %d events, %.1f MB, %.1f MB/s, %d to go", done, total, indexer.events,
+        indexer.bytes / 1e6, indexer.bytes / 1e6 / max(seconds, 1e-6), total - done,
+    )  # fmt: skip
+
+
+class Indexer:
+    """Indexes and records landed files one by one."""
+
+    def __init__(self, settings: LakeSettings, ledger: Ledger, hour_of: HourOf | None = None) -> None:
+        self._settings, self._ledger, self._hour_of = settings, ledger, hour_of
+        self._contracts = ContractStore(ledger, settings)
+        self._later = LaterCopies(settings, ledger)
+        self._hours: set[str] = set()
+        self.unreadable: list[str] = []
+        self.failures: list[tuple[str, str]] = []
+        self.files = self.bytes = self.events = self.rejects = self.ahead = 0
+
+    def take(self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None) -> FileRecord:
+        """Index a file of which a reader, or a worker, has begun something."""
+        got = result_of(begun)
+        if isinstance(got, Raw):
+            return self.index(file, got)
+        if got is not None and got.holds(self._contracts):
+            self.ahead += 1
+            return self._record(file, got.index, got.sha256)
+        return self.index(file, read_raw(file))
+
+    def index(self, file: RawFile, raw: Raw) -> FileRecord:
+        """Index a raw file that stands in landing, save what contracts learned, record it."""
+        return self._record(file, make_index(raw.data, file.name, self._contracts), raw.sha256)
+
+    def failed(self, file: RawFile, error: Exception) -> str:
+        """Go on without a file; why it was not indexed."""
+        # what it taught before it failed is not saved with another file
+        self._contracts.forget_learned()
+        problem = str(error)
+        if not isinstance(error, PismoError):
+            # its text may quote an event
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            problem = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect of this program"
+        self.failures.append((file.name, problem))
+        return problem
+
+    def _record(self, file: RawFile, made: MadeIndex, sha256: str) -> FileRecord:
+        settings, indexed = self._settings, made.found
+        hour = self._hour(file, indexed)
+        index_uri = index_uri_of(settings, file)
+        if not made.written:
+            write_index(settings, file, hour, indexed, sha256)
+        wanted = FileRecord(
+            lake=settings.lake,
+            delivery=settings.delivery,
+            name=file.name,
+            key=file.key,
+            size=file.size,
+            etag=file.etag,
+            sha256=sha256,
+            publish_hour=hour,
+            raw_uri=file.raw_uri,
+            index_uri=index_uri,
+            plain_size=made.plain_size,
+            framing=made.framing,
+            status="unreadable" if made.problem else "landed",
+            problem=made.problem,
+            events=indexed.events,
+            rejects=indexed.rejects,
+            untimed=indexed.untimed,
+            min_timestamp=indexed.min_timestamp,
+            max_timestamp=indexed.max_timestamp,
+            published_at=file.published_at,
+            landed_at=file.landed_at,
+            run=file.run,
+        )
+
+        def index() -> pa.Table:
+            return read_index_at(index_uri, KEY_COLUMNS) if made.written else indexed.table
+
+        # with the record, so that a crash cannot leave a doubled event unnoticed; after it, for files in between
+        shared = self._later.hours_sharing(wanted, index)
+        record = self._ledger.record(wanted, settings.part_bytes, shared)
+        if record.built:
+            # its index was lost and is made again: nothing has to be built
+            let_go(settings, [record])
+        between = self._later.hours_sharing(wanted, index) - shared
+        for delivery, sharer in between:
+            self._ledger.mark_unbuilt(delivery, settings.lake, sharer)
+        self._hours.add(record.publish_hour)
+        self._hours.update(hour for delivery, hour in shared | between if delivery == settings.delivery)
+        self.files += 1
+        self.bytes += record.size
+        self.events += record.events
+        self.rejects += record.rejects
+        if record.status == "unreadable":
+            self.unreadable.append(record.name)
+        return record
+
+    def _hour(self, file: RawFile, indexed: IndexedFile) -> str:
+        if file.publish_hour != NO_HOUR:
+            return file.publish_hour
+        if self._hour_of is None:
+            msg = f"{file.key} does not stand in an hour folder"
+            raise ConfigError(msg)
+        return str(self._hour_of(file, indexed))
+
+    def summary(self) -> IndexSummary:
+        """What was indexed by now."""
+        return IndexSummary(
+            self.files, self.bytes, self.events, self.rejects, tuple(sorted(self._hours)), tuple(self.unreadable),
+            tuple(self.failures),
+        )  # fmt: skip

@@ -1,0 +1,50 @@
+"""The columns of an index file, and a file's index with its totals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.index.parsed import ParsedRows
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("reason", pa.string()),  # null: a usable event
+        pa.field("regular", pa.bool_(), nullable=False),
+        pa.field("org_id", pa.string()),
+        pa.field("event_id", pa.string()),
+        pa.field("cid", pa.string()),
+        pa.field("domain", pa.string()),
+        pa.field("event_type", pa.string()),
+        pa.field("schema_version", pa.string()),
+        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("event_timestamp_text", pa.string()),
+        pa.field("dedupe_key", pa.binary(16)),
+        pa.field("content_hash", pa.binary(8)),
+        pa.field("payload_at", pa.int32()),  # where the payload's key stands in an event whose head is closed
+    ]
+)
+
+
+@dataclass(slots=True)
+class IndexedFile:
+    """The index table of a file and its totals; times are microseconds since the epoch, None without any.
+
+    `parsed` are payloads that a build need not parse again.
+    """
+
+    table: pa.Table
+    events: int
+    rejects: int
+    min_timestamp: int | None
+    max_timestamp: int | None
+    untimed: int
+    parsed: Sequence[ParsedRows] = ()

@@ -1,0 +1,1 @@
+"""Fetch files and keep their bytes; read notices."""

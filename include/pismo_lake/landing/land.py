@@ -1,0 +1,250 @@
+"""Land event files: raw bytes verbatim, and a row in the ledger that says so. Their index is made afterwards.
+
+Downloads run side by side, each writes what it got, and what is done is noted in the ledger together. Bytes that
+stand in landing are never overwritten by others. A crash anywhere leaves files that the next run finds there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pismo_lake import storage
+from pismo_lake.errors import (
+    ConfigError,
+    KmsDenied,
+    LandingIncompleteError,
+    LandingRefusedError,
+    PismoError,
+    RoleDenied,
+    SizeMismatch,
+    SourceError,
+)
+from pismo_lake.hours import NO_HOUR, hour_of_key
+from pismo_lake.landing.pool import Crew
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.ledger.raw_files import RawFile, RawLedger
+from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.paths import can_be_kept, landing_path, safe_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from typing import Self
+
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger.raw_files import Version
+    from pismo_lake.settings.lake import LakeSettings
+
+    Fetch = Callable[["RemoteFile"], AbstractContextManager[Iterator[bytes]]]
+
+_LOG = logging.getLogger(__name__)
+_PROGRESS_SECONDS = 10.0
+_NOTED_TOGETHER, _NOTED_SECONDS = 100, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LandSummary:
+    """What a landing did; `skipped` files were there already. The `publish_hours` of the others wait for an index."""
+
+    files: int
+    skipped: int
+    bytes: int
+    publish_hours: tuple[str, ...]
+
+
+def merged(summaries: Iterable[LandSummary]) -> LandSummary:
+    """Several landings as one."""
+    every = list(summaries)
+    hours = {hour for summary in every for hour in summary.publish_hours}
+    return LandSummary(
+        sum(summary.files for summary in every),
+        sum(summary.skipped for summary in every),
+        sum(summary.bytes for summary in every),
+        tuple(sorted(hours)),
+    )
+
+
+def land_files(
+    settings: LakeSettings,
+    ledger: Ledger,
+    files: Sequence[RemoteFile],
+    fetch: Fetch,
+    *,
+    parallel: int = 8,
+    anywhere: bool = False,
+    seen_by: str = "listed",
+    log: logging.Logger = _LOG,
+) -> LandSummary:
+    """Fetch and land `files`; raises `LandingIncompleteError` at the end where some could not be landed.
+
+    `fetch` opens a file as an iterator of chunks; it is called from `parallel` threads. Keys outside an hour folder are
+    refused, unless they may stand `anywhere`. `seen_by` says how the files were found: ``listed`` | ``announced`` |
+    ``asked for``.
+    """
+    able = [file for file in files if can_be_kept(file.key)]
+    failures = [_unkept(file) for file in files if not can_be_kept(file.key)]
+    sightings = Sightings(ledger, settings.lake, settings.delivery)
+    sightings.note(able, seen_by)
+    raws = RawLedger(ledger, settings.lake, settings.delivery)
+    lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
+    done = _Done(raws, len(able), log)
+    with Crew(lander.land, able, parallel, fatal=_holds_for_all) as crew, done:
+        for file, came in crew.results():
+            if isinstance(came, _Landed):
+                done.take(came, len(failures))
+            elif isinstance(came, PismoError) and not _holds_for_all(came):
+                log.warning("not landed: %s: %s", file.key, came)
+                failures.append((file.key, came))
+            else:
+                raise came
+    done.tell(len(failures))
+    if failures:
+        sightings.failed(dict(failures))
+        raise incomplete(failures, done.summary())
+    return done.summary()
+
+
+def incomplete(failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> LandingIncompleteError:
+    """The error for files that were not landed: a permanent one where no other try can help."""
+    refused = all(error.permanent for _, error in failures)
+    return (LandingRefusedError if refused else LandingIncompleteError)(failures, summary)
+
+
+def _unkept(file: RemoteFile) -> tuple[str, PismoError]:
+    shown = safe_key(file.key)
+    return shown, SourceError(f"{shown} holds a NUL or half a character, no ledger can keep it", key=shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """What became of one file: the raw files to note, or the `same` version that stood in landing before."""
+
+    file: RemoteFile
+    raws: tuple[RawFile, ...]
+    same: Version | None = None
+    size: int = 0
+
+
+def _holds_for_all(error: BaseException) -> bool:
+    """Whether an error is of every file, or none of this project's."""
+    return not isinstance(error, PismoError) or isinstance(error, RoleDenied | KmsDenied)
+
+
+class _Lander:
+    """Fetches and writes single files, from many threads."""
+
+    def __init__(
+        self, settings: LakeSettings, fetch: Fetch, versions: Mapping[str, Sequence[Version]], *, anywhere: bool
+    ) -> None:
+        self._settings, self._fetch, self._versions, self._anywhere = settings, fetch, versions, anywhere
+
+    def land(self, file: RemoteFile) -> _Landed:
+        """Fetch a file and write it where nothing of it stands yet."""
+        if not self._anywhere and hour_of_key(file.key) == NO_HOUR:
+            # nothing is written for it: a report, or a key mistyped by hand
+            msg = f"{file.key} does not stand in an hour folder"
+            raise ConfigError(msg)
+        with self._fetch(file) as chunks:
+            raw = b"".join(chunks)
+        if file.size is not None and len(raw) != file.size:
+            msg = f"{file.key} came with {len(raw)} bytes, {file.size} were announced"
+            raise SizeMismatch(msg, key=file.key)
+        versions = self._versions.get(file.key, ())
+        same = next((version for version in versions if _holds(version, raw)), None)
+        if same is not None:
+            return self._again(file, same, raw)
+        mine = self._raw_file(file, file.key, len(raw))
+        if not versions and storage.create(mine.raw_uri, raw):
+            return _Landed(file, (mine,), size=len(raw))
+        stands = None if versions else storage.read_bytes(mine.raw_uri)
+        if stands == raw:
+            return _Landed(file, (mine,), size=len(raw))
+        digest = hashlib.sha256(raw).hexdigest()
+        named = self._raw_file(file, f"{file.key}~{digest[:12]}", len(raw), digest)
+        storage.write_atomic(named.raw_uri, raw)
+        if stands is None:
+            return _Landed(file, (named,), size=len(raw))
+        # landed by a run that was killed before it said so, and another version since: both count
+        other = self._raw_file(RemoteFile(file.key, len(stands)), file.key, len(stands))
+        return _Landed(file, (other, named), size=len(raw))
+
+    def _raw_file(self, file: RemoteFile, name: str, size: int, sha256: str | None = None) -> RawFile:
+        uri = storage.join(self._settings.landing, landing_path(self._settings.delivery, name))
+        return RawFile(name, file.key, size, file.etag, sha256, uri, file.published_at)
+
+    def _again(self, file: RemoteFile, same: Version, raw: bytes) -> _Landed:
+        """Put back what was removed of a landed file; asking for it again is how it is mended."""
+        if not storage.exists(same.raw_uri):
+            storage.write_atomic(same.raw_uri, raw)
+        lost = same.index_uri is not None and not storage.exists(same.index_uri)
+        again = replace(self._raw_file(file, same.name, len(raw), same.sha256), raw_uri=same.raw_uri)
+        return _Landed(file, (again,) if lost else (), same)
+
+
+def _holds(version: Version, raw: bytes) -> bool:
+    """Whether a version is of these bytes; one that was lost before its index is, by its size."""
+    if version.size != len(raw):
+        return False
+    if version.sha256 is not None:
+        return version.sha256 == hashlib.sha256(raw).hexdigest()
+    try:
+        return storage.read_bytes(version.raw_uri) == raw
+    except FileNotFoundError:
+        return True
+
+
+class _Done:
+    """Notes what was landed, and tells how far it got."""
+
+    def __init__(self, raws: RawLedger, total: int, log: logging.Logger) -> None:
+        self._raws, self._total, self._log = raws, total, log
+        self._hours: set[str] = set()
+        self._held: list[_Landed] = []
+        self._started = self._told = self._noted = time.monotonic()
+        self._files = self._skipped = self._bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.note()
+
+    def take(self, landed: _Landed, failed: int) -> None:
+        """Note files in the ledger, many at a time: what a kill leaves out is found standing in landing."""
+        self._held.append(landed)
+        if len(self._held) >= _NOTED_TOGETHER or time.monotonic() - self._noted > _NOTED_SECONDS:
+            self.note()
+        if time.monotonic() - self._told > _PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self.tell(failed)
+
+    def note(self) -> None:
+        """Note what is held back."""
+        landed, self._held, self._noted = self._held, [], time.monotonic()
+        noted = [raw for one in landed for raw in one.raws]
+        if noted:
+            self._raws.note(noted)
+        known = {one.same.name: (one.file.key, one.file.etag) for one in landed if one.same is not None}
+        if known:
+            self._raws.touched(known)
+        self._hours.update(raw.publish_hour for raw in noted)
+        self._skipped += len(known)
+        self._files += len(landed) - len(known)
+        self._bytes += sum(one.size for one in landed)
+
+    def tell(self, failed: int) -> None:
+        """A line of progress."""
+        speed = self._bytes / 1e6 / max(time.monotonic() - self._started, 1e-6)
+        done = self._files + self._skipped + failed
+        self._log.info(
+            "landing: %d of %d files, %.1f MB, %.1f MB/s, %d to go",
+            done, self._total, self._bytes / 1e6, speed, max(self._total - done, 0),
+        )  # fmt: skip
+
+    def summary(self) -> LandSummary:
+        """What was landed by now."""
+        return LandSummary(self._files, self._skipped, self._bytes, tuple(sorted(self._hours - {NO_HOUR})))

@@ -1,0 +1,1 @@
+"""The SQL record of the files that are landed, indexed and built."""

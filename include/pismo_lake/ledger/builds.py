@@ -1,0 +1,215 @@
+"""Builds in the ledger: a part's fingerprint, its outputs, and who is at work on it.
+
+A builder claims a part, plans its outputs (so that a crash leaves no file that nobody knows of), writes them, commits
+them, and removes what they supersede. Whoever claims a part after it finds its plan among what may have to go.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.tables import builds, files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import ColumnElement, Connection, RowMapping
+
+    from pismo_lake.ledger.engine import FileRecord, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """What is recorded of one part; `outputs` and `superseded` are paths below the lake."""
+
+    part: int
+    fingerprint: str
+    outputs: tuple[str, ...]
+    superseded: tuple[str, ...]
+    counts: dict[str, Any]
+    claim: str | None
+    beat: int
+    built_at: str | None
+    run: str | None
+
+
+class BuildLedger:
+    """The builds of one unit (a publish hour or a closed publish day) of one delivery in one lake."""
+
+    def __init__(self, ledger: Ledger, lake: str, delivery: str, unit: str) -> None:
+        self._ledger = ledger
+        self._key: dict[str, Any] = {"lake": lake, "delivery": delivery, "unit": unit}
+
+    def _where(self, part: int | None = None) -> tuple[ColumnElement[bool], ...]:
+        where = tuple(builds.c[name] == value for name, value in self._key.items())
+        return where if part is None else (*where, builds.c.part == part)
+
+    def parts(self) -> list[PartRecord]:
+        """The recorded parts in order."""
+        query = select(builds).where(*self._where()).order_by(builds.c.part)
+        with self._ledger.engine.connect() as connection:
+            return [part_record(row) for row in connection.execute(query).mappings()]
+
+    def part(self, part: int) -> PartRecord | None:
+        """One part's record."""
+        return next((record for record in self.parts() if record.part == part), None)
+
+    def claim(self, part: int) -> str:
+        """Take a part over; whoever claimed it before finds out at its next `holds`."""
+        token = uuid.uuid4().hex
+        with self._ledger.transaction() as connection:
+            taken = connection.execute(update(builds).where(*self._where(part)).values(claim=token))
+            if not taken.rowcount:
+                try:
+                    with connection.begin_nested():
+                        connection.execute(builds.insert().values(**self._key, **_fresh(part), claim=token))
+                except IntegrityError:
+                    connection.execute(update(builds).where(*self._where(part)).values(claim=token))
+        return token
+
+    def holds(self, part: int, token: str) -> bool:
+        """Whether the claim still stands."""
+        query = select(builds.c.claim).where(*self._where(part))
+        with self._ledger.engine.connect() as connection:
+            return connection.execute(query).scalar() == token
+
+    def beat(self, part: int, token: str) -> None:
+        """Show whoever waits for the part that the work on it goes on."""
+        with self._ledger.transaction() as connection:
+            mine = (*self._where(part), builds.c.claim == token)
+            connection.execute(update(builds).where(*mine).values(beat=builds.c.beat + 1))
+
+    def plan(self, part: int, token: str, outputs: Iterable[str]) -> bool:
+        """Note the outputs that will be written, before the first of them is; False where the claim is lost."""
+        with self._ledger.transaction() as connection:
+            row = self._held(connection, part, token)
+            if row is None:
+                return False
+            may_exist = sorted((set(row["superseded"]) | set(outputs)) - set(row["outputs"]))
+            values = {"superseded": may_exist, "pending": bool(may_exist)}
+            connection.execute(update(builds).where(*self._where(part)).values(values))
+        return True
+
+    def commit(
+        self,
+        part: int,
+        token: str,
+        *,
+        fingerprint: str,
+        outputs: Sequence[str],
+        counts: dict[str, Any],
+        taken_in: Sequence[FileRecord],
+        verify: Callable[[Connection], None],
+    ) -> tuple[str, ...] | None:
+        """Record a part's outputs and mark its files built; the superseded paths, or None where the claim is lost.
+
+        `verify` raises in the same transaction where the outputs must not stand.
+        """
+        with self._ledger.transaction() as connection:
+            row = self._held(connection, part, token)
+            if row is None:
+                return None
+            verify(connection)
+            gone = set(row["outputs"]) | set(row["superseded"]) | self._taken_over(connection, taken_in)
+            superseded = sorted(gone - set(outputs))
+            values: dict[str, Any] = {"fingerprint": fingerprint, "outputs": list(outputs), "superseded": superseded}
+            values |= {"counts": counts, "claim": None, "built_at": now_text(), "pending": bool(superseded)}
+            values["run"] = self._ledger.run
+            connection.execute(update(builds).where(*self._where(part)).values(values))
+            _mark_built(connection, taken_in)
+        return tuple(superseded)
+
+    def _held(self, connection: Connection, part: int, token: str) -> RowMapping | None:
+        row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
+        return row if row is not None and row["claim"] == token else None
+
+    def _taken_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:  # noqa: ARG002
+        """Outputs of other units that these replace: none for a publish hour."""
+        return set()
+
+    def cleared(self, part: int, removed: Iterable[str]) -> None:
+        """Note that superseded paths are removed."""
+        with self._ledger.transaction() as connection:
+            row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
+            if row is not None:
+                left = sorted(set(row["superseded"]) - set(removed))
+                values = {"superseded": left, "pending": bool(left)}
+                connection.execute(update(builds).where(*self._where(part)).values(values))
+
+    def mark_built(self, taken_in: Sequence[FileRecord]) -> None:
+        """Note that these files are in the lake."""
+        with self._ledger.transaction() as connection:
+            _mark_built(connection, taken_in)
+
+    def adopt(self, part: int, outputs: Sequence[str]) -> None:
+        """Record outputs found in the lake without a fingerprint, so that the next build replaces them."""
+        with self._ledger.transaction() as connection:
+            connection.execute(delete(builds).where(*self._where(part)))
+            connection.execute(builds.insert().values(**self._key, **_fresh(part) | {"outputs": list(outputs)}))
+
+    def drop(self, part: int, seen: PartRecord) -> None:
+        """Forget a part that has no files any more and whose outputs are removed, unless it changed meanwhile."""
+        with self._ledger.transaction() as connection:
+            row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
+            if row is not None and part_record(row) == seen:
+                connection.execute(delete(builds).where(*self._where(part)))
+
+
+def _fresh(part: int) -> dict[str, Any]:
+    empty: dict[str, Any] = {"outputs": [], "superseded": [], "counts": {}}
+    return {"part": part, "fingerprint": "", "pending": False, "beat": 0} | empty
+
+
+def part_record(row: RowMapping) -> PartRecord:
+    """A row of the builds table."""
+    paths = (tuple(row["outputs"]), tuple(row["superseded"]))
+    return PartRecord(
+        row["part"], row["fingerprint"], *paths, row["counts"], row["claim"], row["beat"], row["built_at"], row["run"]
+    )
+
+
+def _mark_built(connection: Connection, taken_in: Sequence[FileRecord]) -> None:
+    mark_files(connection, taken_in, {"built": True}, unchanged=True)
+
+
+def mark_files(
+    connection: Connection, records: Sequence[FileRecord], values: dict[str, Any], *, unchanged: bool = False
+) -> None:
+    """Set columns of files; with `unchanged` only of those that were not marked unbuilt since they were read.
+
+    A build that did not see why a file was marked must not mark it built.
+    """
+    if not records:
+        return
+    same = [files.c[name] == bindparam(f"_{name}") for name in ("lake", "delivery", "name")]
+    if unchanged:
+        same.append(files.c.touched == bindparam("_touched"))
+    rows = [
+        {"_lake": record.lake, "_delivery": record.delivery, "_name": record.name, "_touched": record.touched}
+        for record in records
+    ]
+    connection.execute(update(files).where(*same).values(values), rows)
+
+
+def reopen_parts(connection: Connection, lake: str, type_name: str) -> None:
+    """Mark the files of every part that counts events of a type unbuilt, so that the next build looks at them."""
+    query = select(builds.c.delivery, builds.c.unit, builds.c.part, builds.c.counts)
+    for row in connection.execute(query.where(builds.c.lake == lake)).all():
+        if type_name in row.counts.get("by_type", {}):
+            same = (files.c.lake == lake, files.c.delivery == row.delivery)
+            part: tuple[ColumnElement[bool], ...]
+            if len(row.unit) == _DAY:
+                part = (files.c.publish_hour.between(f"{row.unit}T00", f"{row.unit}T23"), files.c.closed)
+            else:
+                part = (files.c.publish_hour == row.unit, files.c.part == row.part, files.c.closed.is_(False))
+            values = {"built": False, "touched": files.c.touched + 1}
+            connection.execute(update(files).where(*same, *part).values(values))
+
+
+_DAY = len("YYYY-MM-DD")

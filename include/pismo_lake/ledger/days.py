@@ -1,0 +1,64 @@
+"""A closed publish day in the ledger: one build that takes the day's files out of their hours' hands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, update
+
+from pismo_lake.ledger.builds import BuildLedger, mark_files
+from pismo_lake.ledger.engine import of_day
+from pismo_lake.ledger.tables import builds, files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from pismo_lake.ledger.engine import FileRecord, Ledger
+
+PART = 0
+"""A closed day is one part, however many files it writes."""
+
+
+class DayLedger(BuildLedger):
+    """The build of one publish day (YYYY-MM-DD) of one delivery in one lake."""
+
+    def __init__(self, ledger: Ledger, lake: str, delivery: str, day: str) -> None:
+        super().__init__(ledger, lake, delivery, day)
+        self._lake, self._delivery, self._day = lake, delivery, day
+
+    def hours(self) -> list[str]:
+        """Publish hours of the day that still have builds of their own."""
+        with self._ledger.engine.connect() as connection:
+            query = select(builds.c.unit).where(*self._hours()).distinct().order_by(builds.c.unit)
+            return list(connection.execute(query).scalars())
+
+    def reclaim(self) -> None:
+        """Give the day all its files again, to be built: its outputs were found in the lake, their record was lost."""
+        with self._ledger.transaction() as connection:
+            place = (files.c.lake == self._lake, files.c.delivery == self._delivery)
+            mine = of_day(files.c.publish_hour, self._day)
+            connection.execute(update(files).where(*place, mine).values(closed=True, built=False))
+
+    def _hours(self) -> tuple[ColumnElement[bool], ...]:
+        return (builds.c.lake == self._lake, builds.c.delivery == self._delivery, of_day(builds.c.unit, self._day))
+
+    def _taken_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:
+        """In the transaction that records the day: its files leave their hours, the hours' builds end.
+
+        Who builds one of these hours at this moment has lost the claim with its row. A file that came meanwhile is to
+        be built anew by its hour, whose outputs go.
+        """
+        rows = connection.execute(
+            select(builds.c.outputs, builds.c.superseded)
+            .where(*self._hours())
+            .order_by(builds.c.unit, builds.c.part)
+            .with_for_update()
+        ).all()
+        connection.execute(delete(builds).where(*self._hours()))
+        mark_files(connection, taken_in, {"closed": True})
+        place = (files.c.lake == self._lake, files.c.delivery == self._delivery)
+        late = (of_day(files.c.publish_hour, self._day), files.c.closed.is_(False))
+        connection.execute(update(files).where(*place, *late).values(built=False))
+        return {path for outputs, superseded in rows for path in (*outputs, *superseded)}

@@ -1,0 +1,90 @@
+"""Which events are erased: keys of organisation and event id that no build turns into rows any more.
+
+They are kept in the ledger and beside the lake's data, so that neither a rebuild from raw nor the loss of the ledger
+brings an event back. A key is a hash; it says nothing of a person.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import func, select
+
+from pismo_lake import storage
+from pismo_lake.ledger.tables import erasures
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.ledger.engine import Ledger
+
+FOLDER = "_erasures"
+_ROWS_PER_INSERT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One order to erase: a reference of the one who asked (a ticket), and when and by whom it was carried out."""
+
+    erasure_id: str
+    reference: str
+    erased_at: str
+    run: str
+
+    @classmethod
+    def fresh(cls, reference: str, erased_at: str, run: str) -> Erasure:
+        """A new one with an id of its own."""
+        return cls(uuid.uuid4().hex, reference, erased_at, run)
+
+
+def erased_keys(ledger: Ledger, lake: str) -> set[bytes]:
+    """The dedupe keys (16 bytes) of all erased events of a lake."""
+    query = select(erasures.c.event_key).where(erasures.c.lake == lake)
+    with ledger.engine.connect() as connection:
+        return {bytes.fromhex(key) for (key,) in connection.execute(query)}
+
+
+def erasure_count(ledger: Ledger, lake: str) -> int:
+    """How many keys are recorded: changes whenever there are others."""
+    query = select(func.count()).where(erasures.c.lake == lake)
+    with ledger.engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def record_erasure(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[bytes]) -> None:
+    """Record an erasure, in the lake first: what is only there comes back with `restore_erasures`."""
+    note = {name.encode(): str(getattr(erasure, name)).encode() for name in Erasure.__slots__}
+    table = pa.table({"event_key": pa.array(keys, pa.binary(16))}).replace_schema_metadata(note)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    storage.write_atomic(storage.join(lake, FOLDER, f"{erasure.erasure_id}.parquet"), sink.getbuffer())
+    _insert(ledger, lake, erasure, keys)
+
+
+def restore_erasures(ledger: Ledger, lake: str) -> int:
+    """Take erasures that stand in the lake into a ledger that lacks them; how many."""
+    query = select(erasures.c.erasure_id).where(erasures.c.lake == lake).distinct()
+    with ledger.engine.connect() as connection:
+        known = {row.erasure_id for row in connection.execute(query)}
+    restored = 0
+    for uri in storage.list_files(storage.join(lake, FOLDER)):
+        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
+        metadata: dict[bytes, Any] = table.schema.metadata or {}
+        erasure = Erasure(*(metadata[name.encode()].decode() for name in Erasure.__slots__))
+        if erasure.erasure_id not in known:
+            _insert(ledger, lake, erasure, table.column("event_key").to_pylist())
+            restored += 1
+    return restored
+
+
+def _insert(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[bytes]) -> None:
+    told = {name: getattr(erasure, name) for name in Erasure.__slots__}
+    rows = [{"lake": lake, "event_key": key.hex(), **told} for key in sorted(set(keys))]
+    with ledger.transaction() as connection:
+        for start in range(0, len(rows), _ROWS_PER_INSERT):
+            connection.execute(erasures.insert(), rows[start : start + _ROWS_PER_INSERT])

@@ -1,0 +1,141 @@
+"""Raw files between their landing and their index, as the ledger knows them.
+
+A notice may go, and Pismo be forgotten about, once a row stands here: the bytes are kept and will be indexed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pismo_lake.hours import hour_of_key
+from pismo_lake.ledger.engine import now_text, of_day
+from pismo_lake.ledger.tables import files, raw_files, sightings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Table
+
+    from pismo_lake.ledger.engine import Ledger
+
+_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A version of an event file in landing, `size` in bytes; `publish_hour` is ``-`` where the key names none.
+
+    `sha256` is None where nobody has asked for it yet. `published_at` and `landed_at` are ISO 8601, UTC. `problem` says
+    why it could not be indexed when last tried.
+    """
+
+    name: str
+    key: str
+    size: int
+    etag: str | None
+    sha256: str | None
+    raw_uri: str
+    published_at: str | None = None
+    landed_at: str = ""
+    run: str | None = None
+    problem: str | None = None
+
+    @property
+    def publish_hour(self) -> str:
+        """The hour folder it stands in."""
+        return hour_of_key(self.key)
+
+
+_FIELDS = tuple(item.name for item in fields(RawFile))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A landed version of an object key; without an index it has no `index_uri`, and most often no `sha256`."""
+
+    name: str
+    size: int
+    sha256: str | None
+    raw_uri: str
+    index_uri: str | None
+
+
+class RawLedger:
+    """The raw files of one delivery in one lake."""
+
+    def __init__(self, ledger: Ledger, lake: str, delivery: str) -> None:
+        self._ledger, self._place = ledger, {"lake": lake, "delivery": delivery}
+
+    def versions(self, keys: Iterable[str]) -> dict[str, list[Version]]:
+        """All landed versions of keys, indexed or not; keys without any are left out."""
+        found: dict[str, list[Version]] = {}
+        with self._ledger.engine.connect() as connection:
+            for chunk in _chunks(keys):
+                for table, index in ((files, files.c.index_uri), (raw_files, null())):
+                    query = select(table.c.key, table.c.name, table.c.size, table.c.sha256, table.c.raw_uri, index)
+                    for key, *version in connection.execute(query.where(*self._where(table), table.c.key.in_(chunk))):
+                        found.setdefault(key, []).append(Version(*version))
+        return found
+
+    def note(self, landed: Iterable[RawFile]) -> None:
+        """Note files whose bytes stand in landing, in one transaction; what is noted already stays as it is."""
+        same = self._place | {"landed_at": now_text(), "run": self._ledger.run}
+        rows = [
+            {name: getattr(file, name) for name in _FIELDS} | same | {"publish_hour": file.publish_hour}
+            for file in landed
+        ]
+        with self._ledger.transaction() as connection:
+            if rows:
+                dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+                connection.execute(dialect.insert(raw_files).on_conflict_do_nothing(), rows)
+            self._seen(connection, [str(row["key"]) for row in rows])
+
+    def touched(self, etags: Mapping[str, tuple[str, str | None]]) -> None:
+        """Note (key, ETag) of unchanged content by file name, so that it is not fetched again."""
+        with self._ledger.transaction() as connection:
+            for name, (_, etag) in etags.items():
+                for table in (files, raw_files) if etag is not None else ():
+                    same = (*self._where(table), table.c.name == name)
+                    connection.execute(update(table).where(*same).values(etag=etag))
+            self._seen(connection, [key for key, _ in etags.values()])
+
+    def _seen(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Forget the sightings of what stands in landing."""
+        for chunk in _chunks(keys):
+            connection.execute(delete(sightings).where(*self._where(sightings), sightings.c.key.in_(chunk)))
+
+    def waiting(self, hours: Iterable[str] | None = None) -> list[RawFile]:
+        """Files without an index, of some publish hours or of all, in rank order."""
+        columns = [raw_files.c[name] for name in _FIELDS]
+        query = select(*columns).where(*self._where(raw_files)).order_by(raw_files.c.publish_hour, raw_files.c.name)
+        if hours is not None:
+            query = query.where(raw_files.c.publish_hour.in_(list(hours)))
+        with self._ledger.engine.connect() as connection:
+            found = [RawFile(*row) for row in connection.execute(query)]
+        # by code points, as ranks are compared; a database may collate otherwise
+        return sorted(found, key=lambda file: (file.publish_hour, file.name))
+
+    def hours_of_day(self, day: str) -> list[str]:
+        """The publish hours of a day (YYYY-MM-DD) that have files without an index."""
+        query = select(raw_files.c.publish_hour).where(*self._where(raw_files), of_day(raw_files.c.publish_hour, day))
+        with self._ledger.engine.connect() as connection:
+            return sorted(set(connection.execute(query).scalars()))
+
+    def failed(self, name: str, problem: str) -> None:
+        """Note why a file could not be indexed."""
+        with self._ledger.transaction() as connection:
+            same = (*self._where(raw_files), raw_files.c.name == name)
+            connection.execute(update(raw_files).where(*same).values(problem=problem[:2000]))
+
+    def _where(self, table: Table) -> tuple[ColumnElement[bool], ...]:
+        return tuple(table.c[name] == value for name, value in self._place.items())
+
+
+def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    every = list(keys)
+    for start in range(0, len(every), _PER_QUERY):
+        yield every[start : start + _PER_QUERY]

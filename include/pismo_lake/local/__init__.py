@@ -1,0 +1,1 @@
+"""Flatten files without Airflow, on all cores."""

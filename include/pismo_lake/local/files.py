@@ -1,0 +1,149 @@
+"""Raw files at local paths or URIs as a source of their own, for use without Airflow."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo_lake import storage
+from pismo_lake.errors import ConfigError, IndexIncompleteError, LandingIncompleteError
+from pismo_lake.hours import PublishHour
+from pismo_lake.index.run import index_landed
+from pismo_lake.landing.land import land_files
+from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.raw_files import RawLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pismo_lake.build.summary import BuildSummary
+    from pismo_lake.errors import PismoError
+    from pismo_lake.index.run import IndexSummary
+    from pismo_lake.index.table import IndexedFile
+    from pismo_lake.landing.land import LandSummary
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.local.workers import Workers
+    from pismo_lake.settings.lake import LakeSettings
+
+_LOG = logging.getLogger(__name__)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What landing and indexing did; of `failures` there are at most two, one of each."""
+
+    landed: LandSummary
+    indexed: IndexSummary
+    failures: Sequence[PismoError] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFiles:
+    """Raw files by key; the key is the part of the path from ``main_stream/`` on, else the name below the argument."""
+
+    uris: dict[str, str]
+
+    def land(
+        self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None
+    ) -> TakenIn:
+        """Land and index what the ledger does not know; files outside an hour folder belong to `hour`.
+
+        Without `hour` such a file belongs to the hour of its latest event, a fact of its content. `workers` are asked
+        where there is enough to do. What could not be landed, or indexed, is among the `failures`.
+        """
+
+        def hour_of(file: RawFile, indexed: IndexedFile) -> PublishHour:
+            if hour is not None:
+                return hour
+            if indexed.max_timestamp is None:
+                msg = f"{file.key} has neither an hour folder nor a timed event: give --publish-hour"
+                raise ConfigError(msg)
+            return PublishHour.containing(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
+
+        files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
+        fresh = new_files(files, ledger.known(settings.delivery, self.uris))
+        failures: list[PismoError] = []
+        try:
+            landed = land_files(settings, ledger, fresh, self._fetch, anywhere=True)
+        except LandingIncompleteError as error:
+            landed = error.summary
+            failures.append(error)
+        landed = replace(landed, skipped=landed.skipped + len(files) - len(fresh))
+        # what an earlier call left without an index too
+        size = sum(file.size for file in RawLedger(ledger, settings.lake, settings.delivery).waiting())
+        workers = workers.for_input(size) if workers is not None else None
+        indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers)
+        if indexed.failures:
+            failures.append(IndexIncompleteError(indexed.failures))
+        return TakenIn(landed, indexed, failures)
+
+    @contextmanager
+    def _fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
+        yield iter([storage.read_bytes(self.uris[file.key])])
+
+
+def local_files(arguments: Sequence[str]) -> LocalFiles:
+    """The files below the given paths or URIs; FileNotFoundError where there are none."""
+    uris: dict[str, str] = {}
+    for argument in arguments:
+        single = storage.is_local(argument) and Path(argument.removeprefix("file://")).is_file()
+        found = [argument] if single else list(storage.list_files(argument))
+        if not found:
+            msg = f"no file at {argument}"
+            raise FileNotFoundError(msg)
+        if hidden := storage.hidden_files(argument):
+            shown = ", ".join(hidden[:5])
+            _LOG.warning("%s: %d file(s) whose names begin with a dot are left out: %s", argument, len(hidden), shown)
+        # a copy of the whole bucket: its reports/ and other prefixes are no event files
+        in_stream = any("main_stream/" in uri for uri in found)
+        for uri in found:
+            if not single and in_stream and "main_stream/" not in uri:
+                continue
+            key = _key(uri, argument)
+            if uris.setdefault(key, uri) != uri:
+                msg = f"{uri} and {uris[key]} have the same key {key}: give a folder above both"
+                raise ConfigError(msg)
+    return LocalFiles(uris)
+
+
+def _key(uri: str, argument: str) -> str:
+    _, found, rest = uri.rpartition("main_stream/")
+    if found:
+        return f"main_stream/{rest}"
+    below = uri.removeprefix(argument.rstrip("/")).strip("/")
+    return below or uri.rsplit("/", 1)[-1]
+
+
+def torn_units(settings: LakeSettings, ledger: Ledger, units: Iterable[str]) -> set[str]:
+    """The units of which a file that was written has gone from the lake."""
+    found = set()
+    for unit in units:
+        parts = BuildLedger(ledger, settings.lake, settings.delivery, unit).parts()
+        if not all(storage.exists(storage.join(settings.lake, path)) for part in parts for path in part.outputs):
+            found.add(unit)
+    return found
+
+
+def totals_by_type(builds: Iterable[BuildSummary]) -> str:
+    """A table of what publish hours hold, an event type a line; rejects that are no event of any type come last."""
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    rejects = conflicts = 0
+    for build in builds:
+        rejects += build.rejects
+        conflicts += build.conflicts
+        for name, counts in build.by_type.items():
+            totals[name].update(counts)
+    columns = ("events", "rows", "duplicates", "conflicts")
+    lines = ["".join([f"{'domain/event type':56}", *(f"{column:>12}" for column in columns)])]
+    for name, counts in sorted(totals.items()):
+        lines.append("".join([f"{name:56}", *(f"{counts[column]:>12}" for column in columns)]))
+    lines.append(f"{'rejects: no event (their reasons stand in rejects/)':56}{rejects - conflicts:>12}")
+    return "\n".join(lines)

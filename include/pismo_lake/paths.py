@@ -1,0 +1,139 @@
+"""Where things stand: publish hours in object keys, partitions in the lake, raw files and indexes in landing.
+
+Keys, domains and event types come from outside; every function that makes a path makes each of them one safe
+segment, so none can leave its folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from functools import lru_cache
+
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+_LONGEST = 100
+_FINGERPRINT = 10
+
+
+@lru_cache(maxsize=4096)
+def safe_segment(text: str) -> str:
+    """One path segment for any text: percent-encoded beyond [A-Za-z0-9_.-], never hidden, never over-long.
+
+    >>> safe_segment("cards"), safe_segment("../x"), safe_segment("")
+    ('cards', '%2E.%2Fx', '%')
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or "%"
+    if segment.startswith("."):
+        segment = "%2E" + segment[1:]
+    return _shortened(segment, raw)
+
+
+def _shortened(segment: str, raw: bytes) -> str:
+    """A segment no longer than file systems take, told from others of the same beginning by what it stands for."""
+    return segment if len(segment) <= _LONGEST else f"{segment[:80]}~{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+def event_name(event_type: str, schema_version: str | None) -> str:
+    """Event type with its version, once: the raw type comes with and without ``-<version>`` (facts §1.3).
+
+    >>> event_name("creation-1", "1"), event_name("creation", "1"), event_name("creation", None)
+    ('creation-1', 'creation-1', 'creation')
+    """
+    if not schema_version or event_type.endswith(f"-{schema_version}"):
+        return event_type
+    return f"{event_type}-{schema_version}"
+
+
+def root_of(uri: str) -> str:
+    """A landing zone or lake as the ledger knows it: a path of this machine from its root on, no trailing slash."""
+    if "://" in uri and not uri.startswith("file://"):
+        return uri.rstrip("/")
+    # links are not followed: what they point to may change
+    return os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
+
+
+def event_path(domain: str, name: str) -> str:
+    """An event type as counts, contracts and policies name it: ``<domain>/<name with version>``, safe segments."""
+    return f"{safe_segment(domain)}/{safe_segment(name)}"
+
+
+def type_folder(domain: str, event_type: str) -> str:
+    """Folder of an event type below the lake, from its safe segments."""
+    return f"events/domain={domain}/event_type={event_type}"
+
+
+def partition_path(domain: str, name: str, event_date: str) -> str:
+    """Folder of a partition below the lake; `name` is an `event_name`."""
+    return f"{type_folder(safe_segment(domain), safe_segment(name))}/event_date={event_date}"
+
+
+def items_folder(domain: str, event_type: str, name: str) -> str:
+    """Folder of a list's child table below the lake, from safe segments and the list's column without ``data__``."""
+    segment = f"{event_type}__{name}"
+    if "__" in event_type or event_type.endswith("_"):
+        # where the type ends cannot be told: a__b with a list c, a with a list b__c
+        segment += f"~{hashlib.sha256(event_type.encode()).hexdigest()[:_FINGERPRINT]}"
+    return f"items/domain={domain}/event_type={_shortened(segment, segment.encode())}"
+
+
+def items_path(domain: str, event: str, name: str, event_date: str) -> str:
+    """Folder of a child table's partition below the lake; `event` is an `event_name`."""
+    return f"{items_folder(safe_segment(domain), safe_segment(event), name)}/event_date={event_date}"
+
+
+def rejects_path(publish_date: str) -> str:
+    """Folder of a publish day's rejects below the lake."""
+    return f"rejects/publish_date={publish_date}"
+
+
+def reports_path(publish_date: str) -> str:
+    """Folder of a publish day's reports below the lake."""
+    return f"reports/publish_date={publish_date}"
+
+
+def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:
+    """File name of a part's outputs: the unit and part it holds, and what they are a function of.
+
+    Other inputs give another name, so nobody who was overtaken can touch what stands. For a closed day `part` numbers
+    the files of one partition.
+    """
+    return f"{safe_segment(delivery)}-{unit}-p{part:04d}-{fingerprint[:_FINGERPRINT]}.parquet"
+
+
+def output_pattern(delivery: str) -> re.Pattern[str]:
+    """Matches the names that `output_name` gives for a delivery: (unit, part)."""
+    name = re.escape(safe_segment(delivery))
+    return re.compile(rf"{name}-(\d{{4}}-\d\d-\d\d(?:T\d\d)?)-p(\d{{4,}})-[0-9a-f]{{{_FINGERPRINT}}}\.parquet")
+
+
+def safe_key(key: str) -> str:
+    """An object key as a relative path: its slashes kept, every segment safe, none of them ``_index``."""
+    segments = [safe_segment(segment) for segment in key.split("/") if segment]
+    if segments and segments[0] == "_index":
+        segments[0] = "%5Findex"
+    return "/".join(segments) or "%"
+
+
+def can_be_kept(key: str) -> bool:
+    """Whether every ledger can hold an object key: PostgreSQL takes no NUL, and no database half a character."""
+    try:
+        return "\0" not in key and bool(key.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def landing_path(delivery: str, name: str) -> str:
+    """A raw file below the landing root."""
+    return f"{safe_segment(delivery)}/{safe_key(name)}"
+
+
+def index_path(delivery: str, name: str) -> str:
+    """A raw file's index below the landing root."""
+    return f"{safe_segment(delivery)}/_index/{safe_key(name)}.parquet"
+
+
+def columns_path(delivery: str, name: str) -> str:
+    """The parsed payloads of a raw file that waits for its build, below the landing root."""
+    return f"{safe_segment(delivery)}/_index/{safe_key(name)}.columns"

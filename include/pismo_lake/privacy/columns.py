@@ -1,0 +1,120 @@
+"""A privacy policy on Arrow columns: the types that it gives them, and their values.
+
+What is hashed or masked becomes text whatever it was, what is dropped keeps its type and is null. The metadata of a
+column says what was done to it, and with which key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
+from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.privacy.redact import CARD_NUMBER, Redactor
+from pismo_lake.settings.privacy import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pismo_lake.contracts.columns import Column
+    from pismo_lake.contracts.contract import Contract
+    from pismo_lake.settings.privacy import Privacy
+
+_NOTE, _KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
+
+
+def protected_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
+    """The payload columns of a contract as a policy leaves them."""
+    return pa.schema([protected_field(column, privacy, event) for column in payload_columns(contract)])
+
+
+def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
+    """A flattened table (payload columns and `_rescued`) as a policy leaves it."""
+    redactor = Redactor(privacy, event)
+    columns = [
+        _array(table.column(column.name).combine_chunks(), column.node, column.keys, redactor)
+        for column in payload_columns(contract)
+    ]
+    rescued = _each(table.column(RESCUED.name).combine_chunks(), redactor.rescued)
+    schema = protected_schema(contract, privacy, event).append(RESCUED)
+    return pa.table([*columns, rescued], schema=schema)
+
+
+def protected_field(column: Column, privacy: Privacy | None, event: str) -> pa.Field:
+    """A column as a policy leaves it, what was done to it in its metadata."""
+    if privacy is None:
+        return pa.field(column.name, column.type)
+    done = sorted(_notes(column.node, column.keys, privacy, event))
+    notes = {_NOTE: ", ".join(done)} if done else None
+    if notes and privacy.key and Action.HASH in done:
+        notes[_KEY_NOTE] = privacy.key.key_id
+    return pa.field(column.name, _type(column.type, column.node, column.keys, privacy, event), metadata=notes)
+
+
+def _notes(node: Node, keys: tuple[str, ...], privacy: Privacy, event: str) -> set[str]:
+    """The actions on a column, or on anything in its lists."""
+    if node.item is not None:
+        return _notes(node.item, keys, privacy, event)
+    if node.fields:
+        return {note for key, child in node.fields.items() for note in _notes(child, (*keys, key), privacy, event)}
+    rule = privacy.rule(event, keys)
+    return {rule.action} if rule is not None and rule.action is not Action.KEEP else set()
+
+
+def _type(kind: pa.DataType, node: Node, keys: tuple[str, ...], privacy: Privacy, event: str) -> pa.DataType:
+    if node.kind is Kind.LIST and node.item is not None:
+        return pa.list_(_type(kind.value_type, node.item, keys, privacy, event))
+    if node.kind is Kind.OBJECT:
+        return pa.struct([
+            field.with_type(_type(field.type, child, (*keys, key), privacy, event))
+            for field, (key, child) in zip(kind, struct_fields(node), strict=True)
+        ])  # fmt: skip
+    rule = privacy.rule(event, keys)
+    return pa.string() if rule is not None and rule.action.gives_text else kind
+
+
+def _array(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.Array:
+    rule = redactor.rule(keys)
+    if rule is not None and rule.action is Action.DROP:
+        return pa.nulls(len(array), _type(array.type, node, keys, redactor.privacy, redactor.event_type))
+    if node.kind is Kind.LIST and node.item is not None:
+        return _list(array, node.item, keys, redactor)
+    if node.kind is Kind.OBJECT:
+        children = [
+            _array(values, child, (*keys, key), redactor)
+            for values, (key, child) in zip(array.flatten(), struct_fields(node), strict=True)
+        ]
+        names = [array.type.field(at).name for at in range(array.type.num_fields)]
+        return pa.StructArray.from_arrays(children, names, mask=array.is_null())
+    if rule is not None and rule.action is Action.KEEP:
+        return array
+    if node.kind is Kind.JSON:
+        return _each(array, lambda text: redactor.json_text(text, keys))
+    if rule is not None:
+        return _each(array, lambda value: redactor.leaf(value, rule))
+    return _free_text(array, redactor) if node.kind is Kind.STRING else array
+
+
+def _list(array: pa.ListArray, item: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.ListArray:
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
+    # flatten() leaves out what null lists may hide
+    return pa.ListArray.from_arrays(offsets, _array(array.flatten(), item, keys, redactor), mask=array.is_null())
+
+
+def _free_text(array: pa.StringArray, redactor: Redactor) -> pa.StringArray:
+    suspects = pc.fill_null(pc.match_substring_regex(array, CARD_NUMBER), fill_value=False)
+    if not pc.any(suspects).as_py():
+        return array
+    changed = [redactor.free_text(text) for text in array.filter(suspects).to_pylist()]
+    return pc.replace_with_mask(array, suspects, pa.array(changed, pa.string()))
+
+
+def _each(array: pa.Array, change: Callable[[Any], str | None]) -> pa.StringArray:
+    """Each value changed, equal ones once."""
+    coded = array.dictionary_encode()
+    words = pa.array([change(value) for value in coded.dictionary.to_pylist()], pa.string())
+    return words.take(coded.indices)

@@ -1,0 +1,58 @@
+"""The mark of a lake under a privacy policy or with encrypted files: nobody without them writes or shows there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from pismo_lake import storage
+from pismo_lake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pismo_lake.settings.lake import LakeSettings
+
+MARK = "_privacy.json"
+
+
+def refuse_unprotected(settings: LakeSettings) -> None:
+    """`ConfigError` where the lake is under a policy or encrypted and the caller has no policy, or no key."""
+    _refuse(settings, _read(settings))
+
+
+def _refuse(settings: LakeSettings, marked: dict[str, object]) -> None:
+    if settings.privacy is not None:
+        settings.privacy.checked()
+    if marked.get("policy") and settings.privacy is None:
+        msg = (
+            f"{settings.lake} is under privacy policy {marked['policy']!r}: give it too (privacy of the delivery,"
+            f" --privacy or PISMO_PRIVACY), or remove {MARK} there to write in clear"
+        )
+        raise ConfigError(msg)
+    if marked.get("kms_key") and settings.key is None:
+        msg = (
+            f"{settings.lake} is encrypted with {marked['kms_key']}: give the key too (lake_kms_key of the delivery,"
+            f" --kms-key or PISMO_LAKE_KMS_KEY), or remove {MARK} there to write in clear"
+        )
+        raise ConfigError(msg)
+
+
+def mark_lake(settings: LakeSettings) -> None:
+    """Leave the mark where the caller has a policy or a key; as `refuse_unprotected` where not."""
+    marked = _read(settings)
+    _refuse(settings, marked)
+    mark: dict[str, object] = {}
+    if settings.privacy is not None:
+        key = settings.privacy.key.key_id if settings.privacy.key else None
+        mark = {"policy": settings.privacy.name, "key_id": key, "fingerprint": settings.privacy.fingerprint()}
+    if settings.key is not None:
+        mark["kms_key"] = settings.key.key_id
+    if mark and marked != mark:
+        storage.write_atomic(storage.join(settings.lake, MARK), orjson.dumps(mark, option=orjson.OPT_INDENT_2))
+
+
+def _read(settings: LakeSettings) -> dict[str, object]:
+    try:
+        return dict(orjson.loads(storage.read_bytes(storage.join(settings.lake, MARK))))
+    except FileNotFoundError:
+        return {}

@@ -1,0 +1,130 @@
+"""A policy at work on single values: what stays of a payload's leaf, of JSON text, of `_rescued`, of a whole event."""
+
+from __future__ import annotations
+
+import re
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake.decode.envelope import ENVELOPE_KEYS, parse_exact
+from pismo_lake.decode.exact_json import Unbounded, dumps, loads
+from pismo_lake.settings.privacy import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pismo_lake.settings.privacy import Privacy, Rule
+
+CARD_NUMBER = r"[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{5}"
+"""What may be a card number in text (ISO/IEC 7812: 13 to 19 digits), alone or in the groups it is printed in."""
+
+_ALONE = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9][ -])(?:{CARD_NUMBER})(?![0-9A-Za-z])(?![ -][0-9])")
+_ENVELOPE_TEXTS = ENVELOPE_KEYS - {"data"}
+_LEFT = 4
+_LONGEST = 1000
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_STARS = "****"
+_DATE = re.compile(r"(\d{4})-(\d\d)(?!\d)")
+
+
+class Redactor:
+    """A policy applied to the values of one event type, named ``<domain>/<name with version>``."""
+
+    def __init__(self, privacy: Privacy, event: str) -> None:
+        self.privacy, self.event_type = privacy, event
+        self._key = privacy.checked().key
+
+    def rule(self, keys: tuple[str, ...]) -> Rule | None:
+        """The rule of a path in the payload; a path among extra envelope keys is named by these alone."""
+        return self.privacy.rule(self.event_type, keys)
+
+    def value(self, value: Any, keys: tuple[str, ...]) -> Any:
+        """What stays of a JSON value at a path, objects and lists gone through."""
+        rule = self.rule(keys)
+        if rule is not None and rule.action is Action.DROP:
+            return None
+        if isinstance(value, dict):
+            return {key: self.value(item, (*keys, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item, keys) for item in value]
+        if rule is None:
+            return self.free_text(value) if isinstance(value, str) else value
+        return value if rule.action is Action.KEEP else self.leaf(value, rule)
+
+    def leaf(self, value: Any, rule: Rule) -> str | None:
+        """What stays of a leaf by a rule that does not keep it: text or nothing."""
+        if value is None or rule.action is Action.DROP:
+            return None
+        text = _text(value)
+        if rule.action is Action.HASH:
+            # Privacy.checked saw the key
+            return self._key.digest(text) if self._key else None
+        if rule.action is Action.MASK:
+            # never most of it
+            return _STARS + (text[-rule.last :] if 0 < 2 * rule.last <= len(text) else "")
+        found = _DATE.match(text)
+        if not found:
+            return None
+        year, month = found.groups()
+        return {Action.YEAR: year, Action.MONTH: f"{year}-{month}", Action.DECADE: f"{year[:3]}0s"}[rule.action]
+
+    def free_text(self, text: str) -> str:
+        """The text with card numbers that pass the Luhn check masked but for their last four digits."""
+        return _ALONE.sub(_masked, text) if self.privacy.card_numbers else text
+
+    def json_text(self, text: str, keys: tuple[str, ...]) -> str:
+        """What stays of a column of JSON text."""
+        return dumps(self.value(loads(text), keys))
+
+    def rescued(self, text: str) -> str:
+        """What stays of `_rescued`: places and reasons as they are, values by their own path."""
+        entries = loads(text)
+        for entry in entries:
+            entry["value"] = self.value(entry["value"], _keys(entry["path"], entry.get("positions", ())))
+        return dumps(entries)
+
+    def event(self, raw: bytes) -> str:
+        """A whole event as JSON text; ValueError where the bytes are none."""
+        parsed = parse_exact(raw)
+        kept = {
+            key: item if key in _ENVELOPE_TEXTS and isinstance(item, str) else self.value(item, _below(key))
+            for key, item in parsed.items()
+        }
+        return dumps(kept)
+
+
+def _below(key: str) -> tuple[str, ...]:
+    """The path that stands for an envelope key: a payload's paths begin below `data`."""
+    return () if key == "data" else (key,)
+
+
+def _keys(pointer: str, positions: Collection[int]) -> tuple[str, ...]:
+    """The keys of a rescued value's path as policies name it, list positions left out."""
+    steps = [step for at, step in enumerate(pointer.removeprefix("/").split("/")) if at not in positions]
+    first, *rest = (step.replace("~1", "/").replace("~0", "~") for step in steps)
+    return (*_below(first), *rest)
+
+
+def _text(value: Any) -> str:
+    """A leaf as text, one spelling for equal values: 1.50 and 1.5 hash alike."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        if not value:
+            return "0"
+        if isinstance(value, Unbounded):
+            return str(value)
+        if abs(value.adjusted()) > _LONGEST:
+            # written out it might fill the memory
+            return str(value.normalize(_EXACT))
+        plain = f"{value:f}"
+        return plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return str(value)
+
+
+def _masked(found: re.Match[str]) -> str:
+    digits = [int(letter) for letter in found[0] if letter.isdigit()]
+    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
+    if (sum(doubled) + sum(digits[-1::-2])) % 10:
+        return found[0]
+    return _STARS + found[0][-_LEFT:]

@@ -1,0 +1,1 @@
+"""Say whether a day is complete, and prove it."""

@@ -1,0 +1,203 @@
+"""Reconcile a publish day: what was announced, listed, landed, built and written must be one and the same.
+
+Every count is taken twice by different ways (index and ledger, build and Parquet footers), so that a difference
+names the step that lost or doubled something.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pismo_lake import storage
+from pismo_lake.build.summary import BuildSummary
+from pismo_lake.contracts.store import changes_by_files
+from pismo_lake.errors import LakeError
+from pismo_lake.hours import PublishHour
+from pismo_lake.index.ids import ROOT
+from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.days import PART, DayLedger
+from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.report.announced import announced_changes
+from pismo_lake.report.cadence import HISTORY_DAYS, silent_hours
+from pismo_lake.report.model import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, Timings, TypeLine
+from pismo_lake.report.scan import scan_day
+from pismo_lake.storage.encryption import open_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.hours import PublishDay
+    from pismo_lake.ledger.builds import PartRecord
+    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.report.model import AccountingLine
+    from pismo_lake.report.scan import DayScan
+    from pismo_lake.settings.lake import LakeSettings
+
+
+def reconcile(
+    settings: LakeSettings,
+    ledger: Ledger,
+    day: PublishDay,
+    *,
+    organisation: str = "",
+    environment: str = "",
+    listed: str = "not looked at",
+    accounting: tuple[AccountingLine, ...] | None = None,
+    until: PublishHour | None = None,
+) -> DayReport:
+    """The day's report as things stand; nothing is changed.
+
+    `listed` says how the source was looked at, `until` the hour that is not over yet where the day is not.
+    """
+    place = (settings.lake, settings.delivery)
+    files = ledger.files_of_day(*place, str(day))
+    days = DayLedger(ledger, *place, str(day))
+    closed = days.part(PART)
+    parts = [closed] if closed else []
+    for hour in days.hours():
+        parts += BuildLedger(ledger, *place, hour).parts()
+    built = BuildSummary()
+    for part in parts:
+        built.add(part.counts)
+    scan = scan_day(files)
+    written = _written(settings, parts)
+    last = ledger.last_hour_before(*place, str(day.hours[0]))
+    since = (PublishHour.parse(last) if last else day.hours[0]).plus(-24 * HISTORY_DAYS)
+    history = ledger.files_by_hour(*place, str(since), str(day.hours[-1].plus(1)))
+    return DayReport(
+        delivery=settings.delivery,
+        organisation=organisation,
+        environment=environment,
+        publish_date=str(day),
+        closed=not files or (closed is not None and all(record.closed for record in files)),
+        listed=listed,
+        files=len(files),
+        bytes=sum(record.size for record in files),
+        plain_bytes=sum(record.plain_size for record in files),
+        events=built.events,
+        rows=built.rows,
+        duplicates=built.duplicates,
+        conflicts=built.conflicts,
+        rejects=built.rejects,
+        erased=built.erased,
+        heartbeats=scan.heartbeats.total(),
+        hours=_hours(day, files, parts),
+        types=tuple(TypeLine(name, **counts) for name, counts in sorted(built.by_type.items())),
+        lateness=scan.lateness_lines(),
+        reject_reasons=_reasons(scan, built, files),
+        silent_hours=silent_hours(day, history, scan.heartbeats, until),
+        open_files=_open_files(Sightings(ledger, *place), RawLedger(ledger, *place), day, files, scan),
+        drift=(
+            *announced_changes(scan.schema_changes),
+            *(DriftLine(*row) for row in changes_by_files(ledger, settings.lake, [item.name for item in files])),
+        ),
+        totals=_totals(files, scan, built, written),
+        accounting=accounting,
+        timings=_timings(files, closed),
+        lake_files=written["files"],
+        lake_bytes=written["bytes"],
+        over=until is None or until > day.hours[-1],
+    )
+
+
+def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:
+    """Rows by the footers of what stands in the lake; what has gone from it has none, and shows in the totals."""
+    counts: Counter[str] = Counter()
+    for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{ROOT}/")}):
+        uri = storage.join(settings.lake, path)
+        try:
+            with storage.open_for_reading(uri) as file:
+                counts[path.split("/", 1)[0]] += open_parquet(file, settings.key).metadata.num_rows
+        except FileNotFoundError:
+            continue
+        except pa.ArrowInvalid as error:
+            msg = f"{uri} is no Parquet file any more: close the day again with force, or flatten the hour"
+            raise LakeError(msg) from error
+        counts["files"] += 1
+        counts["bytes"] += storage.size(uri)
+    return counts
+
+
+def _totals(
+    files: Sequence[FileRecord], scan: DayScan, built: BuildSummary, written: Counter[str]
+) -> tuple[ControlTotal, ...]:
+    events = sum(record.events for record in files)
+    unreadable = sum(record.status == "unreadable" for record in files)
+    read = built.rows + built.duplicates + built.erased
+    return (
+        ControlTotal("event files landed = files that builds took in", len(files), built.files),
+        ControlTotal("events in the ledger = events in the indexes", events, scan.events),
+        ControlTotal("events landed = events that builds read", events, built.events),
+        ControlTotal("events read = rows + duplicates + erased", built.events, read),
+        ControlTotal("rows built = rows in the lake's files", built.rows, written["events"]),
+        ControlTotal("items of lists built = rows in their child tables", built.items, written["items"]),
+        ControlTotal(
+            "damage in the indexes + conflicts + unreadable files = rejects built",
+            scan.rejects + built.conflicts + unreadable,
+            built.rejects,
+        ),
+        ControlTotal("rejects built = rows in the lake's rejects", built.rejects, written["rejects"]),
+    )
+
+
+def _hours(day: PublishDay, files: Sequence[FileRecord], parts: Sequence[PartRecord]) -> tuple[HourLine, ...]:
+    lines: dict[str, Counter[str]] = {str(hour): Counter() for hour in day.hours}
+    for record in files:
+        lines[record.publish_hour].update(files=1, bytes=record.size, events=record.events)
+    for part in parts:
+        for hour, counts in part.counts.get("by_hour", {}).items():
+            lines[hour].update(counts)
+    return tuple(HourLine(hour, **counts) for hour, counts in lines.items())
+
+
+def _reasons(scan: DayScan, built: BuildSummary, files: Sequence[FileRecord]) -> tuple[tuple[str, int], ...]:
+    reasons = scan.reasons.copy()
+    reasons["conflicting_duplicate"] += built.conflicts
+    reasons["unsupported_framing"] += sum(record.status == "unreadable" for record in files)
+    return tuple((reason, count) for reason, count in sorted(reasons.items()) if count)
+
+
+def _open_files(
+    sightings: Sightings, raws: RawLedger, day: PublishDay, files: Sequence[FileRecord], scan: DayScan
+) -> tuple[OpenFile, ...]:
+    found = [
+        OpenFile(seen.key, seen.publish_hour, f"{seen.seen_by}, not landed", seen.first_seen, seen.problem or "")
+        for seen in sightings.of_day(str(day))
+    ]
+    found += [
+        OpenFile(raw.name, raw.publish_hour, "landed, not indexed", raw.landed_at, raw.problem or "")
+        for raw in raws.waiting(raws.hours_of_day(str(day)))
+    ]
+    unindexed = set(scan.unindexed)
+    for record in files:
+        states = {
+            "unreadable": record.status == "unreadable",
+            "landed, not indexed": record.name in unindexed,
+            "landed, not built": not record.built,
+        }
+        for state, holds in states.items():
+            if holds:
+                found.append(OpenFile(record.name, record.publish_hour, state, record.landed_at, record.problem or ""))
+                break
+    return tuple(sorted(found, key=lambda item: (item.publish_hour, item.key)))
+
+
+def _timings(files: Sequence[FileRecord], closed: PartRecord | None) -> Timings:
+    waits = sorted(
+        (datetime.fromisoformat(record.landed_at) - datetime.fromisoformat(record.published_at)).total_seconds()
+        for record in files
+        if record.published_at
+    )
+    counts: dict[str, Any] = closed.counts if closed else {}
+    seconds = float(counts.get("seconds", 0.0))
+    speed = round(counts.get("bytes", 0) / 1e6 / seconds, 1) if seconds else 0.0
+    if not waits:
+        return Timings(seconds, speed)
+    p50, p95 = (float(value) for value in np.percentile(waits, [50, 95], method="nearest"))
+    return Timings(seconds, speed, p50, p95, waits[-1])

@@ -1,0 +1,124 @@
+"""The schemas of what stands in the lake: rows of events and rejects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pismo_lake.contracts.columns import RESCUED, Column, payload_columns, struct_fields
+from pismo_lake.contracts.names import SEPARATOR
+from pismo_lake.contracts.tree import Kind
+from pismo_lake.privacy.columns import protected_field, protected_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.contracts.contract import Contract
+    from pismo_lake.settings.privacy import Privacy
+
+TYPED = "typed__"
+"""What the names of typed columns begin with."""
+
+_TYPED_AS = {"date": pa.date32(), "date-time": pa.timestamp("us", tz="UTC")}
+
+ENVELOPE_SCHEMA = pa.schema(
+    [
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("org_id", pa.string()),
+        pa.field("cid", pa.string()),
+        pa.field("schema_version", pa.string()),
+        pa.field("event_type_text", pa.string(), nullable=False),
+        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("event_timestamp_text", pa.string()),
+    ]
+)
+
+SOURCE_SCHEMA = pa.schema(
+    [
+        pa.field("_source_delivery", pa.string(), nullable=False),
+        pa.field("_source_file", pa.string(), nullable=False),
+        pa.field("_source_offset", pa.int64(), nullable=False),
+    ]
+)
+
+REJECTS_SCHEMA = pa.schema(
+    [
+        pa.field("delivery", pa.string(), nullable=False),
+        pa.field("source_file", pa.string(), nullable=False),
+        pa.field("source_offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("event_id", pa.string()),
+        pa.field("raw", pa.binary()),
+    ]
+)
+
+COUNT = "count__"
+"""What the names of the columns begin with that hold a list's length."""
+
+POSITION = pa.field("position", pa.int32(), nullable=False)
+
+_BEFORE = [ENVELOPE_SCHEMA.field(name) for name in ("event_id", "org_id", "event_timestamp")]
+
+
+def typed_columns(contract: Contract) -> list[tuple[pa.Field, Column]]:
+    """Dates and times that a schema declares: the typed column beside each column of text, and that column.
+
+    The text stays as Pismo wrote it; the typed value is null where the text is no date, or a time without a zone.
+    """
+    return [
+        (pa.field(f"{TYPED}{column.name.removeprefix('data__')}", _TYPED_AS[column.node.format]), column)
+        for column in payload_columns(contract)
+        if column.node.format
+    ]
+
+
+def lake_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
+    """The columns of an event type's files, as far as its contract goes; `event_date` stands in the path alone."""
+    typed = [field for field, _ in typed_columns(contract)]
+    children = child_columns(contract)
+    apart = {column.name for column in children}
+    payload = [field for field in protected_schema(contract, privacy, event) if field.name not in apart]
+    counts = [count_field(column) for column in children]
+    return pa.schema([*ENVELOPE_SCHEMA, *payload, *typed, *counts, *SOURCE_SCHEMA, RESCUED])
+
+
+def child_columns(contract: Contract) -> list[Column]:
+    """The lists of a contract that have a table of their own; a list inside another one stays in that one's items."""
+    return [
+        column
+        for column in payload_columns(contract)
+        if column.node.kind is Kind.LIST and contract.rules.is_child_table(column.keys)
+    ]
+
+
+def count_field(column: Column) -> pa.Field:
+    """The column that stands for a list in the event's own row."""
+    return pa.field(f"{COUNT}{list_name(column)}", pa.int32())
+
+
+def list_name(column: Column) -> str:
+    """A list as its child table is named after it: its column without ``data__``."""
+    return column.name.removeprefix("data__")
+
+
+def item_columns(column: Column) -> list[Column]:
+    """The columns of a list's items: a struct's fields, one each, or the items themselves under the list's name."""
+    item = column.node.item
+    assert item is not None  # a typed list has items
+    return list(_spread(Column(column.name, column.keys, item)))
+
+
+def _spread(column: Column) -> Iterator[Column]:
+    if column.node.kind is not Kind.OBJECT:
+        yield column
+        return
+    for key, child in struct_fields(column.node):
+        yield from _spread(Column(f"{column.name}{SEPARATOR}{child.segment}", (*column.keys, key), child))
+
+
+def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Schema:
+    """The columns of a child table; `event` is ``<domain>/<event type with version>``, as policies name it."""
+    fields = [protected_field(item, privacy, event) for item in item_columns(column)]
+    return pa.schema([*_BEFORE, POSITION, *fields, *SOURCE_SCHEMA])

@@ -1,0 +1,1 @@
+"""What a person can set, checked; does no work."""

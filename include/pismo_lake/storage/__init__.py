@@ -1,0 +1,41 @@
+"""Bytes and Parquet files at local and s3:// places, whole or not at all."""
+
+from pismo_lake.storage.files import (
+    configure,
+    create,
+    exists,
+    hidden_files,
+    is_local,
+    join,
+    list_files,
+    local_path,
+    mapped,
+    move_in,
+    open_for_reading,
+    read_bytes,
+    read_range,
+    remove,
+    size,
+    version,
+    write_atomic,
+)
+
+__all__ = [
+    "configure",
+    "create",
+    "exists",
+    "hidden_files",
+    "is_local",
+    "join",
+    "list_files",
+    "local_path",
+    "mapped",
+    "move_in",
+    "open_for_reading",
+    "read_bytes",
+    "read_range",
+    "remove",
+    "size",
+    "version",
+    "write_atomic",
+]

@@ -1,0 +1,88 @@
+"""Few large Parquet files out of many small tables: a writer a partition, spooled to disk, rolled over at a size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pismo_lake.storage.encryption import LakeKey
+
+_BUFFER_BYTES = 96 << 20
+_ROW_GROUP_BYTES = 32 << 20
+
+
+@dataclass(slots=True)
+class _Partition:
+    tables: list[pa.Table] = field(default_factory=list)
+    waiting: int = 0
+    writer: pq.ParquetWriter | None = None
+    files: list[Path] = field(default_factory=list)
+    rows: int = 0
+
+
+class PartitionFiles:
+    """Takes tables folder by folder in order; `finish` gives each folder's files.
+
+    Tables wait in memory until a row group is worth writing or all of them together pass a limit, so memory is bounded
+    and row groups are as large as that allows. What is written is a function of the tables in their order alone.
+    """
+
+    def __init__(self, spool: Path, target_bytes: int, key: LakeKey | None = None) -> None:
+        self._spool, self._target, self._key = spool, target_bytes, key
+        self._partitions: dict[str, _Partition] = defaultdict(_Partition)
+        self._waiting = 0
+        spool.mkdir(parents=True, exist_ok=True)
+
+    def add(self, folder: str, table: pa.Table) -> None:
+        """Append a table to a folder; every table of a folder has the same schema."""
+        partition = self._partitions[folder]
+        partition.tables.append(table)
+        partition.waiting += table.nbytes
+        partition.rows += table.num_rows
+        self._waiting += table.nbytes
+        if partition.waiting >= _ROW_GROUP_BYTES:
+            self._flush(folder)
+        if self._waiting >= _BUFFER_BYTES:
+            for name in sorted(self._partitions, key=lambda name: (-self._partitions[name].waiting, name)):
+                if self._waiting < _BUFFER_BYTES // 2:
+                    break
+                self._flush(name)
+
+    def finish(self) -> dict[str, tuple[list[Path], int]]:
+        """Write what waits; (files in order, rows) by folder."""
+        for folder in sorted(self._partitions):
+            self._flush(folder)
+            self._roll(self._partitions[folder])
+        return {folder: (item.files, item.rows) for folder, item in sorted(self._partitions.items())}
+
+    def _flush(self, folder: str) -> None:
+        partition = self._partitions[folder]
+        if not partition.tables:
+            return
+        table = pa.concat_tables(partition.tables)
+        partition.tables.clear()
+        self._waiting -= partition.waiting
+        partition.waiting = 0
+        if partition.writer is None:
+            place = list(self._partitions).index(folder)
+            path = self._spool / f"{place:05d}-{len(partition.files):04d}.parquet"
+            partition.files.append(path)
+            secret = self._key.writing() if self._key else None
+            partition.writer = pq.ParquetWriter(
+                path, table.schema, compression="zstd", compression_level=3, encryption_properties=secret
+            )
+        partition.writer.write_table(table, row_group_size=table.num_rows)
+        if partition.files[-1].stat().st_size >= self._target:
+            self._roll(partition)
+
+    def _roll(self, partition: _Partition) -> None:
+        if partition.writer is not None:
+            partition.writer.close()
+            partition.writer = None

@@ -1,0 +1,1 @@
+"""Compare a lake with the truth about its feed."""

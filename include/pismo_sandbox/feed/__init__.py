@@ -1,0 +1,1 @@
+"""Make the events and files that Pismo would publish."""

@@ -1,0 +1,88 @@
+"""A customer's Google Cloud with Pismo's copies in it: a bucket, a topic of notices and the subscription to it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import requests
+
+from pismo_sandbox.gcp.pubsub import running_pubsub
+from pismo_sandbox.gcp.storage import running_gcs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_sandbox.gcp.broker import Broker
+
+BUCKET = "our-pismo-files"
+ABOVE = "copied/"
+"""What the copies stand below in the bucket: Pismo's documents do not say, so it is not the obvious."""
+TOPIC = "projects/our-project/topics/pismo-events"
+SUBSCRIPTION = "projects/our-project/subscriptions/pismo-files"
+DEAD_TOPIC, DEAD_LETTERS = "projects/our-project/topics/dead", "projects/our-project/subscriptions/pismo-files-dead"
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleCloud:
+    """Where storage and Pub/Sub listen, as a delivery's `endpoint_url` has it, and what is behind Pub/Sub."""
+
+    storage: str
+    pubsub: str
+    broker: Broker
+
+
+class GcsSink:
+    """Objects of the bucket, put through the JSON API as an anonymous caller."""
+
+    def __init__(self, endpoint: str, bucket: str = BUCKET, above: str = ABOVE) -> None:
+        self._upload, self._above = f"{endpoint}/upload/storage/v1/b/{bucket}/o", above
+        self._session = requests.Session()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store one object."""
+        url = f"{self._upload}?uploadType=media&name={quote(self._above + key, safe='')}"
+        self._session.post(url, data=data, timeout=60).raise_for_status()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._session.close()
+
+
+class PubSubTopic:
+    """A topic that notices are sent to, over gRPC without TLS."""
+
+    def __init__(self, endpoint: str, topic: str = TOPIC) -> None:
+        import grpc
+        from google.cloud.pubsub_v1 import PublisherClient
+        from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+
+        self._channel = grpc.insecure_channel(endpoint.removeprefix("http://"))
+        self._client, self._topic = PublisherClient(transport=PublisherGrpcTransport(channel=self._channel)), topic
+
+    def send(self, event: dict[str, Any]) -> None:
+        """Publish one event and wait until it is taken."""
+        self._client.publish(self._topic, json.dumps(event).encode()).result(timeout=30)
+
+    def close(self) -> None:
+        """Stop the client's thread and close the channel."""
+        self._client.stop()
+        self._channel.close()
+
+
+@contextmanager
+def running_gcp(*, storage_port: int = 0, pubsub_port: int = 0, attempts: int = 20) -> Iterator[GoogleCloud]:
+    """Run both on loopback; a message is a dead letter after `attempts` deliveries."""
+    with running_gcs(storage_port) as gcs, running_pubsub(pubsub_port) as pubsub:
+        made = requests.post(f"{gcs.endpoint}/storage/v1/b", json={"name": BUCKET}, timeout=30)
+        made.raise_for_status()
+        made.close()
+        broker = pubsub.broker
+        for topic in (TOPIC, DEAD_TOPIC):
+            broker.create_topic(topic)
+        broker.subscribe(SUBSCRIPTION, TOPIC, 60, (DEAD_TOPIC, attempts))
+        broker.subscribe(DEAD_LETTERS, DEAD_TOPIC)
+        yield GoogleCloud(gcs.endpoint, f"http://{pubsub.host}", broker)

@@ -1,0 +1,1 @@
+"""S3, SNS and SQS on moto."""

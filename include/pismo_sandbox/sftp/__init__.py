@@ -1,0 +1,1 @@
+"""Pismo's SFTP layer: OpenSSH and a server with faults on demand."""

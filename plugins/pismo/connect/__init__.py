@@ -1,0 +1,1 @@
+"""Open what a delivery names: its source, its queue, its ledger."""

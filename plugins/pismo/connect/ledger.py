@@ -1,0 +1,112 @@
+"""Where a delivery's ledger and storage are, from its settings and Airflow connections."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import Context
+
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
+    from pismo_lake.settings.lake import LakeSettings
+
+_DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
+
+
+def run_of(context: Context) -> str:
+    """What the ledger notes as the origin of a file or a build: DAG and run."""
+    run = context["dag_run"]
+    return f"{run.dag_id} {run.run_id}"
+
+
+@contextmanager
+def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
+    """The delivery's ledger and storage for a task; what it lands and builds carries the run's name."""
+    configure_storage(delivery)
+    ledger = open_ledger(delivery)
+    ledger.run = run_of(context)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def open_ledger(delivery: Delivery) -> Ledger:
+    """The delivery's ledger: from `ledger_conn_id` where there is one, else from `ledger_url`."""
+    from pismo_lake.errors import ConfigError
+    from pismo_lake.ledger.engine import Ledger
+
+    if delivery.ledger_conn_id is None:
+        return Ledger.open(str(delivery.ledger_url))
+    connection = BaseHook.get_connection(delivery.ledger_conn_id)
+    if connection.conn_type not in _DRIVERS:
+        msg = f"connection {delivery.ledger_conn_id}: type {connection.conn_type!r}, allowed: {', '.join(_DRIVERS)}"
+        raise ConfigError(msg)
+    from sqlalchemy.engine import URL
+
+    url = URL.create(
+        _DRIVERS[connection.conn_type],
+        username=connection.login,
+        password=connection.password,
+        host=connection.host,
+        port=connection.port,
+        database=connection.schema,
+    )
+    return Ledger.open(url.render_as_string(hide_password=False))
+
+
+def settings_of(delivery: Delivery) -> LakeSettings:
+    """The delivery's settings, with the key of its privacy policy and the one that its files are encrypted with."""
+    from dataclasses import replace
+
+    settings = delivery.settings
+    if settings.privacy is not None and delivery.privacy_key_conn_id is not None:
+        from pismo_lake.settings.privacy import PrivacyKey
+
+        connection = BaseHook.get_connection(delivery.privacy_key_conn_id)
+        key = PrivacyKey(connection.login or "", (connection.password or "").encode())
+        settings = replace(settings, privacy=replace(settings.privacy, key=key))
+    if delivery.lake_kms_key is not None:
+        from pismo_lake.storage.encryption import LakeKey
+
+        settings = replace(settings, key=LakeKey(delivery.lake_kms_key, lambda: _kms(delivery)))
+    return settings
+
+
+def _kms(delivery: Delivery) -> Any:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    return AwsBaseHook(aws_conn_id=delivery.storage_conn_id, client_type="kms").get_conn()
+
+
+def configure_storage(delivery: Delivery) -> None:
+    """Give fsspec the credentials of `storage_conn_id` for s3:// landing and lake."""
+    from pismo_lake import storage
+    from pismo_lake.errors import ConfigError
+
+    if delivery.storage_conn_id is None:
+        return
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    hook = AwsBaseHook(aws_conn_id=delivery.storage_conn_id, client_type="s3")
+    credentials = hook.get_session().get_credentials()
+    if credentials is None:
+        msg = f"connection {delivery.storage_conn_id} gives no AWS credentials"
+        raise ConfigError(msg)
+    fixed: dict[str, Any] = {"client_kwargs": {"region_name": hook.region_name or "us-east-1"}}
+    endpoint = hook.conn_config.get_service_endpoint_url("s3")
+    if endpoint:
+        fixed["endpoint_url"] = endpoint
+
+    def options() -> dict[str, Any]:
+        # those of a role are renewed here before they end
+        now = credentials.get_frozen_credentials()
+        return fixed | {"key": now.access_key, "secret": now.secret_key, "token": now.token}
+
+    storage.configure("s3", options)

@@ -1,0 +1,91 @@
+"""Tells people of failed and late runs: in the log, and through the delivery's SNS topic where it has one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from pismo_lake.settings.deliveries import Delivery
+
+_LOG = logging.getLogger(__name__)
+_SUBJECT_LENGTH = 100
+
+
+def tell(delivery: Delivery, subject: str, text: str) -> None:
+    """Publish to the delivery's topic, if any. No payload, key or secret is ever part of a text."""
+    if delivery.alerts is None:
+        return
+    from airflow.providers.amazon.aws.hooks.sns import SnsHook
+
+    hook = SnsHook(aws_conn_id=delivery.alerts.conn_id, region_name=delivery.alerts.region)
+    short = subject.encode("ascii", "replace").decode()[:_SUBJECT_LENGTH]
+    hook.publish_to_target(target_arn=delivery.alerts.topic_arn, message=text, subject=short)
+
+
+class DeliveryNotifier(BaseNotifier):
+    """For `on_failure_callback=` and `DeadlineAlert`; `what` is what happened, e.g. ``failed`` or ``late``."""
+
+    template_fields = ("delivery_name", "deliveries_file", "what")
+
+    def __init__(self, *, delivery_name: str, deliveries_file: str, what: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.delivery_name, self.deliveries_file, self.what = delivery_name, deliveries_file, what
+
+    def notify(self, context: Context) -> None:
+        """Tell it, from the process that runs callbacks."""
+        from pismo_lake.settings.deliveries import find_delivery
+
+        subject = f"{self.delivery_name}: {self.what}"
+        text = _text(context)
+        _LOG.error("%s: %s", subject, text)
+        tell(find_delivery(self.deliveries_file, self.delivery_name), subject, f"{subject}\n{text}")
+
+    async def async_notify(self, context: Context) -> None:
+        """Tell it, from the triggerer."""
+        await asyncio.to_thread(self.notify, context)
+
+
+def deadline_of(delivery: Delivery, deliveries_file: str) -> Any:
+    """The deadline of closing a day, from the moment its run is queued: a backfill of old days is not late at once."""
+    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference  # type: ignore[attr-defined]
+
+    about = {
+        "delivery_name": delivery.name,
+        "deliveries_file": deliveries_file,
+        "what": "closing a publish day is late",
+    }
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=delivery.close_after_hours + delivery.close_deadline_hours),
+        callback=AsyncCallback(DeliveryNotifier, kwargs=about),
+    )
+
+
+def _text(context: Context) -> str:
+    """DAG, run and task; of the exception its kind only, since texts of foreign errors may hold anything."""
+    values: dict[str, Any] = dict(context)
+    run, task = values.get("dag_run"), values.get("ti") or values.get("task_instance")
+    parts = [
+        f"{name} {value}"
+        for name, value in (
+            ("DAG", _of(run, "dag_id")),
+            ("run", _of(run, "run_id")),
+            ("logical date", _of(run, "logical_date")),
+            ("task", _of(task, "task_id")),
+            ("error", type(values["exception"]).__name__ if isinstance(values.get("exception"), Exception) else None),
+        )
+        if value
+    ]
+    return ", ".join(parts) or "no more is known here, see Airflow"
+
+
+def _of(thing: Any, name: str) -> Any:
+    """An attribute, or an item where the context was serialised."""
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)

@@ -1,0 +1,62 @@
+"""A dry run says what would be landed, built and removed, in the log of its first task, and changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pismo.connect.ledger import settings_of
+from pismo_lake.build.plan import plan_units
+from pismo_lake.hours import PublishHour
+from pismo_lake.ledger.raw_files import RawLedger
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Sequence
+
+    from pismo.runs.find import Found
+    from pismo_lake.landing.remote_file import RemoteFile
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
+
+_SHOWN = 200
+
+
+def tell_plan(
+    delivery: Delivery, ledger: Ledger, found: Found, units: Iterable[str], *, force: bool, log: logging.Logger
+) -> None:
+    """Log the files to land and the parts to build with what they replace; files named here count as not landed yet."""
+    log.info("DRY RUN: nothing is landed, built or removed")
+    if found.unlisted is not None:
+        log.info("nothing was listed: %s", found.unlisted)
+    if found.notices:
+        log.info("about %d notice(s) wait; they stay in their queue, unread", found.notices)
+    _tell_files(found.files, log)
+    raws = Counter(file.publish_hour for file in RawLedger(ledger, delivery.lake, delivery.name).waiting())
+    for of_hour, count in sorted(raws.items()):
+        log.info("index: %s: %d file(s) that are landed", of_hour, count)
+    joined = {str(hour) for file in found.files if (hour := PublishHour.of_key(file.key))}
+    wanted = sorted({*units, *ledger.units_of(delivery.name, delivery.lake, joined), *joined})
+    plans = plan_units(settings_of(delivery), ledger, wanted, force=force)
+    planned = {plan.unit for plan in plans}
+    for plan in plans:
+        joins = " (before the files above join it)" if plan.unit in joined or _day_joined(plan.unit, joined) else ""
+        log.info("build: %s%s", plan, joins)
+        for path in plan.replaces if plan.state != "unchanged" else ():
+            log.info("  replace: %s", path)
+    for unit in wanted:
+        if unit not in planned:
+            fresh = unit in joined or unit in raws
+            log.info("build: %s: %s", unit, "new, with the files above" if fresh else "has no files")
+
+
+def _day_joined(unit: str, hours: set[str]) -> bool:
+    return any(hour.startswith(f"{unit}T") for hour in hours)
+
+
+def _tell_files(files: Sequence[RemoteFile], log: logging.Logger) -> None:
+    log.info("land: %d file(s), %.1f MB", len(files), sum(file.size or 0 for file in files) / 1e6)
+    for file in files[:_SHOWN]:
+        log.info("  land: %s (%s bytes)", file.key, "?" if file.size is None else file.size)
+    if len(files) > _SHOWN:
+        log.info("  and %d more", len(files) - _SHOWN)

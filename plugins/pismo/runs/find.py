@@ -1,0 +1,98 @@
+"""Find what a run has to do: notices that wait, and event files of its window that are not landed yet."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pismo.connect.queue import open_queue
+from pismo.connect.source import source_of
+from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
+from pismo_lake.hours import PublishHour
+from pismo_lake.landing.remote_file import RemoteFile, new_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pismo.connect.source import EventSource
+    from pismo.runs.window import Window
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
+
+_NOTHING_ELSE = (
+    "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, set up"
+    " notices, or trigger a run with object_keys"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """New files of the window, and about how many notices wait; `unlisted` says why nothing was listed."""
+
+    files: tuple[RemoteFile, ...] = ()
+    notices: int = 0
+    unlisted: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.files or self.notices)
+
+    def summary(self, unbuilt: Iterable[str]) -> dict[str, object]:
+        """What XCom carries: publish hours and counts, never file lists."""
+        hours = {str(hour) for file in self.files if (hour := PublishHour.of_key(file.key))}
+        return {"files": len(self.files), "bytes": sum(file.size or 0 for file in self.files),
+                "notices": self.notices, "publish_hours": sorted(hours), "unbuilt_units": sorted(unbuilt)}  # fmt: skip
+
+
+def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
+    """Look at the queue, without touching it, and at the window's folders."""
+    with source_of(delivery) as source:
+        found = find_files(source, ledger, delivery, window)
+    if delivery.notices is None or window.object_keys or not window.relist:
+        return found
+    with closing(open_queue(delivery)) as queue:
+        backlog = queue.backlog()
+    # where the service cannot say, only taking messages tells
+    return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
+
+
+def resolved(window: Window, delivery: Delivery, ledger: Ledger) -> Window:
+    """A window whose events are named by the objects that hold them; `ConfigError` for an event nobody landed."""
+    if not window.event_ids:
+        return window
+    from pismo_lake.events.find import keys_of_events
+
+    keys = keys_of_events(delivery.settings, ledger, window.event_ids)
+    unknown = [event_id for event_id, held_by in keys.items() if not held_by]
+    if unknown:
+        msg = f"in no landed file of {delivery.name}: {', '.join(unknown)}; give object_keys or a window instead"
+        raise ConfigError(msg)
+    every = {*window.object_keys, *(key for held_by in keys.values() for key in held_by)}
+    return replace(window, object_keys=tuple(sorted(every)))
+
+
+def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: Window) -> Found:
+    """New files of the window. Keys given by hand are taken as they are, without listing; `force` re-lands them.
+
+    A denied listing is a mode where there are notices, else `AccessDenied` with what to do.
+    """
+    if not window.relist:
+        return Found(unlisted="not asked to look at Pismo")
+    if window.object_keys:
+        files = [RemoteFile(key, None) for key in dict.fromkeys(window.object_keys)]
+        return Found(tuple(files if window.force else unlanded(files, ledger, delivery)))
+    if not delivery.listing:
+        return Found(unlisted="listing is switched off")
+    try:
+        return Found(tuple(unlanded(source.list_files(window.hours), ledger, delivery)))
+    except ListingDenied as error:
+        if delivery.notices is None and not window.of_landed_day:
+            raise AccessDenied(_NOTHING_ELSE.format(error)) from error
+        return Found(unlisted=str(error))
+
+
+def unlanded(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
+    """Those the ledger does not have in this version."""
+    listed = list(files)
+    return new_files(listed, ledger.known(delivery.name, [file.key for file in listed]))

@@ -1,0 +1,78 @@
+"""Land a run's window: drain the notices, list what they did not tell, fetch, and say what could not be had."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pismo.connect.queue import open_queue
+from pismo.connect.source import source_of
+from pismo.runs.drain import drain
+from pismo.runs.find import find_files
+from pismo_lake.errors import FileMissing, LandingIncompleteError
+from pismo_lake.landing.land import LandSummary, incomplete, land_files, merged
+from pismo_lake.ledger.sightings import ASKED_FOR
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+    from pismo.runs.window import Window
+    from pismo_lake.errors import PismoError
+    from pismo_lake.landing.remote_file import RemoteFile
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.settings.deliveries import Delivery
+
+
+@dataclass(slots=True)
+class Landed:
+    """What came of it; `listed` says how the source was looked at: ``listed``, or why not."""
+
+    summary: LandSummary
+    listed: str
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger) -> Landed:
+    """Land all that the window is about; `LandingIncompleteError` at the end for files that could not be landed."""
+    if not window.relist:
+        return Landed(merged([]), "not asked to look at Pismo")
+    summaries: list[LandSummary] = []
+    failures: dict[str, PismoError] = {}
+    counts: dict[str, Any] = {}
+    with source_of(delivery) as source:
+
+        def land(files: Sequence[RemoteFile], seen_by: str = "announced") -> LandSummary:
+            return land_files(
+                delivery.settings, ledger, files, source.fetch,
+                parallel=delivery.parallel_downloads, seen_by=seen_by, log=log,
+            )  # fmt: skip
+
+        if delivery.notices is not None and not window.object_keys:
+            with closing(open_queue(delivery)) as queue:
+                drained = drain(delivery, delivery.notices, queue, source, ledger, land, log)
+            summaries, failures, counts = drained.summaries, drained.failures, {"notices": drained.counts()}
+        found = find_files(source, ledger, delivery, window)
+        if found.unlisted is not None:
+            log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
+        try:
+            summaries.append(land(found.files, ASKED_FOR if window.object_keys else "listed"))
+        except LandingIncompleteError as error:
+            summaries.append(error.summary)
+            failures |= _grave(delivery, ledger, error.failures, log)
+    landed = merged(summaries)
+    if failures:
+        raise incomplete(list(failures.items()), landed)
+    return Landed(landed, found.unlisted or "listed", counts)
+
+
+def _grave(
+    delivery: Delivery, ledger: Ledger, failures: dict[str, PismoError], log: logging.Logger
+) -> dict[str, PismoError]:
+    """The failures that matter: a file that is gone at Pismo and landed here is fetched no more, and not needed."""
+    known = ledger.known(delivery.name, failures)
+    for key, error in failures.items():
+        if isinstance(error, FileMissing) and key in known:
+            log.warning("gone at Pismo, what is landed of it stands: %s", key)
+    return {key: error for key, error in failures.items() if not (isinstance(error, FileMissing) and key in known)}

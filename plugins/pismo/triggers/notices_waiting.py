@@ -1,0 +1,89 @@
+"""The doorbell: rings while notices wait in their queue, and leaves them there for the run that it calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_LONGEST_SILENCE = 300.0
+
+
+class NoticesWaitingTrigger(BaseEventTrigger):
+    """For an `AssetWatcher`: an event while messages wait, the next one later and later as long as nothing is landed.
+
+    It only observes. The event says how many there are, not which: the queue is the work list, since Airflow may hand
+    one run the first of many events only. A service that cannot tell its backlog (Pub/Sub: looking would be taking)
+    is not asked; there the folders of the last hours are listed instead.
+    """
+
+    def __init__(self, deliveries_file: str, delivery: str, poll_seconds: float = 15.0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.deliveries_file, self.delivery, self.poll_seconds = deliveries_file, delivery, poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments."""
+        arguments = {
+            "deliveries_file": self.deliveries_file, "delivery": self.delivery, "poll_seconds": self.poll_seconds,
+        }  # fmt: skip
+        return "pismo.triggers.notices_waiting.NoticesWaitingTrigger", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield ``{"waiting": n}`` for as long as the triggerer keeps it."""
+        from pismo_lake.errors import PismoError
+
+        pause = self.poll_seconds
+        landed: dict[str, int] | None = None
+        while True:
+            try:
+                waiting, now_landed = await asyncio.to_thread(self._look)
+            except PismoError as error:
+                # the run on schedule fails with the same error where people see it; the bell must not die of it
+                self.log.warning("cannot look for notices: %s", error)
+                waiting, now_landed = 0, None
+            if waiting:
+                yield TriggerEvent({"waiting": waiting})
+            pause = pause_after(pause, self.poll_seconds, waits=waiting > 0, taken=now_landed != landed)
+            landed = now_landed
+            await asyncio.sleep(pause)
+
+    def _look(self) -> tuple[int, dict[str, int] | None]:
+        """How many messages wait; where some do, how many files the last publish hours have, more with each taken."""
+        from contextlib import closing
+        from datetime import UTC, datetime, timedelta
+
+        from pismo.connect.ledger import open_ledger
+        from pismo.connect.queue import open_queue
+        from pismo.runs.find import look
+        from pismo.runs.window import Window
+        from pismo_lake.hours import hours_between
+        from pismo_lake.settings.deliveries import find_delivery
+
+        delivery = find_delivery(self.deliveries_file, self.delivery)
+        with closing(open_queue(delivery)) as queue:
+            backlog = queue.backlog()
+        if backlog == 0 or (backlog is None and not delivery.listing):
+            return 0, None
+        now = datetime.now(UTC)
+        hours = hours_between(now - timedelta(hours=2), now + timedelta(hours=1))
+        ledger = open_ledger(delivery)
+        try:
+            landed = ledger.files_by_hour(delivery.lake, delivery.name, str(hours[0]), str(hours[-1]))
+            if backlog is None:
+                backlog = len(look(delivery, ledger, Window(hours[1:])).files)
+        finally:
+            ledger.close()
+        return backlog, landed
+
+
+def pause_after(pause: float, poll_seconds: float, *, waits: bool, taken: bool) -> float:
+    """Seconds until the next look after one that came `pause` after its predecessor.
+
+    Where something waits and nothing was `taken` since, nobody answers (the DAG is paused, its runs fail): calling
+    again soon is no use. In a busy feed something waits at every look, though all of it is taken.
+    """
+    return min(pause * 2, _LONGEST_SILENCE) if waits and not taken else poll_seconds

@@ -1,0 +1,1 @@
+"""The parts that both DAG files are put together from."""

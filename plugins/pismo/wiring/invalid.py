@@ -1,0 +1,45 @@
+"""A delivery that cannot be used stays visible: a DAG of its own that says what is wrong, and fails saying it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from pismo_lake.settings.deliveries import InvalidDelivery
+
+
+class InvalidDeliveryOperator(BaseOperator):
+    """Fails with the delivery's problem."""
+
+    ui_color = "#f8d7da"
+
+    def __init__(self, *, problem: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.problem = problem
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - the signature is Airflow's
+        """Say what is wrong."""
+        from pismo_lake.errors import ConfigError
+
+        raise ConfigError(self.problem)
+
+
+def invalid_delivery_dag(delivery: InvalidDelivery) -> DAG:
+    """The DAG that stands where the delivery's DAG would."""
+    with DAG(
+        dag_id=f"pismo_ingest_{_dag_name(delivery.name)}",
+        schedule=None,
+        tags=["pismo", "invalid"],
+        doc_md=f"### Invalid delivery\n{delivery.problem}",
+        default_args={"owner": "pismo", "retries": 0},
+    ) as dag:
+        InvalidDeliveryOperator(task_id="invalid_delivery", problem=delivery.problem)
+    return dag
+
+
+def _dag_name(name: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)[:200]
