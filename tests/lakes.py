@@ -14,9 +14,10 @@ import simplejson
 from sqlalchemy import NullPool, create_engine, text
 
 from pismo_lake.build.day import build_unit, close_day
+from pismo_lake.errors import landing_error
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.run import IndexSummary, index_landed
-from pismo_lake.landing.land import LandSummary, land_files
+from pismo_lake.landing.land import Landing, land_files
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.ledger.engine import Ledger
 from pismo_lake.settings.contracts import ContractRules
@@ -125,16 +126,16 @@ class LakeUnderTest:
 
     def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> Taken:
         """Land and index; what did land is indexed though other files failed."""
-        try:
-            landed = self.land_raw(files, sizes)
-        finally:
-            indexed = self.index()
-        return Taken(**asdict(landed) | asdict(indexed))
+        landing = self.land_raw(files, sizes)
+        indexed = self.index()
+        if landing.failures:
+            raise landing_error(landing.failures)
+        return Taken(**asdict(landing.summary) | asdict(indexed))
 
     def index(self) -> IndexSummary:
         return index_landed(self.settings, self.ledger)
 
-    def land_raw(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> LandSummary:
+    def land_raw(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> Landing:
         @contextmanager
         def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
             raw = files[file.key]

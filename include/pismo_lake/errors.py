@@ -29,9 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pismo_lake.landing.land import LandSummary
+    from collections.abc import Mapping, Sequence
 
 
 class PismoError(Exception):
@@ -140,19 +138,23 @@ class BuildSupersededError(LakeError):
 
 
 class LandingIncompleteError(PismoError):
-    """Some files could not be landed; all others were, as `summary` says. `failures` has each key's error."""
+    """Some files could not be landed; all others were. `failures` has the error of each key."""
 
     permanent = False
 
-    def __init__(self, failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> None:
-        shown = "; ".join(f"{key}: {error}" for key, error in failures[:5])
+    def __init__(self, failures: Mapping[str, PismoError]) -> None:
+        shown = "; ".join(f"{key}: {error}" for key, error in list(failures.items())[:5])
         super().__init__(f"{len(failures)} file(s) not landed, the others are: {shown}")
         self.failures = dict(failures)
-        self.keys = tuple(key for key, _ in failures)
-        self.summary = summary
 
 
 class LandingRefusedError(LandingIncompleteError):
-    """None of the failures can heal by trying again: missing rights, keys outside an hour folder."""
+    """Files could not be landed, and another try cannot help: missing rights, keys outside an hour folder."""
 
     permanent = True
+
+
+def landing_error(failures: Mapping[str, PismoError]) -> LandingIncompleteError:
+    """Return the error for files that could not be landed: a permanent one if no other try can help any of them."""
+    refused = all(error.permanent for error in failures.values())
+    return (LandingRefusedError if refused else LandingIncompleteError)(failures)

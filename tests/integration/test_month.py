@@ -37,7 +37,7 @@ WORKER = """
 import os, random, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[4].split(os.pathsep)
-import pismo_lake.heartbeat as heartbeat
+import pismo_lake.build.heartbeat as heartbeat
 heartbeat.QUIET_SECONDS = 1.0
 heartbeat.BEAT_SECONDS = 0.2
 from tests.lakes import LakeUnderTest

@@ -255,8 +255,8 @@ import json, logging, os, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
 import tests.integration.test_notices as here
-from pismo_sandbox.server import Policy, Sandbox
-from pismo_lake import landing
+from pismo_sandbox.s3.server import Policy, Sandbox
+from pismo_lake.landing import land as landing
 from tests.lakes import LakeUnderTest
 sandbox = Sandbox(sys.argv[2], Policy())
 feed = here.delivery(sandbox, sys.argv[3], batch=20)

@@ -195,7 +195,7 @@ def test_landing_through_the_hook_to_a_lake_on_s3(sandbox: Sandbox, tmp_path: Pa
     hook = PismoS3Hook(delivery(sandbox))
     files = list(hook.list_files([HOUR]))
     landed = land_files(settings, under_test.ledger, files, hook.fetch)
-    assert (landed.files, landed.publish_hours) == (1, (str(HOUR),))
+    assert (landed.summary.files, landed.summary.publish_hours) == (1, (str(HOUR),))
     assert index_landed(settings, under_test.ledger).events == 3
     built = build_hour(settings, under_test.ledger, HOUR)
     assert (built.rows, built.duplicates) == (2, 1)

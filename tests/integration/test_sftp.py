@@ -19,8 +19,6 @@ from pismo_lake.errors import (
     FileMissing,
     HostKeyDenied,
     KeysDenied,
-    LandingIncompleteError,
-    PismoError,
     SizeMismatch,
     SourceUnavailable,
 )
@@ -307,7 +305,7 @@ def test_landing_reuses_few_connections_and_only_reads(faulty: Any, root: Path, 
     lake = LakeUnderTest(tmp_path)
     landed = land_files(lake.settings, lake.ledger, list(hook.list_files([HOUR])), hook.fetch, parallel=8)
     lake.build()
-    assert landed.files == 60
+    assert landed.summary.files == 60
     assert {row["event_id"] for row in lake.rows()} == {f"e-{number}" for number in range(60)}
     assert policy.most_connections <= 2
     assert {operation for operation, _ in policy.log} <= {"list", "open", "stat", "lstat"}
@@ -320,10 +318,8 @@ def test_one_bad_file_does_not_keep_the_others(faulty: Any, root: Path, tmp_path
     policy.denied.add("main_stream/2026/3/1/9/b")
     hook, lake = make(), LakeUnderTest(tmp_path)
     files = list(hook.list_files([HOUR]))
-    with pytest.raises(PismoError) as raised:
-        land_files(lake.settings, lake.ledger, files, hook.fetch)
-    assert isinstance(raised.value, LandingIncompleteError)
-    assert [key[-1] for key in raised.value.keys] == ["b"]
+    landing = land_files(lake.settings, lake.ledger, files, hook.fetch)
+    assert [key[-1] for key in landing.failures] == ["b"]
     policy.denied.clear()
     fresh = new_files(files, lake.ledger.known("test", [file.key for file in files]))
     land_files(lake.settings, lake.ledger, fresh, hook.fetch)

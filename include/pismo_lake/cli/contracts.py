@@ -14,6 +14,7 @@ from pismo_lake.contracts.json_schema import schema_folder
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import ConfigError
 from pismo_lake.report.schema_check import SchemaCheck, validator_of
+from pismo_lake.rows.schema import event_schema
 
 if TYPE_CHECKING:
     import argparse
@@ -77,7 +78,7 @@ def _show(event: str | None, settings: LakeSettings, ledger: Ledger) -> int:
     store = ContractStore(ledger, settings)
     if event is None:
         for domain, name in store.names():
-            columns = len(store.schema(domain, name))
+            columns = len(event_schema(store, domain, name))
             origin = "schema" if store.declared(domain, name) else "inferred"
             print(f"{f'{domain}/{name}':56} {columns:5} columns  {origin:9} {store.of(domain, name).mode}")
         return 0

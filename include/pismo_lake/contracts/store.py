@@ -20,19 +20,18 @@ from pismo_lake.ledger.builds import reopen_parts
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.tables import contract_changes, contracts
 from pismo_lake.paths import safe_segment
-from pismo_lake.rows.schema import child_columns, child_schema, lake_schema, list_name
 
 _NAMES_PER_QUERY = 500
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
     from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.contracts.tree import Node
     from pismo_lake.ledger.engine import Ledger
     from pismo_lake.settings.lake import LakeSettings
+    from pismo_lake.settings.privacy import Privacy
 
 
 class ContractStore:
@@ -59,17 +58,10 @@ class ContractStore:
         """A contract by its path segments, as `names` gives them."""
         return self._of((domain, event_type))
 
-    def schema(self, domain: str, event_type: str) -> pa.Schema:
-        """The columns that files of an event type have by now, given by its path segments."""
-        return lake_schema(self.of(domain, event_type), self._settings.privacy, f"{domain}/{event_type}")
-
-    def child_schemas(self, domain: str, event_type: str) -> list[tuple[str, pa.Schema]]:
-        """Name and columns of the lists of an event type that have a table of their own, given by its path segments."""
-        event = f"{domain}/{event_type}"
-        return [
-            (list_name(column), child_schema(column, self._settings.privacy, event))
-            for column in child_columns(self.of(domain, event_type))
-        ]
+    @property
+    def privacy(self) -> Privacy | None:
+        """The privacy policy of the lake; None if it has none."""
+        return self._settings.privacy
 
     def version(self, domain: str, event_type: str) -> int:
         """How often a contract was saved, given by its path segments; 0 where it never was."""

@@ -16,7 +16,7 @@ from pismo_lake.contracts.names import column_path
 from pismo_lake.ddl.dialects import DIALECTS
 from pismo_lake.errors import ConfigError
 from pismo_lake.paths import items_folder, type_folder
-from pismo_lake.rows.schema import COUNT, ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED
+from pismo_lake.rows.schema import COUNT, ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED, child_schemas, event_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pismo_lake.contracts.store import ContractStore
-from pismo_lake.ddl.dialects import Dialect
+    from pismo_lake.ddl.dialects import Dialect
 
 # what each view is of: domain, event type without its version, entity and state (Pismo's pages "Event:
 # status-change" of the account domain and "Event: card_change" of the audit domain)
@@ -59,8 +59,8 @@ def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()
         name = name if taken[name] == 1 else f"{name}__{taken[name]}"
         if not domains or domain in domains:
             folder = type_folder(domain, event_type)
-            found.append(LakeTable(domain, event_type, name, folder, contracts.schema(domain, event_type)))
-            for item, schema in contracts.child_schemas(domain, event_type):
+            found.append(LakeTable(domain, event_type, name, folder, event_schema(contracts, domain, event_type)))
+            for item, schema in child_schemas(contracts, domain, event_type):
                 folder = items_folder(domain, event_type, item)
                 child = f"{name}__{_identifier(item)}"
                 # DuckDB makes no view over a folder of nothing

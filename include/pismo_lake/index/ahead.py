@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.index.make import MadeIndex
+    from pismo_lake.ledger.raw_files import RawFile
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,6 +35,17 @@ class Ahead:
 
     def _same(self, contracts: ContractStore) -> bool:
         return all(contracts.version(*key) == version for key, version in self.versions.items())
+
+
+class Indexers(Protocol):
+    """Processes that index files before their turn."""
+
+    @property
+    def jobs(self) -> int:
+        """Return the number of processes."""
+
+    def index(self, file: RawFile) -> Future[Ahead | None] | None:
+        """Begin to index a landed file; return None if it cannot be indexed before its turn."""
 
 
 def result_of(future: Future[Any] | None) -> Any:

@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pismo_lake.hours import PublishHour
-    from pismo_lake.index.ahead import Ahead
+    from pismo_lake.index.ahead import Ahead, Indexers
     from pismo_lake.index.make import MadeIndex
     from pismo_lake.index.table import IndexedFile
     from pismo_lake.ledger.raw_files import RawFile
-    from pismo_lake.local.workers import Workers
     from pismo_lake.settings.lake import LakeSettings
 
     HourOf = Callable[[RawFile, IndexedFile], PublishHour]
@@ -71,7 +70,7 @@ def index_landed(
     hours: Iterable[str] | None = None,
     *,
     hour_of: HourOf | None = None,
-    workers: Workers | None = None,
+    workers: Indexers | None = None,
     log: logging.Logger = _LOG,
 ) -> IndexSummary:
     """Index what waits for it, of some publish hours or of all, one file after the other.

@@ -16,8 +16,6 @@ from pismo_lake import storage
 from pismo_lake.errors import (
     ConfigError,
     KmsDenied,
-    LandingIncompleteError,
-    LandingRefusedError,
     PismoError,
     RoleDenied,
     SizeMismatch,
@@ -56,6 +54,14 @@ class LandSummary:
     publish_hours: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """The summary of a landing, and the error of each key that could not be landed."""
+
+    summary: LandSummary
+    failures: Mapping[str, PismoError]
+
+
 def merged(summaries: Iterable[LandSummary]) -> LandSummary:
     """Several landings as one."""
     every = list(summaries)
@@ -78,17 +84,17 @@ def land_files(
     anywhere: bool = False,
     seen_by: str = "listed",
     log: logging.Logger = _LOG,
-) -> LandSummary:
-    """Fetch and land `files`; raises `LandingIncompleteError` at the end where some could not be landed.
+) -> Landing:
+    """Fetch and land `files`; a file that cannot be landed is among the failures and stops no other file.
 
     `fetch` opens a file as an iterator of chunks; it is called from `parallel` threads. Keys outside an hour folder are
     refused, unless they may stand `anywhere`. `seen_by` says how the files were found: ``listed`` | ``announced`` |
     ``asked for``.
     """
     able = [file for file in files if can_be_kept(file.key)]
-    failures = [_unkept(file) for file in files if not can_be_kept(file.key)]
+    failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)
-    sightings.note(able, seen_by)
+    sightings.note([file.key for file in able], seen_by)
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
     done = _Done(raws, len(able), log)
@@ -98,20 +104,13 @@ def land_files(
                 done.take(came, len(failures))
             elif isinstance(came, PismoError) and not _holds_for_all(came):
                 log.warning("not landed: %s: %s", file.key, came)
-                failures.append((file.key, came))
+                failures[file.key] = came
             else:
                 raise came
     done.tell(len(failures))
     if failures:
-        sightings.failed(dict(failures))
-        raise incomplete(failures, done.summary())
-    return done.summary()
-
-
-def incomplete(failures: Sequence[tuple[str, PismoError]], summary: LandSummary) -> LandingIncompleteError:
-    """The error for files that were not landed: a permanent one where no other try can help."""
-    refused = all(error.permanent for _, error in failures)
-    return (LandingRefusedError if refused else LandingIncompleteError)(failures, summary)
+        sightings.failed(failures)
+    return Landing(done.summary(), failures)
 
 
 def _unkept(file: RemoteFile) -> tuple[str, PismoError]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from pismo_lake.errors import PismoError
-    from pismo_lake.landing.remote_file import RemoteFile
     from pismo_lake.ledger.engine import Ledger
 
 ASKED_FOR = "asked for"
@@ -47,9 +46,9 @@ class Sightings:
     def __init__(self, ledger: Ledger, lake: str, delivery: str) -> None:
         self._ledger, self._place = ledger, {"lake": lake, "delivery": delivery}
 
-    def note(self, files: Iterable[RemoteFile], seen_by: str) -> None:
-        """Note files about to be fetched; one seen before keeps its first time."""
-        hours = {file.key: hour_of_key(file.key) for file in files}
+    def note(self, keys: Iterable[str], seen_by: str) -> None:
+        """Note the keys of files about to be fetched; a key seen before keeps its first time."""
+        hours = {key: hour_of_key(key) for key in keys}
         keys = list(hours)
         with self._ledger.transaction() as connection:
             for start in range(0, len(keys), _KEYS_PER_QUERY):

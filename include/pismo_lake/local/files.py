@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
-from pismo_lake.errors import ConfigError, IndexIncompleteError, LandingIncompleteError
+from pismo_lake.errors import ConfigError, IndexIncompleteError, landing_error
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
@@ -71,12 +71,10 @@ class LocalFiles:
         files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, ledger.known(settings.delivery, self.uris))
         failures: list[PismoError] = []
-        try:
-            landed = land_files(settings, ledger, fresh, self._fetch, anywhere=True)
-        except LandingIncompleteError as error:
-            landed = error.summary
-            failures.append(error)
-        landed = replace(landed, skipped=landed.skipped + len(files) - len(fresh))
+        landing = land_files(settings, ledger, fresh, self._fetch, anywhere=True)
+        if landing.failures:
+            failures.append(landing_error(landing.failures))
+        landed = replace(landing.summary, skipped=landing.summary.skipped + len(files) - len(fresh))
         # what an earlier call left without an index too
         size = sum(file.size for file in RawLedger(ledger, settings.lake, settings.delivery).waiting())
         workers = workers.for_input(size) if workers is not None else None

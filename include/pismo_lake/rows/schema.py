@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pismo_lake.contracts.contract import Contract
+    from pismo_lake.contracts.store import ContractStore
     from pismo_lake.settings.privacy import Privacy
 
 TYPED = "typed__"
@@ -122,3 +123,15 @@ def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Sche
     """The columns of a child table; `event` is ``<domain>/<event type with version>``, as policies name it."""
     fields = [protected_field(item, privacy, event) for item in item_columns(column)]
     return pa.schema([*_BEFORE, POSITION, *fields, *SOURCE_SCHEMA])
+
+
+def event_schema(contracts: ContractStore, domain: str, event_type: str) -> pa.Schema:
+    """Return the present columns of an event type's files; its name is given by path segments."""
+    return lake_schema(contracts.of(domain, event_type), contracts.privacy, f"{domain}/{event_type}")
+
+
+def child_schemas(contracts: ContractStore, domain: str, event_type: str) -> list[tuple[str, pa.Schema]]:
+    """Return name and columns of each child table of an event type; its name is given by path segments."""
+    columns = child_columns(contracts.of(domain, event_type))
+    event = f"{domain}/{event_type}"
+    return [(list_name(column), child_schema(column, contracts.privacy, event)) for column in columns]

@@ -38,12 +38,15 @@ class LandEventFilesOperator(BaseOperator):
         from pismo.connect.ledger import ledger_of
         from pismo.runs.find import resolved
         from pismo.runs.land import land_window
+        from pismo_lake.errors import landing_error
         from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         with ledger_of(delivery, context) as ledger:
             window = resolved(self._window(context, delivery), delivery, ledger)
             landed = land_window(delivery, ledger, window, cast("logging.Logger", self.log))
+            if landed.failures:
+                raise landing_error(landed.failures)
             units = self._units(context, delivery, ledger, window, landed)
         if len(units) > LONGEST_HOURS:
             self.log.warning("%d units to build, %d now, the others in the next run", len(units), LONGEST_HOURS)

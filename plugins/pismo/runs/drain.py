@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pismo.queues.message import held
-from pismo_lake.errors import FileMissing, LandingIncompleteError, NoticeError, PismoError
+from pismo_lake.errors import FileMissing, NoticeError, PismoError
 from pismo_lake.landing.notices import read_notices, wanted
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pismo.connect.source import EventSource
     from pismo.queues.message import Message, NoticeQueue
-    from pismo_lake.landing.land import LandSummary
+    from pismo_lake.landing.land import Landing, LandSummary
     from pismo_lake.ledger.engine import Ledger
     from pismo_lake.settings.channels import Notices
     from pismo_lake.settings.deliveries import Delivery
 
-    Land = Callable[[Sequence[RemoteFile]], LandSummary]
+    Land = Callable[[Sequence[RemoteFile]], Landing]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 
@@ -124,19 +124,16 @@ def _announced(work: _Batch, message: Message) -> list[RemoteFile]:
     return [RemoteFile(source.event_key(notice.key), notice.size) for notice in found]
 
 
-def _land(work: _Batch, files: Sequence[RemoteFile]) -> dict[str, PismoError]:
-    try:
-        work.drained.summaries.append(work.land(files))
-    except LandingIncompleteError as error:
-        work.drained.summaries.append(error.summary)
-        for key, cause in error.failures.items():
-            if isinstance(cause, FileMissing):
-                work.drained.not_there += 1
-                work.log.warning("announced, but not there (yet): %s", key)
-            else:
-                work.drained.failures[key] = cause
-        return error.failures
-    return {}
+def _land(work: _Batch, files: Sequence[RemoteFile]) -> Mapping[str, PismoError]:
+    landing = work.land(files)
+    work.drained.summaries.append(landing.summary)
+    for key, cause in landing.failures.items():
+        if isinstance(cause, FileMissing):
+            work.drained.not_there += 1
+            work.log.warning("announced, but not there (yet): %s", key)
+        else:
+            work.drained.failures[key] = cause
+    return landing.failures
 
 
 def _pause(message: Message) -> int:

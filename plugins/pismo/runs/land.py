@@ -10,13 +10,13 @@ from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
 from pismo.runs.drain import drain
 from pismo.runs.find import find_files
-from pismo_lake.errors import FileMissing, LandingIncompleteError
-from pismo_lake.landing.land import LandSummary, incomplete, land_files, merged
+from pismo_lake.errors import FileMissing
+from pismo_lake.landing.land import Landing, LandSummary, land_files, merged
 from pismo_lake.ledger.sightings import ASKED_FOR
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pismo.runs.window import Window
     from pismo_lake.errors import PismoError
@@ -27,15 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Landed:
-    """What came of it; `listed` says how the source was looked at: ``listed``, or why not."""
+    """The result of a run's landing; `listed` is ``listed``, or says why the source was not listed.
+
+    `failures` has the error of each key that could not be landed and is needed.
+    """
 
     summary: LandSummary
     listed: str
+    failures: Mapping[str, PismoError] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
 
 
 def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger) -> Landed:
-    """Land all that the window is about; `LandingIncompleteError` at the end for files that could not be landed."""
+    """Land the files of a window; a file that cannot be landed is among the failures and stops no other file."""
     if not window.relist:
         return Landed(merged([]), "not asked to look at Pismo")
     summaries: list[LandSummary] = []
@@ -43,7 +47,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
     counts: dict[str, Any] = {}
     with source_of(delivery) as source:
 
-        def land(files: Sequence[RemoteFile], seen_by: str = "announced") -> LandSummary:
+        def land(files: Sequence[RemoteFile], seen_by: str = "announced") -> Landing:
             return land_files(
                 delivery.settings, ledger, files, source.fetch,
                 parallel=delivery.parallel_downloads, seen_by=seen_by, log=log,
@@ -56,19 +60,13 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
         found = find_files(source, ledger, delivery, window)
         if found.unlisted is not None:
             log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
-        try:
-            summaries.append(land(found.files, ASKED_FOR if window.object_keys else "listed"))
-        except LandingIncompleteError as error:
-            summaries.append(error.summary)
-            failures |= _grave(delivery, ledger, error.failures, log)
-    landed = merged(summaries)
-    if failures:
-        raise incomplete(list(failures.items()), landed)
-    return Landed(landed, found.unlisted or "listed", counts)
+        landing = land(found.files, ASKED_FOR if window.object_keys else "listed")
+        failures |= _grave(delivery, ledger, landing.failures, log)
+    return Landed(merged([*summaries, landing.summary]), found.unlisted or "listed", failures, counts)
 
 
 def _grave(
-    delivery: Delivery, ledger: Ledger, failures: dict[str, PismoError], log: logging.Logger
+    delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError], log: logging.Logger
 ) -> dict[str, PismoError]:
     """The failures that matter: a file that is gone at Pismo and landed here is fetched no more, and not needed."""
     known = ledger.known(delivery.name, failures)

@@ -38,7 +38,7 @@ def waiting(lake: LakeUnderTest) -> list[str]:
 
 
 def test_what_is_landed_is_known_and_waits_for_its_index(lake: LakeUnderTest) -> None:
-    landed = lake.land_raw({B: event("b"), A: event("a")})
+    landed = lake.land_raw({B: event("b"), A: event("a")}).summary
     assert (landed.files, landed.skipped, landed.publish_hours) == (2, 0, ("2026-03-01T12",))
     assert waiting(lake) == [A, B]
     assert not Sightings(lake.ledger, lake.settings.lake, "test").of_day(str(DAY))
@@ -54,7 +54,7 @@ def test_what_is_landed_is_known_and_waits_for_its_index(lake: LakeUnderTest) ->
 
 def test_landing_again_before_the_index_changes_nothing(lake: LakeUnderTest) -> None:
     lake.land_raw({A: event("a")})
-    again = lake.land_raw({A: event("a")})
+    again = lake.land_raw({A: event("a")}).summary
     assert (again.files, again.skipped, again.bytes, again.publish_hours) == (0, 1, 0, ())
     assert waiting(lake) == [A]
 
@@ -74,7 +74,7 @@ def test_what_a_killed_landing_wrote_is_never_overwritten(lake: LakeUnderTest) -
     raw = lake.root / "landing" / "test" / A
     raw.parent.mkdir(parents=True)
     raw.write_bytes(event("killed"))
-    assert lake.land_raw({A: event("after")}).files == 1
+    assert lake.land_raw({A: event("after")}).summary.files == 1
     assert raw.read_bytes() == event("killed")
     lake.build()
     assert {row["event_id"] for row in lake.rows()} == {"killed", "after"}
