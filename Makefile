@@ -58,6 +58,7 @@ fuzz: setup ## The property tests with EXAMPLES= each (20000: about an hour)
 lint: setup ## Check style
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@.venv/bin/lint-imports --no-logo importlinter.ini
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 
 .PHONY: format
