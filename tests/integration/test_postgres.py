@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
-SUITES = ("close", "widening", "contracts", "erase", "whereis", "report", "privacy", "bad_input")
+SUITES = (
+    "build/test_close.py",
+    "contracts/test_contracts.py",
+    "contracts/test_widening.py",
+    "decode/test_bad_input.py",
+    "events/test_erase.py",
+    "events/test_whereis.py",
+    "privacy/test_privacy.py",
+    "report/test_report.py",
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,7 @@ def server() -> Iterator[str]:
 
 def test_the_lakes_tests_pass_with_a_ledger_in_postgresql(server: str) -> None:
     # commands have a ledger of their own, in SQLite
-    files = [f"tests/unit/pismo_lake/test_{name}.py" for name in SUITES]
+    files = [f"tests/unit/pismo_lake/{name}" for name in SUITES]
     command = [sys.executable, "-m", "pytest", "-q", "-x", *files, "-k", "not command"]
     environment = os.environ | {"PISMO_TEST_LEDGER_URL": server, "PYTHONPATH": "include:plugins"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

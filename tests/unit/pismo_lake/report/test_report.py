@@ -290,7 +290,7 @@ def test_text_from_outside_is_escaped() -> None:
 def test_two_processes_draw_the_same_page(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path[:0] = ['.', 'include']\n"
-        "from tests.unit.pismo_lake.test_report import EMPTY\n"
+        "from tests.unit.pismo_lake.report.test_report import EMPTY\n"
         "from pismo_lake.report.render import page\n"
         "import hashlib; print(hashlib.sha256(page(EMPTY).encode()).hexdigest())"
     )

@@ -102,6 +102,6 @@ def test_hostile_nesting_stays_linear() -> None:
 
 
 def test_the_sample_file_as_pismo_writes_it() -> None:
-    path = Path(__file__).parents[2] / "fixtures" / "undelimited.txt"
+    path = Path(__file__).parents[3] / "fixtures" / "undelimited.txt"
     data = path.read_bytes()
     assert len([span for span in split(data) if span.damage is None]) == 34
