@@ -59,6 +59,7 @@ lint: setup ## Check style
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@.venv/bin/lint-imports --no-logo importlinter.ini
+	@$(PY) -m check_jsonschema --schemafile config/deliveries.schema.json config/*.yaml config/demo/*.yaml
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 
 .PHONY: format
@@ -77,6 +78,10 @@ lock: setup ## Write constraints.txt anew from the requirements
 	  --no-emit-index-url --custom-compile-command "make lock"
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 benchmarks/requirements.txt \
 	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: schema
+schema: setup ## Write config/deliveries.schema.json anew from the models
+	@$(PY) -m pismo_lake.settings.schema > config/deliveries.schema.json
 
 .PHONY: bench
 bench: setup ## Measure speed and memory of the lake's own work

@@ -5,6 +5,7 @@ ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead
 ARGS="peers --mb 1000 --write" compares other writers of Parquet on the same files,
 ARGS="odd" what values that fit no column cost in a 10 MB file,
 ARGS="days --events 10000000 --days 5" closing days and looking events up,
+ARGS="deliveries --entries 200" reading a deliveries file of many entries,
 ARGS="airflow --files 200" whole runs of Airflow: a backlog, an empty run, one file, and the latency of single files.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import pyarrow
 
-OTHERS = ("airflow", "channels", "days", "odd", "peers")
+OTHERS = ("airflow", "channels", "days", "deliveries", "odd", "peers")
 
 
 def main() -> int:

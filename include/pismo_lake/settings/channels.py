@@ -1,12 +1,16 @@
-"""Where event files come from and how their coming is told: the settings of each channel and of notices."""
+"""The settings of each channel, of notices and of alerts."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from pismo_lake.errors import ConfigError
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, MoreThanZero, Truth, Whole
 
 
 class Environment(StrEnum):
@@ -62,97 +66,105 @@ def role_arn(pismo_account_id: str, organisation: str) -> str:
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class S3Source:
-    """Pismo's bucket and role; what is None is derived from the organisation and `pismo_account_id`."""
+    """Pismo's bucket and role; the organisation and `pismo_account_id` give each value that is not set."""
 
     pismo_account_id: str
+    """Pismo's AWS data account, 12 digits in quotes. Pismo tells it."""
     bucket: str | None = None
+    """The bucket; by default Pismo's bucket of the organisation."""
     role_arn: str | None = None
+    """The role to assume; by default the role that Pismo makes for the organisation's consumers."""
     external_id: str | None = None
+    """The external id that the role asks for, if Pismo has given one."""
     region: str | None = None
-    session_seconds: int = 3600
+    """The bucket's AWS region."""
+    session_seconds: Whole = 3600
+    """How long a session of the role lasts. It is renewed before it ends."""
     endpoint_url: str | None = None
+    """Another S3 endpoint, for example of a private link."""
     prefix: str = "main_stream"
+    """The folder of the event files."""
 
     def __post_init__(self) -> None:
         if not _ACCOUNT.fullmatch(self.pismo_account_id):
             msg = f"source.pismo_account_id {self.pismo_account_id!r} has not 12 digits (a 0 first wants quotes)"
-            raise ConfigError(msg)
+            raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class SftpSource:
-    """Pismo's SFTP layer over the bucket; `host` None is the environment's own, `root` the folder above `prefix`.
-
-    `stall_seconds` bounds the wait for anything at all to come of a file, or for the next answer of a listing.
-    `mtime_is_version` takes another modification time for another version of a file, beside another size.
-    """
+    """Pismo's SFTP layer over the bucket."""
 
     host: str | None = None
-    port: int | None = None
+    """The server; by default Pismo's own server of the environment."""
+    port: Whole | None = None
+    """The server's port, 22 by default."""
     root: str = ""
+    """The folder above `prefix`."""
     prefix: str = "main_stream"
-    connections: int = 2
-    connect_seconds: float = 15.0
-    keepalive_seconds: float = 15.0
-    stall_seconds: float = 60.0
-    attempts: int = 4
-    mtime_is_version: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("connections", "attempts"):
-            if getattr(self, name) < 1:
-                msg = f"source.{name} must be 1 or more"
-                raise ConfigError(msg)
-        for name in ("connect_seconds", "keepalive_seconds", "stall_seconds"):
-            if getattr(self, name) <= 0:
-                msg = f"source.{name} must be more than 0"
-                raise ConfigError(msg)
+    """The folder of the event files."""
+    connections: AtLeastOne = 2
+    """How many SSH connections a run opens."""
+    connect_seconds: MoreThanZero = 15.0
+    """The time limit of a connection's set-up."""
+    keepalive_seconds: MoreThanZero = 15.0
+    """The pause between two keep-alive messages."""
+    stall_seconds: MoreThanZero = 60.0
+    """The longest wait for the next bytes of a file, or for the next answer of a listing."""
+    attempts: AtLeastOne = 4
+    """How often a download is tried. It goes on from the byte where it was cut."""
+    mtime_is_version: Truth = False
+    """If true, another modification time is another version of a file. Another size always is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class GcsSource:
-    """The customer's own bucket that Pismo copies files to; `prefix` is where ``main_stream`` stands in it."""
+    """Your own bucket, which Pismo copies the files to."""
 
     bucket: str
+    """The bucket's name."""
     prefix: str = "main_stream"
+    """The folder in the bucket that holds the event files."""
     endpoint_url: str | None = None
+    """Another endpoint, for example of an emulator."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class Notices:
-    """A queue of new-file notices: `queue` is an SQS queue URL or a Pub/Sub ``projects/…/subscriptions/…``.
-
-    A message is held for `lease_seconds`, renewed while its file is being landed. `batch` messages are landed at a
-    time, at most `most` in one run. `bucket` is the one that notices name, where it is not the organisation's own.
-    """
+    """A queue of notices about new files."""
 
     channel: NoticeChannel
+    """The kind of queue: sqs or pubsub."""
     queue: str
+    """The URL of an SQS queue, or a subscription ``projects/<project>/subscriptions/<name>``."""
     conn_id: str
+    """The Airflow connection that may read the queue."""
     region: str | None = None
+    """The queue's AWS region."""
     endpoint_url: str | None = None
+    """Another endpoint, for example of an emulator."""
     bucket: str | None = None
-    lease_seconds: int = 300
-    batch: int = 200
-    most: int = 10_000
-    poll_seconds: float = 15.0
+    """The bucket that the notices name, if it is not the organisation's own."""
+    lease_seconds: Annotated[int, Field(ge=2, le=43_200), NO_TRUTH] = 300
+    """How long a message is hidden from other readers. It is renewed while its file is being landed."""
+    batch: Annotated[int, Field(ge=1, le=5_000), NO_TRUTH] = 200
+    """How many messages are landed together."""
+    most: Annotated[int, Field(ge=1, le=100_000), NO_TRUTH] = 10_000
+    """The most messages that one run takes."""
+    poll_seconds: Annotated[float, Field(ge=1), NO_TRUTH] = 15.0
+    """The pause between two looks at the queue while no run is active."""
 
     def __post_init__(self) -> None:
-        if self.channel is NoticeChannel.PUBSUB and not _is_subscription(self.queue):
+        if self.channel is not NoticeChannel.PUBSUB:
+            return
+        if not _is_subscription(self.queue):
             msg = f"notices.queue is {self.queue!r}, expected projects/<project>/subscriptions/<name>"
-            raise ConfigError(msg)
-        if self.poll_seconds < 1:
-            msg = "notices.poll_seconds must be 1 or more"
-            raise ConfigError(msg)
-        for name, least, most in (("lease_seconds", 2, 43_200), ("batch", 1, 5_000), ("most", 1, 100_000)):
-            if not least <= getattr(self, name) <= most:
-                msg = f"notices.{name} must be from {least} to {most}"
-                raise ConfigError(msg)
-        if self.channel is NoticeChannel.PUBSUB and self.lease_seconds > _PUBSUB_LONGEST:
+            raise ValueError(msg)
+        if self.lease_seconds > _PUBSUB_LONGEST:
             msg = f"notices.lease_seconds must be at most {_PUBSUB_LONGEST} for pubsub"
-            raise ConfigError(msg)
+            raise ValueError(msg)
 
 
 _PUBSUB_LONGEST = 600
@@ -167,24 +179,27 @@ Source = S3Source | SftpSource | GcsSource
 SOURCES: dict[Channel, type[Source]] = {Channel.S3: S3Source, Channel.SFTP: SftpSource, Channel.GCS: GcsSource}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Expected:
-    """What a delivery's notices may name; any organisation or bucket in other letters' case is the same one."""
+    """The organisation, bucket and prefix that a delivery's notices may name; letter case does not count."""
 
     organisation: str
     bucket: str
     prefix: str = "main_stream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class Alerts:
-    """An SNS topic (mail, chat and pagers subscribe to it) and the Airflow connection of type aws that may publish."""
+    """An SNS topic for alerts; mail, chat and pagers subscribe to it."""
 
     topic_arn: str
+    """The topic's ARN."""
     conn_id: str
+    """The Airflow connection of type aws that may publish to the topic."""
     region: str | None = None
+    """The topic's AWS region."""
 
     def __post_init__(self) -> None:
         if not self.topic_arn.startswith("arn:"):
             msg = f"alerts.topic_arn is {self.topic_arn!r}, an ARN such as arn:aws:sns:eu-west-1:123456789012:alerts"
-            raise ConfigError(msg)
+            raise ValueError(msg)

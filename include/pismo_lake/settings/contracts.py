@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pismo_lake.errors import ConfigError
+from pydantic import BeforeValidator, Strict, WithJsonSchema
+from pydantic.dataclasses import dataclass
+
+from pismo_lake.settings.fields import STRICT_MODEL
 from pismo_lake.settings.patterns import covers, covers_event
+from pismo_lake.settings.validate import validate
 
 
 class Mode(StrEnum):
@@ -20,21 +23,36 @@ class Mode(StrEnum):
     DISCARD = "discard"
 
 
-@dataclass(frozen=True, slots=True)
-class ContractRules:
-    """`folder` holds JSON Schema files; with `shipped` those that come with the project stand in where it has none.
+def _pairs(value: Any) -> Any:
+    return tuple(value.items()) if isinstance(value, Mapping) else value
 
-    `mode` is for every event type but those that a pattern of `modes` covers, the first one that does. `json_paths` are
-    patterns of paths that stay JSON text, if they have no column yet, `child_tables` patterns of lists that get a table
-    of their own.
-    """
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        msg = "a list is expected"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError
+    return tuple(map(str, value))
+
+
+_MODES_SCHEMA = WithJsonSchema({"type": "object", "additionalProperties": {"enum": [*Mode]}})
+
+
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
+class ContractRules:
+    """How the columns of event types come about."""
 
     folder: str | None = None
-    shipped: bool = True
+    """A folder of JSON Schema files, relative to the deliveries file."""
+    shipped: Annotated[bool, Strict()] = True
+    """If true, the schemas that come with the project are used for event types that `folder` lacks."""
     mode: Mode = Mode.EVOLVE
-    modes: tuple[tuple[str, Mode], ...] = ()
-    json_paths: tuple[str, ...] = ()
-    child_tables: tuple[str, ...] = ()
+    """What happens to a field that a contract does not know: evolve, freeze or discard."""
+    modes: Annotated[tuple[tuple[str, Mode], ...], BeforeValidator(_pairs), _MODES_SCHEMA] = ()
+    """Other modes by patterns of event types; the first pattern that covers an event type decides."""
+    json_paths: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Patterns of paths that stay JSON text, if they have no column yet."""
+    child_tables: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Patterns of lists that get a table of their own."""
 
     def mode_of(self, event: str) -> Mode:
         """The mode of an event type ``<domain>/<name with version>``."""
@@ -49,7 +67,7 @@ class ContractRules:
         return any(covers(pattern, keys) for pattern in self.child_tables)
 
     def fingerprint(self) -> str:
-        """Of what outputs depend on beside the contract itself; empty where everything evolves."""
+        """Return the part of the rules that outputs depend on beside the contract; empty if every type evolves."""
         modes = [*self.modes, ("**", self.mode)]
         said = json.dumps(modes) if any(mode is Mode.DISCARD for _, mode in modes) else ""
         return f"{said}{json.dumps(self.child_tables)}" if self.child_tables else said
@@ -60,22 +78,5 @@ EVOLVING = ContractRules()
 
 
 def parse_rules(values: Mapping[str, Any]) -> ContractRules:
-    """From a mapping of a delivery; `ConfigError` for anything that is not one of these settings."""
-    values = {key: value for key, value in values.items() if value is not None}
-    allowed = {"folder": str, "shipped": bool, "mode": str, "modes": Mapping, "json_paths": list, "child_tables": list}
-    for key, value in values.items():
-        if key not in allowed or not isinstance(value, allowed[key]):
-            msg = f"contracts.{key} is {value!r}: {', '.join(allowed)} are expected (shipped: true or false)"
-            raise ConfigError(msg)
-    modes = tuple((str(pattern), _mode(mode)) for pattern, mode in values.get("modes", {}).items())
-    paths, children = (tuple(map(str, values.get(key, ()))) for key in ("json_paths", "child_tables"))
-    mode = _mode(values.get("mode", Mode.EVOLVE))
-    return ContractRules(values.get("folder"), values.get("shipped", True), mode, modes, paths, children)
-
-
-def _mode(text: Any) -> Mode:
-    try:
-        return Mode(text)
-    except ValueError:
-        msg = f"contracts: mode {text!r}, allowed: {', '.join(Mode)}"
-        raise ConfigError(msg) from None
+    """Return the rules of a mapping; raise `ConfigError` if one of its settings is unknown or wrong."""
+    return validate(ContractRules, values, "contracts.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
@@ -115,16 +115,27 @@ class Privacy:
 
 
 def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
-    """A policy by its name (`strict`) or from a YAML file; `ConfigError` tells what is wrong where.
+    """Return a policy by its name (`strict`) or from a YAML file, which a process reads again only if it has changed.
 
-    The file: ``rules``, a list of ``path``, ``action``, and at will ``event`` and ``last``; ``card_numbers: mask`` for
-    text in which they may stand; ``extends: strict`` appends the shipped rules to its own.
+    The file has ``rules``, a list of ``path``, ``action``, and optionally ``event`` and ``last``.
+    ``card_numbers: mask`` masks card numbers in text. ``extends: strict`` appends the shipped rules to its own.
+
+    Raises:
+        ConfigError: the file cannot be read, or a rule in it is wrong.
     """
     try:
-        document = yaml.safe_load(_text(policy))
+        stat = None if policy == STRICT else Path(policy).stat()
+        stamp = None if stat is None else (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        found = _read(policy, stamp)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"privacy policy {policy}: {error}"
         raise ConfigError(msg) from error
+    return found if key is None else replace(found, key=key)
+
+
+@lru_cache(maxsize=64)
+def _read(policy: str, stamp: tuple[int, int, int] | None) -> Privacy:  # noqa: ARG001 - a changed file is another entry
+    document = yaml.safe_load(_text(policy))
     if not isinstance(document, dict) or not document.keys() <= _POLICY_KEYS:
         msg = f"privacy policy {policy}: a mapping of {', '.join(sorted(_POLICY_KEYS))} is expected"
         raise ConfigError(msg)
@@ -141,7 +152,7 @@ def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
         base = load_privacy(STRICT)
         rules += base.rules
         masked = base.card_numbers if document.get("card_numbers") is None else masked
-    return Privacy(policy, rules, masked, key)
+    return Privacy(policy, rules, masked)
 
 
 def _text(policy: str) -> str:

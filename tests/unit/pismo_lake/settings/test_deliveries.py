@@ -52,10 +52,10 @@ WRONG = {
         "unknown setting source.password",
     ),
     "number": (f"{HEAD}    channel: sftp\n    source:\n      port: many\n{TAIL}", 16, "source.port is 'many'"),
-    "range": (f"{HEAD}    channel: sftp\n    source:\n      connections: 0\n{TAIL}", 15, "must be 1 or more"),
+    "range": (f"{HEAD}    channel: sftp\n    source:\n      connections: 0\n{TAIL}", 16, "must be 1 or more"),
     "truth": (f"{SFTP}    listing: maybe\n{TAIL}", 16, "true or false"),
     "nan": (f"{SFTP}    wait_minutes: .nan\n{TAIL}", 16, "a number is expected"),
-    "contract mode": (f"{SFTP}    contracts:\n      mode: melt\n{TAIL}", 16, "allowed: evolve, freeze, discard"),
+    "contract mode": (f"{SFTP}    contracts:\n      mode: melt\n{TAIL}", 17, "allowed: evolve, freeze, discard"),
     "no contracts there": (f"{SFTP}    contracts:\n      folder: nowhere\n{TAIL}", 17, "nowhere is not there"),
     "unknown in contracts": (f"{SFTP}    contracts: {{colour: red}}\n{TAIL}", 16, "contracts.colour"),
     "privacy without a key": (f"{SFTP}    privacy: strict\n{TAIL}", 11, "privacy_key_conn_id"),
@@ -77,17 +77,17 @@ WRONG = {
     "schedule": (f"{SFTP}    schedule: hello\n{TAIL}", 11, "'hello' is no cron expression"),
     "schedule out of range": (f"{SFTP}    schedule: '99 * * * *'\n{TAIL}", 11, "is no cron expression"),
     "zone": (f"{SFTP}    event_date_zone: America\n{TAIL}", 11, "'America' is no IANA time zone"),
-    "endless": (f"{SFTP}    close_after_hours: 1e12\n{TAIL}", 11, "close_after_hours must be from 0 to 744"),
-    "look-back": (f"{SFTP}    lookback_hours: 5000\n{TAIL}", 11, "lookback_hours must be from 0 to 900"),
+    "endless": (f"{SFTP}    close_after_hours: 1e12\n{TAIL}", 16, "close_after_hours must be from 0 to 744"),
+    "look-back": (f"{SFTP}    lookback_hours: 5000\n{TAIL}", 16, "lookback_hours must be from 0 to 900"),
     "no bucket": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3://')}", 11, "lake 's3://' is neither a path nor s3://"),
     "half a scheme": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3:/b/l')}", 11, "is neither a path nor s3://"),
     "another store": (f"{SFTP}{TAIL.replace('raw', 'gs://b/raw')}", 11, "landing 'gs://b/raw' is neither a path"),
-    "one in the other": (f"{SFTP}{TAIL.replace('raw', 'l/raw')}", 11, "landing and lake stand one in the other"),
+    "one in the other": (f"{SFTP}{TAIL.replace('raw', 'l/raw')}", 11, "one of landing and lake is inside the other"),
     "account": (
         f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "has not 12 digits"
     ),
     "poll": (
-        f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n      poll_seconds: 0\n{TAIL}", 16, "poll_seconds must be 1"
+        f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n      poll_seconds: 0\n{TAIL}", 20, "poll_seconds must be 1"
     ),
 }  # fmt: skip
 

@@ -1,0 +1,156 @@
+"""One delivery: an organisation in an environment over a channel, with all its settings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from croniter import croniter
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from pismo_lake.paths import root_of
+from pismo_lake.settings.channels import (
+    SOURCES,
+    Alerts,
+    Channel,
+    Environment,
+    Expected,
+    Notices,
+    Source,
+    bucket_name,
+)
+from pismo_lake.settings.contracts import EVOLVING, ContractRules
+from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, Truth, Whole
+from pismo_lake.settings.lake import LakeSettings
+from pismo_lake.settings.privacy import load_privacy
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_STORES = frozenset({"s3", "file"})
+_CUT_SCHEME = re.compile(r"[a-z0-9]+:/(?!/)")
+_MONTH_HOURS = 31 * 24
+
+
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
+class Delivery:
+    """One feed: an organisation in an environment over a channel."""
+
+    name: str
+    """Its name in the deliveries file: lower-case letters, digits and _, and a letter first."""
+    organisation: str
+    """The organisation's id at Pismo, for example TN-376a4170-0000-0000-0000-000000000000."""
+    environment: Environment
+    """sandbox or production. Credentials of one do not work in the other."""
+    channel: Channel
+    """The way the files are fetched: s3, sftp or gcs."""
+    conn_id: str
+    """The Airflow connection that may read the files."""
+    landing: str
+    """The folder for raw files: a path or s3://<bucket>/<folder>."""
+    lake: str
+    """The folder for Parquet files: a path or s3://<bucket>/<folder>."""
+    source: Source
+    """The settings of the channel."""
+    notices: Notices | None = None
+    """A queue of notices about new files, if there is one."""
+    alerts: Alerts | None = None
+    """A topic for alerts, if there is one."""
+    listing: Truth = True
+    """If false, files are never listed, because s3:ListBucket is not granted. Notices are then needed."""
+    pool: str = "default_pool"
+    """The Airflow pool of the tasks that connect to Pismo."""
+    ledger_conn_id: str | None = None
+    """The Airflow connection of the ledger's database."""
+    ledger_url: str | None = None
+    """The SQLAlchemy URL of the ledger, without a password. Give this or `ledger_conn_id`."""
+    storage_conn_id: str | None = None
+    """The Airflow connection of landing and lake, if they are on s3://."""
+    schedule: str = "*/15 * * * *"
+    """The cron expression of the ingest DAG."""
+    lookback_hours: Annotated[int, Field(ge=0, le=900), NO_TRUTH] = 3
+    """How many publish hours before the present one a scheduled run lists."""
+    parallel_downloads: Annotated[int, Field(ge=1, le=256), NO_TRUTH] = 8
+    """How many files a task downloads side by side."""
+    wait_minutes: Annotated[float, Field(ge=0, le=24 * 60), NO_TRUTH] = 5.0
+    """How long a run waits for new files before it ends without any."""
+    horizon_days: Whole = 7
+    """How many days back copies of an event are looked for."""
+    part_bytes: Whole = 64 << 20
+    """The raw bytes of a part of a publish hour. They bound the memory of a build."""
+    target_bytes: Whole = 256 << 20
+    """The size from which on a closed day starts another file in a partition."""
+    event_date_zone: str = "UTC"
+    """The IANA time zone of the `event_date` partitions."""
+    close_after_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 4.0
+    """How many hours after its end a publish day is closed."""
+    close_deadline_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 4.0
+    """How many hours later a day that is not closed is late."""
+    accounting_reports: Truth = False
+    """If true, a closed day is compared with Pismo's own daily accounting report."""
+    contracts: ContractRules = EVOLVING
+    """How the columns of event types come about."""
+    privacy: str | None = None
+    """A privacy policy: strict, or the path of a YAML file, relative to the deliveries file."""
+    privacy_key_conn_id: str | None = None
+    """The Airflow connection of the key that the policy hashes with: login is the key's id, password the secret."""
+    lake_kms_key: str | None = None
+    """A KMS key (id, ARN or alias) that encrypts the lake's files. It is used through `storage_conn_id`."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            msg = f"delivery name {self.name!r}: lower-case letters, digits and _, starting with a letter"
+            raise ValueError(msg)
+        if not self.organisation.lower().startswith("tn-"):
+            msg = f"{self.name}: organisation {self.organisation!r} should be an Org ID such as TN-376a4170-…"
+            raise ValueError(msg)
+        if not (self.ledger_conn_id or self.ledger_url):
+            msg = f"{self.name}: give ledger_conn_id (an Airflow connection) or ledger_url"
+            raise ValueError(msg)
+        if not croniter.is_valid(self.schedule):
+            msg = f"{self.name}: schedule {self.schedule!r} is no cron expression, such as */15 * * * *"
+            raise ValueError(msg)
+        self._check_places()
+        if not isinstance(self.source, SOURCES[self.channel]):
+            msg = f"{self.name}: channel {self.channel} with a {type(self.source).__name__}"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError
+        if not self.listing and self.notices is None:
+            msg = f"{self.name}: listing is false and there are no notices: nothing would tell of new files"
+            raise ValueError(msg)
+        policy = self.settings.privacy
+        if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
+            msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
+            raise ValueError(msg)
+
+    def _check_places(self) -> None:
+        for field in ("landing", "lake"):
+            place = getattr(self, field)
+            scheme, found, rest = place.partition("://")
+            if (found and (scheme not in _STORES or not rest.strip("/"))) or _CUT_SCHEME.match(place):
+                msg = f"{self.name}: {field} {place!r} is neither a path nor s3://<bucket>/<folder>"
+                raise ValueError(msg)
+        landing, lake = f"{root_of(self.landing)}/", f"{root_of(self.lake)}/"
+        if landing.startswith(lake) or lake.startswith(landing):
+            msg = f"{self.name}: one of landing and lake is inside the other: {self.landing}, {self.lake}"
+            raise ValueError(msg)
+
+    @property
+    def expected(self) -> Expected:
+        """Return what notices may name: the organisation's bucket at Pismo, also if files come by another channel."""
+        own = getattr(self.source, "bucket", None) if self.channel is Channel.S3 else None
+        told = self.notices.bucket if self.notices else None
+        return Expected(self.organisation, told or own or bucket_name(self.organisation))
+
+    @property
+    def settings(self) -> LakeSettings:
+        """Return the settings of landing and building; the caller adds keys from connections."""
+        return LakeSettings(
+            delivery=self.name,
+            landing=self.landing,
+            lake=self.lake,
+            horizon_days=self.horizon_days,
+            part_bytes=self.part_bytes,
+            target_bytes=self.target_bytes,
+            event_date_zone=self.event_date_zone,
+            contracts=self.contracts,
+            privacy=load_privacy(self.privacy) if self.privacy else None,
+        )
