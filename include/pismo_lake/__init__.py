@@ -1,1 +1,18 @@
-"""Pismo event files to a Parquet lake, in plain Python: decode, index, dedupe, flatten, record. Imports no Airflow."""
+"""Load Pismo event files into a Parquet lake, in plain Python without Airflow."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pismo_lake.storage.encryption import LakeKey
+
+__all__ = ["LakeKey"]
+
+
+def __getattr__(name: str) -> Any:
+    # Airflow parses DAG files again and again: it must not import pyarrow for a name that they do not use
+    if name in __all__:
+        from pismo_lake.storage import encryption
+
+        return getattr(encryption, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,1 +1,5 @@
-"""The command line."""
+"""Run the command line."""
+
+from pismo_lake.cli.main import main
+
+__all__ = ["main"]

@@ -1,1 +1,7 @@
-"""Apply a policy to values, columns, a whole lake."""
+"""Apply a policy to values, to columns and to a whole lake."""
+
+from pismo_lake.privacy.columns import protected
+from pismo_lake.privacy.mark import mark_lake, refuse_unprotected
+from pismo_lake.privacy.redact import Redactor
+
+__all__ = ["Redactor", "mark_lake", "protected", "refuse_unprotected"]

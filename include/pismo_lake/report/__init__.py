@@ -1,1 +1,7 @@
 """Say whether a day is complete, and prove it."""
+
+from pismo_lake.report.model import DayReport
+from pismo_lake.report.reconcile import reconcile
+from pismo_lake.report.write import write_report
+
+__all__ = ["DayReport", "reconcile", "write_report"]

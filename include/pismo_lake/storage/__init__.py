@@ -1,5 +1,6 @@
-"""Bytes and Parquet files at local and s3:// places, whole or not at all."""
+"""Read and write bytes and Parquet files at local and s3:// places, whole or not at all."""
 
+from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.files import (
     configure,
     create,
@@ -19,8 +20,10 @@ from pismo_lake.storage.files import (
     version,
     write_atomic,
 )
+from pismo_lake.storage.parquet import parquet_bytes
 
 __all__ = [
+    "LakeKey",
     "configure",
     "create",
     "exists",
@@ -32,6 +35,8 @@ __all__ = [
     "mapped",
     "move_in",
     "open_for_reading",
+    "open_parquet",
+    "parquet_bytes",
     "read_bytes",
     "read_range",
     "remove",

@@ -1,1 +1,3 @@
 """Compare a lake with the truth about its feed."""
+
+__all__ = ["sample", "truth", "verify"]

@@ -1,1 +1,3 @@
-"""Google Cloud Storage and Pub/Sub, as far as the deliveries need them."""
+"""Serve Cloud Storage and Pub/Sub as far as deliveries need them."""
+
+__all__ = ["broker", "cloud", "model", "pubsub", "storage"]

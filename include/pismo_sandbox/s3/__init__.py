@@ -1,1 +1,3 @@
-"""S3, SNS and SQS on moto."""
+"""Serve S3, SNS and SQS with moto."""
+
+__all__ = ["notices", "queues", "server"]

@@ -1,1 +1,3 @@
-"""Pismo's SFTP layer: OpenSSH and a server with faults on demand."""
+"""Serve Pismo's SFTP layer: OpenSSH, and a server with faults on demand."""
+
+__all__ = ["files", "openssh", "server"]

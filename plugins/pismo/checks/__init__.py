@@ -1,1 +1,3 @@
-"""What `python -m pismo doctor` looks at."""
+"""Check each right and key of a delivery."""
+
+__all__ = ["check", "doctor", "reading", "s3", "sftp"]

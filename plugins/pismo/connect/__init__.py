@@ -1,1 +1,3 @@
-"""Open what a delivery names: its source, its queue, its ledger."""
+"""Open the source, the queue and the ledger that a delivery names."""
+
+__all__ = ["ledger", "queue", "source"]

@@ -1,1 +1,3 @@
-"""Airflow hooks for Pismo."""
+"""Talk to one service each, through the hook of its provider."""
+
+__all__ = ["gcs", "loop_thread", "s3", "sftp", "sftp_errors", "sftp_keys", "sftp_read"]

@@ -1,1 +1,3 @@
 """Tell people about a delivery."""
+
+__all__ = ["delivery"]

@@ -1,1 +1,3 @@
-"""Airflow operators for Pismo."""
+"""Run the work as Airflow tasks."""
+
+__all__ = ["flatten", "index", "land", "report"]

@@ -1,1 +1,3 @@
-"""Queues of new-file notices."""
+"""Read notices from a queue, through the hook of its provider."""
+
+__all__ = ["message", "pubsub", "sqs"]

@@ -1,1 +1,3 @@
-"""What one run does, without operators."""
+"""Do the work of one run, without operators."""
+
+__all__ = ["drain", "dry_run", "find", "land", "window"]

@@ -1,1 +1,3 @@
-"""Airflow sensors for Pismo."""
+"""Wait for files, and for a day to settle."""
+
+__all__ = ["new_files", "settled"]

@@ -1,1 +1,3 @@
-"""Airflow triggers for Pismo."""
+"""Wait in the triggerer."""
+
+__all__ = ["new_files", "notices_waiting"]

@@ -1,1 +1,3 @@
-"""The parts that both DAG files are put together from."""
+"""Put both DAG files together: schedule, retries, invalid deliveries."""
+
+__all__ = ["invalid", "retries", "schedule"]

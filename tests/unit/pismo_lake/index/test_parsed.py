@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
+from pismo_lake.contracts.columns import FastReader
 from pismo_lake.events.erase import erase, find_events
 from pismo_lake.index import fast as quick_index
 from pismo_lake.index.rebuild import rebuild_ledger
-from pismo_lake.rows import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +53,13 @@ def _kept(lake: LakeUnderTest) -> list[Path]:
 def _parses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many events builds had to parse, call by call."""
     counts: list[int] = []
-    real = flatten.FastReader.read
+    real = FastReader.read
 
-    def read(self: flatten.FastReader, text: bytes, count: int, *, headless: bool = False) -> object:
+    def read(self: FastReader, text: bytes, count: int, *, headless: bool = False) -> object:
         counts.append(count)
         return real(self, text, count, headless=headless)
 
-    monkeypatch.setattr(flatten.FastReader, "read", read)
+    monkeypatch.setattr(FastReader, "read", read)
     return counts
 
 
