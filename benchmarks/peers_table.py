@@ -15,11 +15,11 @@ def write_results(document: dict[str, Any], root: Path | None) -> str:
     """The results as Markdown; with `root` they go into its documentation too."""
     text = _table(document)
     if root is not None:
-        page = root / "docs" / "peers.md"
+        page = root / "docs" / "explanation" / "peers.md"
         before = page.read_text() if page.exists() else f"{_BEGIN}\n{_END}\n"
         head, rest = before.split(_BEGIN)
         page.write_text(f"{head}{_BEGIN}\n{text}\n{_END}{rest.split(_END)[1]}")
-        (root / "docs" / "peers.json").write_text(json.dumps(document, indent=1) + "\n")
+        (root / "docs" / "explanation" / "peers.json").write_text(json.dumps(document, indent=1) + "\n")
         _plot(document["results"], root / "docs" / "img" / "peers.png")
     return text
 

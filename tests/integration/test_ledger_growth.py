@@ -1,6 +1,6 @@
 """A ledger of many files on a real PostgreSQL: what runs ask of it is answered by indexes, not by reading all rows.
 
-PISMO_LEDGER_FILES=10000000 makes it ten million (docs/scale.md has the figures).
+PISMO_LEDGER_FILES=10000000 makes it ten million (docs/explanation/scale.md has the figures).
 """
 
 from __future__ import annotations

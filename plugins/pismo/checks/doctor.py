@@ -65,7 +65,7 @@ def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
 def _queue(delivery: Delivery) -> Iterator[Check]:
     from pismo.connect.queue import open_queue
 
-    advice = "docs/notices.md has the policies of queue, key and identity"
+    advice = "docs/how-to/notices.md has the policies of queue, key and identity"
     try:
         queue = open_queue(delivery)
     except ConfigError as error:
@@ -100,13 +100,13 @@ def _own(delivery: Delivery) -> Iterator[Check]:
             waiting = len(opened.unbuilt_units(delivery.name, delivery.lake))
             return f"open, {waiting} publish hour(s) or day(s) wait to be built"
 
-    yield attempt("ledger", ledger, "see docs/connections.md, ledger_conn_id")
+    yield attempt("ledger", ledger, "see docs/how-to/connections.md, ledger_conn_id")
 
     def credentials_found() -> str:
         configure_storage(delivery)
         return "found"
 
-    credentials = attempt("storage credentials", credentials_found, "see docs/connections.md, storage_conn_id")
+    credentials = attempt("storage credentials", credentials_found, "see docs/how-to/connections.md, storage_conn_id")
     if credentials.state is State.FAIL:
         yield credentials
         yield from skipped("landing writable", "lake writable", because="storage credentials")
@@ -139,7 +139,7 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
         key = settings.privacy.key
         return f"{settings.privacy.name}, {len(settings.privacy.rules)} rules" + (f", key {key.key_id}" if key else "")
 
-    yield attempt("privacy", policy, "see Privacy in the README: privacy, privacy_key_conn_id")
+    yield attempt("privacy", policy, "see docs/how-to/privacy.md: privacy, privacy_key_conn_id")
 
     if delivery.lake_kms_key is not None:
 
@@ -147,7 +147,7 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
             key = settings_of(delivery).key
             return f"{key.tried()}: encrypts and decrypts" if key else ""
 
-        yield attempt("encryption", encryption, "see Encryption in the README: lake_kms_key, storage_conn_id")
+        yield attempt("encryption", encryption, "see docs/how-to/encryption.md: lake_kms_key, storage_conn_id")
 
 
 def _written(root: str) -> str:

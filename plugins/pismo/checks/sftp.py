@@ -29,7 +29,7 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
     try:
         hook = PismoSFTPHook(delivery)
     except PismoError as error:
-        yield Check("connection", State.FAIL, str(error), "see docs/connections.md")
+        yield Check("connection", State.FAIL, str(error), "see docs/how-to/connections.md")
         yield from skipped("host key", "private keys", "listing", "reading an event file", because="connection")
         return
     except Exception as error:  # noqa: BLE001 - no connection: its kind says so
