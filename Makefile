@@ -35,7 +35,7 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 	@scripts/setup
 
 .PHONY: test
-test: setup lint types ## Lint, types and all tests (ARGS= goes to pytest)
+test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= goes to pytest)
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
@@ -61,6 +61,11 @@ lint: setup ## Check style
 	@.venv/bin/lint-imports --no-logo importlinter.ini
 	@$(PY) -m check_jsonschema --schemafile config/deliveries.schema.json config/*.yaml config/demo/*.yaml
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+	@$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+.PHONY: docs
+docs: setup ## Build the documentation site into site/; a broken link or a page outside the navigation fails
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
 .PHONY: format
 format: setup ## Put style right
@@ -90,4 +95,4 @@ bench: setup ## Measure speed and memory of the lake's own work
 
 .PHONY: clean
 clean: demo-down ## Remove what the targets made, .venv too
-	@rm -rf .venv .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis site

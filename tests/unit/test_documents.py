@@ -1,4 +1,4 @@
-"""What the documents name exists: make targets, commands, options, settings, environment variables, links."""
+"""Check that everything the documents name exists: make targets, commands, options, settings, variables, links."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docs.hooks.pages import ROOT_PAGES, expand
 
 from pismo_lake.settings.channels import Alerts, GcsSource, Notices, S3Source, SftpSource
 from pismo_lake.settings.contracts import parse_rules
-from pismo_lake.settings.deliveries import Delivery, load_deliveries
+from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
 from pismo_lake.settings.privacy import STRICT, load_privacy
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = [*(ROOT / "include").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), *(ROOT / "dags").rglob("*.py")]
+COMMAND_LINE = ROOT / "docs" / "how-to" / "command-line.md"
 SETTINGS = [*(ROOT / "config").rglob("*.yaml"), ROOT / "Makefile", ROOT / "docker-compose.yaml", *CODE]
-AIRFLOW_COMMANDS = {"dags trigger", "backfill create", "connections add", "pools set"}
+AIRFLOW_COMMANDS = {"dags trigger", "dags unpause", "backfill create", "connections add", "pools set"}
+MAINS = {"pismo_lake": "pismo_lake.cli.main", "pismo": "pismo.__main__", "pismo_sandbox": "pismo_sandbox.__main__"}
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -60,7 +63,7 @@ def test_every_document_is_reached_from_the_readme() -> None:
 
 def test_make_targets_exist() -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", texts(), re.MULTILINE))
-    assert {"demo", "demo-down", "test", "help"} <= named
+    assert {"demo", "demo-down", "test", "docs", "help"} <= named
     assert named - make_targets() == set()
 
 
@@ -73,7 +76,7 @@ def test_every_make_target_has_help() -> None:
 def commands() -> list[tuple[str, tuple[str, ...]]]:
     """(module, words) of each `python -m` in the documents, without the words' values."""
     found = set()
-    for module, rest in re.findall(r"python -m (pismo_\w+)([^\n`|#]*)", texts()):
+    for module, rest in re.findall(r"python -m (pismo\w*)([^\n`|#]*)", texts()):
         words = tuple(word for word in rest.split() if re.fullmatch(r"[a-z][a-z-]*|--[a-z-]+", word))
         found.add((module, words))
     return sorted(found)
@@ -86,7 +89,7 @@ def test_commands_and_their_options_exist(
     module: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [word for word in words if not word.startswith("--")]
-    main = importlib.import_module(f"{module}.{'cli.main' if module == 'pismo_lake' else '__main__'}").main
+    main = importlib.import_module(MAINS[module]).main
     # values such as the delivery's name look like words too; help ends the reading before they matter
     with pytest.raises(SystemExit) as ended:
         main([*names[: 2 if names[0] in {"ledger", "contracts"} else 1], "--help"])
@@ -102,8 +105,8 @@ def test_every_command_is_documented() -> None:
     )  # fmt: skip
     names = re.findall(r"^    ([a-z-]+)  ", done.stdout, re.MULTILINE)
     assert names
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in names if f"python -m pismo_lake {name}" not in readme] == []
+    page = COMMAND_LINE.read_text()
+    assert [name for name in names if f"python -m pismo_lake {name}" not in page] == []
 
 
 def test_environment_variables_exist() -> None:
@@ -132,17 +135,51 @@ def test_runs_are_given_params_that_the_dag_has() -> None:
         assert [name for name in json.loads(conf) if f'"{name}": Param(' not in dag] == []
 
 
-def test_the_deliveries_of_the_readme_are_valid(tmp_path: Path) -> None:
-    whole, notices, *others = blocks(ROOT / "README.md", "yaml")
-    text = whole + textwrap.indent(notices, "    ") + "".join(textwrap.indent(block, "  ") for block in others)
-    path = tmp_path / "deliveries.yaml"
+def deliveries_in(text: str, folder: Path) -> list[Delivery | InvalidDelivery]:
+    path = folder / "deliveries.yaml"
     path.write_text(text)
-    found = load_deliveries(path)
-    assert [delivery.channel for delivery in found if isinstance(delivery, Delivery)] == ["s3", "sftp", "gcs"]
+    return list(load_deliveries(path))
 
 
-def test_the_privacy_policy_of_the_readme_is_valid(tmp_path: Path) -> None:
-    contracts, setting, policy = blocks(ROOT / "README.md", "yml")
+def test_the_deliveries_of_the_documents_are_valid(tmp_path: Path) -> None:
+    found = {
+        document: delivery
+        for document in DOCUMENTS
+        for block in blocks(document, "yaml")
+        if block.startswith("deliveries:")
+        for delivery in deliveries_in(block, tmp_path)
+    }
+    assert [each for each in found.values() if not isinstance(each, Delivery)] == []
+    assert {path.stem: str(each.channel) for path, each in found.items() if path.parent.name == "how-to"} == {
+        "connect-s3": "s3", "connect-sftp": "sftp", "connect-gcs": "gcs",
+    }  # fmt: skip
+    assert [str(each.channel) for path, each in found.items() if path.name == "README.md"] == ["s3"]
+
+
+def test_the_notices_and_alerts_of_the_documents_are_valid(tmp_path: Path) -> None:
+    (whole,) = blocks(ROOT / "docs" / "how-to" / "connect-s3.md", "yaml")
+    (notices,) = blocks(ROOT / "docs" / "how-to" / "notices.md", "yaml")
+    (alerts,) = blocks(ROOT / "docs" / "how-to" / "alerts.md", "yml")
+    (delivery,) = deliveries_in(whole + textwrap.indent(notices, "    ") + alerts, tmp_path)
+    assert isinstance(delivery, Delivery)
+    assert delivery.notices is not None
+    assert delivery.alerts is not None
+
+
+def test_every_yaml_block_is_checked() -> None:
+    others = [
+        document.name
+        for document in DOCUMENTS
+        for block in blocks(document, "yaml")
+        if not block.startswith("deliveries:")
+    ]
+    assert others == ["notices.md"]
+    assert {document.stem for document in DOCUMENTS if blocks(document, "yml")} == {"alerts", "contracts", "privacy"}
+
+
+def test_the_contracts_and_the_privacy_policy_of_the_documents_are_valid(tmp_path: Path) -> None:
+    (contracts,) = blocks(ROOT / "docs" / "how-to" / "contracts.md", "yml")
+    setting, policy = blocks(ROOT / "docs" / "how-to" / "privacy.md", "yml")
     assert parse_rules(yaml.safe_load(contracts)["contracts"]).mode_of("audit/x-1") == "freeze"
     assert yaml.safe_load(setting)["privacy"] == STRICT
     (tmp_path / "policy.yaml").write_text(policy)
@@ -155,7 +192,8 @@ def test_every_deliveries_file_here_is_valid(path: Path) -> None:
 
 
 def test_every_delivery_setting_is_documented_with_its_default() -> None:
-    rows = [line.split("|") for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")]
+    page = expand((ROOT / "docs" / "reference" / "deliveries.md").read_text())
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
     documented = {name: cells[2].strip(" `") for cells in rows for name in re.findall(r"`([\w.]+)`", cells[1])}
     settings = {
         f"{prefix}.{field.name}": field.default
@@ -188,3 +226,51 @@ def test_the_changelog_has_an_unreleased_part() -> None:
 def test_pre_commit_runs_only_what_is_here() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert {repository["repo"] for repository in config["repos"]} == {"local"}
+
+
+@pytest.mark.parametrize("kind", ["ingest", "close"])
+def test_every_dag_parameter_and_task_is_documented(kind: str) -> None:
+    code = (ROOT / "dags" / f"pismo_{kind}.py").read_text()
+    page = (ROOT / "docs" / "reference" / "dags.md").read_text()
+    (part,) = [each for each in page.split("\n## ") if each.startswith(f"`pismo_{kind}_")]
+    names = [*re.findall(r'"(\w+)": Param\(', code), *re.findall(r'task_id="(\w+)"', code)]
+    assert len(names) >= 10
+    assert [name for name in names if f"`{name}`" not in part] == []
+
+
+def pages_of(nav: list[object]) -> list[str]:
+    """List the pages of the navigation, at every depth."""
+    found: list[str] = []
+    for entry in nav:
+        below = next(iter(entry.values())) if isinstance(entry, dict) else entry
+        found += pages_of(below) if isinstance(below, list) else [str(below)]
+    return found
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    written = [path.relative_to(ROOT / "docs").as_posix() for path in DOCUMENTS if path.is_relative_to(ROOT / "docs")]
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert sorted(pages_of(config["nav"])) == sorted([*written, *ROOT_PAGES])
+
+
+def test_the_site_needs_no_other_host() -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert config["theme"]["font"] is False
+    assert {"extra_css", "extra_javascript", "edit_uri", "repo_url"}.isdisjoint(config)
+
+
+def test_the_readme_is_short_and_begins_with_the_status() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 150
+    assert "not yet run against the real Pismo" in "".join(lines[:6])
+
+
+def test_the_workflow_runs_targets_that_exist_on_every_supported_python() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    for job in jobs.values():
+        assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    runs = [step["run"].split() for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert {program for program, *_ in runs} == {"make"}
+    assert {target for _, target, *_ in runs} - make_targets() == set()
+    quick = {step["run"].split()[1] for step in jobs["quick"]["steps"] if "run" in step}
+    assert {"lint", "types", "docs", "test-unit"} <= quick

@@ -1,4 +1,4 @@
-"""The ledger's tables: what was landed, what was built from it, and how contracts came to be."""
+"""Define the ledger's tables: landed files, built parts, contracts and their changes, erasures."""
 
 from __future__ import annotations
 
@@ -30,141 +30,155 @@ metadata = MetaData()
 files = Table(
     "pismo_files",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("lake", String(500), nullable=False),
-    Column("delivery", String(100), nullable=False),
-    Column("name", String(1200), nullable=False, doc="key, with ~<sha> for a later version of it"),
-    Column("key", String(1100), nullable=False),
+    Column("id", Integer, primary_key=True, doc="number of the row"),
+    Column("lake", String(500), nullable=False, doc="root of the lake"),
+    Column("delivery", String(100), nullable=False, doc="name of the delivery"),
+    Column("name", String(1200), nullable=False, doc="key; a later version of the same key has `~<sha>` at its end"),
+    Column("key", String(1100), nullable=False, doc="key of the object at Pismo"),
     Column("size", BigInteger, nullable=False, doc="bytes as delivered"),
-    Column("etag", String(200)),
-    Column("sha256", String(64), nullable=False),
-    Column("publish_hour", String(13), nullable=False),
-    Column("raw_uri", Text, nullable=False),
-    Column("index_uri", Text),
-    Column("plain_size", BigInteger, nullable=False),
-    Column("framing", String(20), nullable=False),
+    Column("etag", String(200), doc="ETag at the source, if it has one"),
+    Column("sha256", String(64), nullable=False, doc="SHA-256 of the raw bytes"),
+    Column("publish_hour", String(13), nullable=False, doc="publish hour of the key, YYYY-MM-DDTHH"),
+    Column("raw_uri", Text, nullable=False, doc="place of the raw file in landing"),
+    Column("index_uri", Text, doc="place of its index in landing; null: not readable"),
+    Column("plain_size", BigInteger, nullable=False, doc="bytes after decompression"),
+    Column("framing", String(20), nullable=False, doc="form of the file: how its events follow each other"),
     Column("status", String(20), nullable=False, doc="landed | unreadable"),
-    Column("problem", Text),
-    Column("events", BigInteger, nullable=False),
-    Column("rejects", BigInteger, nullable=False),
-    Column("untimed", BigInteger, nullable=False),
-    Column("min_timestamp", BigInteger, doc="microseconds since 1970 UTC"),
-    Column("max_timestamp", BigInteger),
-    Column("part", Integer, nullable=False),
-    Column("built", Boolean, nullable=False),
-    Column("closed", Boolean, nullable=False, doc="in the unit of its publish day, no more in its hour's"),
+    Column("problem", Text, doc="why it is unreadable"),
+    Column("events", BigInteger, nullable=False, doc="number of usable events, every copy counted"),
+    Column("rejects", BigInteger, nullable=False, doc="number of byte ranges that are not an event"),
+    Column("untimed", BigInteger, nullable=False, doc="number of events without a usable timestamp"),
+    Column("min_timestamp", BigInteger, doc="earliest event, microseconds since 1970 UTC"),
+    Column("max_timestamp", BigInteger, doc="latest event, microseconds since 1970 UTC"),
+    Column("part", Integer, nullable=False, doc="number of the part of its publish hour"),
+    Column("built", Boolean, nullable=False, doc="whether the lake has its present state"),
     Column(
-        "touched", Integer, nullable=False, doc="how often it was marked unbuilt: a build that saw less marks nothing"
+        "closed",
+        Boolean,
+        nullable=False,
+        doc="whether it belongs to the unit of its publish day, no longer to that of its hour",
+    ),
+    Column(
+        "touched",
+        Integer,
+        nullable=False,
+        doc="how often it was marked as unbuilt; a build clears only the marks that it has seen",
     ),
     Column("published_at", String(32), doc="last modified at the source"),
-    Column("landed_at", String(32), nullable=False),
-    Column("run", String(500), doc="who landed it: DAG and run, or the command line"),
+    Column("landed_at", String(32), nullable=False, doc="time of landing"),
+    Column("run", String(500), doc="DAG and run that landed it, or the command line"),
     UniqueConstraint("delivery", "lake", "name"),
     Index("ix_pismo_files_hour", "lake", "publish_hour"),
     Index("ix_pismo_files_key", "delivery", "key"),
     Index("ix_pismo_files_unbuilt", "delivery", "built"),
     Index("ix_pismo_files_open", "lake", "closed"),
+    info={"doc": "Indexed event files: one row for each version of a key."},
 )
 
 builds = Table(
     "pismo_builds",
     metadata,
-    Column("lake", String(500), primary_key=True),
-    Column("delivery", String(100), primary_key=True),
-    Column("unit", String(13), primary_key=True, doc="a publish hour, or a publish day that was closed"),
-    Column("part", Integer, primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("delivery", String(100), primary_key=True, doc="name of the delivery"),
+    Column("unit", String(13), primary_key=True, doc="a publish hour, or a closed publish day"),
+    Column("part", Integer, primary_key=True, doc="number of the part in its unit"),
+    Column("fingerprint", String(64), nullable=False, doc="hash of everything that the outputs are a function of"),
     Column("outputs", JSON, nullable=False, doc="paths below the lake"),
     Column(
-        "superseded", JSON, nullable=False, doc="paths that may exist and are no outputs: planned, or to be removed"
+        "superseded", JSON, nullable=False, doc="paths that may exist and are not outputs: planned, or to be removed"
     ),
     Column("pending", Boolean, nullable=False, doc="whether there are such paths"),
-    Column("counts", JSON, nullable=False),
-    Column("claim", String(32), doc="token of the builder now at work; the last one to claim wins"),
+    Column("counts", JSON, nullable=False, doc="events, rows, duplicates and rejects"),
+    Column("claim", String(32), doc="token of the builder that is at work; the last one to claim wins"),
     Column("beat", BigInteger, nullable=False, doc="counts up while a long build is alive"),
-    Column("built_at", String(32)),
-    Column("run", String(500)),
+    Column("built_at", String(32), doc="time of the build"),
+    Column("run", String(500), doc="DAG and run that built it, or the command line"),
     Index("ix_pismo_builds_pending", "delivery", "pending"),
+    info={"doc": "Built parts of units, with their outputs."},
 )
 
 sightings = Table(
     "pismo_sightings",
     metadata,
-    Column("lake", String(500), primary_key=True),
-    Column("delivery", String(100), primary_key=True),
-    Column("key", String(1100), primary_key=True),
-    Column("publish_hour", String(13), nullable=False),
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("delivery", String(100), primary_key=True, doc="name of the delivery"),
+    Column("key", String(1100), primary_key=True, doc="key of the object at Pismo"),
+    Column("publish_hour", String(13), nullable=False, doc="publish hour of the key"),
     Column("seen_by", String(20), nullable=False, doc="announced | listed"),
-    Column("first_seen", String(32), nullable=False),
-    Column("problem", Text, doc="why it was not landed when last tried"),
+    Column("first_seen", String(32), nullable=False, doc="when it was first announced or listed"),
+    Column("problem", Text, doc="why the last attempt to land it failed"),
     Index("ix_pismo_sightings_hour", "lake", "delivery", "publish_hour"),
+    info={
+        "doc": "Event files that were announced or listed and are not landed. A row is deleted when its file is landed."
+    },
 )
-"""Event files before they are landed; a row goes with its file's landing, so what stays was seen and never came."""
-
 
 raw_files = Table(
     "pismo_raw_files",
     metadata,
-    Column("lake", String(500), primary_key=True),
-    Column("delivery", String(100), primary_key=True),
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("delivery", String(100), primary_key=True, doc="name of the delivery"),
     Column("name", String(1200), primary_key=True, doc="as in pismo_files"),
-    Column("key", String(1100), nullable=False),
+    Column("key", String(1100), nullable=False, doc="key of the object at Pismo"),
     Column("size", BigInteger, nullable=False, doc="bytes as delivered"),
-    Column("etag", String(200)),
-    Column("sha256", String(64), doc="null where it was not needed yet: its index takes it"),
-    Column("publish_hour", String(13), nullable=False, doc="- where the key names none"),
-    Column("raw_uri", Text, nullable=False),
-    Column("published_at", String(32)),
-    Column("landed_at", String(32), nullable=False),
-    Column("run", String(500)),
-    Column("problem", Text, doc="why it could not be indexed when last tried"),
+    Column("etag", String(200), doc="ETag at the source, if it has one"),
+    Column("sha256", String(64), doc="SHA-256 of the raw bytes; null: not needed yet, the index takes it"),
+    Column("publish_hour", String(13), nullable=False, doc="publish hour of the key; - if the key names none"),
+    Column("raw_uri", Text, nullable=False, doc="place of the raw file in landing"),
+    Column("published_at", String(32), doc="last modified at the source"),
+    Column("landed_at", String(32), nullable=False, doc="time of landing"),
+    Column("run", String(500), doc="DAG and run that landed it, or the command line"),
+    Column("problem", Text, doc="why the last attempt to index it failed"),
     Index("ix_pismo_raw_files_key", "delivery", "key"),
     Index("ix_pismo_raw_files_hour", "lake", "delivery", "publish_hour"),
+    info={"doc": "Landed raw files without an index. The transaction that records the index deletes the row."},
 )
-"""Raw files that stand in landing without an index; a row goes, in one transaction, when its file is recorded."""
 
 contracts = Table(
     "pismo_contracts",
     metadata,
-    Column("lake", String(500), primary_key=True),
-    Column("domain", String(250), primary_key=True),
-    Column("event_type", String(250), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("tree", JSON, nullable=False),
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("domain", String(250), primary_key=True, doc="domain of the event type"),
+    Column("event_type", String(250), primary_key=True, doc="name and version of the event type"),
+    Column("version", Integer, nullable=False, doc="counts up with each change"),
+    Column("tree", JSON, nullable=False, doc="JSON paths of the payload, each with its kind"),
+    info={"doc": "The contract of each event type."},
 )
 
 contract_changes = Table(
     "pismo_contract_changes",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("lake", String(500), nullable=False),
-    Column("domain", String(250), nullable=False),
-    Column("event_type", String(250), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("before", String(20), nullable=False),
-    Column("after", String(20), nullable=False),
-    Column("first_file", String(1200), nullable=False),
-    Column("first_offset", BigInteger, doc="of the event in it that showed the change; null: a schema brought it"),
-    Column("seen_at", String(32), nullable=False),
+    Column("id", Integer, primary_key=True, doc="number of the row"),
+    Column("lake", String(500), nullable=False, doc="root of the lake"),
+    Column("domain", String(250), nullable=False, doc="domain of the event type"),
+    Column("event_type", String(250), nullable=False, doc="name and version of the event type"),
+    Column("version", Integer, nullable=False, doc="version of the contract that has the change"),
+    Column("path", Text, nullable=False, doc="JSON path that changed"),
+    Column("before", String(20), nullable=False, doc="kind before"),
+    Column("after", String(20), nullable=False, doc="kind after"),
+    Column("first_file", String(1200), nullable=False, doc="first file that showed the change"),
+    Column("first_offset", BigInteger, doc="byte offset of the event in it; null: a schema brought the change"),
+    Column("seen_at", String(32), nullable=False, doc="when the change was recorded"),
+    info={"doc": "Every change of a contract, with the first event that showed it."},
 )
 
 erasures = Table(
     "pismo_erasures",
     metadata,
-    Column("lake", String(500), primary_key=True),
-    Column("erasure_id", String(32), primary_key=True),
-    Column("event_key", String(32), primary_key=True, doc="dedupe key in hex: a hash of organisation and event id"),
-    Column("reference", String(500), nullable=False, doc="who asked, in words of theirs"),
-    Column("erased_at", String(32), nullable=False),
-    Column("run", String(500), nullable=False),
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("erasure_id", String(32), primary_key=True, doc="id of the erasure"),
+    Column("event_key", String(32), primary_key=True, doc="hash of organisation and event id, in hex"),
+    Column("reference", String(500), nullable=False, doc="reference of the person who asked, without a name"),
+    Column("erased_at", String(32), nullable=False, doc="time of the erasure"),
+    Column("run", String(500), nullable=False, doc="DAG and run, or the command line"),
+    info={"doc": "Erased events, as hashes."},
 )
 
 
 def prepare_tables(engine: Engine) -> None:
-    """Make what is missing: tables, indexes, and columns that came since a table was made, if they may be null.
+    """Create missing tables and indexes, and missing columns that may be null.
 
-    `LedgerError` where a table lacks a column that may not: that ledger is to be made anew.
+    Raises `LedgerError` if a table lacks a column that may not be null: such a ledger must be rebuilt.
     """
     metadata.create_all(engine)
     seen = inspect(engine)
