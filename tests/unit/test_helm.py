@@ -52,5 +52,5 @@ def test_nothing_secret_and_nothing_of_one_pod_alone() -> None:
     secrets = {VALUES[name] for name in ("fernetKeySecretName", "apiSecretKeySecretName", "jwtSecretName")}
     named = secrets | {VALUES["data"]["metadataSecretName"]}
     (extra,) = yaml.safe_load(VALUES["extraEnvFrom"])
-    told = (ROOT / "docs" / "deploy.md").read_text()
+    told = (ROOT / "docs" / "how-to" / "deploy-kubernetes.md").read_text()
     assert all(f"`{name}`" in told for name in named | {extra["secretRef"]["name"]})
