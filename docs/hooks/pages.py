@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docs.hooks.reference import BLOCKS
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ ROOT_PAGES = {
     "license.md": "LICENSE",
 }
 _BLOCK = re.compile(r"<!-- generated: ([a-z-]+) -->\n(.*?)<!-- /generated -->", re.DOTALL)
+_FOREIGN = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^>]*>")
 _LINK = re.compile(r"\]\(([^)#\s]+)([^)]*)\)")
 
 
@@ -48,3 +50,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Fill the generated blocks."""
     return expand(markdown)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Refuse a page that loads anything from another host: the site must work offline."""
+    foreign = _FOREIGN.search(output)
+    if foreign:
+        msg = f"the page loads something from another host: {foreign[0]}"
+        raise PluginError(msg)
+    return output

@@ -61,6 +61,13 @@ def test_every_document_is_reached_from_the_readme() -> None:
     assert [str(path) for path in DOCUMENTS if path not in linked and path.name != "README.md"] == []
 
 
+def test_pages_that_the_code_names_exist() -> None:
+    texts_of_code = [path.read_text() for path in [*SETTINGS, ROOT / ".env.example", *(ROOT / "docs").rglob("*.yaml")]]
+    named = {name for text in texts_of_code for name in re.findall(r"docs/[\w/.-]+\.(?:md|yaml)", text)}
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_make_targets_exist() -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", texts(), re.MULTILINE))
     assert {"demo", "demo-down", "test", "docs", "help"} <= named

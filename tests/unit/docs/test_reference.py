@@ -5,18 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from docs.hooks import reference
-from docs.hooks.pages import ROOT_PAGES, expand, root_page
+from docs.hooks.pages import ROOT_PAGES, expand, on_post_page, root_page
+from mkdocs.exceptions import PluginError
 
 from pismo_lake import errors
 from pismo_lake.ledger.tables import metadata
 from pismo_lake.contracts.tree import Kind
 from pismo_lake.reasons import REJECT_REASONS, RESCUE_REASONS
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -122,3 +120,10 @@ def test_pages_from_the_root_link_inside_the_site() -> None:
     assert "](tutorial/first-lake.md)" in text
     assert "](contributing.md)" in text
     assert "](docs/" not in text
+
+
+@pytest.mark.parametrize("tag", ['<script src="https://a/b.js">', "<link rel=stylesheet href=//a/b.css>"])
+def test_a_page_that_loads_from_another_host_is_refused(tag: str) -> None:
+    with pytest.raises(PluginError, match="another host"):
+        on_post_page(f"<html>{tag}</html>")
+    assert on_post_page('<a href="https://a/">') == '<a href="https://a/">'

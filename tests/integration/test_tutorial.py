@@ -1,0 +1,55 @@
+"""Follow the first tutorial: run every command that it shows, and compare the output with the text."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-lake.md"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CHANGING = re.compile(r"…|\d\d:\d\d:\d\d\+00:00 by|make setup")
+SPEED = re.compile(r"; [\d.]+ s, [\d.]+ MB/s")
+
+
+def compared(text: str, folder: Path) -> list[str]:
+    """List the lines that are the same in every run: no times of the run, no speeds, nothing shortened."""
+    text = SPEED.sub("", text.replace(f"{folder}/", ""))
+    return [line.rstrip() for line in text.splitlines() if line.strip() and not CHANGING.search(line)]
+
+
+def test_the_first_tutorial_works_as_it_says(tmp_path: Path) -> None:
+    # the commands are those of a checkout: its .venv, and folders below it
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binaries / "python").chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT / 'include'}", "HOME": str(tmp_path)}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    shown, printed, session, commands = 0, "", "", 0
+    for language, text in BLOCK.findall(TUTORIAL.read_text()):
+        if language == "sh" and text != "make setup\n":
+            printed, commands = run("bash", "-euo", "pipefail", "-c", text), commands + 1
+        elif language == "python":
+            # each block goes on in the same interpreter
+            printed, commands = run(sys.executable, "-c", session + text), commands + 1
+            session += text if text.startswith("import") else ""
+        elif not language:
+            lines = compared(text, tmp_path)
+            shown += len(lines)
+            assert [line for line in lines if line not in compared(printed, tmp_path)] == []
+    assert commands == 9
+    assert shown >= 25
