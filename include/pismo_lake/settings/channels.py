@@ -98,7 +98,7 @@ class SftpSource:
     """Pismo's SFTP layer over the bucket."""
 
     host: str | None = None
-    """The server; by default Pismo's own server of the environment."""
+    """The server; by default that of the connection, else Pismo's own server of the environment."""
     port: Whole | None = None
     """The server's port, 22 by default."""
     root: str = ""
@@ -106,15 +106,15 @@ class SftpSource:
     prefix: str = "main_stream"
     """The folder of the event files."""
     connections: AtLeastOne = 2
-    """How many SSH connections a run opens."""
+    """How many SSH connections one task opens."""
     connect_seconds: MoreThanZero = 15.0
     """The time limit of a connection's set-up."""
     keepalive_seconds: MoreThanZero = 15.0
-    """The pause between two keep-alive messages."""
+    """The pause between two keep-alive messages. After three without an answer the connection counts as lost."""
     stall_seconds: MoreThanZero = 60.0
     """The longest wait for the next bytes of a file, or for the next answer of a listing."""
     attempts: AtLeastOne = 4
-    """How often a download is tried. It goes on from the byte where it was cut."""
+    """How many attempts without progress fail a file or a folder. A download goes on from the byte where it was cut."""
     mtime_is_version: Truth = False
     """If true, another modification time is another version of a file. Another size always is."""
 

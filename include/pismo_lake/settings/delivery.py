@@ -68,11 +68,11 @@ class Delivery:
     schedule: str = "*/15 * * * *"
     """The cron expression of the ingest DAG."""
     lookback_hours: Annotated[int, Field(ge=0, le=900), NO_TRUTH] = 3
-    """How many publish hours before the present one a scheduled run lists."""
+    """How many hours before its data interval a scheduled run looks for files."""
     parallel_downloads: Annotated[int, Field(ge=1, le=256), NO_TRUTH] = 8
     """How many files a task downloads side by side."""
     wait_minutes: Annotated[float, Field(ge=0, le=24 * 60), NO_TRUTH] = 5.0
-    """How long a run waits for new files before it ends without any."""
+    """How long a run waits, deferred, if there is no file yet; then it ends as skipped. A backfill does not wait."""
     horizon_days: Whole = 7
     """How many days back copies of an event are looked for."""
     part_bytes: Whole = 64 << 20

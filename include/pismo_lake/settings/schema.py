@@ -28,10 +28,6 @@ def deliveries_schema() -> dict[str, Any]:
     # the name is the key of the mapping
     del delivery["properties"]["name"]
     delivery["required"].remove("name")
-    delivery["properties"]["source"] = {
-        "type": "object",
-        "description": delivery["properties"]["source"]["description"],
-    }
     delivery["allOf"] = [
         {
             "if": {"properties": {"channel": {"const": channel.value}}},

@@ -12,8 +12,8 @@ from docs.hooks.pages import ROOT_PAGES, expand, on_post_page, root_page
 from mkdocs.exceptions import PluginError
 
 from pismo_lake import errors
-from pismo_lake.ledger.tables import metadata
 from pismo_lake.contracts.tree import Kind
+from pismo_lake.ledger.tables import metadata
 from pismo_lake.reasons import REJECT_REASONS, RESCUE_REASONS
 
 ROOT = Path(__file__).resolve().parents[3]
