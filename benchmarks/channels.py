@@ -183,7 +183,7 @@ def land(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
     from pismo.connect.source import source_of
     from pismo_lake.landing.land import land_files
     from pismo_lake.landing.remote_file import RemoteFile
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
 
     settings = replace(delivery.settings, landing=str(to), lake=f"{to}-lake")
     ledger = Ledger.open(f"sqlite:///{to}.db")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pyarrow
 
 from pismo_lake.events.find import find_event
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import Ledger
 from pismo_lake.local.files import local_files
 from pismo_lake.settings.lake import LakeSettings
 

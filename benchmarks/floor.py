@@ -23,7 +23,7 @@ from pismo_lake.cli.main import main as pismo_lake
 from pismo_lake.contracts.columns import FastReader
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.index.dedupe import judge_all
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.settings.lake import LakeSettings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
             return 1
         settings, ledger = LakeSettings("floor", str(root / "landing"), str(root / "lake")), Ledger.open(url)
         contracts = ContractStore(ledger, settings)
-        files = ledger.open_files(settings.lake)
+        files = LakeFiles(ledger, settings.lake).not_closed()
         verdicts = judge_all(settings, ledger, files)
         for unit in sorted({(file.publish_hour, file.part) for file in files}):
             rows = read_part([file for file in files if (file.publish_hour, file.part) == unit], verdicts)

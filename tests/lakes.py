@@ -19,7 +19,7 @@ from pismo_lake.hours import PublishDay
 from pismo_lake.index.run import IndexSummary, index_landed
 from pismo_lake.landing.land import Landing, land_files
 from pismo_lake.landing.remote_file import RemoteFile
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.lake import LakeSettings
 
@@ -115,6 +115,16 @@ class LakeUnderTest:
     def _database(self) -> str:
         return f"lake_{hashlib.sha256(str(self.root).encode()).hexdigest()[:16]}"
 
+    @property
+    def files(self) -> FileLedger:
+        """The landed files of its delivery."""
+        return FileLedger(self.ledger, self.settings.lake, "test")
+
+    @property
+    def lake_files(self) -> LakeFiles:
+        """The landed files of all deliveries."""
+        return LakeFiles(self.ledger, self.settings.lake)
+
     def lose_ledger(self) -> None:
         """As a disk does that breaks; the next one opened is empty."""
         self.ledger.close()
@@ -148,7 +158,7 @@ class LakeUnderTest:
         if units is None:
             # as a run does, which also indexes what another has left
             self.index()
-        wanted = self.ledger.unbuilt_units("test", self.settings.lake) if units is None else units
+        wanted = self.files.unbuilt_units() if units is None else units
         return {unit: build_unit(self.settings, self.ledger, unit, **options) for unit in list(wanted)}
 
     def close(self, day: str, **options: Any) -> BuildSummary:

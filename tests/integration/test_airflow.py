@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.lakes import event
 
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import Ledger
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.ledger.tables import raw_files
 from pismo_sandbox.check.truth import Truth

@@ -21,7 +21,7 @@ from pismo_demo.ports import unusual_ports
 from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
 from pismo_lake.landing.land import land_files
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
 from pismo_lake.settings.deliveries import find_delivery
 from pismo_sandbox.s3.notices import AnnouncingSink
 from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, REGION
@@ -90,8 +90,9 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
     lake = str(places.lake)
     try:
-        until(lambda: len(ledger.all_files(lake)) == COUNT, 240, lambda: len(ledger.all_files(lake)))
-        until(lambda: not ledger.unbuilt_units("sandbox_s3_notices", lake), 120, lambda: _runs(airflow.api, told))
+        until(lambda: len(LakeFiles(ledger, lake).every()) == COUNT, 240, lambda: len(LakeFiles(ledger, lake).every()))
+        files = FileLedger(ledger, lake, "sandbox_s3_notices")
+        until(lambda: not files.unbuilt_units(), 120, lambda: _runs(airflow.api, told))
     finally:
         killer.end()
         ledger.close()

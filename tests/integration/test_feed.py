@@ -88,7 +88,7 @@ def test_running_again_changes_no_byte(feed: Feed, expected: dict[str, str], tmp
     lake.build()
     again = lake.land(feed.files())
     assert (again.files, again.skipped) == (0, len(feed.keys))
-    hours = {record.publish_hour for record in lake.ledger.all_files(lake.settings.lake)}
+    hours = {record.publish_hour for record in lake.lake_files.every()}
     summaries = lake.build(hours)
     assert sum(summary.parts_built for summary in summaries.values()) == 0
     lake.build(hours, force=True)

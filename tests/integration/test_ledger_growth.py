@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, event, text
 from tests.postgres import running_postgres
 
 from pismo_lake.hours import PublishHour
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.ledger.sightings import Sightings
 
@@ -54,26 +54,33 @@ def ledger() -> Iterator[Ledger]:
         ledger.close()
 
 
+HORIZON = ("2026-02-13T00", "2026-02-20T10")
 TIMES = (1_771_578_000_000_000, 1_771_581_600_000_000)
 KEYS = [f"main_stream/2026/2/20/10/f{number}" for number in range(2700, 2740)]
+
+
+def files(ledger: Ledger) -> FileLedger:
+    return FileLedger(ledger, LAKE, DELIVERY)
+
+
 QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
-    "new files of a listing": lambda ledger: ledger.known(DELIVERY, KEYS),
+    "new files of a listing": lambda ledger: files(ledger).known(KEYS),
     "versions of keys": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).versions(KEYS),
     "what has no index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).waiting(["2026-02-20T10"]),
     "hours of a day without an index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).hours_of_day("2026-02-20"),
-    "an hour": lambda ledger: ledger.files_of_hour(LAKE, DELIVERY, "2026-03-01T10"),
-    "a day": lambda ledger: ledger.files_of_day(LAKE, DELIVERY, "2026-02-20"),
-    "predecessors": lambda ledger: ledger.overlapping(LAKE, "2026-02-13T00", "2026-02-20T10", TIMES),
-    "their indexes": lambda ledger: ledger.indexes_overlapping(LAKE, "2026-02-13T00", "2026-02-20T10", TIMES),
-    "what is to be built": lambda ledger: ledger.unbuilt_units(DELIVERY, LAKE),
-    "hours of keys": lambda ledger: ledger.hours_of_keys(DELIVERY, KEYS),
-    "units of hours": lambda ledger: ledger.units_of(DELIVERY, LAKE, ["2026-02-20T10", "2026-02-20T11"]),
-    "cadence": lambda ledger: ledger.files_by_hour(LAKE, DELIVERY, "2026-02-06T00", "2026-02-20T23"),
-    "files by name": lambda ledger: ledger.files_named(LAKE, DELIVERY, KEYS),
-    "files of no closed day": lambda ledger: ledger.open_files(LAKE),
-    "the doctor's file": lambda ledger: ledger.newest_key(LAKE, DELIVERY),
+    "an hour": lambda ledger: files(ledger).of_hour("2026-03-01T10"),
+    "a day": lambda ledger: files(ledger).of_day("2026-02-20"),
+    "predecessors": lambda ledger: LakeFiles(ledger, LAKE).overlapping(*HORIZON, TIMES),
+    "their indexes": lambda ledger: LakeFiles(ledger, LAKE).indexes_overlapping(*HORIZON, TIMES),
+    "what is to be built": lambda ledger: files(ledger).unbuilt_units(),
+    "hours of keys": lambda ledger: files(ledger).hours_of_keys(KEYS),
+    "units of hours": lambda ledger: files(ledger).units_of_hours(["2026-02-20T10", "2026-02-20T11"]),
+    "cadence": lambda ledger: files(ledger).count_by_hour("2026-02-06T00", "2026-02-20T23"),
+    "files by name": lambda ledger: files(ledger).named(KEYS),
+    "files of no closed day": lambda ledger: LakeFiles(ledger, LAKE).not_closed(),
+    "the doctor's file": lambda ledger: files(ledger).newest_key(),
     "sightings": lambda ledger: Sightings(ledger, LAKE, DELIVERY).of_day("2026-02-20"),
-    "an hour marked": lambda ledger: ledger.mark_unbuilt(DELIVERY, LAKE, "2026-02-20T10"),
+    "an hour marked": lambda ledger: files(ledger).mark_unbuilt("2026-02-20T10"),
 }
 
 
@@ -100,8 +107,8 @@ def test_no_question_of_a_run_reads_every_file(ledger: Ledger, name: str) -> Non
 
 def test_the_ledger_knows_its_hours(ledger: Ledger) -> None:
     """That the questions above are about rows which are there."""
-    assert len(ledger.known(DELIVERY, KEYS)) > 10
-    assert len(ledger.overlapping(LAKE, "2026-02-13T00", "2026-02-20T10", TIMES)) > 10
-    assert len(ledger.files_of_day(LAKE, DELIVERY, "2026-02-20")) == 300
+    assert len(files(ledger).known(KEYS)) > 10
+    assert len(LakeFiles(ledger, LAKE).overlapping(*HORIZON, TIMES)) > 10
+    assert len(files(ledger).of_day("2026-02-20")) == 300
     assert PublishHour.of_key(KEYS[0]) is not None
-    assert len(ledger.open_files(LAKE)) == 600
+    assert len(LakeFiles(ledger, LAKE).not_closed()) == 600

@@ -48,7 +48,7 @@ lake = LakeUnderTest(root)
 days = sorted({"2026-03-%02d" % int(path.name) for path in (source / "main_stream/2026/3").iterdir()})
 keys = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file())
 while True:
-    missing = sorted(set(keys) - set(lake.ledger.known("test", keys)))
+    missing = sorted(set(keys) - set(lake.files.known(keys)))
     if not missing:
         break
     some = rng.sample(missing, min(len(missing), 150))
@@ -56,7 +56,7 @@ while True:
         lake.land({key: (source / key).read_bytes() for key in some})
         todo = rng.random()
         if todo < 0.3:
-            units = lake.ledger.unbuilt_units("test", lake.settings.lake)
+            units = lake.files.unbuilt_units()
             lake.build(rng.sample(units, min(len(units), 12)))
         elif todo < 0.6:
             lake.close(rng.choice(days))
@@ -140,7 +140,7 @@ def test_a_month_survives_any_order_and_any_kill(tmp_path: Path) -> None:
     for day in days:
         lake.close(day)
     lake.build()
-    assert lake.ledger.unbuilt_units("test", lake.settings.lake) == []
+    assert lake.files.unbuilt_units() == []
     found = verify(root / "lake", truth)
     assert found.problems == []
     reports = [reconcile(lake.settings, lake.ledger, PublishDay.parse(day)) for day in days]

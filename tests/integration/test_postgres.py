@@ -16,7 +16,7 @@ from tests.postgres import running_postgres
 
 from pismo_lake.build.day import build_unit, close_day
 from pismo_lake.hours import PublishDay
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import FileLedger, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def test_the_lakes_tests_pass_with_a_ledger_in_postgresql(server: str) -> None:
 def _build(settings: LakeSettings, url: str, closes: bool) -> None:
     ledger = Ledger.open(url)
     for _ in range(3):
-        for unit in ledger.unbuilt_units(settings.delivery, settings.lake):
+        for unit in FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units():
             build_unit(settings, ledger, unit)
         if closes:
             close_day(settings, ledger, PublishDay.parse("2026-03-01"), force=True)

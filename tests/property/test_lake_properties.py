@@ -217,7 +217,7 @@ def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> N
                     lake.build()
             lake.build()
             before = lake.digest()
-            lake.build({record.publish_hour for record in lake.ledger.all_files(lake.settings.lake)})
+            lake.build({record.publish_hour for record in lake.lake_files.every()})
             assert lake.digest() == before
             outcomes.append((_rows(lake), lake.reasons()))
             _check_against_truth(Path(folder), files)
@@ -248,7 +248,7 @@ def test_closing_days_in_any_order_gives_the_same_lake(data: st.DataObject) -> N
                     lake.close(data.draw(st.sampled_from(days)))
             for day in data.draw(st.permutations(days)):
                 lake.close(day)
-            assert lake.ledger.unbuilt_units("test", lake.settings.lake) == []
+            assert lake.files.unbuilt_units() == []
             digest = {path: sha for path, sha in lake.digest().items() if "/_contracts/" not in path}
             for day in days:
                 assert lake.close(day).parts_built == 0

@@ -29,6 +29,7 @@ from pismo_lake.hours import PublishDay, PublishHour, unit_of
 from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.index.ids import ids_folder, write_ids
 from pismo_lake.index.parsed import let_go
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.paths import output_name, safe_segment
 from pismo_lake.privacy.mark import mark_lake
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pismo_lake.index.dedupe import Verdict
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import PartRecord
-    from pismo_lake.ledger.engine import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class _DayBuilder:
         self._settings, self._ledger, self._day, self._log = settings, ledger, day, log
         self._checkpoint = checkpoint
         self._builds = DayLedger(ledger, settings.lake, settings.delivery, str(day))
+        self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._contracts = ContractStore(ledger, settings)
         self._judged = JudgedInputs(settings, ledger)
 
@@ -118,8 +120,7 @@ class _DayBuilder:
             return summary
 
     def _inputs(self) -> tuple[list[FileRecord], dict[str, Verdict]]:
-        settings = self._settings
-        return self._judged.of(self._ledger.files_of_day(settings.lake, settings.delivery, str(self._day)))
+        return self._judged.of(self._files.of_day(str(self._day)))
 
     def _unchanged(self, before: PartRecord, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
         closed = before.claim is None and all(record.closed for record in files)
@@ -169,8 +170,7 @@ class _DayBuilder:
     def _finish(self, superseded: Sequence[str]) -> None:
         """Hours that got a file while the day was built stand again before what they wrote last goes."""
         self._checkpoint("late")
-        place = (self._settings.delivery, self._settings.lake)
-        for unit in self._ledger.unbuilt_units(*place):
+        for unit in self._files.unbuilt_units():
             if unit.startswith(f"{self._day}T"):
                 build_hour(self._settings, self._ledger, PublishHour.parse(unit), log=self._log)
         self._checkpoint("remove")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.index.dedupe import Verdict
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
     from pismo_lake.settings.lake import LakeSettings
 
 FORMAT_VERSION = "4"

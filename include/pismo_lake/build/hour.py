@@ -21,6 +21,7 @@ from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.index.parsed import let_go
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger, PartRecord
 from pismo_lake.paths import output_name
 from pismo_lake.privacy.mark import mark_lake
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.hours import PublishHour
     from pismo_lake.index.dedupe import Verdict
-    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class _HourBuilder:
         self._settings, self._ledger, self._hour, self._log = settings, ledger, hour, log
         self._checkpoint = checkpoint
         self._builds = BuildLedger(ledger, settings.lake, settings.delivery, str(hour))
+        self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._contracts = ContractStore(ledger, settings)
         self._judged = JudgedInputs(settings, ledger)
 
@@ -111,8 +113,7 @@ class _HourBuilder:
         return summary
 
     def _inputs(self) -> tuple[list[FileRecord], dict[str, Verdict]]:
-        settings = self._settings
-        return self._judged.of(self._ledger.files_of_hour(settings.lake, settings.delivery, str(self._hour)))
+        return self._judged.of(self._files.of_hour(str(self._hour)))
 
     def _fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict], counts: dict[str, Any]) -> str:
         return fingerprint(self._settings, self._contracts, files, verdicts, counts)

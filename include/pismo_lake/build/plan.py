@@ -9,6 +9,7 @@ from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.hours import PublishDay, unit_of
 from pismo_lake.index.dedupe import judge_all
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pismo_lake.index.dedupe import Verdict
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import PartRecord
-    from pismo_lake.ledger.engine import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 
@@ -58,9 +59,10 @@ class _Planner:
 
     def parts(self) -> Iterator[PartPlan]:
         place = (self._settings.lake, self._settings.delivery)
+        landed = FileLedger(self._ledger, *place)
         if isinstance(unit_of(self._unit), PublishDay):
             builds = DayLedger(self._ledger, *place, self._unit)
-            files = self._ledger.files_of_day(*place, self._unit)
+            files = landed.of_day(self._unit)
             if files:
                 hours = [BuildLedger(self._ledger, *place, hour).parts() for hour in builds.hours()]
                 taken_over = [path for parts in hours for part in parts for path in part.outputs]
@@ -68,7 +70,7 @@ class _Planner:
                 extra = (self._settings.target_bytes,)
                 yield self._part(PART, files, verdicts, builds.part(PART), taken_over, extra)
             return
-        files = self._ledger.files_of_hour(*place, self._unit)
+        files = landed.of_hour(self._unit)
         verdicts = judge_all(self._settings, self._ledger, files)
         recorded = {record.part: record for record in BuildLedger(self._ledger, *place, self._unit).parts()}
         for number in sorted({record.part for record in files}):

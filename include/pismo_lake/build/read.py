@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.index.parsed import ParsedRows
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
     from pismo_lake.settings.lake import LakeSettings
 
     Placed = tuple[NDArray[np.int64], pa.Table]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pismo_lake.index.dedupe import Verdict
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
 
 COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "items", "bytes")
 

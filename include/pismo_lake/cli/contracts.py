@@ -8,47 +8,46 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pismo_lake.cli.options import day
+from pismo_lake.cli.options import day, on_lake
 from pismo_lake.contracts.describe import changes_of, described, differences, schema_of
 from pismo_lake.contracts.json_schema import schema_folder
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import ConfigError
+from pismo_lake.ledger import LakeFiles
 from pismo_lake.report.schema_check import SchemaCheck, validator_of
 from pismo_lake.rows.schema import event_schema
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
-
-    Open = Callable[[argparse.Namespace], tuple[LakeSettings, Ledger]]
 
 
 def add_contracts(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], opened: Open
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> Sequence[argparse.ArgumentParser]:
-    """Add the command; the parsers that take the options of a lake come back."""
+    """Add the command; return the parsers that take the options of a lake."""
     contracts = commands.add_parser("contracts", help="what is known of event types, and JSON Schemas of them")
     actions = contracts.add_subparsers(required=True, metavar="ACTION")
 
     check = actions.add_parser("check", help="are the schemas usable; with --date, what do events break")
     check.add_argument("--date", metavar="YYYY-MM-DD", type=day, help="check the landed events of a publish day")
-    check.set_defaults(run=lambda options: _check(options, *opened(options)))
+    check.set_defaults(run=on_lake(_check))
 
     show = actions.add_parser("show", help="event types, or the columns and changes of one")
     show.add_argument("event", nargs="?", metavar="DOMAIN/EVENT")
-    show.set_defaults(run=lambda options: _show(options.event, *opened(options)))
+    show.set_defaults(run=on_lake(_show))
 
     diff = actions.add_parser("diff", help="where schemas and the lake do not say the same")
     diff.add_argument("event", nargs="?", metavar="DOMAIN/EVENT")
-    diff.set_defaults(run=lambda options: _diff(options.event, *opened(options)))
+    diff.set_defaults(run=on_lake(_diff))
 
     adopt = actions.add_parser("adopt", help="write what is known of an event type as a JSON Schema to review")
     adopt.add_argument("event", metavar="DOMAIN/EVENT")
     adopt.add_argument("--into", metavar="FOLDER", help="write it there, unless there is one; else print it")
-    adopt.set_defaults(run=lambda options: _adopt(options, *opened(options)))
+    adopt.set_defaults(run=on_lake(_adopt))
     return check, show, diff, adopt
 
 
@@ -66,7 +65,7 @@ def _check(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
         print(f"{len(folder.paths)} schema(s) in {folder.root}")
     if options.date and not wrong:
         found = SchemaCheck(store.schemas)
-        for record in ledger.all_files(settings.lake, day=options.date):
+        for record in LakeFiles(ledger, settings.lake).every(day=options.date):
             found.add(record)
         for violation in found.violations:
             print(violation)
@@ -74,7 +73,8 @@ def _check(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
     return 1 if wrong else 0
 
 
-def _show(event: str | None, settings: LakeSettings, ledger: Ledger) -> int:
+def _show(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
+    event: str | None = options.event
     store = ContractStore(ledger, settings)
     if event is None:
         for domain, name in store.names():
@@ -91,9 +91,9 @@ def _show(event: str | None, settings: LakeSettings, ledger: Ledger) -> int:
     return 0
 
 
-def _diff(event: str | None, settings: LakeSettings, ledger: Ledger) -> int:
+def _diff(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     store = ContractStore(ledger, settings)
-    names = [_known(store, event)] if event else store.names()
+    names = [_known(store, options.event)] if options.event else store.names()
     for domain, name in names:
         for difference in differences(store, domain, name):
             print(difference)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pismo_lake.build.day import build_unit, close_day
 from pismo_lake.build.plan import plan_units
 from pismo_lake.cli.contracts import add_contracts
-from pismo_lake.cli.options import add_lake_options, day, jobs, known, opened
+from pismo_lake.cli.options import add_lake_options, day, jobs, known, on_lake
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.ddl.dialects import DIALECTS
 from pismo_lake.ddl.statements import lake_tables, statements
@@ -26,7 +26,7 @@ from pismo_lake.events.find import find_event, shown_event
 from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.index.run import index_landed
-from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.ledger import FileLedger, LakeFiles, RawLedger
 from pismo_lake.local.files import local_files, torn_units, totals_by_type
 from pismo_lake.local.workers import Workers
 from pismo_lake.privacy.mark import refuse_unprotected
@@ -35,7 +35,7 @@ from pismo_lake.report.reconcile import reconcile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 # of ours, and what the world around it brings about: files, databases, AWS, a library that is not installed
@@ -68,16 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     flatten.add_argument(
         "--jobs", type=jobs, metavar="N", help="processes (as many as there are cores, for 50 MB and more)"
     )
-    flatten.set_defaults(run=_flatten)
+    flatten.set_defaults(run=on_lake(_flatten, new=True))
 
     where = commands.add_parser("where-is", help="where an event came from and where it stands")
     where.add_argument("event_id", metavar="EVENT_ID")
-    where.set_defaults(run=_where_is)
+    where.set_defaults(run=on_lake(_where_is))
 
     show = commands.add_parser("show", help="an event's raw JSON, from its byte range in landing")
     show.add_argument("event_id", metavar="EVENT_ID")
     show.add_argument("--all", action="store_true", help="every copy, not only the one that stands")
-    show.set_defaults(run=_show)
+    show.set_defaults(run=on_lake(_show))
 
     close = commands.add_parser("close", help="close publish days: few large files, and the day report")
     close.add_argument(
@@ -85,22 +85,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     close.add_argument("--force", action="store_true", help="rebuild an unchanged day too")
     close.add_argument("--dry-run", action="store_true", help="say what would be built and replaced, and do nothing")
-    close.set_defaults(run=_close)
+    close.set_defaults(run=on_lake(_close))
 
     report = commands.add_parser("report", help="reconcile a publish day and write its report")
     report.add_argument("--date", metavar="YYYY-MM-DD", type=day, required=True)
-    report.set_defaults(run=_report)
+    report.set_defaults(run=on_lake(_report))
 
     files = commands.add_parser("files", help="landed files")
     files.add_argument("--date", metavar="YYYY-MM-DD", type=day, help="one publish day")
-    files.set_defaults(run=_files)
+    files.set_defaults(run=on_lake(_files))
 
     ddl = commands.add_parser("ddl", help="statements that make tables and views over the lake in a query engine")
     ddl.add_argument("--dialect", required=True, choices=tuple(DIALECTS))
     ddl.add_argument("--schema", default="", help="goes before each name, as it is written: my_schema, catalog.schema")
     ddl.add_argument("--stage", default="pismo_lake", help="Snowflake: the stage that is the lake")
     ddl.add_argument("--domain", action="append", default=[], help="only this domain; may be given several times")
-    ddl.set_defaults(run=_ddl)
+    ddl.set_defaults(run=on_lake(_ddl))
 
     erase = commands.add_parser("erase", help="take a person's events out of the lake, for good")
     erase.add_argument(
@@ -110,31 +110,30 @@ def _parser() -> argparse.ArgumentParser:
     erase.add_argument("--reference", default="", help="who asked for it, kept with the erasure: a ticket, no name")
     erase.add_argument("--raw", action="store_true", help="blank the events' bytes in landing too")
     erase.add_argument("--dry-run", action="store_true", help="say how many events there are, and do nothing")
-    erase.set_defaults(run=_erase)
+    erase.set_defaults(run=on_lake(_erase))
 
     ledger = commands.add_parser("ledger", help="the ledger itself")
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
-    rebuild.set_defaults(run=_rebuild)
+    rebuild.set_defaults(run=on_lake(_rebuild, new=True))
 
-    for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands, opened)):
+    for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands)):
         add_lake_options(command)
     return parser
 
 
-def _flatten(options: argparse.Namespace) -> int:
+def _flatten(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     from time import monotonic
 
-    settings, ledger = opened(options, new=True)
     started = monotonic()
     hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
     files = local_files(options.raw)
     with Workers(settings, ledger, options.jobs) as workers:
         # what did land is built whatever became of the others
         taken = files.land(settings, ledger, hour, workers)
-        units = set(ledger.unbuilt_units(settings.delivery, settings.lake))
-        hours = ledger.hours_of_keys(settings.delivery, files.uris)
-        mine = ledger.units_of(settings.delivery, settings.lake, hours)
+        recorded = FileLedger(ledger, settings.lake, settings.delivery)
+        units = set(recorded.unbuilt_units())
+        mine = recorded.units_of_hours(recorded.hours_of_keys(files.uris))
         # what was asked for is there in the end, also where somebody removed it
         forced = set(mine) if options.force else torn_units(settings, ledger, mine)
         builds = workers.build(units | forced, forced)
@@ -154,8 +153,7 @@ def _flatten(options: argparse.Namespace) -> int:
     return 1 if indexed.unreadable or taken.failures else 0
 
 
-def _where_is(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _where_is(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     places = find_event(settings, ledger, options.event_id)
     for place in places:
         print(place)
@@ -164,8 +162,7 @@ def _where_is(options: argparse.Namespace) -> int:
     return 0 if places else 1
 
 
-def _show(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _show(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     refuse_unprotected(settings)
     places = find_event(settings, ledger, options.event_id)
     shown = places if options.all else [place for place in places if place.standing] or places[:1]
@@ -177,8 +174,7 @@ def _show(options: argparse.Namespace) -> int:
     return 0 if places else 1
 
 
-def _close(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _close(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     known(settings, ledger)
     days = [PublishDay.parse(text) for text in options.date]
     if options.dry_run:
@@ -192,7 +188,7 @@ def _close(options: argparse.Namespace) -> int:
 def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: bool) -> int:
     failures = index_landed(settings, ledger).failures
     built = close_day(settings, ledger, day, force=force)
-    for unit in ledger.unbuilt_units(settings.delivery, settings.lake):
+    for unit in FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units():
         build_unit(settings, ledger, unit)
     done = "rebuilt" if built.parts_built else "unchanged"
     print(f"{day} {done}: {built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates")
@@ -201,8 +197,7 @@ def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: b
     return _reported(settings, ledger, day) or int(bool(failures))
 
 
-def _report(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _report(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     known(settings, ledger)
     return _reported(settings, ledger, PublishDay.parse(options.date))
 
@@ -222,10 +217,9 @@ def _reported(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> int:
     return 0 if report.balanced else 1
 
 
-def _files(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _files(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     print(f"{'publish hour':14}{'bytes':>12}{'events':>9}{'rejects':>9}  {'status':11}{'built':6}file")
-    for record in ledger.all_files(settings.lake, day=options.date):
+    for record in LakeFiles(ledger, settings.lake).every(day=options.date):
         built = "yes" if record.built else "no"
         print(
             f"{record.publish_hour:14}{record.size:>12}{record.events:>9}{record.rejects:>9}"
@@ -237,8 +231,7 @@ def _files(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ddl(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _ddl(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     tables = lake_tables(settings.lake, ContractStore(ledger, settings), options.domain)
     for statement in statements(settings.lake, tables, options.dialect, options.schema, options.stage):
         print(f"{statement};\n")
@@ -247,8 +240,7 @@ def _ddl(options: argparse.Namespace) -> int:
     return 0 if tables else 1
 
 
-def _erase(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options)
+def _erase(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     refuse_unprotected(settings)
     pairs = [tuple(text.partition("=")[::2]) for text in options.where]
     if not (pairs or options.event_id) or not all(column and value for column, value in pairs):
@@ -276,8 +268,7 @@ def _erase(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rebuild(options: argparse.Namespace) -> int:
-    settings, ledger = opened(options, new=True)
+def _rebuild(_: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     result = rebuild_ledger(settings, ledger)
     for unit in result.units:
         build_unit(settings, ledger, unit)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 from pismo_lake.hours import PublishDay
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.deliveries import find_delivery
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy
 from pismo_lake.storage.encryption import LakeKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Command = Callable[[argparse.Namespace, LakeSettings, Ledger], int]
 
 _VARIABLES = {
     "deliveries": "PISMO_DELIVERIES",
@@ -53,21 +59,35 @@ def add_lake_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def opened(options: argparse.Namespace, *, new: bool = False) -> tuple[LakeSettings, Ledger]:
-    """Settings and ledger; landing and ledger stand beside a local lake where they are not given.
+@contextmanager
+def open_lake(options: argparse.Namespace, *, new: bool = False) -> Iterator[tuple[LakeSettings, Ledger]]:
+    """Open the ledger of the lake that a command is about, and close it at the end.
 
-    `ConfigError` where there is no such ledger, unless it may be a `new` one: what reads an empty ledger finds
-    nothing wrong, and nothing at all.
+    Landing and ledger are beside a local lake if no option says otherwise.
+
+    Args:
+        options: The parsed command line.
+        new: Create a ledger that does not exist. Other commands refuse: an empty ledger has no faults and no files.
     """
     settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
-    ledger = Ledger.open(url, new=new)
-    ledger.run = "command line"
-    return settings, ledger
+    with Ledger.open(url, new=new) as ledger:
+        ledger.run = "command line"
+        yield settings, ledger
+
+
+def on_lake(command: Command, *, new: bool = False) -> Callable[[argparse.Namespace], int]:
+    """Give a command the settings and the ledger of the lake that its options name, as `open_lake` opens them."""
+
+    def run(options: argparse.Namespace) -> int:
+        with open_lake(options, new=new) as (settings, ledger):
+            return command(options, settings, ledger)
+
+    return run
 
 
 def known(settings: LakeSettings, ledger: Ledger) -> None:
     """`ConfigError` where the ledger has no file of the delivery in the lake: nothing is amiss with a misspelt name."""
-    there = ledger.deliveries(settings.lake)
+    there = LakeFiles(ledger, settings.lake).deliveries()
     if settings.delivery not in there:
         told = f"it knows {', '.join(there)}" if there else "it knows no other"
         msg = f"the ledger has no file of delivery {settings.delivery!r} in {settings.lake} ({told})"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.contracts.store import ContractStore
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
 
 _TYPES = {
     Kind.BOOL: "boolean", Kind.INT: "integer", Kind.DECIMAL: "number", Kind.STRING: "string", Kind.OBJECT: "object",

@@ -18,10 +18,9 @@ from pismo_lake.contracts.contract import Contract
 from pismo_lake.contracts.json_schema import find_schema, schema_folders
 from pismo_lake.ledger.builds import reopen_parts
 from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.queries import chunks
 from pismo_lake.ledger.tables import contract_changes, contracts
 from pismo_lake.paths import safe_segment
-
-_NAMES_PER_QUERY = 500
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.contracts.tree import Node
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import Privacy
 
@@ -206,8 +205,7 @@ def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tu
         table.first_offset,
     ]  # fmt: skip
     with ledger.engine.connect() as connection:
-        for start in range(0, len(names), _NAMES_PER_QUERY):
-            chunk = names[start : start + _NAMES_PER_QUERY]
+        for chunk in chunks(names):
             query = select(*columns).where(table.lake == lake, table.first_file.in_(chunk)).order_by(table.id)
             found += [(f"{domain}/{event_type}", *rest) for domain, event_type, *rest in connection.execute(query)]
     return found

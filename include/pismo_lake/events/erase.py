@@ -26,6 +26,7 @@ from pismo_lake.events.find import copies_of
 from pismo_lake.index.files import GZIP, read_index
 from pismo_lake.index.keys import dedupe_key
 from pismo_lake.index.parsed import let_go
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.erasures import Erasure, record_erasure
 from pismo_lake.paths import event_name, event_path
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
-    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import Privacy
 
@@ -138,7 +139,7 @@ def erase(
     record_erasure(ledger, settings.lake, Erasure.fresh(reference, now_text(), ledger.run or ""), sorted(keys))
     units: dict[str, set[str]] = {}
     for record, _ in copies:
-        ledger.mark_unbuilt(record.delivery, settings.lake, record.publish_hour)
+        FileLedger(ledger, settings.lake, record.delivery).mark_unbuilt(record.publish_hour)
         units.setdefault(record.delivery, set()).add(record.unit)
     mine = sorted(units.pop(settings.delivery, set()))
     for done, unit in enumerate(mine, 1):

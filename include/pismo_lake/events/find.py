@@ -16,6 +16,7 @@ from pismo_lake.decode.envelope import envelope_of, parse_exact
 from pismo_lake.errors import LakeError
 from pismo_lake.index.files import event_bytes, read_index
 from pismo_lake.index.ids import ROOT, find_ids, row_groups_with
+from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.erasures import erased_keys
 from pismo_lake.paths import event_name, event_path, partition_path
@@ -26,8 +27,8 @@ from pismo_lake.storage.encryption import open_parquet
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import PartRecord
-    from pismo_lake.ledger.engine import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import Privacy
 
@@ -138,9 +139,9 @@ def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator
         offsets: dict[str, list[int]] = {}
         for name, offset in find_ids(uri, event_id):
             offsets.setdefault(name, []).append(offset)
-        for record in ledger.files_named(settings.lake, delivery, offsets):
+        for record in FileLedger(ledger, settings.lake, delivery).named(offsets):
             yield record, offsets[record.name]
-    for record in ledger.open_files(settings.lake):
+    for record in LakeFiles(ledger, settings.lake).not_closed():
         index = read_index(record, ["event_id", "offset"])
         found = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
         if found:
@@ -148,7 +149,7 @@ def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator
 
 
 def _id_indexes(settings: LakeSettings, ledger: Ledger) -> Iterator[tuple[str, str]]:
-    for delivery, outputs in ledger.closed_days(settings.lake):
+    for delivery, outputs in LakeFiles(ledger, settings.lake).closed_days():
         yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{ROOT}/"))
 
 

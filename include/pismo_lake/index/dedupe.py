@@ -16,6 +16,7 @@ import numpy as np
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import read_index
 from pismo_lake.index.keys import KEY_COLUMNS, usable_keys
+from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.erasures import erased_keys, erasure_count
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 _GROUP_EVENTS = 2_000_000
@@ -53,7 +54,7 @@ def predecessors(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecor
     hours = [record.publish_hour for record in own]
     first = str(PublishHour.parse(min(hours)).plus(-24 * settings.horizon_days))
     names = {(record.delivery, record.name) for record in own}
-    found = ledger.overlapping(settings.lake, first, max(hours), time_range(own))
+    found = LakeFiles(ledger, settings.lake).overlapping(first, max(hours), time_range(own))
     last = max(record.rank for record in own)
     return [record for record in found if (record.delivery, record.name) not in names and record.rank < last]
 

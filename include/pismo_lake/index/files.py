@@ -19,7 +19,7 @@ from pismo_lake.paths import index_path
 from pismo_lake.storage import parquet as parquet_out
 
 if TYPE_CHECKING:
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
     from pismo_lake.ledger.raw_files import RawFile
     from pismo_lake.settings.lake import LakeSettings
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
 
 ROOT = "_ids"
 SCHEMA = pa.schema(

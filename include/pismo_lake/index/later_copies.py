@@ -12,6 +12,7 @@ from pismo_lake.hours import PublishHour
 from pismo_lake.index.dedupe import time_range
 from pismo_lake.index.files import read_index_at
 from pismo_lake.index.keys import KEY_COLUMNS, usable_keys
+from pismo_lake.ledger import LakeFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 _CACHED_BYTES = 256 << 20
@@ -65,8 +66,8 @@ class LaterCopies:
         last = str(PublishHour.parse(record.publish_hour).plus(24 * settings.horizon_days))
         later: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         times = time_range([record])
-        for hour, name, delivery, uri in self._ledger.indexes_overlapping(
-            settings.lake, record.publish_hour, last, times
+        for hour, name, delivery, uri in LakeFiles(self._ledger, settings.lake).indexes_overlapping(
+            record.publish_hour, last, times
         ):
             if (hour, name, delivery) > record.rank:
                 later[delivery, hour][name] = uri

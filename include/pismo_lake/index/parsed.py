@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
     from pismo_lake.settings.lake import LakeSettings
 
     Name = tuple[str, str]

@@ -19,6 +19,7 @@ from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import NOTE, read_raw
 from pismo_lake.index.ids import ROOT
 from pismo_lake.index.run import Indexer
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.ledger.erasures import restore_erasures
@@ -26,7 +27,7 @@ from pismo_lake.ledger.raw_files import RawFile
 from pismo_lake.paths import output_pattern, safe_segment
 
 if TYPE_CHECKING:
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
 
 _VERSION = re.compile(r"~[0-9a-f]{12}$")
@@ -54,7 +55,8 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
     found = [(_note(settings, uri, root), uri) for uri in raws]
     hours = {note["key"]: PublishHour.parse(note["publish_hour"]) for note, _ in found if "publish_hour" in note}
     indexer = Indexer(settings, ledger, lambda file, _: hours[file.key])
-    known = {record.name for record in ledger.all_files(settings.lake) if record.delivery == settings.delivery}
+    landed = FileLedger(ledger, settings.lake, settings.delivery)
+    known = landed.names()
     count, orphans = 0, []
     for note, uri in sorted(found, key=lambda item: (str(hours.get(item[0]["key"], "")), item[0]["name"])):
         if note["name"] in known:
@@ -67,7 +69,7 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
         indexer.index(file, read_raw(file))
         count += 1
     _adopt_outputs(settings, ledger)
-    unbuilt = tuple(ledger.unbuilt_units(settings.delivery, settings.lake))
+    unbuilt = tuple(landed.unbuilt_units())
     return Rebuilt(count, contracts, unbuilt, tuple(orphans))
 
 

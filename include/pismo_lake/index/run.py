@@ -23,7 +23,7 @@ from pismo_lake.index.keys import KEY_COLUMNS
 from pismo_lake.index.later_copies import LaterCopies
 from pismo_lake.index.make import make_index
 from pismo_lake.index.parsed import let_go
-from pismo_lake.ledger.engine import FileRecord, Ledger
+from pismo_lake.ledger import FileLedger, FileRecord, Ledger
 from pismo_lake.ledger.raw_files import RawLedger
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class Indexer:
     def __init__(self, settings: LakeSettings, ledger: Ledger, hour_of: HourOf | None = None) -> None:
         self._settings, self._ledger, self._hour_of = settings, ledger, hour_of
         self._contracts = ContractStore(ledger, settings)
+        self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._later = LaterCopies(settings, ledger)
         self._hours: set[str] = set()
         self.unreadable: list[str] = []
@@ -185,13 +186,13 @@ class Indexer:
 
         # with the record, so that a crash cannot leave a doubled event unnoticed; after it, for files in between
         shared = self._later.hours_sharing(wanted, index)
-        record = self._ledger.record(wanted, settings.part_bytes, shared)
+        record = self._files.record(wanted, settings.part_bytes, shared)
         if record.built:
             # its index was lost and is made again: nothing has to be built
             let_go(settings, [record])
         between = self._later.hours_sharing(wanted, index) - shared
         for delivery, sharer in between:
-            self._ledger.mark_unbuilt(delivery, settings.lake, sharer)
+            FileLedger(self._ledger, settings.lake, delivery).mark_unbuilt(sharer)
         self._hours.add(record.publish_hour)
         self._hours.update(hour for delivery, hour in shared | between if delivery == settings.delivery)
         self.files += 1

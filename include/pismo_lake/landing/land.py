@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Self
 
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.raw_files import Version
     from pismo_lake.settings.lake import LakeSettings
 

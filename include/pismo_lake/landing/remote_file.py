@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from pismo_lake.ledger.engine import KnownFile
+    from pismo_lake.ledger.files import KnownFile
 
 
 @dataclass(frozen=True, slots=True)

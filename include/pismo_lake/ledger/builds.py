@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, RowMapping
 
-    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger.files import FileRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from pismo_lake.ledger.builds import BuildLedger, mark_files
-from pismo_lake.ledger.engine import of_day
+from pismo_lake.ledger.queries import of_day
 from pismo_lake.ledger.tables import builds, files
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from pismo_lake.ledger.engine import FileRecord, Ledger
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger.files import FileRecord
 
 PART = 0
 """A closed day is one part, however many files it writes."""

@@ -12,17 +12,16 @@ from sqlalchemy import delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake.hours import hour_of_key
-from pismo_lake.ledger.engine import now_text, of_day
+from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import files, raw_files, sightings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Table
 
     from pismo_lake.ledger.engine import Ledger
-
-_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class RawLedger:
         """All landed versions of keys, indexed or not; keys without any are left out."""
         found: dict[str, list[Version]] = {}
         with self._ledger.engine.connect() as connection:
-            for chunk in _chunks(keys):
+            for chunk in chunks(keys):
                 for table, index in ((files, files.c.index_uri), (raw_files, null())):
                     query = select(table.c.key, table.c.name, table.c.size, table.c.sha256, table.c.raw_uri, index)
                     for key, *version in connection.execute(query.where(*self._where(table), table.c.key.in_(chunk))):
@@ -105,7 +104,7 @@ class RawLedger:
 
     def _seen(self, connection: Connection, keys: Sequence[str]) -> None:
         """Forget the sightings of what stands in landing."""
-        for chunk in _chunks(keys):
+        for chunk in chunks(keys):
             connection.execute(delete(sightings).where(*self._where(sightings), sightings.c.key.in_(chunk)))
 
     def waiting(self, hours: Iterable[str] | None = None) -> list[RawFile]:
@@ -133,9 +132,3 @@ class RawLedger:
 
     def _where(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         return tuple(table.c[name] == value for name, value in self._place.items())
-
-
-def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
-    every = list(keys)
-    for start in range(0, len(every), _PER_QUERY):
-        yield every[start : start + _PER_QUERY]

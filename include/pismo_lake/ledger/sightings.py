@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from pismo_lake.errors import FileMissing
 from pismo_lake.hours import hour_of_key
-from pismo_lake.ledger.engine import now_text, of_day
+from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import sightings
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pismo_lake.ledger.engine import Ledger
 
 ASKED_FOR = "asked for"
-_KEYS_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,8 @@ class Sightings:
     def note(self, keys: Iterable[str], seen_by: str) -> None:
         """Note the keys of files about to be fetched; a key seen before keeps its first time."""
         hours = {key: hour_of_key(key) for key in keys}
-        keys = list(hours)
         with self._ledger.transaction() as connection:
-            for start in range(0, len(keys), _KEYS_PER_QUERY):
-                chunk = keys[start : start + _KEYS_PER_QUERY]
+            for chunk in chunks(hours):
                 query = select(sightings.c.key).where(*self._where(), sightings.c.key.in_(chunk))
                 fresh = set(chunk) - set(connection.execute(query).scalars())
                 rows = [

@@ -16,6 +16,7 @@ from pismo_lake.hours import PublishHour
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.raw_files import RawLedger
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pismo_lake.index.run import IndexSummary
     from pismo_lake.index.table import IndexedFile
     from pismo_lake.landing.land import LandSummary
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.raw_files import RawFile
     from pismo_lake.local.workers import Workers
     from pismo_lake.settings.lake import LakeSettings
@@ -69,7 +70,7 @@ class LocalFiles:
             return PublishHour.containing(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
 
         files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
-        fresh = new_files(files, ledger.known(settings.delivery, self.uris))
+        fresh = new_files(files, FileLedger(ledger, settings.lake, settings.delivery).known(self.uris))
         failures: list[PismoError] = []
         landing = land_files(settings, ledger, fresh, self._fetch, anywhere=True)
         if landing.failures:

@@ -7,6 +7,7 @@ file is indexed again in its turn. So the result is the one of a single process,
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
 import os
@@ -24,7 +25,7 @@ from pismo_lake.hours import NO_HOUR
 from pismo_lake.index.ahead import Ahead, result_of
 from pismo_lake.index.files import read_raw, write_index
 from pismo_lake.index.make import MadeIndex, index_file
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import Ledger
 from pismo_lake.paths import safe_segment
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def _begin(settings: LakeSettings, url: str, run: str | None, level: int) -> Non
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
     ledger = Ledger.open(url)
+    atexit.register(ledger.close)
     ledger.run = run
     _HERE[:] = [_Process(settings, ledger, ContractStore(ledger, settings))]
 

@@ -14,7 +14,7 @@ from pismo_lake.report.model import DriftLine
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
 
 _LONGEST = 200
 

@@ -19,6 +19,7 @@ from pismo_lake.contracts.store import changes_by_files
 from pismo_lake.errors import LakeError
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.ids import ROOT
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.ledger.raw_files import RawLedger
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pismo_lake.hours import PublishDay
+    from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import PartRecord
-    from pismo_lake.ledger.engine import FileRecord, Ledger
     from pismo_lake.report.model import AccountingLine
     from pismo_lake.report.scan import DayScan
     from pismo_lake.settings.lake import LakeSettings
@@ -56,7 +57,8 @@ def reconcile(
     `listed` says how the source was looked at, `until` the hour that is not over yet where the day is not.
     """
     place = (settings.lake, settings.delivery)
-    files = ledger.files_of_day(*place, str(day))
+    landed = FileLedger(ledger, *place)
+    files = landed.of_day(str(day))
     days = DayLedger(ledger, *place, str(day))
     closed = days.part(PART)
     parts = [closed] if closed else []
@@ -67,9 +69,9 @@ def reconcile(
         built.add(part.counts)
     scan = scan_day(files)
     written = _written(settings, parts)
-    last = ledger.last_hour_before(*place, str(day.hours[0]))
+    last = landed.last_hour_before(str(day.hours[0]))
     since = (PublishHour.parse(last) if last else day.hours[0]).plus(-24 * HISTORY_DAYS)
-    history = ledger.files_by_hour(*place, str(since), str(day.hours[-1].plus(1)))
+    history = landed.count_by_hour(str(since), str(day.hours[-1].plus(1)))
     return DayReport(
         delivery=settings.delivery,
         organisation=organisation,

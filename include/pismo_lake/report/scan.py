@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
 
 _COLUMNS = ["reason", "domain", "event_type", "event_timestamp", "offset", "length"]
 _MINUTE = 60_000_000

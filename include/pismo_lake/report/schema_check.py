@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pismo_lake.contracts.json_schema import SchemaFolder
-    from pismo_lake.ledger.engine import FileRecord
+    from pismo_lake.ledger import FileRecord
 
 _COLUMNS = ["offset", "length", "reason", "domain", "event_type", "schema_version"]
 

@@ -94,13 +94,14 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
 
 def _own(delivery: Delivery) -> Iterator[Check]:
     from pismo.connect.ledger import configure_storage, open_ledger
+    from pismo_lake.ledger import FileLedger
 
-    def ledger() -> str:
-        with closing(open_ledger(delivery)) as opened:
-            waiting = len(opened.unbuilt_units(delivery.name, delivery.lake))
+    def ledger_opened() -> str:
+        with open_ledger(delivery) as ledger:
+            waiting = len(FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units())
             return f"open, {waiting} publish hour(s) or day(s) wait to be built"
 
-    yield attempt("ledger", ledger, "see docs/how-to/connections.md, ledger_conn_id")
+    yield attempt("ledger", ledger_opened, "see docs/how-to/connections.md, ledger_conn_id")
 
     def credentials_found() -> str:
         configure_storage(delivery)
@@ -167,9 +168,10 @@ def _written(root: str) -> str:
 def _newest_known(delivery: Delivery) -> str | None:
     """The last event file of the ledger: one that surely was there."""
     from pismo.connect.ledger import open_ledger
+    from pismo_lake.ledger import FileLedger
 
     try:
-        with closing(open_ledger(delivery)) as ledger:
-            return ledger.newest_key(delivery.lake, delivery.name)
+        with open_ledger(delivery) as ledger:
+            return FileLedger(ledger, delivery.lake, delivery.name).newest_key()
     except Exception:  # noqa: BLE001 - the ledger has a check of its own
         return None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
     from pismo_lake.settings.lake import LakeSettings
 
@@ -29,18 +29,15 @@ def run_of(context: Context) -> str:
 def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
     """The delivery's ledger and storage for a task; what it lands and builds carries the run's name."""
     configure_storage(delivery)
-    ledger = open_ledger(delivery)
-    ledger.run = run_of(context)
-    try:
+    with open_ledger(delivery) as ledger:
+        ledger.run = run_of(context)
         yield ledger
-    finally:
-        ledger.close()
 
 
 def open_ledger(delivery: Delivery) -> Ledger:
     """The delivery's ledger: from `ledger_conn_id` where there is one, else from `ledger_url`."""
     from pismo_lake.errors import ConfigError
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
 
     if delivery.ledger_conn_id is None:
         return Ledger.open(str(delivery.ledger_url))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from pismo_lake.index.run import IndexSummary
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 
@@ -75,13 +75,15 @@ def indexed(
     """The units that have to be built for it."""
     from pismo.connect.ledger import settings_of
     from pismo_lake.index.run import index_landed
+    from pismo_lake.ledger import FileLedger
 
     done = index_landed(settings_of(delivery), ledger, hours, log=log)
     for name, problem in done.failures:
         log.error("landed, and not in the lake, since it could not be indexed: %s: %s", name, problem)
     context["ti"].xcom_push(key="counts", value=_counts(done))
-    units = ledger.units_of(delivery.name, delivery.lake, done.publish_hours)
-    return set(units) & set(ledger.unbuilt_units(delivery.name, delivery.lake))
+    files = FileLedger(ledger, delivery.lake, delivery.name)
+    units = files.units_of_hours(done.publish_hours)
+    return set(units) & set(files.unbuilt_units())
 
 
 def _counts(done: IndexSummary) -> dict[str, Any]:

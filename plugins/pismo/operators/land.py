@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pismo.runs.land import Landed
     from pismo.runs.window import Window
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 
@@ -62,10 +62,13 @@ class LandEventFilesOperator(BaseOperator):
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
         """What waits for an index or a build, what a crash left included, and what `force` asks for."""
-        units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
+        from pismo_lake.ledger import FileLedger
+
+        files = FileLedger(ledger, delivery.lake, delivery.name)
+        units = set(files.unbuilt_units())
         if window.force:
-            hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
-            units |= set(ledger.units_of(delivery.name, delivery.lake, hours))
+            hours = {*map(str, window.hours), *files.hours_of_keys(window.object_keys)}
+            units |= set(files.units_of_hours(hours))
         return units
 
 

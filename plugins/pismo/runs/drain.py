@@ -9,6 +9,7 @@ from pismo.queues.message import held
 from pismo_lake.errors import FileMissing, NoticeError, PismoError
 from pismo_lake.landing.notices import read_notices, wanted
 from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.ledger import FileLedger
 
 if TYPE_CHECKING:
     import logging
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pismo.connect.source import EventSource
     from pismo.queues.message import Message, NoticeQueue
     from pismo_lake.landing.land import Landing, LandSummary
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.channels import Notices
     from pismo_lake.settings.deliveries import Delivery
 
@@ -107,7 +108,7 @@ def _batch(work: _Batch, messages: Sequence[Message]) -> dict[str, bool]:
         else:
             drained.ignored += 1
     named = {file.key: file for files in announced.values() for file in files}
-    fresh = new_files(named.values(), work.ledger.known(work.delivery.name, named))
+    fresh = new_files(named.values(), FileLedger(work.ledger, work.delivery.lake, work.delivery.name).known(named))
     drained.announced += len(named)
     drained.known += len(named) - len(fresh)
     failed = _land(work, fresh) if fresh else {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pismo.connect.ledger import settings_of
 from pismo_lake.build.plan import plan_units
 from pismo_lake.hours import PublishHour
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.raw_files import RawLedger
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from pismo.runs.find import Found
     from pismo_lake.landing.remote_file import RemoteFile
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 _SHOWN = 200
@@ -36,7 +37,7 @@ def tell_plan(
     for of_hour, count in sorted(raws.items()):
         log.info("index: %s: %d file(s) that are landed", of_hour, count)
     joined = {str(hour) for file in found.files if (hour := PublishHour.of_key(file.key))}
-    wanted = sorted({*units, *ledger.units_of(delivery.name, delivery.lake, joined), *joined})
+    wanted = sorted({*units, *FileLedger(ledger, delivery.lake, delivery.name).units_of_hours(joined), *joined})
     plans = plan_units(settings_of(delivery), ledger, wanted, force=force)
     planned = {plan.unit for plan in plans}
     for plan in plans:

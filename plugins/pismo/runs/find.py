@@ -11,13 +11,14 @@ from pismo.connect.source import source_of
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.ledger import FileLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pismo.connect.source import EventSource
     from pismo.runs.window import Window
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 _NOTHING_ELSE = (
@@ -95,4 +96,4 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
 def unlanded(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
     """Those the ledger does not have in this version."""
     listed = list(files)
-    return new_files(listed, ledger.known(delivery.name, [file.key for file in listed]))
+    return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).known([file.key for file in listed]))

@@ -12,6 +12,7 @@ from pismo.runs.drain import drain
 from pismo.runs.find import find_files
 from pismo_lake.errors import FileMissing
 from pismo_lake.landing.land import Landing, LandSummary, land_files, merged
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.sightings import ASKED_FOR
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pismo.runs.window import Window
     from pismo_lake.errors import PismoError
     from pismo_lake.landing.remote_file import RemoteFile
-    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 
@@ -69,7 +70,7 @@ def _grave(
     delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError], log: logging.Logger
 ) -> dict[str, PismoError]:
     """The failures that matter: a file that is gone at Pismo and landed here is fetched no more, and not needed."""
-    known = ledger.known(delivery.name, failures)
+    known = FileLedger(ledger, delivery.lake, delivery.name).known(failures)
     for key, error in failures.items():
         if isinstance(error, FileMissing) and key in known:
             log.warning("gone at Pismo, what is landed of it stands: %s", key)

@@ -76,9 +76,10 @@ class NewFilesSensor(BaseOperator):
         """What there is to do, None where there is nothing."""
         from pismo.connect.ledger import ledger_of
         from pismo.runs.find import look, resolved
+        from pismo_lake.ledger import FileLedger
 
         with ledger_of(delivery, context) as ledger:
-            unbuilt = ledger.unbuilt_units(delivery.name, delivery.lake)
+            unbuilt = FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units()
             found = look(delivery, ledger, resolved(window, delivery, ledger))
         if not (found or unbuilt or window.force):
             return None
@@ -92,12 +93,14 @@ class NewFilesSensor(BaseOperator):
         from pismo.connect.ledger import ledger_of
         from pismo.runs.dry_run import tell_plan
         from pismo.runs.find import look, resolved
+        from pismo_lake.ledger import FileLedger
 
         with ledger_of(delivery, context) as ledger:
             window = resolved(window, delivery, ledger)
-            units = set(ledger.unbuilt_units(delivery.name, delivery.lake))
+            files = FileLedger(ledger, delivery.lake, delivery.name)
+            units = set(files.unbuilt_units())
             if window.force:
-                hours = {*map(str, window.hours), *ledger.hours_of_keys(delivery.name, window.object_keys)}
-                units |= set(ledger.units_of(delivery.name, delivery.lake, hours))
+                hours = {*map(str, window.hours), *files.hours_of_keys(window.object_keys)}
+                units |= set(files.units_of_hours(hours))
             found = look(delivery, ledger, window)
             tell_plan(delivery, ledger, found, units, force=window.force, log=cast("logging.Logger", self.log))

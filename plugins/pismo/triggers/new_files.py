@@ -58,9 +58,6 @@ class NewFilesTrigger(BaseTrigger):
         from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery)
-        ledger = open_ledger(delivery)
-        try:
+        with open_ledger(delivery) as ledger:
             found = look(delivery, ledger, Window(tuple(map(PublishHour.parse, self.hours))))
-        finally:
-            ledger.close()
         return len(found.files) + found.notices

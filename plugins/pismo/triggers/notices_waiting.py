@@ -61,6 +61,7 @@ class NoticesWaitingTrigger(BaseEventTrigger):
         from pismo.runs.find import look
         from pismo.runs.window import Window
         from pismo_lake.hours import hours_between
+        from pismo_lake.ledger import FileLedger
         from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery)
@@ -70,13 +71,10 @@ class NoticesWaitingTrigger(BaseEventTrigger):
             return 0, None
         now = datetime.now(UTC)
         hours = hours_between(now - timedelta(hours=2), now + timedelta(hours=1))
-        ledger = open_ledger(delivery)
-        try:
-            landed = ledger.files_by_hour(delivery.lake, delivery.name, str(hours[0]), str(hours[-1]))
+        with open_ledger(delivery) as ledger:
+            landed = FileLedger(ledger, delivery.lake, delivery.name).count_by_hour(str(hours[0]), str(hours[-1]))
             if backlog is None:
                 backlog = len(look(delivery, ledger, Window(hours[1:])).files)
-        finally:
-            ledger.close()
         return backlog, landed
 
 

@@ -34,7 +34,7 @@ def ids(lake: LakeUnderTest) -> list[str]:
 
 
 def unbuilt(lake: LakeUnderTest) -> list[str]:
-    return lake.ledger.unbuilt_units("test", lake.settings.lake)
+    return lake.files.unbuilt_units()
 
 
 def test_a_day_of_hours_becomes_one_file_a_partition(lake: LakeUnderTest) -> None:
@@ -147,7 +147,7 @@ def test_a_mark_set_while_a_build_is_at_work_is_not_lost(lake: LakeUnderTest) ->
 
     def marked(step: str) -> None:
         if step == "record":
-            lake.ledger.mark_unbuilt("test", lake.settings.lake, f"{DAY}T03")
+            lake.files.mark_unbuilt(f"{DAY}T03")
 
     lake.close(DAY, checkpoint=marked)
     assert unbuilt(lake) == [DAY]
@@ -282,7 +282,7 @@ def test_landing_again_puts_back_what_was_removed(lake: LakeUnderTest) -> None:
     files = {key(1): event("e-1", timestamp=at(1))}
     lake.land(files)
     lake.close(DAY)
-    (record,) = lake.ledger.all_files(lake.settings.lake)
+    (record,) = lake.lake_files.every()
     before = {path: path.read_bytes() for path in (lake.root / "landing").rglob("*") if path.is_file()}
     for path in before:
         path.unlink()
@@ -291,4 +291,4 @@ def test_landing_again_puts_back_what_was_removed(lake: LakeUnderTest) -> None:
     lake.land(files)
     assert {path: path.read_bytes() for path in before} == before
     assert lake.close(DAY, force=True).rows == 1
-    assert record == lake.ledger.all_files(lake.settings.lake)[0]
+    assert record == lake.lake_files.every()[0]

@@ -238,7 +238,7 @@ def test_events_are_checked_and_nothing_is_enforced(lake: LakeUnderTest, tmp_pat
     lake.put(first, event("e-2", {"name": "secret", "kind": "B"}), event("e-3", {"l": [1, "x", "y"], "more": 1}),
              event("o-1", domain="other"))  # fmt: skip
     check = SchemaCheck([SchemaFolder(tmp_path / "contracts")])
-    for record in lake.ledger.all_files(lake.settings.lake):
+    for record in lake.lake_files.every():
         check.add(record)
     assert check.checked == 3
     found = {(item.path, item.rule): (item.count, item.first_offset) for item in check.violations}

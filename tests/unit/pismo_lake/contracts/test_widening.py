@@ -26,7 +26,7 @@ def test_hours_built_before_a_widening_are_built_anew(lake: LakeUnderTest) -> No
     lake.put(event("a", {"count": 1}), key=EARLY)
     assert types(lake) == {pa.int64()}
     lake.land({LATE: event("b", {"count": Decimal("1.5")})})
-    assert lake.ledger.unbuilt_units("test", lake.settings.lake) == ["2026-03-01T10", "2026-03-01T12"]
+    assert lake.files.unbuilt_units() == ["2026-03-01T10", "2026-03-01T12"]
     lake.build()
     assert types(lake) == {pa.decimal128(38, 18)}
     frame = pd.read_parquet(lake.root / "lake" / "events")
@@ -37,7 +37,7 @@ def test_other_event_types_and_later_builds_are_left_alone(lake: LakeUnderTest) 
     lake.put(event("x", {"count": 1}, domain="cards"), key="main_stream/2026/3/1/9/x")
     lake.put(event("a", {"count": 1}), key=EARLY)
     lake.land({LATE: event("b", {"count": Decimal("1.5")})})
-    assert "2026-03-01T09" not in lake.ledger.unbuilt_units("test", lake.settings.lake)
+    assert "2026-03-01T09" not in lake.files.unbuilt_units()
     lake.build()
     before = lake.digest()
     again = lake.build(["2026-03-01T09", "2026-03-01T10", "2026-03-01T12"])
@@ -65,7 +65,7 @@ def test_a_widening_during_a_build_has_it_written_again(lake: LakeUnderTest) -> 
 
     lake.build(["2026-03-01T10"], checkpoint=checkpoint)
     assert types(lake) == {pa.decimal128(38, 18)}
-    assert lake.ledger.unbuilt_units("test", lake.settings.lake) == ["2026-03-01T12"]
+    assert lake.files.unbuilt_units() == ["2026-03-01T12"]
 
 
 def test_a_lost_ledger_does_not_forget_a_widening(lake: LakeUnderTest) -> None:

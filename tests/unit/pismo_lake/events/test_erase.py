@@ -17,7 +17,7 @@ from pismo_lake.events.erase import erase, find_events
 from pismo_lake.events.find import find_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import rebuild_ledger
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import FileLedger, Ledger
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.privacy import STRICT, PrivacyKey, load_privacy
@@ -60,7 +60,7 @@ def test_a_person_is_gone_from_rows_and_rejects_and_counts_balance(peopled: Lake
     assert (report.events, report.rows, report.duplicates, report.erased) == (4, 1, 2, 1)
     assert report.balanced
     assert {place.state for place in find_event(peopled.settings, peopled.ledger, "e-1")} == {"erased"}
-    assert peopled.ledger.unbuilt_units("test", peopled.settings.lake) == []
+    assert peopled.files.unbuilt_units() == []
 
 
 def test_what_is_erased_does_not_come_back(peopled: LakeUnderTest) -> None:
@@ -191,5 +191,5 @@ def test_the_command(tmp_path: Path) -> None:
     assert "1 event(s) are recorded as erased; 1 unit(s) built anew; 1 raw file(s) blanked" in told
     assert "erased" in run("where-is", "e-1")
     ledger = Ledger.open(f"sqlite:///{tmp_path}/lake-ledger.db")
-    assert ledger.unbuilt_units("local", str(tmp_path / "lake")) == []
+    assert FileLedger(ledger, str(tmp_path / "lake"), "local").unbuilt_units() == []
     ledger.close()

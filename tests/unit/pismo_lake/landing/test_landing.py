@@ -42,13 +42,13 @@ def test_what_is_landed_is_known_and_waits_for_its_index(lake: LakeUnderTest) ->
     assert (landed.files, landed.skipped, landed.publish_hours) == (2, 0, ("2026-03-01T12",))
     assert waiting(lake) == [A, B]
     assert not Sightings(lake.ledger, lake.settings.lake, "test").of_day(str(DAY))
-    assert new_files([RemoteFile(A, len(event("a")))], lake.ledger.known("test", [A])) == []
-    assert lake.ledger.unbuilt_units("test", lake.settings.lake) == ["2026-03-01T12"]
-    assert lake.ledger.all_files(lake.settings.lake) == []
+    assert new_files([RemoteFile(A, len(event("a")))], lake.files.known([A])) == []
+    assert lake.files.unbuilt_units() == ["2026-03-01T12"]
+    assert lake.lake_files.every() == []
     indexed = lake.index()
     assert (indexed.files, indexed.events, indexed.publish_hours) == (2, 2, ("2026-03-01T12",))
     assert waiting(lake) == []
-    recorded = {record.name: record.sha256 for record in lake.ledger.all_files(lake.settings.lake)}
+    recorded = {record.name: record.sha256 for record in lake.lake_files.every()}
     assert recorded == {name: hashlib.sha256(event(name[-1])).hexdigest() for name in (A, B)}
 
 
@@ -92,7 +92,7 @@ def test_two_landings_of_one_object_at_once_keep_both_of_its_versions(lake: Lake
     land_files(lake.settings, lake.ledger, [RemoteFile(A, None)], fetch)
     lake.build()
     assert {row["event_id"] for row in lake.rows()} == {"mine", "other"}
-    assert len(lake.ledger.all_files(lake.settings.lake)) == 2
+    assert len(lake.lake_files.every()) == 2
 
 
 @pytest.mark.parametrize("damage", ["gone", "other bytes"])

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, inspect, text
 from tests.lakes import LakeUnderTest, event
 
 from pismo_lake.errors import LedgerError
-from pismo_lake.ledger.engine import Ledger
+from pismo_lake.ledger import Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path

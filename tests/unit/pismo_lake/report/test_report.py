@@ -219,7 +219,7 @@ def test_a_lost_index_and_a_lost_row_do_not_pass(lake: LakeUnderTest) -> None:
     assert [total.what for total in looked_at(lake).totals if total.difference] == [
         "rows built = rows in the lake's files"
     ]
-    storage.remove(str(lake.ledger.all_files(lake.settings.lake)[0].index_uri))
+    storage.remove(str(lake.lake_files.every()[0].index_uri))
     report = looked_at(lake)
     assert [item.state for item in report.open_files] == ["landed, not indexed"]
     assert not report.balanced

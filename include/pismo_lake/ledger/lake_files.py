@@ -1,0 +1,72 @@
+"""The landed files of a whole lake, of all its deliveries, as the ledger knows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select, union
+
+from pismo_lake.ledger.files import read_records
+from pismo_lake.ledger.queries import of_day
+from pismo_lake.ledger.tables import builds, files, raw_files
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger.files import FileRecord
+
+
+class LakeFiles:
+    """The landed files of all deliveries of one lake."""
+
+    def __init__(self, ledger: Ledger, lake: str) -> None:
+        self._ledger, self._lake = ledger, lake
+
+    def every(self, *, day: str | None = None) -> list[FileRecord]:
+        """Return every file, or the files of one publish day (YYYY-MM-DD), in rank order."""
+        return self._records(*(() if day is None else (of_day(files.c.publish_hour, day),)))
+
+    def not_closed(self) -> list[FileRecord]:
+        """Return every file that no closed day holds, in rank order."""
+        return self._records(files.c.closed.is_(False))
+
+    def overlapping(self, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
+        """Return files of publish hours `[first, last]` whose event times may overlap `times`, in rank order.
+
+        Files with untimed events always count; if `times` is None, every file does.
+        """
+        return self._records(*_overlap(first, last, times))
+
+    def indexes_overlapping(
+        self, first: str, last: str, times: tuple[int, int] | None
+    ) -> list[tuple[str, str, str, str]]:
+        """Return (publish hour, name, delivery, index URI) of the files that `overlapping` returns, in no order."""
+        columns = (files.c.publish_hour, files.c.name, files.c.delivery, files.c.index_uri)
+        query = select(*columns).where(files.c.lake == self._lake, *_overlap(first, last, times))
+        with self._ledger.engine.connect() as connection:
+            return [(hour, name, delivery, uri) for hour, name, delivery, uri in connection.execute(query)]
+
+    def deliveries(self) -> list[str]:
+        """Return the deliveries that have landed files, by name."""
+        with self._ledger.engine.connect() as connection:
+            each = (select(table.c.delivery).where(table.c.lake == self._lake) for table in (files, raw_files))
+            return sorted(connection.execute(union(*each)).scalars())
+
+    def closed_days(self) -> list[tuple[str, list[str]]]:
+        """Return (delivery, outputs) of every closed day."""
+        query = select(builds.c.delivery, builds.c.outputs).where(builds.c.lake == self._lake)
+        with self._ledger.engine.connect() as connection:
+            rows = connection.execute(query.where(func.length(builds.c.unit) == len("YYYY-MM-DD")))
+            return [(row[0], row[1]) for row in rows]
+
+    def _records(self, *conditions: ColumnElement[bool]) -> list[FileRecord]:
+        return read_records(self._ledger, files.c.lake == self._lake, *conditions)
+
+
+def _overlap(first: str, last: str, times: tuple[int, int] | None) -> tuple[ColumnElement[bool], ...]:
+    hours = (files.c.publish_hour.between(first, last), files.c.events > 0)
+    if times is None:
+        return hours
+    within = (files.c.min_timestamp <= times[1]) & (files.c.max_timestamp >= times[0])
+    return (*hours, within | (files.c.untimed > 0))

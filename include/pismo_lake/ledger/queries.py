@@ -1,0 +1,25 @@
+"""The parts that queries of several tables share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import ColumnElement
+
+KEYS_PER_QUERY = 500
+"""A database limits the parameters of a query: SQLite to 32,766, older versions to 999."""
+
+
+def chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Yield keys in lists that fit in one query."""
+    every = list(keys)
+    for start in range(0, len(every), KEYS_PER_QUERY):
+        yield every[start : start + KEYS_PER_QUERY]
+
+
+def of_day(column: ColumnElement[str], day: str) -> ColumnElement[bool]:
+    """Return the condition that a publish hour belongs to a publish day (YYYY-MM-DD)."""
+    return column.between(f"{day}T00", f"{day}T23")
