@@ -117,7 +117,7 @@ class _Input:
 
     @cached_property
     def plain(self) -> Plain:
-        return uncompress(self.raw, self.record.name)
+        return uncompress(self.raw, self.record.name, self.record.plain_size)
 
     @cached_property
     def data(self) -> bytes | mmap:

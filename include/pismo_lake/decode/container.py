@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import dataclass
 
 from pismo_lake.errors import FramingError
 
-MAX_PLAIN_BYTES = 1 << 30
-"""An uncompressed event file larger than this is refused (Pismo closes a batch at 10 MB)."""
+MAX_PLAIN_BYTES = 128 << 20
+"""A compressed event file that holds more bytes than this is refused (Pismo closes a batch at 10 MB).
 
+There is no limit on the ratio: sound files of equal events compress well, and memory depends on the size alone.
+"""
 
+GZIP = b"\x1f\x8b"
 _UNSUPPORTED = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
@@ -22,54 +26,68 @@ _UNSUPPORTED = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+# deflate makes at most 1,032 bytes of one: a step gives at most 4 MiB
+_STEP = 4096
+_SMALL_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Uncompressed bytes of an event file; `lost` holds what could not be decompressed, and is not empty then."""
+    """Uncompressed bytes of an event file; `lost` holds the bytes that could not be decompressed."""
 
     data: bytes
     framing: str
     lost: bytes = b""
 
 
-def uncompress(raw: bytes, name: str) -> Plain:
-    """Undo gzip where the magic bytes show it; keep the readable part of a damaged stream.
+def uncompress(raw: bytes, name: str, limit: int = MAX_PLAIN_BYTES) -> Plain:
+    """Undo gzip if the magic bytes show it; keep the readable part of a damaged stream.
 
-    Raises `FramingError` for any other compression or container: the caller keeps the file.
+    Memory is bounded by `limit`, the largest number of uncompressed bytes. Raises `FramingError` if there are
+    more, and for any other compression or container: the caller keeps the file.
     """
-    if not raw.startswith(b"\x1f\x8b"):
+    if not raw.startswith(GZIP):
         for magic, label in _UNSUPPORTED.items():
             if raw.startswith(magic):
                 msg = f"{name} is {label}, which is not an event file this project reads"
                 raise FramingError(msg)
         return Plain(raw, "plain")
-    pieces: list[bytes] = []
-    rest, size = raw, 0
-    while rest.startswith(b"\x1f\x8b"):
-        member = zlib.decompressobj(wbits=31)
-        try:
-            piece = member.decompress(rest, MAX_PLAIN_BYTES - size + 1)
-        except zlib.error:
-            piece = _readable_part(rest)
-        pieces.append(piece)
-        size += len(piece)
-        if size > MAX_PLAIN_BYTES:
-            msg = f"{name} uncompresses to more than {MAX_PLAIN_BYTES} bytes"
-            raise FramingError(msg)
-        if not member.eof:
-            return Plain(b"".join(pieces), "gzip", lost=rest)
-        rest = member.unused_data
-    return Plain(b"".join(pieces), "gzip", lost=rest.strip(b"\0"))
+    # one growing buffer: a list of pieces would be in memory twice when it is joined
+    sink = io.BytesIO()
+    at = 0
+    while raw.startswith(GZIP, at):
+        begin = sink.tell()
+        end = _member(raw, at, sink, limit, name)
+        if end is None:
+            # in small steps, so that little of the part before the damage is missed
+            sink.seek(begin)
+            sink.truncate()
+            end = _member(raw, at, sink, limit, name, step=_SMALL_STEP)
+        if not end:
+            return Plain(sink.getvalue(), "gzip", lost=raw[at:])
+        at = end
+    return Plain(sink.getvalue(), "gzip", lost=raw[at:].strip(b"\0"))
 
 
-def _readable_part(member: bytes) -> bytes:
-    """What a damaged gzip member gives before the damage, in small steps so that little is missed."""
+def _member(raw: bytes, start: int, sink: io.BytesIO, limit: int, name: str, step: int = _STEP) -> int | None:
+    """Uncompress one gzip member into `sink`.
+
+    Returns its end, 0 if the bytes end before it does, and None if it is damaged.
+    """
     stream = zlib.decompressobj(wbits=31)
-    pieces: list[bytes] = []
-    for start in range(0, len(member), 256):
+    # short first: a file may consist of many small members
+    at, width = start, min(step, _SMALL_STEP)
+    while at < len(raw):
         try:
-            pieces.append(stream.decompress(member[start : start + 256]))
+            piece = stream.decompress(raw[at : at + width])
         except zlib.error:
-            break
-    return b"".join(pieces)
+            return None if step > _SMALL_STEP else 0
+        if sink.tell() + len(piece) > limit:
+            msg = f"{name} uncompresses to more than {limit} bytes"
+            raise FramingError(msg)
+        sink.write(piece)
+        at += width
+        if stream.eof:
+            return min(at, len(raw)) - len(stream.unused_data)
+        width = step
+    return 0

@@ -14,15 +14,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MAX_EVENT_BYTES = 64 << 20
+"""A larger event is refused. Pismo's whole files are smaller."""
+
+_SURE_BYTES, _MOST_VALUES = 16 << 20, 4_000_000
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
 # latin-1 keeps one character per byte, so offsets in the text are byte offsets; ï»¿ is a UTF-8 byte order mark.
-_BLANK = re.compile("(?:[ \t\r\n,\0\\[\\]]|\u00ef\u00bb\u00bf)+")
+# Possessive: else the matcher keeps a way back, some 100 bytes, for each blank.
+_BLANK = re.compile("(?:[ \t\r\n,\0\\[\\]]++|\u00ef\u00bb\u00bf)++")
 _OBJECT = re.compile(r'\{\s*"')
 _ENVELOPE = re.compile(r'\{\s*"(?:event_id|schema_version|domain|event_type|org_id|cid|timestamp|data)"\s*:')
 # parse_int/parse_float as str: only the extent is wanted here, and very long digits must not raise.
 _EXTENT = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
-# What a RecursionError is booked as: negative, which no position is.
-_DEEP_COST = -4096
+# A failure costs as much as this many characters, apart from those it looked at.
+_FAILURE = 64
+_FREE = 16 << 20
+_WINDOW, _WIDER = 1 << 14, 8
+# within so many characters of a window's end an error may come from the end: a literal, a number, an escape
+_TAIL = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,18 @@ class Span:
     damage: str | None = None
 
 
+def too_large(data: bytes | str, start: int, end: int) -> bool:
+    """Whether an event of `data[start:end]` takes too much memory when it is parsed: up to 100 bytes a value."""
+    size = end - start
+    if size <= _SURE_BYTES:
+        return False
+    if size > MAX_EVENT_BYTES:
+        return True
+    some = data[start:end]
+    outside = _STRINGS.sub(b"", some.encode("latin-1") if isinstance(some, str) else some)
+    return sum(map(outside.count, (b",", b"[", b"{"))) > _MOST_VALUES
+
+
 def _looks_like_event(value: Any) -> bool:
     return isinstance(value, dict) and "event_id" in value and ("domain" in value or "event_type" in value)
 
@@ -43,11 +66,11 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
 
     After damage only an object that carries an event's envelope is taken for an event again: a nested object
     of the damaged event is not one. Work stays linear for hostile input: once failed attempts have cost more
-    than a few passes over the bytes, only places that open with an envelope key are tried.
+    than a few passes over the bytes, only places that open with an envelope key are tried, and few of these.
     """
-    text = data[start:end].decode("latin-1")
+    attempts = _Attempts(data[start:end].decode("latin-1"))
+    text = attempts.text
     size = len(text)
-    budget = 4 * size + (16 << 20)
     position, bad_from, deep = 0, -1, False
     while position < size:
         if bad_from < 0:
@@ -55,9 +78,11 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
             position = blank.end() if blank else position
             if position >= size:
                 return
-        stop, value, cost = _attempt(text, position)
-        budget -= abs(cost)
-        swallowed = _swallowed_event(text, position, stop) if isinstance(value, str) else 0
+            if attempts.overdrawn(position):
+                bad_from, position = position, attempts.following(position)
+                continue
+        stop, value, too_deep = attempts.at(position)
+        swallowed = _swallowed_event(attempts, position, stop) if isinstance(value, str) else 0
         if swallowed:
             # a stray quote in front of an event makes a "string" of its beginning
             bad_from = position if bad_from < 0 else bad_from
@@ -74,31 +99,74 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
             position, bad_from = stop, -1
             continue
         if bad_from < 0:
-            bad_from, deep = position, cost == _DEEP_COST
-        following = (_OBJECT if budget > 0 else _ENVELOPE).search(text, stop or position + 1)
-        if following is None:
-            break
-        position = following.start()
+            bad_from, deep = position, too_deep
+        position = attempts.following(stop or position + 1)
     if bad_from >= 0:
         torn = end == len(data) and text[bad_from] == "{"
         reason = "too_deep" if deep else "truncated" if torn else "invalid_json"
         yield Span(start + bad_from, end, reason)
 
 
-def _swallowed_event(text: str, start: int, stop: int) -> int:
-    """Where an event begins inside what reads as a string, 0 where none does."""
-    for candidate in _OBJECT.finditer(text, start, min(stop + 1, len(text))):
-        if _looks_like_event(_attempt(text, candidate.start())[1]):
+def _swallowed_event(attempts: _Attempts, start: int, stop: int) -> int:
+    """Return the place at which an event begins inside a string, 0 if none does."""
+    for candidate in _OBJECT.finditer(attempts.text, start, min(stop + 1, len(attempts.text))):
+        if _looks_like_event(attempts.at(candidate.start())[1]):
             return candidate.start()
     return 0
 
 
-def _attempt(text: str, position: int) -> tuple[int, Any, int]:
-    """Decode at `position`: (end or 0, value, characters spent in vain)."""
-    try:
-        value, stop = _EXTENT.raw_decode(text, position)
-    except json.JSONDecodeError as error:
-        return 0, None, max(error.pos - position, 1)
-    except RecursionError:
-        return 0, None, _DEEP_COST
-    return stop, value, 0
+class _Attempts:
+    """Attempts to decode at places of a text; counts in characters the work of those that fail."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.spent = 0
+        self._allowed = 2 * len(text) + _FREE
+
+    def following(self, position: int) -> int:
+        """Return the next place to try, from `position` on; the text's length if there is none.
+
+        When too much is spent, each character passed allows for another one to be looked at.
+        """
+        pattern = _OBJECT
+        if self.overdrawn(0):
+            pattern, position = _ENVELOPE, max(position, self.spent - self._allowed)
+        found = pattern.search(self.text, position)
+        return found.start() if found else len(self.text)
+
+    def overdrawn(self, position: int) -> bool:
+        """Whether too much is spent to try anything before a place further on."""
+        return self.spent - self._allowed > position
+
+    def at(self, position: int) -> tuple[int, Any, bool]:
+        """Decode at `position`: (end or 0, value, whether it is nested too deep).
+
+        A window of the text is decoded, and a wider one if its end may be the reason of the failure. So a failure
+        costs no more than what it looked at: an error of the decoder counts the lines from the text's beginning.
+        """
+        left = len(self.text) - position
+        window = _WINDOW
+        while True:
+            piece = self.text[position : position + window]
+            if too_large(piece, 0, len(piece)):
+                self.spent += len(piece)
+                return 0, None, False
+            last = window >= min(left, MAX_EVENT_BYTES)
+            self.spent += _FAILURE
+            try:
+                value, stop = _EXTENT.raw_decode(piece)
+            except json.JSONDecodeError as error:
+                unended = error.msg.startswith("Unterminated string")
+                self.spent += len(piece) if unended else error.pos
+                if last or not (unended or error.pos > window - _TAIL):
+                    return 0, None, False
+            except RecursionError:
+                self.spent += len(piece)
+                return 0, None, True
+            else:
+                if last or stop <= window - _TAIL:
+                    # no failure, and progress pays for it
+                    self.spent -= _FAILURE
+                    return position + stop, value, False
+                self.spent += stop
+            window = min(window * _WIDER, MAX_EVENT_BYTES)

@@ -2,15 +2,18 @@
 
 Pismo writes events into a batch file "sequentially and without delimiters between the events" (Data events
 recovery), so neither lines nor the text ``}{`` mark a boundary: strings contain both. The scan finds the braces
-that stand outside strings and the places where their running depth returns to zero.
+outside strings and the places at which their running depth returns to zero. It goes block by block, so its memory
+depends on the number of values and not on the bytes between.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pismo_lake.errors import FramingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +24,14 @@ _DELTA[[0x7B, 0x5B]] = 1
 _DELTA[[0x7D, 0x5D]] = -1
 _INTERESTING = np.zeros(256, dtype=bool)
 _INTERESTING[[_QUOTE, 0x7B, 0x5B, 0x7D, 0x5D]] = True
+_BLOCK = 1 << 20
+_NONE = np.zeros(0, dtype=np.int64)
+
+SMALLEST_EVENT = 40
+"""No usable event has fewer bytes: the three keys that it must have take 45."""
+
+FEW_VALUES = 100_000
+"""So many values, or ranges that are no events, are looked at in any file, however small they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,12 @@ class Scan:
     depths: NDArray[np.int64]
 
 
-def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which quotes are escaped: those after a run of an odd number of backslashes."""
-    found = np.zeros(len(quotes), dtype=bool)
+def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64], *, odd_before: bool = False) -> NDArray[np.bool_]:
+    """Return which quotes are escaped: those after a run of an odd number of backslashes.
+
+    `odd_before` says that such a run ends where the buffer begins.
+    """
+    found = (quotes == 0) & odd_before
     behind = np.flatnonzero((quotes > 0) & (buffer[quotes - 1] == _BACKSLASH))
     if not len(behind):
         return found
@@ -43,34 +57,88 @@ def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64]) -> NDArray[np.
     run_starts = slashes[np.concatenate(([0], breaks))]
     last = quotes[behind] - 1
     run_of_last = run_starts[np.searchsorted(run_starts, last, side="right") - 1]
-    found[behind] = (last - run_of_last) % 2 == 0
+    found[behind] = ((last - run_of_last) % 2 == 0) ^ ((run_of_last == 0) & odd_before)
     return found
 
 
-def scan(data: bytes | memoryview) -> Scan | None:
-    """Return the top-level objects and arrays of `data`, or None where the structure does not come out even.
+@dataclass(slots=True)
+class _Scanner:
+    """The state between two blocks, and the values found so far."""
 
-    None means a truncated tail, damaged bytes or unbalanced quotes: the caller salvages. What stands between
-    the values is not looked at here.
+    inside: bool = False
+    odd_slashes: bool = False
+    depth: int = 0
+    value_start: int = 0
+    value_depth: int = 0
+    count: int = 0
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=list)
+
+    def take(self, buffer: NDArray[np.uint8], base: int) -> bool:
+        """Scan a block that begins at `base`; False if more values end than begin."""
+        places = np.flatnonzero(_INTERESTING[buffer])
+        symbols = buffer[places]
+        quote = symbols == _QUOTE
+        quote_places = np.flatnonzero(quote)
+        quote[quote_places[escaped(buffer, places[quote_places], odd_before=self.odd_slashes)]] = False
+        inside = np.bitwise_and(np.cumsum(quote, dtype=np.int32) + self.inside, 1).astype(bool)
+        self.odd_slashes = _odd_tail(buffer, before=self.odd_slashes)
+        if len(inside):
+            self.inside = bool(inside[-1])
+        structural = ~inside & (symbols != _QUOTE)
+        places = places[structural]
+        return not len(places) or self._close(places + base, _DELTA[symbols[structural]])
+
+    def _close(self, places: NDArray[np.int64], deltas: NDArray[np.int8]) -> bool:
+        depth = np.cumsum(deltas, dtype=np.int32) + np.int32(self.depth)
+        if depth.min() < 0:
+            return False
+        closing = np.flatnonzero(depth == 0)
+        begun, self.depth = self.depth > 0, int(depth[-1])
+        if len(closing):
+            opening = np.concatenate(([0], closing[:-1] + 1))
+            starts, depths = places[opening], np.maximum.reduceat(depth[: closing[-1] + 1], opening).astype(np.int64)
+            if begun:
+                starts[0], depths[0] = self.value_start, max(self.value_depth, depths[0])
+            self.found.append((starts, places[closing] + 1, depths))
+            self.count += len(closing)
+            places, depth, begun = places[closing[-1] + 1 :], depth[closing[-1] + 1 :], False
+        if len(places):
+            deepest = int(depth.max())
+            self.value_depth = max(self.value_depth, deepest) if begun else deepest
+            self.value_start = self.value_start if begun else int(places[0])
+        return True
+
+
+def scan(data: bytes | memoryview) -> Scan | None:
+    """Return the top-level objects and arrays of `data`, or None if the structure does not come out even.
+
+    None means a truncated tail, damaged bytes or unbalanced quotes: the caller salvages. The bytes between the
+    values are not looked at here. Raises `FramingError` if there are more values than an event file can have.
     """
     buffer = np.frombuffer(data, dtype=np.uint8)
-    places = np.flatnonzero(_INTERESTING[buffer])
-    symbols = buffer[places]
-    quote = symbols == _QUOTE
-    quote_places = np.flatnonzero(quote)
-    quote[quote_places[escaped(buffer, places[quote_places])]] = False
-    inside = np.bitwise_and(np.cumsum(quote, dtype=np.int32), 1).astype(bool)
-    if len(inside) and inside[-1]:
+    scanner = _Scanner()
+    for base in range(0, len(buffer), _BLOCK):
+        if not scanner.take(buffer[base : base + _BLOCK], base):
+            return None
+        check_count(scanner.count, len(buffer))
+    if scanner.inside or scanner.depth:
         return None
-    structural = ~inside & (symbols != _QUOTE)
-    places = places[structural]
-    empty = np.zeros(0, dtype=np.int64)
-    if not len(places):
-        return Scan(empty, empty, empty)
-    deltas = _DELTA[buffer[places]]
-    depth = np.cumsum(deltas, dtype=np.int32)
-    if depth[-1] != 0 or depth.min() < 0:
-        return None
-    closing = np.flatnonzero(depth == 0)
-    opening = np.concatenate(([0], closing[:-1] + 1))
-    return Scan(places[opening], places[closing] + 1, np.maximum.reduceat(depth, opening).astype(np.int64))
+    if not scanner.found:
+        return Scan(_NONE, _NONE, _NONE)
+    return Scan(*(np.concatenate(arrays) for arrays in zip(*scanner.found, strict=True)))
+
+
+def check_count(values: int, size: int) -> None:
+    """Raise `FramingError` if `size` bytes hold so many values that most cannot be events: each costs memory."""
+    if values > size // SMALLEST_EVENT + FEW_VALUES:
+        msg = f"holds more values than {size} bytes of events can"
+        raise FramingError(msg)
+
+
+def _odd_tail(buffer: NDArray[np.uint8], *, before: bool) -> bool:
+    """Whether the buffer ends with an odd number of backslashes, those before its beginning included."""
+    others = np.flatnonzero(buffer != _BACKSLASH) if buffer[-1] == _BACKSLASH else None
+    if others is None:
+        return False
+    run = len(buffer) - 1 - int(others[-1]) if len(others) else len(buffer) + before
+    return run % 2 == 1

@@ -15,12 +15,16 @@ from pismo_lake.decode.scan import scan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pismo_lake.decode.scan import Scan
+
 MAX_DEPTH = 200
 """Deeper nesting than this is refused: the decoders recurse, and no documented payload comes near it."""
 
-
 _BLANKS = b" \t\r\n,\0"
 _BOM = b"\xef\xbb\xbf"
+# more arrays than this one by one cost more than decoding value by value
+_MOST_ARRAYS = 1000
+_AT_ONCE = 1 << 16
 
 
 class _MisalignedError(Exception):
@@ -33,9 +37,9 @@ class _MisalignedError(Exception):
 def split(data: bytes) -> Iterator[Span]:
     """Yield the events of a file as spans in file order, and every other byte range as damage.
 
-    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects; where one
-    turns out not to be valid, the caller goes on with `recover` from its start: damage with an odd quote turns
-    strings inside out for all that follows, and a second one hides it.
+    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects. If one turns
+    out not to be valid, the caller goes on with `recover` from its start: damage with an odd quote turns strings
+    inside out for all that follows, and a second one hides it.
     """
     try:
         yield from _aligned(data, 0, len(data), in_array=False)
@@ -47,8 +51,8 @@ def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[S
     found = scan(memoryview(data)[start:end])
     if found is None:
         raise _MisalignedError(start)
-    at = start
-    for first, stop, depth in zip(found.starts.tolist(), found.ends.tolist(), found.depths.tolist(), strict=True):
+    at, arrays = start, 0
+    for first, stop, depth in _values(found):
         first, stop = first + start, stop + start
         if first > at and data[at:first].strip(_BLANKS) not in (b"", _BOM):
             raise _MisalignedError(at)
@@ -57,14 +61,24 @@ def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[S
         if data[first] == 0x7B:
             yield Span(first, stop)
         else:
+            arrays += 1
+            if arrays > _MOST_ARRAYS:
+                raise _MisalignedError(first)
             yield from _aligned(data, first + 1, stop - 1, in_array=True)
         at = stop
     if end > at and data[at:end].strip(_BLANKS) not in (b"", _BOM):
         raise _MisalignedError(at)
 
 
+def _values(found: Scan) -> Iterator[tuple[int, int, int]]:
+    """Yield start, end and depth of each value as numbers, few at a time: an array takes less memory."""
+    for first in range(0, len(found.starts), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        yield from zip(found.starts[some].tolist(), found.ends[some].tolist(), found.depths[some].tolist(), strict=True)
+
+
 def recover(data: bytes, start: int) -> Iterator[Span]:
-    """The good events from `start` to the end of damaged bytes, and the damage; over-deep events count as damage."""
+    """Yield the good events from `start` to the end of damaged bytes, and the damage; over-deep events are damage."""
     for span in salvage(data, start, len(data)):
         if span.damage is None:
             yield Span(span.start, span.end, "too_deep" if _too_deep(data, span) else None)

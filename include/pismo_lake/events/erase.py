@@ -238,7 +238,7 @@ def _blank(settings: LakeSettings, copies: Sequence[tuple[FileRecord, int]], key
         index = read_index(record, ["offset", "length", "dedupe_key"]).to_pylist()
         raw = storage.read_bytes(uri)
         packed = raw.startswith(GZIP)
-        plain = uncompress(raw, record.name)
+        plain = uncompress(raw, record.name, record.plain_size)
         data = bytearray(plain.data)
         for row in index:
             if row["offset"] in offsets and row["dedupe_key"] in keys:

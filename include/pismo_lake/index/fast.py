@@ -18,6 +18,7 @@ from pismo_lake.contracts.fit import fitting
 from pismo_lake.decode.envelope import parse
 from pismo_lake.decode.fast_split import Pieces, pieces, spanned
 from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
+from pismo_lake.decode.salvage import too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
 from pismo_lake.index.groups import numbered
 from pismo_lake.index.parsed import ParsedRows
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _STEP = 16
 _FEW = 12
+# with smaller objects the arrays of places are larger than the file
+_BYTES_AN_OBJECT = 8
 # below this as many parses as there are event types gain nothing
 _SMALL_FILE = 1 << 18
 _NONE = np.zeros(0, dtype=np.int64)
@@ -67,9 +70,12 @@ def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
     Nothing is learned here. Where many events are of new types those at the file's beginning come first, by
     themselves: what contracts learn from them tells of the rest whether they fit.
     """
-    if len(data) < _SMALL_FILE or not _is_text(data):
+    if len(data) < _SMALL_FILE or data.count(b"{") > len(data) // _BYTES_AN_OBJECT or not _is_text(data):
         return
     for found in _splits(data):
+        longest = int((found.ends - found.starts).argmax())
+        if too_large(data, int(found.starts[longest]), int(found.ends[longest])):
+            return
         try:
             # all is known to be whole before anything is given out
             sorter = _Sorter(found, contract_of)

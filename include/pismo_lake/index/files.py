@@ -94,5 +94,5 @@ def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
     """A byte range of a landed file's uncompressed content."""
     uri = record.raw_uri
     if storage.read_range(uri, 0, len(GZIP)) == GZIP:
-        return uncompress(storage.read_bytes(uri), record.name).data[offset : offset + length]
+        return uncompress(storage.read_bytes(uri), record.name, record.plain_size).data[offset : offset + length]
     return storage.read_range(uri, offset, offset + length)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pismo_lake.decode.container import Plain, uncompress
+from pismo_lake.decode.container import MAX_PLAIN_BYTES, Plain, uncompress
 from pismo_lake.decode.envelope import Envelope, UnusableEventError, envelope_of, extra_keys, parse, text_or_none
 from pismo_lake.decode.heads import cut_of
-from pismo_lake.decode.salvage import Span
+from pismo_lake.decode.salvage import Span, too_large
 from pismo_lake.decode.split import recover, split
 from pismo_lake.decode.timestamps import timestamps_us
 from pismo_lake.errors import FramingError, PismoError
@@ -34,23 +34,52 @@ if TYPE_CHECKING:
     from pismo_lake.index.parsed import ParsedRows
 
 
+MOST_REJECTS = 100_000
+"""A file with more ranges that are no events is refused as a whole: each is a row of the index and of rejects."""
+
+_ROWS_AT_ONCE = 1 << 15
+
+
 @dataclass(slots=True)
 class _Rows:
+    """Rows of an index on their way, few of them as Python values."""
+
+    damaged: int = 0
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA.names})
+    done: list[pa.Table] = field(default_factory=list)
 
     def add(self, *values: object) -> None:
         for column, value in zip(self.columns.values(), values, strict=True):
             column.append(value)
+        if len(self.columns["offset"]) == _ROWS_AT_ONCE:
+            self._convert()
 
     def damage(self, span: Span, reason: str, event_id: str | None = None) -> None:
+        """Add a range that is no event; `FramingError` if there are too many for a file of events."""
+        self.damaged += 1
+        if self.damaged > MOST_REJECTS:
+            msg = f"holds more than {MOST_REJECTS} ranges that are no events"
+            raise FramingError(msg)
         length = span.end - span.start
         self.add(span.start, length, reason, False, None, event_id, *[None] * 9)
+
+    def table(self) -> pa.Table:
+        """Return all rows in the order in which they were added."""
+        self._convert()
+        return pa.concat_tables(self.done).combine_chunks()
+
+    def _convert(self) -> None:
+        columns = self.columns
+        self.done.append(pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in columns}, SCHEMA))
+        for column in columns.values():
+            column.clear()
 
 
 def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> IndexedFile:
     """Split, validate and index a file's events in byte order.
 
-    `contract_of(domain, event name with version)` returns the contract that learns each event.
+    `contract_of(domain, event name with version)` returns the contract that learns each event. Raises `FramingError`
+    for bytes that hold too many values to be events.
     """
     rows = _Rows()
     data = plain.data
@@ -68,8 +97,7 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         _index_with_care(data, rows, contract_of)
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
-    columns = rows.columns
-    others = pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names}, SCHEMA)
+    others = rows.table()
     table = pa.concat_tables([others, *tables]).sort_by("offset").combine_chunks() if tables else others
     stamps = pc.min_max(table["event_timestamp"].cast(pa.int64()))
     events = table["reason"].null_count
@@ -117,9 +145,12 @@ def _fixed(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:
 
 
 def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> bool:
-    """Index one span; False where its balanced bytes are no JSON, so that the scan must have gone astray."""
+    """Index one span; return False if its balanced bytes are no JSON, so that the scan has gone astray."""
     if span.damage:
         rows.damage(span, span.damage)
+        return True
+    if too_large(data, span.start, span.end):
+        rows.damage(span, "too_large")
         return True
     raw = data[span.start : span.end]
     event: dict[str, Any] | None = None
@@ -176,19 +207,28 @@ class MadeIndex:
     written: bool = False
 
 
-def make_index(raw: bytes, name: str, contracts: ContractStore) -> MadeIndex:
-    """Index a raw file and save what its events taught the contracts; a file that is not readable has no events."""
+def make_index(raw: bytes, name: str, contracts: ContractStore, limit: int = MAX_PLAIN_BYTES) -> MadeIndex:
+    """Index a raw file and save the changes that its events made to contracts.
+
+    A file that is not readable has no events. `limit` is the largest number of bytes that it may uncompress to.
+    """
     try:
-        plain = uncompress(raw, name)
+        plain = uncompress(raw, name, limit)
         found = _learn(plain, name, contracts)
     except FramingError as error:
+        # events before the place at which it was given up may have taught something
+        contracts.forget_learned()
         return MadeIndex(index_file(Plain(b"", "unreadable"), contracts.get), 0, "unreadable", str(error))
     return MadeIndex(found, len(plain.data), plain.framing)
 
 
 def _learn(plain: Plain, name: str, contracts: ContractStore) -> IndexedFile:
     for _ in range(_RELEARN):
-        indexed = index_file(plain, contracts.get)
+        try:
+            indexed = index_file(plain, contracts.get)
+        except FramingError as error:
+            msg = f"{name} {error}"
+            raise FramingError(msg) from None
         if contracts.save(name):
             return indexed
     msg = f"contracts kept changing under {name}"

@@ -136,7 +136,8 @@ class Indexer:
 
     def index(self, file: RawFile, raw: Raw) -> FileRecord:
         """Index a raw file that stands in landing, save what contracts learned, record it."""
-        return self._record(file, make_index(raw.data, file.name, self._contracts), raw.sha256)
+        made = make_index(raw.data, file.name, self._contracts, self._settings.max_plain_bytes)
+        return self._record(file, made, raw.sha256)
 
     def failed(self, file: RawFile, error: Exception) -> str:
         """Go on without a file; why it was not indexed."""

@@ -162,7 +162,7 @@ def _index(file: RawFile) -> Ahead | None:
 
     try:
         raw = read_raw(file)
-        plain = uncompress(raw.data, file.key)
+        plain = uncompress(raw.data, file.key, _HERE[0].settings.max_plain_bytes)
         found = index_file(plain, contract_of)
     except (FramingError, LandedFileError):
         # whose turn it is says what is wrong

@@ -59,7 +59,7 @@ class SchemaCheck:
         """Check the usable events of a landed file."""
         if record.index_uri is None:
             return
-        data = uncompress(storage.read_bytes(record.raw_uri), record.name).data
+        data = uncompress(storage.read_bytes(record.raw_uri), record.name, record.plain_size).data
         for row in read_index(record, _COLUMNS).to_pylist():
             if row["reason"] is not None:
                 continue

@@ -79,6 +79,8 @@ class Delivery:
     """The raw bytes of a part of a publish hour. They bound the memory of a build."""
     target_bytes: Whole = 256 << 20
     """The size from which on a closed day starts another file in a partition."""
+    max_plain_bytes: Whole = 128 << 20
+    """The most bytes that a compressed event file may hold. A file with more is kept and refused, by name."""
     event_date_zone: str = "UTC"
     """The IANA time zone of the `event_date` partitions."""
     close_after_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 4.0
@@ -150,6 +152,7 @@ class Delivery:
             horizon_days=self.horizon_days,
             part_bytes=self.part_bytes,
             target_bytes=self.target_bytes,
+            max_plain_bytes=self.max_plain_bytes,
             event_date_zone=self.event_date_zone,
             contracts=self.contracts,
             privacy=load_privacy(self.privacy) if self.privacy else None,

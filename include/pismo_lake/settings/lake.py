@@ -27,6 +27,7 @@ DECIMAL_NAMES = (
 class LakeSettings:
     """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes.
 
+    A compressed file is refused if it holds more than `max_plain_bytes`; what was indexed stays readable.
     `target_bytes` is the size from which on a closed day starts another file in a partition. `privacy` is the policy
     that rows, rejects and single events are shown under, `key` the KMS key that files of the lake are encrypted with.
     """
@@ -43,10 +44,12 @@ class LakeSettings:
     privacy: Privacy | None = None
     contracts: ContractRules = EVOLVING
     key: LakeKey | None = None
+    max_plain_bytes: int = 128 << 20
 
     def __post_init__(self) -> None:
-        if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes) < 1:
-            msg = f"{self.delivery}: horizon_days must be 0 or more, part_bytes and target_bytes 1 or more"
+        if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes, self.max_plain_bytes) < 1:
+            sizes = "part_bytes, target_bytes and max_plain_bytes"
+            msg = f"{self.delivery}: horizon_days must be 0 or more, {sizes} 1 or more"
             raise ConfigError(msg)
         try:
             ZoneInfo(self.event_date_zone)
