@@ -18,7 +18,9 @@ PismoError
 │   └── LandingRefusedError     the same, and trying again cannot help
 ├── LedgerError           passing: the ledger cannot be reached
 └── LakeError             what was written does not add up with what was read
-    ├── LandedFileError         a raw file in landing is gone, or is not what was landed
+    ├── LandedFileError         a landed file, or its index, is gone or is not what was written
+    │   └── MemoryShortError        a file needs more memory than the process may have
+    ├── BuildIncompleteError    some units could not be built, all others were
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
     ├── UnbalancedError         a closed day's control totals differ
     └── BuildSupersededError    passing: another run took the part over
@@ -26,7 +28,7 @@ PismoError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,11 +113,24 @@ class LakeError(PismoError):
 
 
 class LandedFileError(LakeError):
-    """A raw file in landing is gone, or is not what was landed."""
+    """A landed file, or its index, is gone or is not what was written; `name` is that of the landed version."""
 
-    def __init__(self, message: str, *, key: str) -> None:
+    def __init__(self, message: str, *, key: str, name: str = "") -> None:
         super().__init__(message)
         self.key = key
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _landed_file_error, (type(self), str(self), self.key, self.name)
+
+
+class MemoryShortError(LandedFileError):
+    """A file needs more memory than the process may have."""
+
+
+def _landed_file_error(kind: type[LandedFileError], message: str, key: str, name: str) -> LandedFileError:
+    """Make the error again in another process."""
+    return kind(message, key=key, name=name)
 
 
 class IndexIncompleteError(LakeError):
@@ -124,6 +139,15 @@ class IndexIncompleteError(LakeError):
     def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
         shown = "; ".join(f"{name}: {problem}" for name, problem in failures[:5])
         super().__init__(f"{len(failures)} landed file(s) could not be indexed, their events are missing: {shown}")
+        self.failures = dict(failures)
+
+
+class BuildIncompleteError(LakeError):
+    """Units could not be built, all others were; `failures` has each unit's error."""
+
+    def __init__(self, failures: Mapping[str, PismoError]) -> None:
+        shown = "; ".join(f"{unit}: {error}" for unit, error in failures.items())
+        super().__init__(f"{len(failures)} unit(s) could not be built, all others are: {shown}")
         self.failures = dict(failures)
 
 

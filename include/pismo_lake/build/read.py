@@ -13,9 +13,10 @@ import pyarrow as pa
 from pismo_lake import storage
 from pismo_lake.contracts.columns import FastReader
 from pismo_lake.decode.container import Plain, uncompress
-from pismo_lake.errors import LakeError
+from pismo_lake.errors import LakeError, LandedFileError, MemoryShortError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.groups import numbered
+from pismo_lake.index.landed import landed_bytes, landed_map
 from pismo_lake.index.parsed import kept
 from pismo_lake.paths import event_name, event_path
 
@@ -113,7 +114,7 @@ class _Input:
 
     @cached_property
     def raw(self) -> bytes:
-        return storage.read_bytes(self.record.raw_uri)
+        return landed_bytes(self.record)
 
     @cached_property
     def plain(self) -> Plain:
@@ -121,15 +122,18 @@ class _Input:
 
     @cached_property
     def data(self) -> bytes | mmap:
-        """The uncompressed bytes; of a local file only those are read that are asked for."""
+        """Return the uncompressed bytes; a local file is mapped, so that it takes no memory of its own."""
         local = self.record.framing == "plain" and storage.is_local(self.record.raw_uri)
-        return storage.mapped(self.record.raw_uri) if local else self.plain.data
+        return landed_map(self.record) if local and self.record.size else self.plain.data
 
 
 def read_part(
     files: Sequence[FileRecord], verdicts: dict[str, Verdict], payloads: KeptPayloads | None = None
 ) -> PartRows:
-    """Read the files of a part and sort their events into groups; rejects and conflicts aside."""
+    """Read the files of a part and sort their events into groups; rejects and conflicts aside.
+
+    Raises `LandedFileError` for a file that is not the one that was landed, or that needs too much memory.
+    """
     part = PartRows()
     for record in files:
         file = _Input(record)
@@ -137,7 +141,11 @@ def read_part(
             reject = {"source_offset": 0, "length": len(file.raw), "reason": "unsupported_framing"}
             part.rejects.append({"delivery": record.delivery, "source_file": record.name, **reject})
             continue
-        _read_file(file, verdicts[record.name], part, payloads)
+        try:
+            _read_file(file, verdicts[record.name], part, payloads)
+        except MemoryError:
+            msg = f"{record.name} ({record.plain_size} bytes uncompressed) needs more memory than there is"
+            raise MemoryShortError(msg, key=record.key, name=record.name) from None
     return part
 
 
@@ -218,6 +226,10 @@ def _take(
     bodies = [b""] * len(starts)
     for place in np.flatnonzero(left).tolist():
         bodies[place] = file.data[starts[place] : ends[place]]
+        if not bodies[place].strip(b" "):
+            # blanked as if it were erased, and it is not
+            msg = f"{file.record.name} has blanks at {starts[place]}, the place of an event that is not erased"
+            raise LandedFileError(msg, key=file.record.key, name=file.record.name)
     group.raw += bodies
 
 

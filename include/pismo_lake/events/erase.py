@@ -20,11 +20,12 @@ import pyarrow.compute as pc
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
-from pismo_lake.decode.container import uncompress
+from pismo_lake.decode.container import GZIP, uncompress
 from pismo_lake.errors import ConfigError
 from pismo_lake.events.find import copies_of
-from pismo_lake.index.files import GZIP, read_index
+from pismo_lake.index.files import read_index
 from pismo_lake.index.keys import dedupe_key
+from pismo_lake.index.landed import landed_bytes
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.engine import now_text
@@ -236,7 +237,7 @@ def _blank(settings: LakeSettings, copies: Sequence[tuple[FileRecord, int]], key
         ranges.setdefault(record.raw_uri, (record, set()))[1].add(offset)
     for uri, (record, offsets) in ranges.items():
         index = read_index(record, ["offset", "length", "dedupe_key"]).to_pylist()
-        raw = storage.read_bytes(uri)
+        raw = landed_bytes(record)
         packed = raw.startswith(GZIP)
         plain = uncompress(raw, record.name, record.plain_size)
         data = bytearray(plain.data)

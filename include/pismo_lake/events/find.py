@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from pismo_lake import storage
 from pismo_lake.decode.envelope import envelope_of, parse_exact
 from pismo_lake.errors import LakeError
-from pismo_lake.index.files import event_bytes, read_index
+from pismo_lake.index.files import read_index
 from pismo_lake.index.ids import ROOT, find_ids, row_groups_with
+from pismo_lake.index.landed import event_bytes
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.erasures import erased_keys

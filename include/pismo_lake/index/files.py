@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
-from pismo_lake.decode.container import uncompress
-from pismo_lake.errors import LakeError, LandedFileError
+from pismo_lake.errors import LandedFileError
 from pismo_lake.index.parsed import keep
 from pismo_lake.index.table import SCHEMA, IndexedFile
 from pismo_lake.paths import index_path
@@ -35,17 +34,27 @@ class Raw:
 
 
 def read_raw(file: RawFile) -> Raw:
-    """A raw file as it stands in landing; `LandedFileError` where it is gone or is not what was landed."""
+    """Read a raw file in landing; `LandedFileError` if it is gone or is not the one that was landed."""
     try:
         data = storage.read_bytes(file.raw_uri)
     except FileNotFoundError:
-        msg = f"{file.name} is gone from landing; ask for its object key again, with force"
-        raise LandedFileError(msg, key=file.key) from None
+        raise gone(file) from None
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != file.size or digest != (file.sha256 or digest):
-        msg = f"{file.name} is not what was landed; remove it from landing and ask for its object key again, with force"
-        raise LandedFileError(msg, key=file.key)
+        raise altered(file)
     return Raw(data, digest)
+
+
+def gone(file: RawFile | FileRecord) -> LandedFileError:
+    """Return the error of a raw file that is not in landing any more."""
+    msg = f"{file.name} is gone from landing; ask for its object key again, with force"
+    return LandedFileError(msg, key=file.key, name=file.name)
+
+
+def altered(file: RawFile | FileRecord) -> LandedFileError:
+    """Return the error of a raw file whose bytes are not those that were landed."""
+    msg = f"{file.name} is not what was landed; remove it from landing and ask for its object key again, with force"
+    return LandedFileError(msg, key=file.key, name=file.name)
 
 
 def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
@@ -55,44 +64,53 @@ def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
 
 def write_index(settings: LakeSettings, file: RawFile, hour: str, found: IndexedFile, sha256: str) -> None:
     """Write a file's index, and keep what was parsed for it."""
-    storage.write_atomic(index_uri_of(settings, file), index_bytes(found.table, file, hour))
+    storage.write_atomic(index_uri_of(settings, file), index_bytes(found.table, file, hour, sha256))
     keep(settings, file.name, sha256, found.parsed)
 
 
-def index_bytes(table: pa.Table, file: RawFile, hour: str) -> bytes:
-    """An index file, with a note of what the raw bytes and their path do not say for sure, for a ledger's rebuild."""
+def index_bytes(table: pa.Table, file: RawFile, hour: str, sha256: str) -> bytes:
+    """Return an index file; its note tells a ledger's rebuild the facts that the raw file's path does not tell.
+
+    The note says, too, that the file has a digest: one flipped bit cannot hide both.
+    """
     note = {"name": file.name, "key": file.key, "etag": file.etag or "", "publish_hour": hour}
     note |= {"published_at": file.published_at} if file.published_at else {}
+    note |= {"sha256": sha256, "digest": "yes"}
     return parquet_out.index_bytes(table.replace_schema_metadata({NOTE: json.dumps(note)}))
 
 
 def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table:
-    """A landed file's index table."""
-    return read_index_at(str(record.index_uri), columns)
+    """Read a landed file's index table; `LandedFileError` if the index is damaged."""
+    try:
+        return read_index_at(str(record.index_uri), columns)
+    except LandedFileError as error:
+        raise LandedFileError(str(error), key=record.key, name=record.name) from error.__cause__
 
 
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
-    """The index table at a URI; null in a column that it was written without."""
-    # not the dataset reader: its threads outlive the process's end now and then
-    try:
-        file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri)))
-    except pa.ArrowInvalid as error:
-        msg = f"the index {uri} is damaged: remove it, then ask for its object key again, with force"
-        raise LakeError(msg) from error
+    """Read the index table at a URI; null in a column that it was written without.
+
+    `LandedFileError` if its bytes are not those that were written. An index of an earlier version has no digest.
+    """
+    content = storage.read_bytes(uri)
     wanted = SCHEMA.names if columns is None else columns
-    table = file.read([name for name in wanted if name in file.schema_arrow.names], use_threads=False)
+    try:
+        holds = parquet_out.digest_holds(content)
+        if holds is False:
+            raise _damaged(uri)
+        # not the dataset reader: its threads outlive the process's end now and then
+        file = pq.ParquetFile(pa.BufferReader(content))
+        if holds is None and b'"digest"' in (file.schema_arrow.metadata or {}).get(NOTE, b""):
+            raise _damaged(uri)
+        table = file.read([name for name in wanted if name in file.schema_arrow.names], use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(uri) from error
     for name in wanted:
         if name not in table.schema.names:
             table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
     return table.select(wanted)
 
 
-GZIP = b"\x1f\x8b"
-
-
-def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
-    """A byte range of a landed file's uncompressed content."""
-    uri = record.raw_uri
-    if storage.read_range(uri, 0, len(GZIP)) == GZIP:
-        return uncompress(storage.read_bytes(uri), record.name, record.plain_size).data[offset : offset + length]
-    return storage.read_range(uri, offset, offset + length)
+def _damaged(uri: str) -> LandedFileError:
+    msg = f"the index {uri} is damaged: remove it, then ask for its object key again, with force"
+    return LandedFileError(msg, key="")

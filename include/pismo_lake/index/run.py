@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.hours import NO_HOUR
@@ -28,8 +30,6 @@ from pismo_lake.ledger.raw_files import RawLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import pyarrow as pa
 
     from pismo_lake.hours import PublishHour
     from pismo_lake.index.ahead import Ahead, Indexers
@@ -89,7 +89,7 @@ def index_landed(
                 ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
             try:
                 indexer.take(file, ahead.popleft())
-            except (PismoError, *_DEFECTS) as error:
+            except (PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
                 problem = indexer.failed(file, error)
                 raws.failed(file.name, problem)
                 log.warning("not indexed: %s: %s", file.name, problem)
@@ -144,7 +144,9 @@ class Indexer:
         # what it taught before it failed is not saved with another file
         self._contracts.forget_learned()
         problem = str(error)
-        if not isinstance(error, PismoError):
+        if isinstance(error, MemoryError):
+            problem = f"{file.name} ({file.size} bytes as landed) needs more memory than there is"
+        elif not isinstance(error, PismoError):
             # its text may quote an event
             place = traceback.extract_tb(error.__traceback__)[-1]
             problem = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect of this program"

@@ -198,6 +198,12 @@ class FileLedger:
         with self._ledger.engine.connect() as connection:
             return connection.execute(query).scalar()
 
+    def note_problem(self, name: str, problem: str | None) -> None:
+        """Note why a landed file cannot be read, or None if it can be again."""
+        with self._ledger.transaction() as connection:
+            same = (*self._where(files), files.c.name == name)
+            connection.execute(update(files).where(*same).values(problem=problem and problem[:2000]))
+
     def mark_unbuilt(self, hour: str) -> None:
         """Ask the next build to look at a publish hour again, even if a build is at work on it now."""
         with self._ledger.transaction() as connection:

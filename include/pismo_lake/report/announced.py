@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.decode.envelope import parse_exact
-from pismo_lake.index.files import event_bytes
+from pismo_lake.errors import LandedFileError
+from pismo_lake.index.landed import event_bytes
 from pismo_lake.report.model import DriftLine
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ def announced_changes(places: Iterable[tuple[FileRecord, int, int]]) -> tuple[Dr
     """A line for each schema that an event announces as added, modified or removed; redelivered ones once."""
     found: dict[str, DriftLine] = {}
     for record, offset, length in places:
-        event = parse_exact(event_bytes(record, offset, length))
+        try:
+            event = parse_exact(event_bytes(record, offset, length))
+        except (LandedFileError, ValueError):
+            # erased and blank, or the file is not the one that was landed: its build says so
+            continue
         data = event.get("data")
         if not isinstance(data, dict):
             continue

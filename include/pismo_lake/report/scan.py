@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from pismo_lake.errors import LandedFileError
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import read_index
 
@@ -57,7 +58,8 @@ def scan_day(files: Iterable[FileRecord]) -> DayScan:
     for record in files:
         try:
             index = read_index(record, _COLUMNS)
-        except FileNotFoundError:
+        except (FileNotFoundError, LandedFileError):
+            # the report names it
             scan.unindexed.append(record.name)
             continue
         _take(scan, record, index)

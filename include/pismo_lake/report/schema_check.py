@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import orjson
 
-from pismo_lake import storage
 from pismo_lake.contracts.json_schema import find_schema
 from pismo_lake.decode.container import uncompress
 from pismo_lake.errors import ConfigError
 from pismo_lake.index.files import read_index
+from pismo_lake.index.landed import landed_bytes
 from pismo_lake.paths import event_name, safe_segment
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class SchemaCheck:
         """Check the usable events of a landed file."""
         if record.index_uri is None:
             return
-        data = uncompress(storage.read_bytes(record.raw_uri), record.name, record.plain_size).data
+        data = uncompress(landed_bytes(record), record.name, record.plain_size).data
         for row in read_index(record, _COLUMNS).to_pylist():
             if row["reason"] is not None:
                 continue

@@ -6,6 +6,7 @@ give the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _LOOKED_AT = 1024
 _INDEX_DICTIONARIES = ["reason", "org_id", "domain", "event_type", "schema_version"]
 _HASHES = ("dedupe_key", "content_hash")
+DIGEST = b"pismo_lake.sha256"
+# of the file with zeros in the place of the digest
+_NO_DIGEST = b"0" * 64
+_LENGTH = bytes([len(_NO_DIGEST)])
 
 
 def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
@@ -36,11 +41,38 @@ def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
 
 
 def index_bytes(table: pa.Table) -> bytes:
-    """A file's index: hashes do not compress, and nobody asks for its statistics."""
+    """Write a file's index with a digest of all its bytes: hashes do not compress, its statistics are not needed."""
     sink = io.BytesIO()
     codecs = {name: "none" if name in _HASHES else "zstd" for name in table.schema.names}
-    pq.write_table(table, sink, compression=codecs, use_dictionary=_INDEX_DICTIONARIES, write_statistics=False)
-    return sink.getvalue()
+    options = {"compression": codecs, "use_dictionary": _INDEX_DICTIONARIES, "write_statistics": False}
+    with pq.ParquetWriter(sink, table.schema, **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({DIGEST: _NO_DIGEST})
+    content = sink.getvalue()
+    at = _digest_at(content)
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content[:at] + digest + content[at + len(digest) :]
+
+
+def digest_holds(content: bytes) -> bool | None:
+    """Whether an index file is as it was written, by the digest in its footer; None if it has none."""
+    at = _digest_at(content)
+    if at < 0:
+        return None
+    end = at + len(_NO_DIGEST)
+    view = memoryview(content)
+    digest = hashlib.sha256(view[:at])
+    digest.update(_NO_DIGEST)
+    digest.update(view[end:])
+    return digest.hexdigest().encode() == content[at:end]
+
+
+def _digest_at(content: bytes) -> int:
+    """Return the place of the digest in the footer, -1 if there is none."""
+    begin = max(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), 0)
+    found = content.rfind(DIGEST, begin)
+    # between a key and its value are the number of a field and the length of the value
+    return content.find(_LENGTH, found) + len(_LENGTH) if found >= 0 else -1
 
 
 def _repeating(sample: pa.Table) -> Iterator[str]:
