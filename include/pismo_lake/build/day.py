@@ -24,6 +24,7 @@ from pismo_lake.build.hour import ClaimLostError, WidenedError, build_hour, remo
 from pismo_lake.build.read import KeptPayloads, TypeCounts, read_part
 from pismo_lake.build.summary import COUNTED, BuildSummary, check_balance, counts_by_hour, written_rows
 from pismo_lake.build.tables import tables
+from pismo_lake.build.units import noting_problems
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.hours import PublishDay, PublishHour, unit_of
 from pismo_lake.index.dedupe import JudgedInputs
@@ -144,7 +145,8 @@ class _DayBuilder:
             self._contracts = ContractStore(self._ledger, self._settings)
             started = time.monotonic()
             try:
-                counts, spooled = self._read(files, verdicts, spool, token)
+                with noting_problems(self._files, f"publish day {self._day}", files):
+                    counts, spooled = self._read(files, verdicts, spool, token)
                 digest = self._fingerprint(files, verdicts, counts)
                 ids = spool / "ids.parquet"
                 counts["ids"] = write_ids(files, ids)

@@ -17,6 +17,7 @@ from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.summary import BuildSummary, check_balance, counts_by_hour, written_rows
 from pismo_lake.build.tables import folders, tables
+from pismo_lake.build.units import noting_problems
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.index.dedupe import JudgedInputs
@@ -137,7 +138,8 @@ class _HourBuilder:
                 self._empty(part)
                 return {}
             try:
-                return self._write_part(part, token, mine, verdicts)
+                with noting_problems(self._files, f"publish hour {self._hour}", mine):
+                    return self._write_part(part, token, mine, verdicts)
             except ClaimLostError:
                 self._log.info("part %d of %s was claimed by another run, waiting for it", part, self._hour)
                 counts = self._await_other(part, deadline)

@@ -13,8 +13,9 @@ import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.exc import SQLAlchemyError
 
-from pismo_lake.build.day import build_unit, close_day
+from pismo_lake.build.day import close_day
 from pismo_lake.build.plan import plan_units
+from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.cli.contracts import add_contracts
 from pismo_lake.cli.options import add_lake_options, day, jobs, known, on_lake
 from pismo_lake.contracts.store import ContractStore
@@ -136,7 +137,7 @@ def _flatten(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger
         mine = recorded.units_of_hours(recorded.hours_of_keys(files.uris))
         # what was asked for is there in the end, also where somebody removed it
         forced = set(mine) if options.force else torn_units(settings, ledger, mine)
-        builds = workers.build(units | forced, forced)
+        builds, unbuilt = workers.build(units | forced, forced)
     seconds = max(monotonic() - started, 1e-6)
     print(totals_by_type(builds))
     rows, landed, indexed = sum(build.rows for build in builds), taken.landed, taken.indexed
@@ -150,7 +151,9 @@ def _flatten(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger
         print(f"NOT READABLE, kept in landing and listed in rejects: {name}", file=sys.stderr)
     for failure in taken.failures:
         print(failure, file=sys.stderr)
-    return 1 if indexed.unreadable or taken.failures else 0
+    for unit, error in unbuilt.items():
+        print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
+    return 1 if indexed.unreadable or taken.failures or unbuilt else 0
 
 
 def _where_is(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
@@ -187,14 +190,21 @@ def _close(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
 
 def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: bool) -> int:
     failures = index_landed(settings, ledger).failures
-    built = close_day(settings, ledger, day, force=force)
-    for unit in FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units():
-        build_unit(settings, ledger, unit)
-    done = "rebuilt" if built.parts_built else "unchanged"
-    print(f"{day} {done}: {built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates")
+    unbuilt: dict[str, PismoError] = {}
+    try:
+        built = close_day(settings, ledger, day, force=force)
+        done = "rebuilt" if built.parts_built else "unchanged"
+        counts = f"{built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates"
+        print(f"{day} {done}: {counts}")
+    except UNIT_ERRORS as error:
+        unbuilt[str(day)] = error
+    others = set(FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units()) - {str(day)}
+    unbuilt |= Workers(settings, ledger, 1).build(others, ())[1]
+    for unit, error in unbuilt.items():
+        print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
     for name, problem in failures:
         print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
-    return _reported(settings, ledger, day) or int(bool(failures))
+    return _reported(settings, ledger, day) or int(bool(failures or unbuilt))
 
 
 def _report(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
@@ -223,12 +233,17 @@ def _files(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
         built = "yes" if record.built else "no"
         print(
             f"{record.publish_hour:14}{record.size:>12}{record.events:>9}{record.rejects:>9}"
-            f"  {record.status:11}{built:6}{record.delivery}:{record.name}"
+            f"  {record.status:11}{built:6}{record.delivery}:{record.name}{_told(record.problem)}"
         )
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     for raw in raws.waiting(None if options.date is None else raws.hours_of_day(options.date)):
-        print(f"{raw.publish_hour:14}{raw.size:>12}{'':18}  {'not indexed':11}{'no':6}{settings.delivery}:{raw.name}")
+        named = f"{settings.delivery}:{raw.name}{_told(raw.problem)}"
+        print(f"{raw.publish_hour:14}{raw.size:>12}{'':18}  {'not indexed':11}{'no':6}{named}")
     return 0
+
+
+def _told(problem: str | None) -> str:
+    return f"  ({problem})" if problem else ""
 
 
 def _ddl(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
@@ -270,11 +285,15 @@ def _erase(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
 
 def _rebuild(_: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     result = rebuild_ledger(settings, ledger)
-    for unit in result.units:
-        build_unit(settings, ledger, unit)
+    _, unbuilt = Workers(settings, ledger, 1).build(result.units, ())
+    for unit, error in unbuilt.items():
+        print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
+    for name, problem in result.failures:
+        print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
     for uri in result.orphans:
         print(f"left aside, nothing gives it a publish hour: {uri}")
     print(
-        f"{result.files} file(s) recorded, {result.contracts} contract(s) restored, {len(result.units)} unit(s) built"
+        f"{result.files} file(s) recorded, {result.contracts} contract(s) restored,"
+        f" {len(result.units) - len(unbuilt)} unit(s) built"
     )
-    return 0
+    return 1 if unbuilt or result.failures else 0

@@ -79,6 +79,8 @@ class Place:
             f"  landed   {self.record.raw_uri}",
             f"           {self.record.landed_at}{_by(self.record.run)}",
         ]
+        if self.record.problem:
+            lines.append(f"  problem  {self.record.problem}")
         if self.standing:
             at = self.standing
             lines.append(f"  parquet  {at.parquet}")

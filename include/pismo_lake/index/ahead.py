@@ -47,6 +47,9 @@ class Indexers(Protocol):
     def index(self, file: RawFile) -> Future[Ahead | None] | None:
         """Begin to index a landed file; return None if it cannot be indexed before its turn."""
 
+    def alone(self, file: RawFile) -> Ahead | None:
+        """Index a file again, in a process of its own, after a process has ended."""
+
 
 def result_of(future: Future[Any] | None) -> Any:
     """What a worker gave; None where there is nothing, or where the workers are gone: then it is done here."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from pismo_lake import storage
-from pismo_lake.decode.container import uncompress
+from pismo_lake.decode.container import MAX_PLAIN_BYTES, uncompress
 from pismo_lake.errors import FramingError
 from pismo_lake.index.files import altered, gone, read_index
 from pismo_lake.index.keys import content_hash
@@ -16,7 +16,12 @@ from pismo_lake.index.keys import content_hash
 if TYPE_CHECKING:
     from mmap import mmap
 
-    from pismo_lake.ledger.engine import FileRecord
+    import pyarrow as pa
+
+    from pismo_lake.ledger import FileRecord
+
+
+_HASHED = ["offset", "length", "reason", "content_hash"]
 
 
 def landed_bytes(record: FileRecord) -> bytes:
@@ -49,19 +54,21 @@ def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
 
 def as_landed(record: FileRecord, data: bytes | mmap) -> bool:
     """Whether bytes have the digest that was recorded, or differ by erased events alone."""
-    return hashlib.sha256(data).hexdigest() == record.sha256 or _only_blanked(record, bytes(data))
+    if hashlib.sha256(data).hexdigest() == record.sha256:
+        return True
+    return only_blanked(bytes(data), record.name, read_index(record, _HASHED), record.plain_size)
 
 
-def _only_blanked(record: FileRecord, data: bytes) -> bool:
+def only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = None) -> bool:
     """Whether each event is as it was indexed or all blank, as an erasure leaves it, and some event is blank.
 
     An erasure writes the file anew, so the file's own digest does not hold any more: those of its events do.
+    `size` is that of the uncompressed bytes, if it is known.
     """
     try:
-        plain = uncompress(data, record.name, record.plain_size).data
+        plain = uncompress(data, name, size or MAX_PLAIN_BYTES).data
     except FramingError:
         return False
-    index = read_index(record, ["offset", "length", "reason", "content_hash"])
     events = index.filter(pc.is_null(index.column("reason"))).select(["offset", "length", "content_hash"])
     blanked = 0
     for start, length, known in zip(*(column.to_pylist() for column in events.columns), strict=True):
@@ -70,4 +77,4 @@ def _only_blanked(record: FileRecord, data: bytes) -> bool:
             if len(event) != length or event.strip(b" "):
                 return False
             blanked += 1
-    return blanked > 0 and len(plain) == record.plain_size
+    return blanked > 0 and size in (None, len(plain))

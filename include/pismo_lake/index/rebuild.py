@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -15,15 +15,17 @@ import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
+from pismo_lake.errors import LandedFileError
 from pismo_lake.hours import PublishHour
-from pismo_lake.index.files import NOTE, read_raw
+from pismo_lake.index.files import NOTE, Raw, index_uri_of, read_index_at, read_raw
 from pismo_lake.index.ids import ROOT
+from pismo_lake.index.landed import only_blanked
 from pismo_lake.index.run import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.ledger.erasures import restore_erasures
-from pismo_lake.ledger.raw_files import RawFile
+from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.paths import output_pattern, safe_segment
 
 if TYPE_CHECKING:
@@ -37,13 +39,15 @@ _VERSION = re.compile(r"~[0-9a-f]{12}$")
 class Rebuilt:
     """What came back; `units` are to be built (unchanged content gives the same outputs).
 
-    `orphans` are raw files that nothing gives a publish hour: landing failed on them, and they stay where they are.
+    `orphans` are raw files without a publish hour: landing failed on them, and they stay as they are. `failures` are
+    (file name, problem) of raw files that are not the ones that were landed.
     """
 
     files: int
     contracts: int
     units: tuple[str, ...]
     orphans: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
 
 
 def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
@@ -65,12 +69,29 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
             orphans.append(uri)
             continue
         etag, published = note.get("etag") or None, note.get("published_at")
-        file = RawFile(note["name"], note["key"], storage.size(uri), etag, None, uri, published)
-        indexer.index(file, read_raw(file))
+        file = RawFile(note["name"], note["key"], storage.size(uri), etag, note.get("sha256"), uri, published)
+        try:
+            indexer.index(file, _read(settings, file))
+        except LandedFileError as error:
+            RawLedger(ledger, settings.lake, settings.delivery).note([file])
+            problem = indexer.failed(file, error)
+            RawLedger(ledger, settings.lake, settings.delivery).failed(file.name, problem)
+            continue
         count += 1
     _adopt_outputs(settings, ledger)
     unbuilt = tuple(landed.unbuilt_units())
-    return Rebuilt(count, contracts, unbuilt, tuple(orphans))
+    return Rebuilt(count, contracts, unbuilt, tuple(orphans), tuple(indexer.failures))
+
+
+def _read(settings: LakeSettings, file: RawFile) -> Raw:
+    """Read a raw file; if its index has another digest of it, an erasure must be the only reason."""
+    try:
+        return read_raw(file)
+    except LandedFileError:
+        again = read_raw(replace(file, sha256=None))
+        if not only_blanked(again.data, file.name, read_index_at(index_uri_of(settings, file))):
+            raise
+        return again
 
 
 def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:

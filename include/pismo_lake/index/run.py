@@ -9,7 +9,7 @@ import logging
 import time
 import traceback
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +88,7 @@ def index_landed(
             while len(ahead) < _READ_AHEAD + (workers.jobs if workers else 0) and (n := next(following, None)):
                 ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
             try:
-                indexer.take(file, ahead.popleft())
+                indexer.take(file, ahead.popleft(), workers)
             except (PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
                 problem = indexer.failed(file, error)
                 raws.failed(file.name, problem)
@@ -124,9 +124,12 @@ class Indexer:
         self.failures: list[tuple[str, str]] = []
         self.files = self.bytes = self.events = self.rejects = self.ahead = 0
 
-    def take(self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None) -> FileRecord:
+    def take(
+        self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None, workers: Indexers | None = None
+    ) -> FileRecord:
         """Index a file of which a reader, or a worker, has begun something."""
-        got = result_of(begun)
+        broken = workers is not None and begun is not None and isinstance(begun.exception(), BrokenExecutor)
+        got = workers.alone(file) if workers is not None and broken else result_of(begun)
         if isinstance(got, Raw):
             return self.index(file, got)
         if got is not None and got.holds(self._contracts):

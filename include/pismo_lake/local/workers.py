@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.build.day import build_unit
+from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode.container import uncompress
-from pismo_lake.errors import FramingError, LandedFileError
+from pismo_lake.errors import FramingError, LandedFileError, MemoryShortError
 from pismo_lake.hours import NO_HOUR
-from pismo_lake.index.ahead import Ahead, result_of
+from pismo_lake.index.ahead import Ahead
 from pismo_lake.index.files import read_raw, write_index
 from pismo_lake.index.make import MadeIndex, index_file
 from pismo_lake.ledger import Ledger
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.build.summary import BuildSummary
     from pismo_lake.contracts.contract import Contract
+    from pismo_lake.errors import PismoError
     from pismo_lake.ledger.raw_files import RawFile
     from pismo_lake.settings.lake import LakeSettings
 
@@ -77,20 +79,64 @@ class Workers:
             return None
         return self._submit(_index, file)
 
-    def build(self, units: Iterable[str], forced: Iterable[str]) -> list[BuildSummary]:
-        """Build units, as `build_unit` does one after the other; in processes where these are at work anyway."""
-        settings, ledger, wanted, force = self._settings, self._ledger, sorted(units), set(forced)
+    def alone(self, file: RawFile) -> Ahead | None:
+        """Index a file in a process of its own, after one that indexed it among others has ended unasked.
+
+        `MemoryShortError` if this one ends, too: the file is the reason, and would end this process as well.
+        """
+        found: Ahead | None = self._alone(_index, file.name, file.key, file)
+        return found
+
+    def build(
+        self, units: Iterable[str], forced: Iterable[str]
+    ) -> tuple[list[BuildSummary], dict[str, PismoError]]:  # fmt: skip
+        """Build units, as `build_unit` does one after the other; in processes if these are at work anyway.
+
+        Returns the summaries, and the errors of units that could not be built.
+        """
+        wanted, force = sorted(units), set(forced)
         begun: dict[str, Future[BuildSummary]] = {}
         if len(wanted) > 1 and self.jobs > 1 and (self._asked or self._pool is not None):
             for unit in wanted:
                 future = self._submit(_build, unit, unit in force)
                 if future is not None:
                     begun[unit] = future
-        done = []
+        done: list[BuildSummary] = []
+        failures: dict[str, PismoError] = {}
         for unit in wanted:
-            built = result_of(begun.get(unit))
-            done.append(built or build_unit(settings, ledger, unit, force=unit in force))
-        return done
+            try:
+                done.append(self._built(unit, begun.get(unit), force=unit in force))
+            except UNIT_ERRORS as error:
+                failures[unit] = error
+                _LOG.warning("not built: %s: %s", unit, error)
+        return done, failures
+
+    def _built(self, unit: str, begun: Future[BuildSummary] | None, *, force: bool) -> BuildSummary:
+        if begun is None:
+            return build_unit(self._settings, self._ledger, unit, force=force)
+        try:
+            return begun.result()
+        except BrokenExecutor:
+            self._renew()
+            built: BuildSummary = self._alone(_build, unit, "", unit, force)
+            return built
+
+    def _alone(self, work: Any, name: str, key: str, *arguments: Any) -> Any:
+        """Let one new process do some work, after another one of many has ended at it or beside it."""
+        _LOG.warning("a worker process ended (killed, or out of memory?): %s is done again by itself", name)
+        with self._started(1) as pool:
+            try:
+                return pool.submit(work, *arguments).result()
+            except BrokenExecutor:
+                msg = f"{name}: each process that worked on it was ended, most likely for lack of memory"
+                raise MemoryShortError(msg, key=key, name=name) from None
+
+    def _renew(self) -> None:
+        """Forget processes of which one has ended: new ones are started when there is work."""
+        with self._starting:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, work: Any, *arguments: Any) -> Future[Any] | None:
         try:
@@ -99,12 +145,13 @@ class Workers:
                 pool = self._pool = self._pool or self._started()
             return pool.submit(work, *arguments)
         except BrokenExecutor:
+            self._renew()
             return None
 
-    def _started(self) -> ProcessPoolExecutor:
+    def _started(self, jobs: int | None = None) -> ProcessPoolExecutor:
         url = self._ledger.engine.url.render_as_string(hide_password=False)
         return ProcessPoolExecutor(
-            self.jobs,
+            jobs or self.jobs,
             # a forked process would share connections and the locks of other threads
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
@@ -164,7 +211,7 @@ def _index(file: RawFile) -> Ahead | None:
         raw = read_raw(file)
         plain = uncompress(raw.data, file.key, _HERE[0].settings.max_plain_bytes)
         found = index_file(plain, contract_of)
-    except (FramingError, LandedFileError):
+    except (FramingError, LandedFileError, MemoryError):
         # whose turn it is says what is wrong
         return None
     finally:

@@ -50,8 +50,8 @@ class SilentHour:
 class OpenFile:
     """A file that is not in the lake as it should be.
 
-    `state`: ``announced, not landed`` | ``listed, not landed`` | ``landed, not indexed`` | ``landed, not built`` |
-    ``unreadable``; `since` is the ledger's time of the first sight.
+    `state`: ``announced, not landed`` | ``listed, not landed`` | ``landed, not indexed`` | ``landed, not readable`` |
+    ``landed, not built`` | ``unreadable``; `since` is the ledger's time of the first sight.
     """
 
     key: str

@@ -176,16 +176,17 @@ def _open_files(
         OpenFile(raw.name, raw.publish_hour, "landed, not indexed", raw.landed_at, raw.problem or "")
         for raw in raws.waiting(raws.hours_of_day(str(day)))
     ]
-    unindexed = set(scan.unindexed)
     for record in files:
         states = {
             "unreadable": record.status == "unreadable",
-            "landed, not indexed": record.name in unindexed,
+            "landed, not indexed": record.name in scan.unindexed,
+            "landed, not readable": record.problem,
             "landed, not built": not record.built,
         }
         for state, holds in states.items():
             if holds:
-                found.append(OpenFile(record.name, record.publish_hour, state, record.landed_at, record.problem or ""))
+                problem = record.problem or scan.unindexed.get(record.name, "")
+                found.append(OpenFile(record.name, record.publish_hour, state, record.landed_at, problem))
                 break
     return tuple(sorted(found, key=lambda item: (item.publish_hour, item.key)))
 

@@ -34,7 +34,7 @@ _SCHEMA_CHANGE = "^json[_-]schema[_-]change"
 
 @dataclass(slots=True)
 class DayScan:
-    """Counts over the indexes of a day's files; `unindexed` names files whose index is not there.
+    """Counts over the indexes of a day's files; `unindexed` names files without a sound index, and says why.
 
     `schema_changes` are the places (file, offset, length) of Pismo's events that announce a change of a schema.
     """
@@ -44,7 +44,7 @@ class DayScan:
     reasons: Counter[str] = field(default_factory=Counter)
     lateness: Counter[str] = field(default_factory=Counter)
     heartbeats: Counter[str] = field(default_factory=Counter)
-    unindexed: list[str] = field(default_factory=list)
+    unindexed: dict[str, str] = field(default_factory=dict)
     schema_changes: list[tuple[FileRecord, int, int]] = field(default_factory=list)
 
     def lateness_lines(self) -> tuple[tuple[str, int], ...]:
@@ -58,9 +58,8 @@ def scan_day(files: Iterable[FileRecord]) -> DayScan:
     for record in files:
         try:
             index = read_index(record, _COLUMNS)
-        except (FileNotFoundError, LandedFileError):
-            # the report names it
-            scan.unindexed.append(record.name)
+        except (FileNotFoundError, LandedFileError) as error:
+            scan.unindexed[record.name] = str(error) if isinstance(error, LandedFileError) else ""
             continue
         _take(scan, record, index)
     return scan

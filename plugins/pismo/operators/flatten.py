@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from pismo_lake.build.summary import BuildSummary
+    from pismo_lake.errors import PismoError
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
@@ -34,20 +35,27 @@ class FlattenPublishHourOperator(BaseOperator):
         self.delivery_name, self.deliveries_file, self.units = delivery_name, deliveries_file, units
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Build the units; red at the end, though everything else is written, where a file could not be read."""
+        """Build the units; fail at the end, after all others are written, if a file or a unit could not be read."""
         from pismo.connect.ledger import ledger_of, settings_of
         from pismo_lake.build.day import build_unit
         from pismo_lake.build.summary import BuildSummary
+        from pismo_lake.build.units import UNIT_ERRORS, refuse_unbuilt
         from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery_name)
         # who asks for an event again wants its files built again
         force = bool(context["params"].get("force") or context["params"].get("event_ids"))
         built = BuildSummary(", ".join(self.units))
+        failures: dict[str, PismoError] = {}
         with ledger_of(delivery, context) as ledger:
             log = cast("logging.Logger", self.log)
             for unit in self.units:
-                built.join(build_unit(settings_of(delivery), ledger, unit, force=force, log=log))
+                try:
+                    built.join(build_unit(settings_of(delivery), ledger, unit, force=force, log=log))
+                except UNIT_ERRORS as error:
+                    log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - its text says it all
+                    failures[unit] = error
+            refuse_unbuilt(failures)
             _refuse_unindexed(delivery, ledger, self.units)
         return _told(built)
 

@@ -194,7 +194,7 @@ def test_a_damaged_index_is_named(lake: LakeUnderTest) -> None:
     lake.land({key(1): event("e-1", timestamp=at(1))})
     (index,) = (lake.root / "landing").rglob("_index/**/*.parquet")
     index.write_bytes(b"junk!")
-    with pytest.raises(LakeError, match=f"{index} is damaged: remove it"):
+    XX
         looked_at(lake)
     with pytest.raises(LakeError, match="ask for its object key again"):
         lake.build()
