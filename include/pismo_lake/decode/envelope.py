@@ -118,14 +118,14 @@ def envelope_of(event: dict[str, Any]) -> Envelope:
     )
     version = event.get("schema_version")
     version_text = text_of_version(version)
+    micros = timestamp_us(stamp) if stamp else None
     plain = (
         (org_id is not None or event.get("org_id") is None)
         and (cid is not None or event.get("cid") is None)
-        and (stamp is not None or event.get("timestamp") is None)
+        and (micros is not None or event.get("timestamp") is None)
         and (version_text is not None or version is None)
         and not isinstance(event, DuplicateKeys)
     )
-    micros = timestamp_us(stamp) if stamp else None
     return Envelope(event_id, domain, event_type, org_id, cid, version_text, stamp, micros, plain)
 
 

@@ -54,19 +54,41 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
+    r"(?:[Zz]|([+-])(\d\d)(?::?(\d\d))?)",
+    re.ASCII,
+)
+_LEAP_SECOND = "60"
+_MOST_HOURS, _MOST_MINUTES = 23, 59
 
 
 def timestamp_us(text: str) -> int | None:
-    """Microseconds since the epoch of an RFC 3339 time with 0 to 9 fractional digits; None without a zone or a year.
+    """Return the microseconds since the epoch of an ISO 8601 time; None without a date, a zone or a year.
+
+    Seconds may be missing and have any number of digits after the point, of which six count; a zone is ``Z``, ``+hh``,
+    ``+hhmm`` or ``+hh:mm``. A leap second is the moment after it, as in POSIX time: the day has no other place for it.
 
     >>> timestamp_us("1970-01-01T00:00:01.5Z"), timestamp_us("2026-03-01T09:07:34")
     (1500000, None)
+    >>> timestamp_us("1970-01-01T01:00+01"), timestamp_us("2016-12-31T23:59:60Z") == timestamp_us("2017-01-01T00:00Z")
+    (0, True)
     """
-    if not _RFC3339.fullmatch(text):
+    found = _RFC3339.fullmatch(text)
+    if not found:
         return None
+    day, minute, second, fraction, sign, hours, minutes = found.groups("")
+    leap = second == _LEAP_SECOND
+    if int(hours or "0") > _MOST_HOURS or int(minutes or "0") > _MOST_MINUTES:
+        return None
+    ahead = timedelta(hours=int(hours or "0"), minutes=int(minutes or "0")) * (-1 if sign == "-" else 1)
     try:
+        moment = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second or '00'}+00:00") - ahead
+        moment += timedelta(seconds=leap)
+        if leap and (moment.hour or moment.minute):
+            # they are inserted at midnight UTC alone
+            return None
         # in UTC it may be of no year that dates have, before 1 or after 9999
-        return (datetime.fromisoformat(text.upper()).astimezone(UTC) - _EPOCH) // _MICROSECOND
+        return (moment - _EPOCH) // _MICROSECOND + int(fraction[:6].ljust(6, "0"))
     except (ValueError, OverflowError):
         return None

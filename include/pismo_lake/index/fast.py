@@ -20,6 +20,7 @@ from pismo_lake.decode.fast_split import Pieces, pieces, spanned
 from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
 from pismo_lake.decode.salvage import too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
+from pismo_lake.decode.timestamps import timestamps_us
 from pismo_lake.index.groups import numbered
 from pismo_lake.index.parsed import ParsedRows
 from pismo_lake.paths import event_name
@@ -147,12 +148,16 @@ class _Sorter:
                 self._others.append(places[rows])
             else:
                 self._sort_group(event, places, cuts, rows)
-        has_id = pc.fill_null(pc.not_equal(self._envelopes["event_id"], ""), fill_value=False).to_numpy()
+        stamps = timestamps_us(self._envelopes["timestamp"].combine_chunks())
+        has_id = pc.fill_null(pc.not_equal(self._envelopes["event_id"], ""), fill_value=False)
+        # a text that is no time goes to _rescued too
+        timed = pc.equal(self._envelopes["timestamp"].is_valid(), stamps.is_valid())
+        sound = pc.and_(has_id, timed).to_numpy()
         fit = np.concatenate([_NONE, *self._fit])
-        self._others.append(places[fit[~has_id[fit]]])
-        fit = fit[has_id[fit]]
+        self._others.append(places[fit[~sound[fit]]])
+        fit = fit[sound[fit]]
         fit = fit[np.argsort(places[fit])]
-        taken = self._envelopes.take(pa.array(fit))
+        taken = self._envelopes.append_column("event_timestamp", stamps).take(pa.array(fit))
         return QuickIndex(self._pieces, self._looked_at(first), places[fit], taken, cuts[fit], self._parsed)
 
     def _contract(self, event: _Event) -> Contract:

@@ -18,7 +18,6 @@ from pismo_lake.decode.envelope import Envelope, UnusableEventError, envelope_of
 from pismo_lake.decode.heads import cut_of
 from pismo_lake.decode.salvage import Span, too_large
 from pismo_lake.decode.split import recover, split
-from pismo_lake.decode.timestamps import timestamps_us
 from pismo_lake.errors import FramingError, PismoError
 from pismo_lake.index.fast import quick_index
 from pismo_lake.index.keys import _dedupe_keys, content_hash, dedupe_key
@@ -131,7 +130,6 @@ def _table_of(quick: QuickIndex) -> pa.Table:
         "length": pa.array((quick.pieces.ends - quick.pieces.starts)[places]),
         "reason": pa.nulls(len(places), pa.string()),
         "regular": pa.repeat(pa.scalar(value=True), len(places)),
-        "event_timestamp": timestamps_us(envelopes["timestamp"]),
         "event_timestamp_text": envelopes["timestamp"],
         "dedupe_key": _fixed(keys, 16),
         "content_hash": _fixed(hashes, 8),

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pismo_lake.contracts.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.decode.envelope import extra_keys, parse_exact, text_of_version, text_or_none
 from pismo_lake.decode.heads import tails
+from pismo_lake.decode.timestamps import timestamp_us
 from pismo_lake.errors import LakeError
 from pismo_lake.rows.conform import Conformed, fit_object
 from pismo_lake.settings.contracts import Mode
@@ -126,6 +127,9 @@ def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
         _check_text(event, key, out)
     if text_of_version(event.get("schema_version")) is None:
         _check_text(event, "schema_version", out)
+    stamp = text_or_none(event.get("timestamp"))
+    if stamp is not None and timestamp_us(stamp) is None:
+        out.rescue("/timestamp", "not_a_time", stamp)
     out.rescue_keys(event, "")
     fit_object(contract.data, event.get("data"), "/data", "data", out)
     extras = extra_keys(event)

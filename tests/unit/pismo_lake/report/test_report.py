@@ -194,8 +194,11 @@ def test_a_damaged_index_is_named(lake: LakeUnderTest) -> None:
     lake.land({key(1): event("e-1", timestamp=at(1))})
     (index,) = (lake.root / "landing").rglob("_index/**/*.parquet")
     index.write_bytes(b"junk!")
-    XX
-        looked_at(lake)
+    report = looked_at(lake)
+    (file,) = report.open_files
+    assert (file.key, file.state) == (key(1), "landed, not indexed")
+    assert f"{index} is damaged: remove it" in file.problem
+    assert not report.complete
     with pytest.raises(LakeError, match="ask for its object key again"):
         lake.build()
     # as told: it is made again from the raw file
