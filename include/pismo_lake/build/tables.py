@@ -44,7 +44,7 @@ def tables(
             # one date is the rule; a comparison of all rows for nothing is not free
             here = None if len(names) == 1 else pc.equal(dates.indices, names.index(date))
             mine, lists = (each if here is None else each.filter(here) for each in (table, payload))
-            yield partition_path(domain, name, date), mine
+            yield partition_path(domain, name, date), readable(mine, event_path(domain, name))
             yield from child_tables(mine, lists, contract, settings.privacy, (domain, name), date)
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
@@ -52,6 +52,16 @@ def tables(
             # what cannot be read cannot be redacted: source, offset and length lead to it in landing
             rows = rows.set_column(REJECTS_SCHEMA.names.index("raw"), "raw", pa.nulls(len(rows), pa.binary()))
         yield rejects_path(publish_date), rows
+
+
+def readable(table: pa.Table, event: str) -> pa.Table:
+    """Return a table as it is; `LakeError` if a text in it is no UTF-8: readers refuse the whole file for it."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        msg = f"rows of {event} cannot be written: a text is not UTF-8, so the bytes are not those that were indexed"
+        raise LakeError(msg) from error
+    return table
 
 
 def folders(

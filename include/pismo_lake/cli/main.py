@@ -200,8 +200,8 @@ def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: b
         unbuilt[str(day)] = error
     others = set(FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units()) - {str(day)}
     unbuilt |= Workers(settings, ledger, 1).build(others, ())[1]
-    for unit, error in unbuilt.items():
-        print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
+    for unit, reason in unbuilt.items():
+        print(f"NOT BUILT: {unit}: {reason}", file=sys.stderr)
     for name, problem in failures:
         print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
     return _reported(settings, ledger, day) or int(bool(failures or unbuilt))

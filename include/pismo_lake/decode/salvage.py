@@ -30,7 +30,8 @@ _EXTENT = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
 # A failure costs as much as this many characters, apart from those it looked at.
 _FAILURE = 64
-_FREE = 16 << 20
+# about a second of decoding
+_FREE = 64 << 20
 _WINDOW, _WIDER = 1 << 14, 8
 # within so many characters of a window's end an error may come from the end: a literal, a number, an escape
 _TAIL = 16

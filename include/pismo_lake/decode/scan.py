@@ -48,7 +48,7 @@ def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64], *, odd_before:
 
     `odd_before` says that such a run ends where the buffer begins.
     """
-    found = (quotes == 0) & odd_before
+    found: NDArray[np.bool_] = (quotes == 0) & odd_before
     behind = np.flatnonzero((quotes > 0) & (buffer[quotes - 1] == _BACKSLASH))
     if not len(behind):
         return found

@@ -215,3 +215,38 @@ def test_what_a_dead_worker_had_is_done_here(caplog: pytest.LogCaptureFixture) -
     future.set_exception(BrokenProcessPool())
     assert result_of(future) is None
     assert "is done here" in caplog.text
+
+
+def test_a_file_that_ends_each_process_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    """As the kernel ends a process for lack of memory: the first process is not the next one to go."""
+    raw = tmp_path / "raw" / HOUR
+    raw.mkdir(parents=True)
+    for name in ("a", "deadly", "z"):
+        (raw / name).write_bytes(event(f"e-{name}"))
+    (tmp_path / "sitecustomize.py").write_text(DEADLY, encoding="utf-8")
+    command = [sys.executable, "-m", "pismo_lake", "flatten", str(tmp_path / "raw"), "--lake", str(tmp_path / "lake")]
+    done = subprocess.run(
+        [*command, "--jobs", "2"], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert f"{HOUR}/deadly: {HOUR}/deadly: each process that worked on it was ended" in done.stderr
+    lake = LakeUnderTest(tmp_path / "reader")
+    lake.root = tmp_path
+    assert sorted(row["event_id"] for row in lake.rows()) == ["e-a", "e-z"]
+
+
+DEADLY = """
+import os, signal
+from pathlib import Path
+
+real = Path.read_bytes
+
+def read_bytes(self):
+    # not the first process, which lands the file
+    if "lake-landing" in str(self) and self.name == "deadly":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self)
+
+Path.read_bytes = read_bytes
+"""
