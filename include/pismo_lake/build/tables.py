@@ -45,7 +45,8 @@ def tables(
             here = None if len(names) == 1 else pc.equal(dates.indices, names.index(date))
             mine, lists = (each if here is None else each.filter(here) for each in (table, payload))
             yield partition_path(domain, name, date), readable(mine, event_path(domain, name))
-            yield from child_tables(mine, lists, contract, settings.privacy, (domain, name), date)
+            for folder, child in child_tables(mine, lists, contract, settings.privacy, (domain, name), date):
+                yield folder, readable(child, event_path(domain, name))
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
         if settings.privacy is not None:

@@ -156,13 +156,13 @@ class _Lander:
         same = next((version for version in versions if _holds(version, raw)), None)
         if same is not None:
             return self._again(file, same, raw)
-        mine = self._raw_file(file, file.key, len(raw))
+        digest = hashlib.sha256(raw).hexdigest()
+        mine = self._raw_file(file, file.key, len(raw), digest)
         if not versions and storage.create(mine.raw_uri, raw):
             return _Landed(file, (mine,), size=len(raw))
         stands = None if versions else storage.read_bytes(mine.raw_uri)
         if stands == raw:
             return _Landed(file, (mine,), size=len(raw))
-        digest = hashlib.sha256(raw).hexdigest()
         named = self._raw_file(file, f"{file.key}~{digest[:12]}", len(raw), digest)
         storage.write_atomic(named.raw_uri, raw)
         if stands is None:

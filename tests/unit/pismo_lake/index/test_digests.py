@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.cli.main import main
-from pismo_lake.errors import LandedFileError
+from pismo_lake.errors import LakeError, LandedFileError
 from pismo_lake.events.erase import erase, find_events
 from pismo_lake.events.find import find_event, raw_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.files import read_index_at
 from pismo_lake.index.rebuild import rebuild_ledger
+from pismo_lake.ledger.tables import files
 from pismo_lake.local.workers import Workers
 from pismo_lake.report.reconcile import reconcile
 
@@ -175,3 +178,25 @@ def test_a_damaged_index_stops_its_own_unit_alone(lake: LakeUnderTest) -> None:
     assert list(failures) == [f"{DAY}T09"]
     assert key(9, "altered") in str(failures[f"{DAY}T09"])
     assert [row["event_id"] for row in lake.rows()] == ["d"]
+
+
+def test_a_file_that_is_altered_before_it_is_indexed_is_not_indexed(lake: LakeUnderTest) -> None:
+    lake.land_raw({key(9, "altered"): event("a", {"amount": 100.25}), key(10): event("b")})
+    alter(raw_path(lake))
+    (failure,) = lake.index().failures
+    assert failure[0] == key(9, "altered")
+    assert "is not what was landed" in failure[1]
+
+
+def test_text_that_is_no_utf8_makes_no_parquet_file(lake: LakeUnderTest) -> None:
+    """Even if the digest does not tell: a reader would refuse every row of the file."""
+    lake.land({key(9, "altered"): b"".join(event(f"e-{n}", {"text": f"abc-{n:03}"}) for n in range(300))})
+    for kept in (lake.root / "landing").rglob("*.columns"):
+        kept.unlink()
+    path = raw_path(lake)
+    alter(path, b"abc-150", b"abc-\xff50")
+    with lake.ledger.transaction() as connection:
+        connection.execute(update(files).values(sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+    with pytest.raises(LakeError, match="UTF-8"):
+        lake.build([f"{DAY}T09"])
+    assert lake.rows() == []
