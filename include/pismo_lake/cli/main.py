@@ -285,7 +285,7 @@ def _erase(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
 
 def _rebuild(_: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     result = rebuild_ledger(settings, ledger)
-    _, unbuilt = Workers(settings, ledger, 1).build(result.units, ())
+    unbuilt = Workers(settings, ledger, 1).build(result.units, ())[1]
     for unit, error in unbuilt.items():
         print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
     for name, problem in result.failures:

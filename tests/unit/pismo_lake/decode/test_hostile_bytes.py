@@ -20,6 +20,7 @@ from pismo_lake.decode.scan import scan
 from pismo_lake.decode.split import split
 from pismo_lake.errors import FramingError
 from pismo_lake.index.make import MOST_REJECTS, index_file
+from pismo_lake.ledger import LakeFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +119,7 @@ def test_blocks_make_no_difference_to_the_scan(block: int, monkeypatch: pytest.M
 def test_a_file_of_too_many_values_is_refused_by_name_and_teaches_nothing(lake: LakeUnderTest) -> None:
     bad = event("a", {"unheard": 1}) + b"{}" * 400_000
     built = lake.put(bad, key=key(1))
-    (record,) = lake.ledger.all_files(lake.settings.lake)
+    (record,) = LakeFiles(lake.ledger, lake.settings.lake).every()
     assert (record.status, built.unreadable) == ("unreadable", (key(1),))
     assert record.problem is not None
     assert key(1) in record.problem
@@ -185,10 +186,10 @@ def test_many_small_members_are_read_in_linear_work(monkeypatch: pytest.MonkeyPa
 
 FLATTEN = """
 import resource, sys
-import pismo_lake.cli.main as cli
+from pismo_lake.cli import main
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-status = cli.main(sys.argv[2:])
+status = main(sys.argv[2:])
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 sys.exit(status)
 """
