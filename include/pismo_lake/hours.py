@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 _HOUR = timedelta(hours=1)
 _FIRST_HOUR = datetime(1, 1, 1, tzinfo=UTC)
@@ -122,3 +123,14 @@ def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
 def hour_of_key(key: str) -> str:
     """The publish hour of a key as the ledger writes it, ``-`` where it names none."""
     return str(PublishHour.of_key(key) or NO_HOUR)
+
+
+class Rank(NamedTuple):
+    """The place of a landed file in the order that decides which copy of an event wins: the smallest wins.
+
+    Within a file the copy with the smallest offset wins.
+    """
+
+    publish_hour: str
+    name: str
+    delivery: str

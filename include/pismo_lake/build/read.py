@@ -13,6 +13,7 @@ import pyarrow as pa
 from pismo_lake import storage
 from pismo_lake.contracts.columns import FastReader
 from pismo_lake.decode.container import Plain, uncompress
+from pismo_lake.decode.fields import LAKE_COLUMNS, TYPE_KEYS
 from pismo_lake.errors import LakeError, LandedFileError, MemoryShortError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.groups import numbered
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
 
     Placed = tuple[NDArray[np.int64], pa.Table]
 
-_NAMED_BY = ("domain", "event_type", "schema_version")
-ENVELOPE = ("event_id", "org_id", "cid", "schema_version", "event_type", "event_timestamp", "event_timestamp_text")
-_TAKEN = (*ENVELOPE, "offset", "length", "regular", "payload_at")
-_READ = tuple(dict.fromkeys(("reason", *_NAMED_BY, *_TAKEN)))
+_TAKEN = (*LAKE_COLUMNS, "offset", "length", "regular", "payload_at")
+_READ = tuple(dict.fromkeys(("reason", *TYPE_KEYS, *_TAKEN)))
 
 
 @dataclass(slots=True)
@@ -158,7 +157,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
         msg = f"the index of {record.name} and the verdict on it differ: {len(events)} and {len(verdict.kept)} events"
         raise LakeError(msg)
     # the (domain, event name) that occur
-    types, numbers = numbered(events, _NAMED_BY, _type)
+    types, numbers = numbered(events, TYPE_KEYS, _type)
     part.events += len(events)
     counted, kept, conflicts, standing = (
         np.bincount(numbers[mask], minlength=len(types)).tolist()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pismo_lake.build.read import ENVELOPE
+from pismo_lake.decode.fields import LAKE_COLUMNS
 from pismo_lake.decode.timestamps import typed_values
 from pismo_lake.errors import LakeError
 from pismo_lake.paths import event_path, items_path, partition_path, rejects_path
@@ -90,7 +90,7 @@ def _payload(group: Group, contract: Contract, privacy: Privacy | None, event: s
 
 
 def _group_table(group: Group, payload: pa.Table, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
-    envelope = [group.column(key).combine_chunks() for key in ENVELOPE]
+    envelope = [group.column(key).combine_chunks() for key in LAKE_COLUMNS]
     deliveries, names = (
         pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
     )  # fmt: skip

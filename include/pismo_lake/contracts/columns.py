@@ -10,6 +10,7 @@ import pyarrow as pa
 from pismo_lake.contracts.names import SEPARATOR
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.arrow_json import read_events
+from pismo_lake.decode.fields import ENVELOPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +26,7 @@ _SCALARS = {
     Kind.STRING: pa.string(),
     Kind.JSON: pa.string(),
 }
-# schema_version comes as integer or string (Event base contract); the decimal reader takes both.
-_ENVELOPE = {
-    "event_id": pa.string(),
-    "schema_version": DECIMAL,
-    "domain": pa.string(),
-    "event_type": pa.string(),
-    "org_id": pa.string(),
-    "cid": pa.string(),
-    "timestamp": pa.string(),
-}
+_ENVELOPE = {field.key: field.read_as for field in ENVELOPE}
 
 
 @dataclass(frozen=True, slots=True)

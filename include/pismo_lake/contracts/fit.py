@@ -20,7 +20,7 @@ from pismo_lake.contracts.columns import DECIMAL, plain_type, renamed_in_lists
 from pismo_lake.contracts.contract import DECIMAL_LIMIT
 from pismo_lake.contracts.tree import Kind
 from pismo_lake.decode.arrow_json import read_events
-from pismo_lake.decode.heads import TEXTS
+from pismo_lake.decode.fields import PAYLOAD_KEY, TEXT_KEYS, VERSION_KEY
 from pismo_lake.decode.scan import escaped
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class _Reader:
     """pyarrow's reader for one revision of a contract."""
 
     def __init__(self, contract: Contract, version: pa.DataType | None) -> None:
-        fields = [] if version is None else [*((key, pa.string()) for key in TEXTS), ("schema_version", version)]
+        fields = [] if version is None else [*((key, pa.string()) for key in TEXT_KEYS), (VERSION_KEY, version)]
         self._envelope = [name for name, _ in fields]
-        payload = {"data": contract.data, **contract.envelope.fields}
+        payload = {PAYLOAD_KEY: contract.data, **contract.envelope.fields}
         self._schema = pa.schema([*fields, *((key, _type(node)) for key, node in payload.items())])
         self._exact = pa.schema([(key, plain_type(node)) for key, node in payload.items()])
 

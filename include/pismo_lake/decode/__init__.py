@@ -1,7 +1,8 @@
 """Get from a file's bytes to its events and their envelopes."""
 
 from pismo_lake.decode.container import Plain, uncompress
-from pismo_lake.decode.envelope import ENVELOPE_KEYS, Envelope, parse, parse_exact
+from pismo_lake.decode.envelope import Envelope, parse, parse_exact
+from pismo_lake.decode.fields import ENVELOPE
 from pismo_lake.decode.split import recover, split
 
-__all__ = ["ENVELOPE_KEYS", "Envelope", "Plain", "parse", "parse_exact", "recover", "split", "uncompress"]
+__all__ = ["ENVELOPE", "Envelope", "Plain", "parse", "parse_exact", "recover", "split", "uncompress"]

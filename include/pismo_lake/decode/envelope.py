@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from pismo_lake.decode.exact_json import DuplicateKeys, NonFiniteNumberError, loads
+from pismo_lake.decode.fields import ENVELOPE, ENVELOPE_KEYS, VERSION_KEY
 from pismo_lake.decode.timestamps import timestamp_us
-
-ENVELOPE_KEYS = frozenset({"event_id", "schema_version", "domain", "event_type", "org_id", "cid", "timestamp", "data"})
 
 
 class UnusableEventError(ValueError):
@@ -23,7 +22,7 @@ class UnusableEventError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The envelope of a usable event.
+    """The envelope of a usable event; its texts are named as the columns of an index file.
 
     `timestamp_us` is microseconds since 1970 UTC, None where the text is missing, unparsable or without a zone.
     `plain` is False where a field is not of its documented kind and the exact road must report it.
@@ -35,7 +34,7 @@ class Envelope:
     org_id: str | None
     cid: str | None
     schema_version: str | None
-    timestamp_text: str | None
+    event_timestamp_text: str | None
     timestamp_us: int | None
     plain: bool
 
@@ -101,32 +100,29 @@ def text_of_version(value: object) -> str | None:
 
 
 def envelope_of(event: dict[str, Any]) -> Envelope:
-    """Read the envelope; `UnusableEventError` where event_id, domain or event_type is missing or not text."""
-    event_id = text_or_none(event.get("event_id"))
-    if not event_id:
-        raise UnusableEventError("missing_event_id")
-    domain = text_or_none(event.get("domain"))
-    if not domain:
-        raise UnusableEventError("missing_domain")
-    event_type = text_or_none(event.get("event_type"))
-    if not event_type:
-        raise UnusableEventError("missing_event_type")
-    org_id, cid, stamp = (
-        text_or_none(event.get("org_id")),
-        text_or_none(event.get("cid")),
-        text_or_none(event.get("timestamp")),
-    )
-    version = event.get("schema_version")
-    version_text = text_of_version(version)
+    """Read the envelope; raise `UnusableEventError` if a required field is missing, empty or not text."""
+    version = text_of_version(event.get(VERSION_KEY))
+    texts = {field.key: text_or_none(event.get(field.key)) for field in ENVELOPE} | {VERSION_KEY: version}
+    for field in ENVELOPE:
+        if field.required and not texts[field.key]:
+            raise UnusableEventError(f"missing_{field.key}")
+    stamp = texts["timestamp"]
     micros = timestamp_us(stamp) if stamp else None
-    plain = (
-        (org_id is not None or event.get("org_id") is None)
-        and (cid is not None or event.get("cid") is None)
-        and (micros is not None or event.get("timestamp") is None)
-        and (version_text is not None or version is None)
-        and not isinstance(event, DuplicateKeys)
+    read = texts | {"timestamp": micros}
+    plain = not isinstance(event, DuplicateKeys) and all(
+        value is not None or event.get(key) is None for key, value in read.items()
     )
-    return Envelope(event_id, domain, event_type, org_id, cid, version_text, stamp, micros, plain)
+    return Envelope(
+        event_id=texts["event_id"] or "",
+        domain=texts["domain"] or "",
+        event_type=texts["event_type"] or "",
+        org_id=texts["org_id"],
+        cid=texts["cid"],
+        schema_version=version,
+        event_timestamp_text=stamp,
+        timestamp_us=micros,
+        plain=plain,
+    )
 
 
 def extra_keys(event: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.decode.arrow_json import read_events
-from pismo_lake.decode.envelope import ENVELOPE_KEYS
+from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY, TEXT_KEYS, VERSION_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,26 +23,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLOSED, NUMBER, TEXT = range(3)
-TEXTS = ("event_id", "domain", "event_type", "org_id", "cid", "timestamp")
-_VERSION = "schema_version"
-_DATA = b',"data":{'
-_QUOTED = b'"schema_version":"'
-_COMMAS_AND_BRACE = len(TEXTS) + 1
+_DATA = f',"{PAYLOAD_KEY}":{{'.encode()
+_QUOTED = f'"{VERSION_KEY}":"'.encode()
+_COMMAS_AND_BRACE = len(TEXT_KEYS) + 1
 _MARKS = 3  # two quotes and the colon of a key
-_KEYS = sum(len(key) + _MARKS for key in (*TEXTS, _VERSION)) + _COMMAS_AND_BRACE
+_KEYS = sum(len(key) + _MARKS for key in (*TEXT_KEYS, VERSION_KEY)) + _COMMAS_AND_BRACE
 _DIGITS = 18
 # a number in quotes passes too, and one like 1.0: `closed` is asked, or a stricter parse
-_SCHEMA = pa.schema([*((key, pa.string()) for key in TEXTS), (_VERSION, pa.decimal128(_DIGITS, 0))])
+_SCHEMA = pa.schema([*((key, pa.string()) for key in TEXT_KEYS), (VERSION_KEY, pa.decimal128(_DIGITS, 0))])
 
 
 def cut_of(raw: bytes, event: dict[str, Any]) -> int:
     """Where the payload's key stands in an event whose head is closed, as `read_heads` says; 0 in any other."""
     end = raw.find(_DATA)
     first = list(islice(event, len(ENVELOPE_KEYS)))
-    if end < 1 or first[-1] != "data" or ENVELOPE_KEYS.difference(first):
+    if end < 1 or first[-1] != PAYLOAD_KEY or ENVELOPE_KEYS.difference(first):
         return 0
-    version, spelled = event[_VERSION], _KEYS
-    for key in TEXTS:
+    version, spelled = event[VERSION_KEY], _KEYS
+    for key in TEXT_KEYS:
         value = event[key]
         if type(value) is not str:
             return 0
@@ -74,9 +72,9 @@ def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
     if table is None:
         return None
     table = table.combine_chunks()
-    version = table[_VERSION].cast(pa.int64()).cast(pa.string())
+    version = table[VERSION_KEY].cast(pa.int64()).cast(pa.string())
     spelled = _length(version)
-    for key in TEXTS:
+    for key in TEXT_KEYS:
         spelled = pc.add(spelled, pc.add(_length(table[key]), 2))
     # null where any value is
     left = pc.subtract(pa.array(np.asarray(ends)), pc.add(spelled, _KEYS)).fill_null(-1).to_numpy()
@@ -85,7 +83,9 @@ def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
         if _QUOTED in heads[place]:
             # with two quotes a number is as long as one like 1.0
             form[place] = CLOSED if left[place] == len(b'""') else TEXT
-    return table.set_column(table.schema.names.index(_VERSION), _VERSION, version).append_column("form", pa.array(form))
+    return table.set_column(table.schema.names.index(VERSION_KEY), VERSION_KEY, version).append_column(
+        "form", pa.array(form)
+    )
 
 
 def _length(texts: Any) -> Any:

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pismo_lake.decode.fields import ENVELOPE_KEYS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,7 +26,7 @@ _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 # Possessive: else the matcher keeps a way back, some 100 bytes, for each blank.
 _BLANK = re.compile("(?:[ \t\r\n,\0\\[\\]]++|\u00ef\u00bb\u00bf)++")
 _OBJECT = re.compile(r'\{\s*"')
-_ENVELOPE = re.compile(r'\{\s*"(?:event_id|schema_version|domain|event_type|org_id|cid|timestamp|data)"\s*:')
+_ENVELOPE = re.compile(rf'\{{\s*"(?:{"|".join(sorted(ENVELOPE_KEYS))})"\s*:')
 # parse_int/parse_float as str: only the extent is wanted here, and very long digits must not raise.
 _EXTENT = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 

@@ -16,6 +16,7 @@ from pismo_lake.decode.envelope import envelope_of, parse_exact
 from pismo_lake.errors import LakeError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.ids import ROOT, find_ids, row_groups_with
+from pismo_lake.index.keys import organisation_key
 from pismo_lake.index.landed import event_bytes
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.builds import BuildLedger
@@ -100,7 +101,7 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Pl
         for place in _places(settings, ledger, record, event_id, offsets)
     ]
     places.sort(key=lambda place: (place.record.rank, place.offset))
-    standing = {(place.org_id or "").lower(): place.content for place in places if place.standing}
+    standing = {organisation_key(place.org_id): place.content for place in places if place.standing}
     return [_judged(place, standing) for place in places]
 
 
@@ -176,7 +177,7 @@ def _places(
 
 
 def _judged(place: Place, standing: dict[str, bytes | None]) -> Place:
-    first = standing.get((place.org_id or "").lower())
+    first = standing.get(organisation_key(place.org_id))
     if place.state != "duplicate" or first is None or first == place.content:
         return place
     where = (place.record, place.offset, place.length, place.org_id)

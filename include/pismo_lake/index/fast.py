@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pismo_lake.contracts.fit import fitting
 from pismo_lake.decode.envelope import parse
 from pismo_lake.decode.fast_split import Pieces, pieces, spanned
+from pismo_lake.decode.fields import TYPE_KEYS, VERSION_KEY
 from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
 from pismo_lake.decode.salvage import too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
@@ -42,7 +43,7 @@ _BYTES_AN_OBJECT = 8
 # below this as many parses as there are event types gain nothing
 _SMALL_FILE = 1 << 18
 _NONE = np.zeros(0, dtype=np.int64)
-_NAMED_BY = ("domain", "event_type", "schema_version", "form")
+_NAMED_BY = (*TYPE_KEYS, "form")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,5 +268,5 @@ class _Event:
         """Which parsed events have the version that their heads were taken to have."""
         if self.form == CLOSED or self.version is None:
             return np.ones(len(table), dtype=bool)
-        same: NDArray[np.bool_] = pc.equal(table["schema_version"].cast(pa.string()), self.version).to_numpy()
+        same: NDArray[np.bool_] = pc.equal(table[VERSION_KEY].cast(pa.string()), self.version).to_numpy()
         return same

@@ -13,16 +13,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def organisation_key(org_id: str | None) -> str:
+    """Return an organisation as it is compared: Pismo writes its id in upper and in lower case."""
+    return (org_id or "").lower()
+
+
 def dedupe_key(org_id: str | None, event_id: str) -> bytes:
-    """128 bits of (organisation in lower case, event id): facts say ids are plain text and org case varies."""
-    return hashlib.blake2b(f"{(org_id or '').lower()}\0{event_id}".encode(), digest_size=16).digest()
+    """Return the identity of an event: 128 bits of its organisation and its id, which is plain text."""
+    return hashlib.blake2b(f"{organisation_key(org_id)}\0{event_id}".encode(), digest_size=16).digest()
 
 
 def _dedupe_keys(org_ids: pa.StringArray, event_ids: pa.StringArray) -> bytes:
     """`dedupe_key` of many events, one after the other."""
     coded = org_ids.fill_null("").dictionary_encode()
     # few organisations: each in lower case once, by Python's rules
-    lower = pa.array([org_id.lower() for org_id in coded.dictionary.to_pylist()], pa.string())
+    lower = pa.array([organisation_key(org_id) for org_id in coded.dictionary.to_pylist()], pa.string())
     named = pc.binary_join_element_wise(lower.take(coded.indices), event_ids, "\0").cast(pa.binary())
     digest = hashlib.blake2b
     return b"".join([digest(name, digest_size=16).digest() for name in named.to_pylist()])

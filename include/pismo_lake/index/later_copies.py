@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pismo_lake.hours import PublishHour
+from pismo_lake.hours import PublishHour, Rank
 from pismo_lake.index.dedupe import time_range
 from pismo_lake.index.files import read_index_at
 from pismo_lake.index.keys import KEY_COLUMNS, usable_keys
@@ -69,7 +69,7 @@ class LaterCopies:
         for hour, name, delivery, uri in LakeFiles(self._ledger, settings.lake).indexes_overlapping(
             record.publish_hour, last, times
         ):
-            if (hour, name, delivery) > record.rank:
+            if Rank(hour, name, delivery) > record.rank:
                 later[delivery, hour][name] = uri
         if not later:
             return set()

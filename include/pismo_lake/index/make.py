@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.decode.container import MAX_PLAIN_BYTES, Plain, uncompress
 from pismo_lake.decode.envelope import Envelope, UnusableEventError, envelope_of, extra_keys, parse, text_or_none
+from pismo_lake.decode.fields import ENVELOPE, TIME_COLUMN
 from pismo_lake.decode.heads import cut_of
 from pismo_lake.decode.salvage import Span, too_large
 from pismo_lake.decode.split import recover, split
@@ -39,6 +40,9 @@ MOST_REJECTS = 100_000
 _ROWS_AT_ONCE = 1 << 15
 
 
+_TEXTS = tuple(field.column for field in ENVELOPE)
+
+
 @dataclass(slots=True)
 class _Rows:
     """Rows of an index on their way, few of them as Python values."""
@@ -47,9 +51,10 @@ class _Rows:
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA.names})
     done: list[pa.Table] = field(default_factory=list)
 
-    def add(self, *values: object) -> None:
-        for column, value in zip(self.columns.values(), values, strict=True):
-            column.append(value)
+    def add(self, **values: object) -> None:
+        """Add a row; columns that are not given are null."""
+        for name, column in self.columns.items():
+            column.append(values.get(name))
         if len(self.columns["offset"]) == _ROWS_AT_ONCE:
             self._convert()
 
@@ -60,7 +65,7 @@ class _Rows:
             msg = f"holds more than {MOST_REJECTS} ranges that are no events"
             raise FramingError(msg)
         length = span.end - span.start
-        self.add(span.start, length, reason, False, None, event_id, *[None] * 9)
+        self.add(offset=span.start, length=length, reason=reason, regular=False, event_id=event_id)
 
     def table(self) -> pa.Table:
         """Return all rows in the order in which they were added."""
@@ -130,12 +135,13 @@ def _table_of(quick: QuickIndex) -> pa.Table:
         "length": pa.array((quick.pieces.ends - quick.pieces.starts)[places]),
         "reason": pa.nulls(len(places), pa.string()),
         "regular": pa.repeat(pa.scalar(value=True), len(places)),
-        "event_timestamp_text": envelopes["timestamp"],
+        **{field.column: envelopes[field.key] for field in ENVELOPE},
+        TIME_COLUMN: envelopes[TIME_COLUMN],
         "dedupe_key": _fixed(keys, 16),
         "content_hash": _fixed(hashes, 8),
         "payload_at": pa.array(quick.cuts, pa.int32(), mask=quick.cuts == 0),
     }
-    return pa.table([made.get(name, envelopes.get(name)) for name in SCHEMA.names], schema=SCHEMA)
+    return pa.table([made[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
 def _fixed(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:
@@ -170,21 +176,14 @@ def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str
 
 def _add_event(rows: _Rows, span: Span, raw: bytes, envelope: Envelope, cut: int, *, regular: bool) -> None:
     rows.add(
-        span.start,
-        span.end - span.start,
-        None,
-        regular,
-        envelope.org_id,
-        envelope.event_id,
-        envelope.cid,
-        envelope.domain,
-        envelope.event_type,
-        envelope.schema_version,
-        envelope.timestamp_us,
-        envelope.timestamp_text,
-        dedupe_key(envelope.org_id, envelope.event_id),
-        content_hash(raw),
-        cut or None,
+        offset=span.start,
+        length=span.end - span.start,
+        regular=regular,
+        **{column: getattr(envelope, column) for column in _TEXTS},
+        **{TIME_COLUMN: envelope.timestamp_us},
+        dedupe_key=dedupe_key(envelope.org_id, envelope.event_id),
+        content_hash=content_hash(raw),
+        payload_at=cut or None,
     )
 
 

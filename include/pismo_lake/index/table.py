@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pismo_lake.decode.fields import ENVELOPE, TIME_COLUMN
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,14 +21,8 @@ SCHEMA = pa.schema(
         pa.field("length", pa.int64(), nullable=False),
         pa.field("reason", pa.string()),  # null: a usable event
         pa.field("regular", pa.bool_(), nullable=False),
-        pa.field("org_id", pa.string()),
-        pa.field("event_id", pa.string()),
-        pa.field("cid", pa.string()),
-        pa.field("domain", pa.string()),
-        pa.field("event_type", pa.string()),
-        pa.field("schema_version", pa.string()),
-        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("event_timestamp_text", pa.string()),
+        *(pa.field(field.column, pa.string()) for field in ENVELOPE),
+        pa.field(TIME_COLUMN, pa.timestamp("us", tz="UTC")),
         pa.field("dedupe_key", pa.binary(16)),
         pa.field("content_hash", pa.binary(8)),
         pa.field("payload_at", pa.int32()),  # where the payload's key stands in an event whose head is closed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pismo_lake.hours import NO_HOUR
+from pismo_lake.hours import NO_HOUR, Rank
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import builds, files, raw_files
@@ -62,9 +62,9 @@ class FileRecord:
     run: str | None = None
 
     @property
-    def rank(self) -> tuple[str, str, str]:
-        """The order that decides which copy of an event wins: publish hour, name, delivery."""
-        return (self.publish_hour, self.name, self.delivery)
+    def rank(self) -> Rank:
+        """Return the file's place in the order that decides which copy of an event wins."""
+        return Rank(self.publish_hour, self.name, self.delivery)
 
     @property
     def unit(self) -> str:

@@ -6,8 +6,9 @@ import re
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.decode.envelope import ENVELOPE_KEYS, parse_exact
+from pismo_lake.decode.envelope import parse_exact
 from pismo_lake.decode.exact_json import Unbounded, dumps, loads
+from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY
 from pismo_lake.settings.privacy import Action
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ CARD_NUMBER = r"[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9
 """What may be a card number in text (ISO/IEC 7812: 13 to 19 digits), alone or in the groups it is printed in."""
 
 _ALONE = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9][ -])(?:{CARD_NUMBER})(?![0-9A-Za-z])(?![ -][0-9])")
-_ENVELOPE_TEXTS = ENVELOPE_KEYS - {"data"}
+_ENVELOPE_TEXTS = ENVELOPE_KEYS - {PAYLOAD_KEY}
 _LEFT = 4
 _LONGEST = 1000
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -95,7 +96,7 @@ class Redactor:
 
 def _below(key: str) -> tuple[str, ...]:
     """The path that stands for an envelope key: a payload's paths begin below `data`."""
-    return () if key == "data" else (key,)
+    return () if key == PAYLOAD_KEY else (key,)
 
 
 def _keys(pointer: str, positions: Collection[int]) -> tuple[str, ...]:

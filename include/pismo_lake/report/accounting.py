@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pismo_lake import storage
 from pismo_lake.errors import LakeError
+from pismo_lake.index.keys import organisation_key
 from pismo_lake.report.model import AccountingLine
 from pismo_lake.storage.encryption import open_parquet
 
@@ -110,7 +111,7 @@ def _rows(
         raise LakeError(msg) from error
     taken = [table.column(column).to_pylist() if column in present else [None] * table.num_rows for column in columns]
     for org, entry_type, amount in zip(*taken, strict=True):
-        if str(org or "").lower() == organisation.lower():
+        if organisation_key(org) == organisation_key(organisation):
             yield ("none" if entry_type is None else str(entry_type)), _hundredths(amount)
 
 

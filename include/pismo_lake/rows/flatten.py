@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pismo_lake.contracts.columns import RESCUED, FastReader, payload_schema
 from pismo_lake.decode.envelope import extra_keys, parse_exact, text_of_version, text_or_none
+from pismo_lake.decode.fields import PAYLOAD_KEY, TEXT_KEYS, VERSION_KEY
 from pismo_lake.decode.heads import tails
 from pismo_lake.decode.timestamps import timestamp_us
 from pismo_lake.errors import LakeError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _STEP = 16
 _SMALL = 32
-_ENVELOPE_TEXTS = ("event_id", "org_id", "cid", "timestamp", "domain", "event_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +123,15 @@ def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.
 def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
     """One parsed event as columns and rescued values."""
     out = Conformed(discard=contract.mode is Mode.DISCARD)
-    for key in _ENVELOPE_TEXTS:
+    for key in TEXT_KEYS:
         _check_text(event, key, out)
-    if text_of_version(event.get("schema_version")) is None:
-        _check_text(event, "schema_version", out)
+    if text_of_version(event.get(VERSION_KEY)) is None:
+        _check_text(event, VERSION_KEY, out)
     stamp = text_or_none(event.get("timestamp"))
     if stamp is not None and timestamp_us(stamp) is None:
         out.rescue("/timestamp", "not_a_time", stamp)
     out.rescue_keys(event, "")
-    fit_object(contract.data, event.get("data"), "/data", "data", out)
+    fit_object(contract.data, event.get(PAYLOAD_KEY), f"/{PAYLOAD_KEY}", PAYLOAD_KEY, out)
     extras = extra_keys(event)
     if extras:
         fit_object(contract.envelope, extras, "", "envelope", out)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pismo_lake.contracts.columns import RESCUED, Column, payload_columns, struct_fields
 from pismo_lake.contracts.names import SEPARATOR
 from pismo_lake.contracts.tree import Kind
+from pismo_lake.decode.fields import ENVELOPE, LAKE_COLUMNS, TIME_COLUMN
 from pismo_lake.privacy.columns import protected_field, protected_schema
 
 if TYPE_CHECKING:
@@ -23,15 +24,14 @@ TYPED = "typed__"
 
 _TYPED_AS = {"date": pa.date32(), "date-time": pa.timestamp("us", tz="UTC")}
 
+_INSTANT = pa.timestamp("us", tz="UTC")
+_LAKE_NAMES = {field.column: (field.lake_column or "", not field.required) for field in ENVELOPE}
 ENVELOPE_SCHEMA = pa.schema(
     [
-        pa.field("event_id", pa.string(), nullable=False),
-        pa.field("org_id", pa.string()),
-        pa.field("cid", pa.string()),
-        pa.field("schema_version", pa.string()),
-        pa.field("event_type_text", pa.string(), nullable=False),
-        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("event_timestamp_text", pa.string()),
+        pa.field(TIME_COLUMN, _INSTANT)
+        if column == TIME_COLUMN
+        else pa.field(_LAKE_NAMES[column][0], pa.string(), nullable=_LAKE_NAMES[column][1])
+        for column in LAKE_COLUMNS
     ]
 )
 

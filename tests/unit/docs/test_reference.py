@@ -13,6 +13,7 @@ from mkdocs.exceptions import PluginError
 
 from pismo_lake import errors
 from pismo_lake.contracts.tree import Kind
+from pismo_lake.decode.fields import ENVELOPE
 from pismo_lake.ledger.tables import metadata
 from pismo_lake.reasons import REJECT_REASONS, RESCUE_REASONS
 
@@ -111,6 +112,7 @@ def _branches(node: ast.expr) -> list[ast.expr]:
 
 def test_every_reason_in_the_code_is_documented_and_no_other() -> None:
     kinds = {f"not_{kind}" for kind in Kind} - {"not_null", "not_json"}  # JSON text takes every value
+    kinds |= {f"missing_{field.key}" for field in ENVELOPE if field.required}
     assert _reasons_in_code() | kinds == REJECT_REASONS.keys() | RESCUE_REASONS.keys()
 
 
