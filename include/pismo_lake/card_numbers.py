@@ -89,7 +89,7 @@ _HEX = re.compile(
 _TRACK_1 = re.compile(r"\^[^\^?\n]{0,40}\^[^?\n]{0,80}")
 _TRACK_2 = re.compile(r"[=Dd]\d{4,}")
 
-SUSPECT = r"\p{Nd}{12}|\p{Nd}{4}[^\p{L}\p{N}]{1,4}(?:\p{Nd}{8}|\p{Nd}{3,8}[^\p{L}\p{N}]{1,4}\p{Nd}{3})"
+SUSPECT = r"\p{Nd}{13}|\p{Nd}{4}[^\p{L}\p{N}]{1,4}(?:\p{Nd}{8}|\p{Nd}{3,8}[^\p{L}\p{N}]{1,4}\p{Nd}{3})"
 """A pattern (RE2) that every text with a card number holds, and few other texts."""
 
 

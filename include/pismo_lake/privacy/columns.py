@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
 from pismo_lake.contracts.tree import Kind, Node
-from pismo_lake.privacy.redact import CARD_NUMBER, Redactor
+from pismo_lake.privacy.redact import Redactor
 from pismo_lake.settings.privacy import Action
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def _type(kind: pa.DataType, node: Node, keys: tuple[str, ...], privacy: Privacy
 
 def _array(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.Array:
     rule = redactor.rule(keys)
-    if rule is not None and rule.action is Action.DROP:
+    whole = not (rule is not None and rule.values and node.kind in {Kind.LIST, Kind.OBJECT, Kind.JSON})
+    if rule is not None and rule.action is Action.DROP and whole:
         return pa.nulls(len(array), _type(array.type, node, keys, redactor.privacy, redactor.event_type))
     if node.kind is Kind.LIST and node.item is not None:
         return _list(array, node.item, keys, redactor)
@@ -95,7 +96,7 @@ def _array(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redacto
         return _each(array, lambda text: redactor.json_text(text, keys))
     if rule is not None:
         return _each(array, lambda value: redactor.leaf(value, rule))
-    return _free_text(array, redactor) if node.kind is Kind.STRING else array
+    return _free_text(array, keys, redactor) if node.kind is Kind.STRING else array
 
 
 def _list(array: pa.ListArray, item: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.ListArray:
@@ -105,12 +106,12 @@ def _list(array: pa.ListArray, item: Node, keys: tuple[str, ...], redactor: Reda
     return pa.ListArray.from_arrays(offsets, _array(array.flatten(), item, keys, redactor), mask=array.is_null())
 
 
-def _free_text(array: pa.StringArray, redactor: Redactor) -> pa.StringArray:
-    suspects = pc.fill_null(pc.match_substring_regex(array, CARD_NUMBER), fill_value=False)
+def _free_text(array: pa.StringArray, keys: tuple[str, ...], redactor: Redactor) -> pa.StringArray:
+    suspects = pc.fill_null(pc.match_substring_regex(array, redactor.suspect), fill_value=False)
     if not pc.any(suspects).as_py():
         return array
-    changed = [redactor.free_text(text) for text in array.filter(suspects).to_pylist()]
-    return pc.replace_with_mask(array, suspects, pa.array(changed, pa.string()))
+    changed = _each(array.filter(suspects), lambda text: redactor.free_text(text, keys))
+    return pc.replace_with_mask(array, suspects, changed)
 
 
 def _each(array: pa.Array, change: Callable[[Any], str | None]) -> pa.StringArray:

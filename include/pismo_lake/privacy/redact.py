@@ -6,9 +6,11 @@ import re
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
+from pismo_lake.card_numbers import STARS, SUSPECT, mask_number, mask_text
 from pismo_lake.decode.envelope import parse_exact
 from pismo_lake.decode.exact_json import Unbounded, dumps, loads
 from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY
+from pismo_lake.json_inside import JSON_SUSPECT, JsonInside
 from pismo_lake.settings.privacy import Action
 
 if TYPE_CHECKING:
@@ -16,15 +18,9 @@ if TYPE_CHECKING:
 
     from pismo_lake.settings.privacy import Privacy, Rule
 
-CARD_NUMBER = r"[0-9]{13,19}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,7}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{5}"
-"""What may be a card number in text (ISO/IEC 7812: 13 to 19 digits), alone or in the groups it is printed in."""
-
-_ALONE = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9][ -])(?:{CARD_NUMBER})(?![0-9A-Za-z])(?![ -][0-9])")
 _ENVELOPE_TEXTS = ENVELOPE_KEYS - {PAYLOAD_KEY}
-_LEFT = 4
 _LONGEST = 1000
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_STARS = "****"
 _DATE = re.compile(r"(\d{4})-(\d\d)(?!\d)")
 
 
@@ -34,22 +30,23 @@ class Redactor:
     def __init__(self, privacy: Privacy, event: str) -> None:
         self.privacy, self.event_type = privacy, event
         self._key = privacy.checked().key
+        self._inside = JsonInside(self.value, self._is_dropped, self._numbers)
 
     def rule(self, keys: tuple[str, ...]) -> Rule | None:
-        """The rule of a path in the payload; a path among extra envelope keys is named by these alone."""
+        """Return the rule of a path in the payload; a path among extra envelope keys is named by these alone."""
         return self.privacy.rule(self.event_type, keys)
 
     def value(self, value: Any, keys: tuple[str, ...]) -> Any:
-        """What stays of a JSON value at a path, objects and lists gone through."""
+        """Return what stays of a JSON value at a path, of all values of an object or a list."""
         rule = self.rule(keys)
-        if rule is not None and rule.action is Action.DROP:
+        if rule is not None and rule.action is Action.DROP and not (rule.values and isinstance(value, dict | list)):
             return None
         if isinstance(value, dict):
             return {key: self.value(item, (*keys, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [self.value(item, keys) for item in value]
         if rule is None:
-            return self.free_text(value) if isinstance(value, str) else value
+            return self.free_text(value, keys) if isinstance(value, str) else self.number(value)
         return value if rule.action is Action.KEEP else self.leaf(value, rule)
 
     def leaf(self, value: Any, rule: Rule) -> str | None:
@@ -62,16 +59,32 @@ class Redactor:
             return self._key.digest(text) if self._key else None
         if rule.action is Action.MASK:
             # never most of it
-            return _STARS + (text[-rule.last :] if 0 < 2 * rule.last <= len(text) else "")
+            return STARS + (text[-rule.last :] if 0 < 2 * rule.last <= len(text) else "")
         found = _DATE.match(text)
         if not found:
             return None
         year, month = found.groups()
         return {Action.YEAR: year, Action.MONTH: f"{year}-{month}", Action.DECADE: f"{year[:3]}0s"}[rule.action]
 
-    def free_text(self, text: str) -> str:
-        """The text with card numbers that pass the Luhn check masked but for their last four digits."""
-        return _ALONE.sub(_masked, text) if self.privacy.card_numbers else text
+    def free_text(self, text: str, keys: tuple[str, ...] = ()) -> str:
+        """Return a text with its card numbers masked, and with what stays of JSON in it; all else as it was."""
+        return self._inside.change(text, keys)
+
+    @property
+    def suspect(self) -> str:
+        """Return a pattern (RE2) of all texts that `free_text` may change."""
+        return f"{JSON_SUSPECT}|{SUSPECT}" if self.privacy.card_numbers else JSON_SUSPECT
+
+    def number(self, value: Any) -> Any:
+        """Return a value, or the masked text of a number that is a card number."""
+        return (mask_number(value) or value) if self.privacy.card_numbers else value
+
+    def _numbers(self, text: str) -> str:
+        return mask_text(text) if self.privacy.card_numbers else text
+
+    def _is_dropped(self, keys: tuple[str, ...]) -> bool:
+        rule = self.rule(keys)
+        return rule is not None and rule.action is Action.DROP and not rule.values
 
     def json_text(self, text: str, keys: tuple[str, ...]) -> str:
         """What stays of a column of JSON text."""
@@ -121,11 +134,3 @@ def _text(value: Any) -> str:
         plain = f"{value:f}"
         return plain.rstrip("0").rstrip(".") if "." in plain else plain
     return str(value)
-
-
-def _masked(found: re.Match[str]) -> str:
-    digits = [int(letter) for letter in found[0] if letter.isdigit()]
-    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    if (sum(doubled) + sum(digits[-1::-2])) % 10:
-        return found[0]
-    return _STARS + found[0][-_LEFT:]

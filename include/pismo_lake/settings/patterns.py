@@ -7,12 +7,14 @@ of keys. Keys are compared without case and without signs, so ``document_number`
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 
 def fold(key: str) -> str:
-    """A key as patterns see it: lower case, letters and digits of any script alone."""
-    return "".join(letter for letter in key.casefold() if letter.isalnum()) or "_"
+    """Return a key as patterns see it: lower case, letters and digits of any script and width alone."""
+    plain = key if key.isascii() else unicodedata.normalize("NFKC", key)
+    return "".join(letter for letter in plain.casefold() if letter.isalnum()) or "_"
 
 
 def covers(pattern: str, keys: tuple[str, ...]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -18,18 +19,24 @@ from typing import Any
 import yaml
 
 from pismo_lake.errors import ConfigError
-from pismo_lake.settings.patterns import covers, covers_event
+from pismo_lake.rule_finder import RuleFinder
 
 STRICT = "strict"
 """The policy that comes with the project: every personal field that Pismo's event pages show."""
 
-_RULE_KEYS = {"path", "action", "event", "last"}
-_POLICY_KEYS = {"extends", "card_numbers", "rules"}
+_RULE_KEYS = {"path", "names", "action", "event", "last", "alone", "values", "below", "about"}
+_POLICY_KEYS = {"extends", "card_numbers", "words", "rules"}
+_VERSION = 2
+"""Raised when the same policy leaves other values: what is built again is then written anew."""
 _LEAST_KEY_BYTES = 16
 
 
 class Action(StrEnum):
-    """What happens to the values of a path; all but keep and drop give text."""
+    """What happens to the values of a path; all but keep, scan and drop give text.
+
+    `keep` keeps a value as it is. `scan` keeps it but for card numbers, and but for personal fields of JSON in it, as
+    if no rule spoke of it.
+    """
 
     KEEP = "keep"
     DROP = "drop"
@@ -38,21 +45,32 @@ class Action(StrEnum):
     YEAR = "year"
     MONTH = "month"
     DECADE = "decade"
+    SCAN = "scan"
 
     @property
     def gives_text(self) -> bool:
         """Whether a column of another type becomes text."""
-        return self not in {Action.KEEP, Action.DROP}
+        return self not in {Action.KEEP, Action.SCAN, Action.DROP}
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A path pattern and what to do there; `event` limits it to event types, `last` characters stay of a mask."""
+    """A path pattern, or names of fields, and the action there.
+
+    `event` limits a rule to event types; `last` characters stay of a mask. Names are words; a rule with names is for
+    every key that has the words of one of them, at any depth, and for everything below it. With `alone` the key has no
+    other words. With `values` the rule is for values right under the key, not for objects. With `below` a key above has
+    one of these names.
+    """
 
     path: str
     action: Action
     event: str = "**"
     last: int = 0
+    names: tuple[str, ...] = ()
+    alone: bool = False
+    values: bool = False
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +108,15 @@ class Privacy:
     rules: tuple[Rule, ...]
     card_numbers: bool = False
     key: PrivacyKey | None = None
+    _finder: RuleFinder = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_finder", RuleFinder(self.rules))
 
     def rule(self, event: str, keys: tuple[str, ...]) -> Rule | None:
-        """The rule for a path of an event type; None where it is kept as nothing speaks of it."""
-        return _rule(self.rules, event, keys)
+        """Return the rule for a path of an event type; None if no rule is for it, or one that scans it."""
+        found = self._finder.find(event, keys)
+        return None if found is None or found.action is Action.SCAN else found
 
     @property
     def hashes(self) -> bool:
@@ -108,17 +131,21 @@ class Privacy:
         return self
 
     def fingerprint(self) -> str:
-        """Of everything that outputs depend on; the secret itself cannot be had from it."""
-        rules = [[rule.path, rule.action, rule.event, rule.last] for rule in self.rules]
+        """Return a digest of everything that outputs depend on; the secret cannot be read from it."""
+        rules = [
+            [rule.path, rule.action, rule.event, rule.last, rule.names, rule.alone, rule.values, rule.below]
+            for rule in self.rules
+        ]
         key = [self.key.key_id, self.key.digest("pismo_lake")] if self.key and self.hashes else None
-        return hashlib.sha256(json.dumps([rules, self.card_numbers, key]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([_VERSION, rules, self.card_numbers, key]).encode()).hexdigest()
 
 
 def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
     """Return a policy by its name (`strict`) or from a YAML file, which a process reads again only if it has changed.
 
-    The file has ``rules``, a list of ``path``, ``action``, and optionally ``event`` and ``last``.
-    ``card_numbers: mask`` masks card numbers in text. ``extends: strict`` appends the shipped rules to its own.
+    The file has ``rules``, a list of ``path`` or ``names``, and ``action``, and the other fields of `Rule`.
+    ``card_numbers: mask`` is for all values that no rule is for. ``words`` are lists of words by name: ``<person> name``
+    in names is ``name`` with each word of ``person``. ``extends: strict`` appends the shipped rules to its own.
 
     Raises:
         ConfigError: the file cannot be read, or a rule in it is wrong.
@@ -143,7 +170,8 @@ def _read(policy: str, stamp: tuple[int, int, int] | None) -> Privacy:  # noqa: 
     if not isinstance(listed, list) or document.get("card_numbers") not in {None, "mask", "keep"}:
         msg = f"privacy policy {policy}: rules are a list, card_numbers is mask or keep"
         raise ConfigError(msg)
-    rules = tuple(_parsed(policy, number, rule) for number, rule in enumerate(listed, 1))
+    words = _words(policy, document.get("words", {}))
+    rules = tuple(_parsed(policy, number, rule, words) for number, rule in enumerate(listed, 1))
     masked = document.get("card_numbers") == "mask"
     if document.get("extends") is not None:
         if document["extends"] != STRICT or policy == STRICT:
@@ -161,10 +189,32 @@ def _text(policy: str) -> str:
     return Path(policy).read_text(encoding="utf-8")
 
 
-def _parsed(policy: str, number: int, rule: Any) -> Rule:
+def _words(policy: str, listed: Any) -> dict[str, list[str]]:
+    if not isinstance(listed, dict) or not all(isinstance(words, str | list) for words in listed.values()):
+        msg = f"privacy policy {policy}: words are lists of words by name"
+        raise ConfigError(msg)
+    return {str(name): _listed(words) for name, words in listed.items()}
+
+
+def _listed(names: str | list[Any]) -> list[str]:
+    """Return the names of a list, or of a text in which commas part them."""
+    texts = names.split(",") if isinstance(names, str) else map(str, names)
+    return [" ".join(text.replace("_", " ").casefold().split()) for text in texts if text.strip()]
+
+
+def _spelled_out(names: str | list[Any], words: dict[str, list[str]]) -> tuple[str, ...]:
+    """Return names, those with the name of a list of words once for each word of it."""
+    found: list[str] = []
+    for name in _listed(names):
+        used = re.search(r"<([^<>]+)>", name)
+        found += [name] if used is None else [name.replace(used[0], word) for word in words[used[1]]]
+    return tuple(dict.fromkeys(found))
+
+
+def _parsed(policy: str, number: int, rule: Any, words: dict[str, list[str]]) -> Rule:
     where = f"privacy policy {policy}, rule {number}"
-    if not isinstance(rule, dict) or not rule.keys() <= _RULE_KEYS or not {"path", "action"} <= rule.keys():
-        msg = f"{where}: path and action are expected, event and last may be given"
+    if not isinstance(rule, dict) or not rule.keys() <= _RULE_KEYS or "action" not in rule or _no_place(rule):
+        msg = f"{where}: path and action are expected (or names and action), event and last may be given"
         raise ConfigError(msg)
     try:
         action = Action(rule["action"])
@@ -175,9 +225,18 @@ def _parsed(policy: str, number: int, rule: Any) -> Rule:
     if type(last) is not int or last < 0 or (last and action is not Action.MASK):
         msg = f"{where}: last is a count of characters that a mask leaves"
         raise ConfigError(msg)
-    return Rule(str(rule["path"]), action, str(rule.get("event", "**")), last)
+    try:
+        names, below = (_spelled_out(rule.get(part, []), words) for part in ("names", "below"))
+    except KeyError as error:
+        msg = f"{where}: there are no words named {error.args[0]!r}"
+        raise ConfigError(msg) from None
+    return Rule(
+        str(rule.get("path", "")), action, str(rule.get("event", "**")), last, names,
+        bool(rule.get("alone")), bool(rule.get("values")), below,
+    )  # fmt: skip
 
 
-@lru_cache(maxsize=65536)
-def _rule(rules: tuple[Rule, ...], event: str, keys: tuple[str, ...]) -> Rule | None:
-    return next((rule for rule in rules if covers_event(rule.event, event) and covers(rule.path, keys)), None)
+def _no_place(rule: dict[str, Any]) -> bool:
+    """Tell whether a rule has neither a path nor names, or both, or names that are no list."""
+    named = [rule[part] for part in ("names", "below") if part in rule]
+    return ("path" in rule) == ("names" in rule) or not all(isinstance(names, str | list) and names for names in named)
