@@ -21,7 +21,8 @@ STARS = "****"
 
 _LEFT = 4
 _SHORTEST, _LONGEST = 13, 19
-_LEAST_INTEGER = 10 ** (_SHORTEST - 1)
+LEAST_NUMBER = 10 ** (_SHORTEST - 1)
+"""The least number with as many digits as a card number."""
 
 _16_TO_19 = frozenset(range(16, 20))
 # RRN and NSU have 12 digits, so that a Maestro number of 12 digits is not looked for
@@ -84,7 +85,8 @@ _DECIMAL = re.compile(r"\s*[+-]?\d{1,40}\.\d{1,40}\s*", re.ASCII)
 # UUIDs and digests: their digits are no card number, whatever they pass
 _HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-    r"|(?=[0-9]{0,40}[a-fA-F])(?:[0-9a-fA-F]{24}|[0-9a-fA-F]{32,128}))(?![0-9A-Za-z])"
+    # with three letters or more, so that track 2 in hexadecimal digits (4111111111111111D2912…F) is none
+    r"|(?=(?:[0-9]{0,60}[a-fA-F]){3})(?:[0-9a-fA-F]{24}|[0-9a-fA-F]{32,128}))(?![0-9A-Za-z])"
 )
 _TRACK_1 = re.compile(r"\^[^\^?\n]{0,40}\^[^?\n]{0,80}")
 _TRACK_2 = re.compile(r"[=Dd]\d{4,}")
@@ -108,7 +110,7 @@ def mask_number(value: Any) -> str | None:
             return None
         value = int(value)
     value = abs(value)
-    if not _LEAST_INTEGER <= value < 10**_LONGEST or not is_card_number(str(value)):
+    if not LEAST_NUMBER <= value < 10**_LONGEST or not is_card_number(str(value)):
         return None
     return STARS + str(value)[-_LEFT:]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.decode.exact_json import dumps, loads
@@ -16,12 +17,13 @@ from pismo_lake.decode.exact_json import dumps, loads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JSON_SUSPECT = r'[\[{]\s*["\[{]|^\s*"'
+JSON_SUSPECT = r'[\[{]\s*(?:["\[{]|\w{1,60}\s*:)|^\s*"'
 """A pattern (RE2 and `re`) that every text holds in which JSON with text or objects is found."""
 
-_START = re.compile(r'[\[{]\s*["\[{]')
+_START = re.compile(r'[\[{]\s*(?:["\[{]|\w{1,60}\s*:)')
 _TOKEN = re.compile(r'\s*(?:([{}\[\],:])|("[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z))|([^\s{}\[\],:"]+))', re.DOTALL)
 _MOST_KEYS = 24
+_CLOSING = {"}": "{", "]": "["}
 
 
 class JsonInside:
@@ -43,7 +45,9 @@ class JsonInside:
         parts, done = [], 0
         while found := _START.search(text, done):
             inside, end = self._read(text, found.start(), keys)
-            parts += [self._text(text[done : found.start()]), inside]
+            parts.append(self._text(text[done : found.start()]))
+            # prose in brackets may have values that reach over several tokens
+            parts.append(inside if _is_json(text[found.start() : end]) else self._text(inside))
             done = end
         return "".join([*parts, self._text(text[done:])])
 
@@ -61,59 +65,102 @@ class JsonInside:
 
     def _read(self, text: str, start: int, keys: tuple[str, ...]) -> tuple[str, int]:
         """Change JSON from its first bracket to its end, or as far as it is JSON; return it and its end."""
-        parts: list[str] = []
-        # of each open bracket: itself, its path, the key that is read, how many parts there were (if it is dropped)
-        stack: list[tuple[str, tuple[str, ...]]] = []
-        key: list[str | None] = []
-        at, dropping, kept = start, 0, 0
-        while at < len(text):
-            token = _TOKEN.match(text, at)
-            if token is None:
+        reading = _Reading(self, keys)
+        at = start
+        while token := _TOKEN.match(text, at):
+            if not reading.take(text[at : token.start(token.lastindex or 0)], *token.groups()):
                 break
-            sign, string, word = token.groups()
-            here = stack[-1][1] if stack else keys
-            in_object = bool(stack) and stack[-1][0] == "{"
-            if in_object and key[-1] is not None:
-                here = (*here, key[-1])[-_MOST_KEYS:]
-            blank = text[at : token.start(token.lastindex or 0)]
-            if sign in {"{", "["}:
-                if in_object and key[-1] is None:
-                    break
-                stack.append((sign, here))
-                key.append(None)
-                if not dropping and self._dropped(here):
-                    dropping, kept = len(stack), len(parts)
-                    parts.append(f"{blank}null")
-                new = f"{blank}{sign}"
-            elif sign in {"}", "]"}:
-                if stack[-1][0] != ("{" if sign == "}" else "["):
-                    break
-                if dropping == len(stack):
-                    dropping = 0
-                    del parts[kept + 1 :]
-                    sign = blank = ""
-                stack.pop()
-                key.pop()
-                if key and stack[-1][0] == "{":
-                    key[-1] = None
-                new = f"{blank}{sign}"
-            elif sign:
-                new = f"{blank}{sign}"
-            elif in_object and key[-1] is None:
-                key[-1] = _string(string) if string else word
-                new = blank + self._text(string or word)
-            else:
-                new = blank + self._scalar(string, word, here)
-                if in_object:
-                    key[-1] = None
-            if not dropping:
-                parts.append(new)
             at = token.end()
-            if not stack:
+            if not reading.stack:
                 break
-        return "".join(parts), max(at, start + 1) if parts else start + 1
+        return "".join(reading.parts), max(at, start + 1)
 
-    def _scalar(self, string: str | None, word: str, keys: tuple[str, ...]) -> str:
+    def value(self, value: Any, keys: tuple[str, ...]) -> Any:
+        """Return what a value at a path becomes."""
+        return self._value(value, keys)
+
+    def text(self, text: str) -> str:
+        """Return what the text of a key becomes."""
+        return self._text(text)
+
+    def dropped(self, keys: tuple[str, ...]) -> bool:
+        """Tell whether an object or a list at a path becomes null."""
+        return self._dropped(keys)
+
+
+@dataclass(slots=True)
+class _Open:
+    """An object or a list that is read: its path, and the key whose value comes next."""
+
+    bracket: str
+    keys: tuple[str, ...]
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """JSON on its way from its tokens to `parts`, the changed text; `stack` holds all that is open."""
+
+    change: JsonInside
+    keys: tuple[str, ...]
+    parts: list[str] = field(default_factory=list)
+    stack: list[_Open] = field(default_factory=list)
+    # how many were open when an object began that becomes null
+    dropping: int | None = None
+
+    def take(self, blank: str, sign: str | None, string: str | None, word: str | None) -> bool:
+        """Take a token with the blanks before it; False if it has no place there."""
+        top = self.stack[-1] if self.stack else None
+        awaits_key = top is not None and top.bracket == "{" and top.key is None
+        if sign in _CLOSING:
+            return self._close(blank, sign or "")
+        if sign in {"{", "["}:
+            if awaits_key:
+                return False
+            self._open(blank, sign or "")
+            return True
+        if sign:
+            new = sign
+        elif awaits_key and top is not None:
+            top.key = _string(string) if string is not None else word
+            new = self.change.text(string or word or "")
+        else:
+            new = self._scalar(string, word or "")
+            if top is not None:
+                top.key = None
+        self._put(blank + new)
+        return True
+
+    def _put(self, text: str) -> None:
+        if self.dropping is None:
+            self.parts.append(text)
+
+    def _here(self) -> tuple[str, ...]:
+        if not self.stack:
+            return self.keys
+        top = self.stack[-1]
+        return top.keys if top.key is None else (*top.keys, top.key)[-_MOST_KEYS:]
+
+    def _open(self, blank: str, bracket: str) -> None:
+        here = self._here()
+        if self.dropping is None and self.change.dropped(here):
+            self.parts.append(f"{blank}null")
+            self.dropping = len(self.stack)
+        self._put(blank + bracket)
+        self.stack.append(_Open(bracket, here))
+
+    def _close(self, blank: str, sign: str) -> bool:
+        if self.stack[-1].bracket != _CLOSING[sign]:
+            return False
+        self.stack.pop()
+        if self.stack:
+            self.stack[-1].key = None
+        self._put(blank + sign)
+        if self.dropping == len(self.stack):
+            self.dropping = None
+        return True
+
+    def _scalar(self, string: str | None, word: str) -> str:
         """Return a value's own text, or the text of the value that it becomes; a bare word is text."""
         value: Any = word
         if string is not None:
@@ -121,10 +168,18 @@ class JsonInside:
         else:
             with suppress(ValueError):
                 value = loads(word)
-        changed = self._value(value, keys)
+        changed = self.change.value(value, self._here())
         if type(changed) is type(value) and changed == value:
             return word if string is None else string
         return dumps(changed)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _string(token: str) -> str:

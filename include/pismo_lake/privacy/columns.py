@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pismo_lake.card_columns import rescue_card_numbers
 from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.privacy.redact import Redactor
@@ -32,8 +33,10 @@ def protected_schema(contract: Contract, privacy: Privacy | None, event: str) ->
 
 
 def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
-    """A flattened table (payload columns and `_rescued`) as a policy leaves it."""
+    """Return a flattened table (payload columns and `_rescued`) as a policy leaves it."""
     redactor = Redactor(privacy, event)
+    if privacy.card_numbers:
+        table = rescue_card_numbers(table, contract, redactor)
     columns = [
         _array(table.column(column.name).combine_chunks(), column.node, column.keys, redactor)
         for column in payload_columns(contract)

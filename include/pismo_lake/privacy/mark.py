@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
 
 MARK = "_privacy.json"
+_LOG = logging.getLogger(__name__)
 
 
 def refuse_unprotected(settings: LakeSettings) -> None:
@@ -38,7 +40,11 @@ def _refuse(settings: LakeSettings, marked: dict[str, object]) -> None:
 
 
 def mark_lake(settings: LakeSettings) -> None:
-    """Leave the mark where the caller has a policy or a key; as `refuse_unprotected` where not."""
+    """Leave the mark if the caller has a policy or a key; otherwise as `refuse_unprotected`.
+
+    A lake under another policy, or an earlier version of it, is not refused: what is built from now on is written
+    by the new one, and a warning names the command that writes the rest anew.
+    """
     marked = _read(settings)
     _refuse(settings, marked)
     mark: dict[str, object] = {}
@@ -48,6 +54,11 @@ def mark_lake(settings: LakeSettings) -> None:
     if settings.key is not None:
         mark["kms_key"] = settings.key.key_id
     if mark and marked != mark:
+        if marked.get("fingerprint") and marked["fingerprint"] != mark.get("fingerprint"):
+            _LOG.warning(
+                "%s was written under privacy policy %r as it was before: hours and days keep it until they are built"
+                " again (flatten --force builds them)", settings.lake, marked["policy"],
+            )  # fmt: skip
         storage.write_atomic(storage.join(settings.lake, MARK), orjson.dumps(mark, option=orjson.OPT_INDENT_2))
 
 

@@ -130,8 +130,7 @@ def test_card_numbers_in_free_text_are_masked(number: str) -> None:
     [
         "4111111111111112",  # fails the check
         "41111111111111110000",  # longer than a card number
-        "x4111111111111111", "1-4111111111111111", "0-0000-0000-0000-0000",
-        "12345678-1234-1234-1234-123456789012", "2026-03-01T12:04:00.417790545Z",
+        "0-0000-0000-0000-0000", "12345678-1234-1234-1234-123456789012", "2026-03-01T12:04:00.417790545Z",
     ],
 )  # fmt: skip
 def test_other_digits_in_free_text_stay(text: str) -> None:
