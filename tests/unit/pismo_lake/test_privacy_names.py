@@ -26,258 +26,36 @@ def is_redacted(*keys: str) -> bool:
     return PRIVACY.rule(EVENT, keys) is not None
 
 
-PERSONAL = [
-    "surname",
-    "dob",
-    "social_security_number",
-    "cvc",
-    "pin",
-    "track2",
-    "primary_account_number",
-    "cardholder",
-    "fullname",
-    "fullName",
-    "full-name",
-    "FULL_NAME",
-    "Full.Name",
-    "customerFullName",
-    "customerfullname",
-    "CUSTOMERFULLNAME",
-    "motherMaidenName",
-    "mothers_maiden_name",
-    "nomeCompleto",
-    "nomecompleto",
-    "NOME_COMPLETO",
-    "nome_da_mae",
-    "nomeMae",
-    "dataNascimento",
-    "data_de_nascimento",
-    "DT_NASCIMENTO",
-    "fechaNacimiento",
-    "fecha_de_nacimiento",
-    "telefoneCelular",
-    "celular",
-    "numero_celular",
-    "cpfCliente",
-    "CPF",
-    "cpf_titular",
-    "clientCpf",
-    "numeroDocumento",
-    "endereço",
-    "enderecoEntrega",
-    "apellidoPaterno",
-    "apellidos",
-    "sobrenome",
-    "cardPin",
-    "newPin",
-    "pinBlock",
-    "pin_code",
-    "encryptedPin",
-    "CVV2",
-    "cvv_2",
-    "cvcCode",
-    "track_2_data",
-    "TRACK1",
-    "trackData",
-    "cardNumber",
-    "card_no",
-    "PAN",
-    "PANNumber",
-    "card_pan",
-    "cardExpiry",
-    "expiry_date",
-    "exp_month",
-    "passportNumber",
-    "passport_no",
-    "driversLicense",
-    "drivers_licence",
-    "driverLicenseNumber",
-    "nationalId",
-    "national_identity_number",
-    "taxId",
-    "tax_payer_id",
-    "ssn",
-    "SSNLast4",
-    "curp",
-    "rfc",
-    "cuit",
-    "cuil",
-    "rut",
-    "dni",
-    "cedula",
-    "nit",
-    "ipAddress",
-    "IPAddress",
-    "clientIp",
-    "remoteIp",
-    "userAgent",
-    "user-agent",
-    "device_fingerprint",
-    "IMEI",
-    "macAddress",
-    "lat",
-    "lng",
-    "geoLocation",
-    "passwordHash",
-    "user_password",
-    "senha",
-    "contraseña",
-    "accessToken",
-    "refreshToken",
-    "apiKey",
-    "clientSecret",
-    "otp",
-    "homePhone",
-    "phone2",
-    "mobile_number",
-    "telefono",
-    "eMail",
-    "e-mail",
-    "emailAddress",
-    "customeremail",
-    "correoElectronico",
-    "ZIPCODE",
-    "postalCode",
-    "cep",
-    "addressLine1",
-    "address_line_2",
-    "bairro",
-    "logradouro",
-    "cidade",
-    "iban",
-    "bankAccountNumber",
-    "account_no",
-    "chavePix",
-    "pixKey",
-    "clabe",
-    "sexo",
-    "estadoCivil",
-    "selfie",
-    "photo",
-    "fingerprint",
-    "biometricData",
-    "salary",
-    "renda",
-    "occupation",
-    "displayName",
-    "cardHolderName",
-    "CARDHOLDERNAME",
-    "nameOnCard",
-    "name_on_card",
-    "embossingName",
-    "payerName",
-    "beneficiaryName",
-    "senderName",
-    "creditorname",
-    "note",
-    "remarks",
-    "memo",
-    "observacao",
-    "message",
-    "reason",
-    "firstname",
-    "lname",
-    "familyName",
-    "givenName",
-    "birthDate",
-    "date_of_birth",
-    "placeOfBirth",
-    "ｅmail",
-    "em\u200bail",
-    "FIRST__NAME",
-]
-OTHER = [
-    "event_name",
-    "product_name",
-    "merchant_name",
-    "program_name",
-    "file_name",
-    "bucket_name",
-    "object_name",
-    "schema_name",
-    "server_name",
-    "queue_name",
-    "nome_produto",
-    "nome_arquivo",
-    "nombre_producto",
-    "pin_type",
-    "pin_tries",
-    "pin_status",
-    "has_pin",
-    "shipping",
-    "shippingMethod",
-    "company",
-    "discriminator",
-    "expansion",
-    "panel",
-    "span",
-    "spanId",
-    "parentSpanId",
-    "lifespan",
-    "japan",
-    "spinner",
-    "opinion",
-    "keynote",
-    "zipper",
-    "trip",
-    "tripId",
-    "recipe",
-    "telemetry",
-    "latency",
-    "longest",
-    "geometry",
-    "card_type",
-    "card_status",
-    "cardBrand",
-    "pan_source",
-    "pan_entry_mode",
-    "token_type",
-    "token_id",
-    "token_requestor",
-    "account_id",
-    "customer_id",
-    "card_id",
-    "userId",
-    "recipient_id",
-    "authorization_code",
-    "response_code",
-    "reason_code",
-    "reason_description",
-    "error_message",
-    "cardholder_currency_rate",
-    "cardholderbilling_amount",
-    "merchant_city",
-    "acquirer_bin",
-    "mcc",
-    "entry_mode",
-    "token_expiration_date",
-    "due_date",
-    "created_at",
-    "timestamp",
-    "amount",
-    "transaction_type",
-    "branch",
-    "bank",
-    "country",
-    "status",
-    "id",
-    "type",
-    "processing_code",
-    "rrn",
-    "nsu",
-    "arn",
-    "stan",
-    "tid",
-    "installment_number",
-    "invoice_number",
-    "operation_description",
-    "message_type",
-    "signature_verified",
-    "tipo_conta",
-    "cycle",
-    "balance",
-    "currency",
-]
+PERSONAL = str.split("""
+    surname dob social_security_number cvc pin track2 primary_account_number cardholder fullname fullName full-name
+    FULL_NAME Full.Name customerFullName customerfullname CUSTOMERFULLNAME motherMaidenName mothers_maiden_name
+    nomeCompleto nomecompleto NOME_COMPLETO nome_da_mae nomeMae dataNascimento data_de_nascimento DT_NASCIMENTO
+    fechaNacimiento fecha_de_nacimiento telefoneCelular celular numero_celular cpfCliente CPF cpf_titular clientCpf
+    numeroDocumento endereço enderecoEntrega apellidoPaterno apellidos sobrenome cardPin newPin pinBlock pin_code
+    encryptedPin CVV2 cvv_2 cvcCode track_2_data TRACK1 trackData cardNumber card_no PAN PANNumber card_pan
+    cardExpiry expiry_date exp_month passportNumber passport_no driversLicense drivers_licence driverLicenseNumber
+    nationalId national_identity_number taxId tax_payer_id ssn SSNLast4 curp rfc cuit cuil rut dni cedula nit
+    ipAddress IPAddress clientIp remoteIp userAgent user-agent device_fingerprint IMEI macAddress lat lng
+    geoLocation passwordHash user_password senha contraseña accessToken refreshToken apiKey clientSecret otp
+    homePhone phone2 mobile_number telefono eMail e-mail emailAddress customeremail correoElectronico ZIPCODE
+    postalCode cep addressLine1 address_line_2 bairro logradouro cidade iban bankAccountNumber account_no chavePix
+    pixKey clabe sexo estadoCivil selfie photo fingerprint biometricData salary renda occupation displayName
+    cardHolderName CARDHOLDERNAME nameOnCard name_on_card embossingName payerName beneficiaryName senderName
+    creditorname note remarks memo observacao message reason firstname lname familyName givenName birthDate
+    date_of_birth placeOfBirth \uff45mail em\u200bail FIRST__NAME
+""")
+OTHER = str.split("""
+    event_name product_name merchant_name program_name file_name bucket_name object_name schema_name server_name
+    queue_name nome_produto nome_arquivo nombre_producto pin_type pin_tries pin_status has_pin shipping
+    shippingMethod company discriminator expansion panel span spanId parentSpanId lifespan japan spinner opinion
+    keynote zipper trip tripId recipe telemetry latency longest geometry card_type card_status cardBrand pan_source
+    pan_entry_mode token_type token_id token_requestor account_id customer_id card_id userId recipient_id
+    authorization_code response_code reason_code reason_description error_message cardholder_currency_rate
+    cardholderbilling_amount merchant_city acquirer_bin mcc entry_mode token_expiration_date due_date created_at
+    timestamp amount transaction_type branch bank country status id type processing_code rrn nsu arn stan tid
+    installment_number invoice_number operation_description message_type signature_verified tipo_conta cycle balance
+    currency
+""")
 
 
 @pytest.mark.parametrize("key", PERSONAL)
@@ -294,7 +72,8 @@ def test_other_fields_are_kept(key: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "customer/state", "customer/number", "home/district", "pix/key", "pix/key_value", "contacts/value", "debtor/legal",
+        "customer/state", "customer/number", "home/district", "pix/key", "pix/key_value", "contacts/value",
+        "debtor/legal",
         "geo/lat", "device/fingerprint", "recipient", "customer/name/first", "payer/full_name/x", "phones/area",
     ],
 )  # fmt: skip
@@ -304,7 +83,8 @@ def test_ambiguous_names_are_known_below_a_person(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["merchant/name", "merchant/city", "program/name", "status/state", "dispute/number", "installment/number", "map/key",
+    ["merchant/name", "merchant/city", "program/name", "status/state", "dispute/number", "installment/number",
+     "map/key",
      "amount/value", "transaction_type/description", "amount/description", "program/type/description"],
 )  # fmt: skip
 def test_ambiguous_names_of_things_are_kept(path: str) -> None:
@@ -350,7 +130,8 @@ def test_json_inside_text_is_redacted_and_else_as_it_was() -> None:
 @pytest.mark.parametrize(
     "text",
     ['{"email":"Planted', '[[{"email":"Planted"', '{"a":{"email":"Planted"},', 'x={a: b, "email":"Planted"}',
-     '{"email":"Planted","email":"Planted"}', '{"a":"x" "email":"Planted"}', '{"address":{"x":["Planted"', '{"a":1}}{"email":"Planted"}',
+     '{"email":"Planted","email":"Planted"}', '{"a":"x" "email":"Planted"}', '{"address":{"x":["Planted"',
+     '{"a":1}}{"email":"Planted"}',
      '{"a":"{\\"email\\":\\"Planted\\"}"}', '{"e\\u006dail":"Planted"}', "\ufeff" + '{"email":"Planted"}'],
 )  # fmt: skip
 def test_json_that_is_cut_off_or_damaged_shows_nothing(text: str) -> None:
@@ -391,7 +172,8 @@ def test_deep_json_inside_text_needs_no_recursion() -> None:
     [
         ("rules: [{path: a, names: b, action: drop}]", "rule 1: path and action are expected"),
         ("rules: [{names: '<people> name', action: drop}]", "rule 1: there are no words named 'people'"),
-        ("words: [a]", "words are lists of words"), ("rules: [{names: 5, action: drop}]", "path and action are expected"),
+        ("words: [a]", "words are lists of words"),
+        ("rules: [{names: 5, action: drop}]", "path and action are expected"),
     ],
 )  # fmt: skip
 def test_wrong_names_are_refused(tmp_path: Path, text: str, told: str) -> None:
@@ -402,9 +184,8 @@ def test_wrong_names_are_refused(tmp_path: Path, text: str, told: str) -> None:
 
 def test_names_in_a_policy_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
-    file.write_text(
-        "words: {pet: [dog, cat]}\nrules:\n- {names: '<pet> name', action: drop}\n- {names: [chip], action: hash, below: dog}"
-    )
+    rules = "[{names: '<pet> name', action: drop}, {names: [chip], action: hash, below: dog}]"
+    file.write_text(f"words: {{pet: [dog, cat]}}\nrules: {rules}")
     privacy = load_privacy(str(file), KEY)
     assert privacy.rule(EVENT, ("myDogName",)) is privacy.rules[0]
     assert privacy.rule(EVENT, ("a", "dogs", "chipNo")) is privacy.rules[1]

@@ -172,6 +172,30 @@ def test_columns_and_rescued_values_of_every_shape(lake: LakeUnderTest) -> None:
     assert (three["data__people"], three["data__tags"]) == (None, [])
 
 
+def test_card_numbers_in_columns_of_numbers_are_masked_in_rescued(lake: LakeUnderTest) -> None:
+    lake.settings = replace(lake.settings, privacy=policy(Rule("**/own", Action.KEEP), card_numbers=True))
+    card = 4111111111111111
+    lake.put(
+        event("e-1", {"n": 5, "amount": Decimal("1.5"), "l": [1, 2], "o": [{"a/b": 7, "x": "y"}], "own": card}),
+        event("e-2", {"n": card, "amount": Decimal(f"{card}.0"), "l": [1, card, None], "o": [{"a/b": card, "x": "y"}]}),
+        event("e-3", {"n": str(card), "metadata": {"k": [card]}, "text": f'{{"k":{card}}}'}, extra=card),
+    )
+    one, two, three = sorted(lake.rows(), key=lambda row: row["event_id"])
+    assert (one["data__n"], one["data__own"], one["_rescued"]) == (5, card, None)
+    assert (two["data__n"], two["data__amount"], two["data__l"]) == (None, None, [1, None, None])
+    assert two["data__o"] == [{"a%2Fb": None, "x": "y"}]
+    masked = {"reason": "card_number", "value": "****1111"}
+    assert sorted(json.loads(two["_rescued"]), key=lambda entry: entry["path"]) == [
+        {"path": "/data/amount"} | masked, {"path": "/data/l/1", "positions": [2]} | masked,
+        {"path": "/data/n"} | masked, {"path": "/data/o/0/a~1b", "positions": [2]} | masked,
+    ]  # fmt: skip
+    assert json.loads(three["data__metadata"]) == {"k": ["****1111"]}
+    assert three["data__text"] == '{"k":"****1111"}'
+    assert {entry["path"]: entry["value"] for entry in json.loads(three["_rescued"])} == {
+        "/data/n": "****1111", "/extra": "****1111",
+    }  # fmt: skip
+
+
 def test_columns_tell_what_was_done_to_them() -> None:
     contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
     contract.learn({"document_number": 5, "people": [{"document_number": "x", "age": 3}], "name": 4}, {})
@@ -264,6 +288,23 @@ def test_another_policy_or_key_builds_anew(lake: LakeUnderTest) -> None:
         assert lake.build(["2026-03-01T12"])["2026-03-01T12"].parts_built == 1
         assert lake.row()["data__document_number"] == one.digest("007")
         assert lake.build(["2026-03-01T12"])["2026-03-01T12"].parts_built == 0
+
+
+def test_an_earlier_version_of_a_policy_is_named_in_one_warning(
+    lake: LakeUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake.settings = replace(lake.settings, privacy=replace(load_privacy(STRICT, KEY), rules=()))
+    lake.put(event("e-1", {"surname": "Doe"}))
+    assert lake.row()["data__surname"] == "Doe"
+    lake.settings = replace(lake.settings, privacy=load_privacy(STRICT, KEY))
+    lake.build(["2026-03-01T12"])
+    lake.build(["2026-03-01T12"])
+    assert lake.row()["data__surname"] is None
+    (told,) = (record.getMessage() for record in caplog.records if "privacy policy" in record.getMessage())
+    assert told.startswith(
+        f"{lake.settings.lake} was written under privacy policy 'strict' as it was before: hours and"
+    )
+    assert told.endswith("days keep it until they are built again (flatten --force builds them)")
 
 
 def test_an_event_is_shown_as_the_policy_leaves_it(lake: LakeUnderTest) -> None:
