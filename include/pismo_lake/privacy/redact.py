@@ -6,11 +6,11 @@ import re
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.card_numbers import STARS, SUSPECT, mask_number, mask_text
 from pismo_lake.decode.envelope import parse_exact
 from pismo_lake.decode.exact_json import Unbounded, dumps, loads
 from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY
-from pismo_lake.json_inside import JSON_SUSPECT, JsonInside
+from pismo_lake.privacy.card_numbers import STARS, SUSPECT, mask_number, mask_text
+from pismo_lake.privacy.json_inside import JSON_SUSPECT, JsonInside
 from pismo_lake.settings.privacy import Action
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from pismo_lake.errors import ConfigError
-from pismo_lake.rule_finder import RuleFinder
+from pismo_lake.settings.rule_finder import RuleFinder
 
 STRICT = "strict"
 """The policy that comes with the project: every personal field that Pismo's event pages show."""
@@ -144,7 +144,7 @@ def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
     """Return a policy by its name (`strict`) or from a YAML file, which a process reads again only if it has changed.
 
     The file has ``rules``, a list of ``path`` or ``names``, and ``action``, and the other fields of `Rule`.
-    ``card_numbers: mask`` is for all values that no rule is for. ``words`` are lists of words by name: ``<person> name``
+    ``card_numbers: mask`` is for all values that no rule is for. ``words`` are lists of words: ``<person> name``
     in names is ``name`` with each word of ``person``. ``extends: strict`` appends the shipped rules to its own.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pismo_lake.name_words import Vocabulary, name_in
+from pismo_lake.settings.name_words import Vocabulary, name_in
 from pismo_lake.settings.patterns import covers, covers_event
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pismo_lake.card_numbers import SUSPECT, is_card_number, mask_number, mask_text
+from pismo_lake.privacy.card_numbers import SUSPECT, is_card_number, mask_number, mask_text
 
 VISA = "4111111111111111"
 NUMBERS = [

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pismo_lake.card_numbers import LEAST_NUMBER
 from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.exact_json import dumps, loads
+from pismo_lake.privacy.card_numbers import LEAST_NUMBER
 from pismo_lake.rows.conform import pointer
 
 if TYPE_CHECKING:
