@@ -9,13 +9,13 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/how-to/privacy-names.md"
-_POLICIES = ROOT / "include/pismo_lake/policies"
+_POLICIES = ROOT / "include/pismo_lake/settings/policies"
 _DONE = {"drop": "removed", "hash": "hashed", "year": "reduced to the year", "scan": "kept, card numbers in it masked"}
 _HEAD = """# Names that `privacy: strict` knows
 
 This page lists the names by which the shipped policy knows personal fields. `scripts/list-privacy-names` writes it
 from
-`include/pismo_lake/policies/strict.yaml`; a test compares the two.
+`include/pismo_lake/settings/policies/strict.yaml`; a test compares the two.
 
 A key is split into words at signs, digits and changes of case. Case, accents and the plural do not count:
 `cardHolderName`,

@@ -13,17 +13,20 @@ REJECT_REASONS = {
     "non_finite_number": "the event holds NaN or an infinite number, which JSON does not have",
     "not_an_object": "the bytes are JSON, but not an object",
     "too_deep": "the JSON is nested too deeply to be read",
+    "too_large": "the event has more bytes or more values than an event may have",
     "truncated": "the file ends in the middle of an event",
     "unsupported_framing": "the whole file has a form that is not read (zstd, zip, …); the raw file is kept in landing",
 }
 """Reasons of `rejects`: why a byte range of an event file is not a row."""
 
 RESCUE_REASONS = {
+    "card_number": "the column holds numbers, and the value is a card number; its last four digits are kept here",
     "duplicate_key": "the key comes again in the same object; the last value is in the column",
     "empty_object": "an empty object `{}` has no columns",
     "lone_surrogate": "the text holds half of a surrogate pair, so it cannot be written as UTF-8",
     "no_column": "the contract has no column for the field: it is frozen, or has its largest number of columns",
     "not_an_object": "the contract has an object here, and the value is not one",
+    "not_a_time": "the timestamp of the envelope is not a time with a zone",
     "not_bool": "the column holds booleans, and the value is not one",
     "not_decimal": "the column holds decimals, and the value is not a number",
     "not_int": "the column holds integers, and the value is not one",

@@ -32,7 +32,8 @@ from pismo_lake.rows.flatten import EventBytes, flatten
 from pismo_lake.rows.schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, child_columns, count_field, list_name
 from pismo_lake.settings.contracts import EVOLVING, ContractRules
 from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
-from pismo_lake.settings.privacy import Action, Privacy, PrivacyKey, Rule
+from pismo_lake.settings.privacy import Privacy, PrivacyKey
+from pismo_lake.settings.rules import Action, Rule
 from pismo_sandbox.check.truth import Copy, Truth
 from pismo_sandbox.check.verify import Verification, _check_value, verify
 

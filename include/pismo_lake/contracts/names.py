@@ -55,3 +55,8 @@ def column_path(name: str) -> tuple[str, ...]:
     ('data', 'a__b', '')
     """
     return tuple("" if segment == "%" else unquote(segment) for segment in name.split(SEPARATOR))
+
+
+def pointer(key: str) -> str:
+    """Return a key as one step of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
 from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.privacy.card_columns import rescue_card_numbers
 from pismo_lake.privacy.redact import Redactor
-from pismo_lake.rows.card_columns import rescue_card_numbers
-from pismo_lake.settings.privacy import Action
+from pismo_lake.settings.rules import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,13 @@ from pismo_lake.decode.exact_json import Unbounded, dumps, loads
 from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY
 from pismo_lake.privacy.card_numbers import STARS, SUSPECT, mask_number, mask_text
 from pismo_lake.privacy.json_inside import JSON_SUSPECT, JsonInside
-from pismo_lake.settings.privacy import Action
+from pismo_lake.settings.rules import Action
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pismo_lake.settings.privacy import Privacy, Rule
+    from pismo_lake.settings.privacy import Privacy
+    from pismo_lake.settings.rules import Rule
 
 _ENVELOPE_TEXTS = ENVELOPE_KEYS - {PAYLOAD_KEY}
 _LONGEST = 1000

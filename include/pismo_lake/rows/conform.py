@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 from pismo_lake.contracts.contract import INT64_MAX, INT64_MIN
-from pismo_lake.contracts.names import SEPARATOR
+from pismo_lake.contracts.names import SEPARATOR, pointer
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.exact_json import DuplicateKeys, dumps
 
@@ -97,11 +97,6 @@ def fit_object(node: Node, value: Any, path: str, name: str, out: Conformed) -> 
                 out.columns[f"{name}{SEPARATOR}{child.segment}"] = _fit(child, item, _Place(at), out)
             except _Unfit as unfit:
                 out.rescue(at, unfit.reason, item)
-
-
-def pointer(key: str) -> str:
-    """A key as one step of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _fit(node: Node, value: Any, at: _Place, out: Conformed) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WORDS: dict[str, frozenset[str]] = {
     group: frozenset(words.split())
     for group, words in yaml.safe_load(
-        files("pismo_lake").joinpath("policies", "words.yaml").read_text(encoding="utf-8")
+        files("pismo_lake.settings").joinpath("policies", "words.yaml").read_text(encoding="utf-8")
     ).items()
 }
 _SHORT = frozenset({"ip", "id", "rg", "no"})

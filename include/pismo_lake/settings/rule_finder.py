@@ -11,7 +11,7 @@ from pismo_lake.settings.patterns import covers, covers_event
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pismo_lake.settings.privacy import Rule
+    from pismo_lake.settings.rules import Rule
 
 _MOST_KEPT = 50_000
 

@@ -15,7 +15,8 @@ from tests.names_page import PAGE, names_page
 
 from pismo_lake.errors import ConfigError
 from pismo_lake.privacy.redact import Redactor
-from pismo_lake.settings.privacy import STRICT, Action, Privacy, PrivacyKey, Rule, load_privacy
+from pismo_lake.settings.privacy import STRICT, Privacy, PrivacyKey, load_privacy
+from pismo_lake.settings.rules import Action, Rule
 
 KEY = PrivacyKey("k1", b"a secret of some length")
 PRIVACY = load_privacy(STRICT, KEY)
@@ -200,6 +201,6 @@ def test_the_page_of_names_lists_the_policy() -> None:
 
 
 def test_every_list_of_names_has_a_heading() -> None:
-    policy = Path(PAGE.parents[2], "include/pismo_lake/policies/strict.yaml")
+    policy = Path(PAGE.parents[2], "include/pismo_lake/settings/policies/strict.yaml")
     rules = yaml.safe_load(policy.read_text(encoding="utf-8"))["rules"]
     assert all("about" in rule for rule in rules if "names" in rule and rule["action"] != "scan")

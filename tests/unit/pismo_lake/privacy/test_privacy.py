@@ -28,7 +28,8 @@ from pismo_lake.privacy.redact import Redactor
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.report.write import write_report
 from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
-from pismo_lake.settings.privacy import STRICT, Action, Privacy, PrivacyKey, Rule, load_privacy
+from pismo_lake.settings.privacy import STRICT, Privacy, PrivacyKey, load_privacy
+from pismo_lake.settings.rules import Action, Rule
 from pismo_sandbox.feed.payloads import CATALOGUE
 from pismo_sandbox.feed.personal import CARD_NUMBERS, Planter
 

@@ -18,7 +18,8 @@ from pismo_lake.events.erase import erase, find_events
 from pismo_lake.hours import PublishDay
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules, Mode, parse_rules
-from pismo_lake.settings.privacy import Action, Privacy, PrivacyKey, Rule
+from pismo_lake.settings.privacy import Privacy, PrivacyKey
+from pismo_lake.settings.rules import Action, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
+from pismo_lake.contracts.names import pointer
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.exact_json import dumps, loads
 from pismo_lake.privacy.card_numbers import LEAST_NUMBER
-from pismo_lake.rows.conform import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.privacy.redact import Redactor
 
-REASON = "card_number"
-"""The reason of such values in `_rescued`."""
 
 _NUMBERS = {Kind.INT, Kind.DECIMAL}
 
@@ -89,7 +87,7 @@ class _Cleaner:
         masked = self.redactor.number(value)
         if masked is value:
             return value
-        entry = {"path": path, "positions": list(positions), "reason": REASON, "value": masked}
+        entry = {"path": path, "positions": list(positions), "reason": "card_number", "value": masked}
         self.rescued.append(entry if positions else {name: entry[name] for name in entry if name != "positions"})
         return None
 
