@@ -118,7 +118,7 @@ def _adopt_outputs(settings: LakeSettings, ledger: Ledger) -> None:
     """
     pattern = output_pattern(settings.delivery)
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for folder in ("events", "rejects", ROOT):
+    for folder in ("events", "items", "rejects", ROOT):
         for uri in storage.list_files(storage.join(settings.lake, folder)):
             match = pattern.fullmatch(uri.rsplit("/", 1)[-1])
             if match:
