@@ -31,7 +31,7 @@ RECORDED = ROOT / "tests" / "fixtures" / "same_lake.json"
 RECORD = bool(os.environ.get("PISMO_RECORD_SAME_LAKE"))
 
 DAY = "2024-03-01"
-FEED = ["--end", "2024-03-02T01:00:00Z", "--hours", "2", "--mb", "0.4", "--seed", "11", "--everything"]
+FEED = ["--end", "2024-03-02T01:00:00Z", "--hours", "2", "--mb", "0.4", "--seed", "17", "--everything"]
 LATE_FEED = ["--end", "2024-03-02T00:00:00Z", "--hours", "0.25", "--mb", "0.1", "--seed", "12", "--everything"]
 KEY = "k1:a secret of some length"
 
