@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +55,11 @@ class PostgresServer:
         """Start and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._root}"
         options += f" -c max_connections={self._connections}"
-        self._run("pg_ctl", "-w", "-o", options, "-l", self._root / "log", "start")
+        self._run("pg_ctl", "-w", "-t", str(int(PATIENCE)), "-o", options, "-l", self._root / "log", "start")
 
     def stop(self) -> None:
         """As a power cut does it."""
-        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+        self._run("pg_ctl", "-w", "-t", str(int(PATIENCE)), "-m", "immediate", "stop")
 
     def remove(self) -> None:
         """Delete its files."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 from tests.lakes import event
+from tests.waiting import PATIENCE
 
 from pismo_lake.ledger import Ledger
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
@@ -69,7 +70,9 @@ class Home:
 
     def call(self, *arguments: str) -> str:
         command = [sys.executable, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=240)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=PATIENCE
+        )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         self.log = done.stdout + done.stderr
         return done.stdout

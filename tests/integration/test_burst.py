@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 from tests.killer import Killer
 from tests.lakes import LakeUnderTest, event
+from tests.waiting import until
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
@@ -27,7 +27,7 @@ from pismo_sandbox.s3.notices import AnnouncingSink
 from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -49,13 +49,6 @@ def places(tmp_path: Path) -> Iterator[Places]:
     notes = Notes(places.home / "running.json")
     for started in reversed(notes.all()):
         stop(started)
-
-
-def until(done: Callable[[], bool], seconds: float, what: Callable[[], object]) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, what()
-        time.sleep(0.5)
 
 
 def counts(client: Any, url: str) -> int:
@@ -83,16 +76,20 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     assert sink.announce() > COUNT
     wait_for_airflow(airflow.process, airflow.api)
     # the bell rings for a DAG that is still paused
-    until(lambda: airflow.api.dag_known(told.dag_id), 90, airflow.api.import_errors)
+    until(lambda: airflow.api.dag_known(told.dag_id), airflow.api.import_errors, pause=0.5)
     killer = Killer(home, 5, ("land_event_files",))
     killer.start()
     airflow.api.unpause(told.dag_id)
     ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
     lake = str(places.lake)
+
+    def count() -> int:
+        return len(LakeFiles(ledger, lake).every())
+
     try:
-        until(lambda: len(LakeFiles(ledger, lake).every()) == COUNT, 240, lambda: len(LakeFiles(ledger, lake).every()))
+        until(lambda: count() == COUNT, count, pause=0.5, progress=count)
         files = FileLedger(ledger, lake, "sandbox_s3_notices")
-        until(lambda: not files.unbuilt_units(), 120, lambda: _runs(airflow.api, told))
+        until(lambda: not files.unbuilt_units(), lambda: _runs(airflow.api, told), pause=0.5)
     finally:
         killer.end()
         ledger.close()
@@ -111,23 +108,23 @@ def _only_bad_ones_are_left(
     lake: LakeUnderTest, told: Feed, place: dict[str, str], sqs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the killed task held comes back as known; what is bad ends as a dead letter."""
-    for name, value in (told.variables | {"PISMO_LEASE_SECONDS": "2"}).items():
+    for name, value in (told.variables | {"PISMO_LEASE_SECONDS": "4"}).items():
         monkeypatch.setenv(name, value)
     for name, connection in told.connections.items():
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
     delivery = find_delivery(told.deliveries, "sandbox_s3_notices")
-    assert delivery.notices is not None
-    end = time.monotonic() + 120
+    notices = delivery.notices
+    assert notices is not None
     with source_of(delivery) as source:
 
         def land(files: Any) -> Any:
             return land_files(lake.settings, lake.ledger, files, source.fetch)
 
-        while counts(sqs, place["queue"]):
-            assert time.monotonic() < end
-            ledger = Ledger.open(f"sqlite:///{lake.root}/ledger.db")
-            drained = drain(delivery, delivery.notices, open_queue(delivery), source, ledger, land, logging.getLogger())
-            ledger.close()
+        def empty() -> bool:
+            drained = drain(delivery, notices, open_queue(delivery), source, lake.ledger, land, logging.getLogger())
             assert drained.announced == drained.known
+            return counts(sqs, place["queue"]) == 0
+
+        until(empty)
     dead = place["queue"].replace("pismo-files", "pismo-files-dead")
     assert counts(sqs, dead) == len(BAD)

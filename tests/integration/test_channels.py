@@ -8,12 +8,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import PATIENCE, until
 
 from pismo_demo.airflow_home import plain_environment
 from pismo_demo.channels import Feed, feed_of, server_of, sink_of
@@ -83,6 +83,16 @@ def landed(places: Places) -> int:
             return 0
 
 
+def landed_half(process: subprocess.Popen[bytes], places: Places, files: int) -> bool:
+    """Look while the process is stopped, so that it does not land the other half meanwhile; it stays stopped then."""
+    process.send_signal(signal.SIGSTOP)
+    assert process.poll() is None, (places.logs / "run.log").read_text()[-3000:]
+    if landed(places) >= files // 2:
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
+
+
 @pytest.mark.parametrize("channel", ["s3-notices", "sftp", "gcs"])
 def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
     if channel == "sftp" and find_sshd() is None:
@@ -103,15 +113,11 @@ def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
     log = places.logs / "run.log"
     with log.open("wb") as output:
         killed = subprocess.Popen(command, env=settings, stdout=output, stderr=output)
-        end = time.monotonic() + 120
-        while landed(places) < published.files // 2:
-            assert killed.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < end, log.read_text()[-3000:]
-            time.sleep(0.02)
-        killed.send_signal(signal.SIGKILL)
+        until(lambda: landed_half(killed, places, published.files), log.read_text)
+        killed.kill()
         killed.wait()
     assert 0 < landed(places) < published.files
-    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True, timeout=PATIENCE)
     (places.logs / "again.log").write_text(done.stdout + done.stderr)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     states = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("RESULT")).removeprefix("RESULT "))

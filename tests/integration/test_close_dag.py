@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests.waiting import PATIENCE
 
 from pismo_sandbox.check.truth import Truth
 from pismo_sandbox.check.verify import verify
@@ -84,7 +85,9 @@ class Home:
 
     def call(self, *arguments: str) -> str:
         command = [sys.executable, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=300)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=PATIENCE
+        )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout + done.stderr
 
@@ -118,8 +121,13 @@ class Home:
         return dict(json.loads(path.read_text()))
 
     def alerts(self) -> list[str]:
-        got = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(message["Body"])["Message"] for message in got]
+        """Take the alerts from the queue: one that is not deleted would be there again after half a minute."""
+        found = []
+        while got := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in got:
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+                found.append(json.loads(message["Body"])["Message"])
+        return found
 
 
 @pytest.fixture

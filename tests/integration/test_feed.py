@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.lakes import LakeUnderTest
+from tests.waiting import PATIENCE
 
 from pismo_sandbox.check.truth import Truth
 from pismo_sandbox.check.verify import verify
@@ -158,14 +159,14 @@ KILLS = [
 
 @pytest.mark.parametrize("kill", KILLS)
 def test_killed_at_any_moment_and_tried_again(feed: Feed, expected: dict[str, str], tmp_path: Path, kill: str) -> None:
-    assert run(tmp_path, feed, kill).wait(120) == -signal.SIGKILL
-    assert run(tmp_path, feed).wait(120) == 0
+    assert run(tmp_path, feed, kill).wait(PATIENCE) == -signal.SIGKILL
+    assert run(tmp_path, feed).wait(PATIENCE) == 0
     assert LakeUnderTest(tmp_path).digest() == expected
 
 
 def test_two_runs_at_once(feed: Feed, expected: dict[str, str], tmp_path: Path) -> None:
     runs = [run(tmp_path, feed), run(tmp_path, feed)]
-    assert [process.wait(180) for process in runs] == [0, 0]
+    assert [process.wait(PATIENCE) for process in runs] == [0, 0]
     assert LakeUnderTest(tmp_path).digest() == expected
 
 

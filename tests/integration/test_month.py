@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.lakes import LakeUnderTest, event
+from tests.waiting import PATIENCE
 
 from pismo_lake.decode.envelope import parse_exact
 from pismo_lake.decode.exact_json import dumps
@@ -105,8 +106,11 @@ def run_and_kill(root: Path, source: Path) -> int:
     workers: dict[int, subprocess.Popen[bytes]] = {}
     log = (root / "workers.log").open("wb")
     path = os.pathsep.join(["include", "plugins", "."])
-    end = time.monotonic() + 400
+    landed, end = -1, 0.0
     while True:
+        now = sum(path.is_file() for path in (root / "landing").rglob("*"))
+        if now != landed:
+            landed, end = now, time.monotonic() + PATIENCE
         for place in range(WORKERS):
             worker = workers.get(place)
             if worker is None or worker.poll() not in {None, 0}:

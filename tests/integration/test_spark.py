@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.evolved import AMOUNTS, IDS, NUMBERS, evolve
+from tests.waiting import PATIENCE
 
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.ddl.statements import lake_tables, statements
@@ -35,7 +36,7 @@ def test_spark_reads_every_row_column_and_digit(lake: LakeUnderTest, tmp_path: P
     command = [str(PYTHON), str(reader), folder, str(tmp_path / "statements.json"), str(tmp_path / "spark")]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, list[list[Any]]] = json.loads(done.stdout.splitlines()[-1])

@@ -20,6 +20,7 @@ import pytest
 from tests.composed import ROOT, Composed
 from tests.killer import NOTICED_SOON, signalled, task_of, task_processes
 from tests.postgres import PostgresServer, free_port
+from tests.waiting import until
 
 from pismo_demo.airflow_api import AirflowApi, ApiError
 from pismo_demo.channels import feed_of, server_of, sink_of
@@ -144,7 +145,7 @@ class Stack:
             self.start(service)
         for number in (1, 2):
             self.start_worker(f"worker-{number}")
-        self.until(lambda: not self.api.unhealthy() and self.api.dag_known(DAG), 300, "Airflow is up")
+        self.until(lambda: not self.api.unhealthy() and self.api.dag_known(DAG), "Airflow is up")
 
     def start(self, service: str) -> None:
         log = self.places.logs / f"{service}.log"
@@ -195,18 +196,17 @@ class Stack:
         self.postgres.remove()
         self.truth.close()
 
-    def until(self, holds: Callable[[], Any], seconds: float, what: str) -> None:
-        """Wait for something that may be asked of an Airflow which does not answer just now."""
-        end = time.monotonic() + seconds
-        while True:
+    def until(self, holds: Callable[[], Any], what: str) -> None:
+        """Wait for a condition, also if Airflow does not answer for a while."""
+
+        def answered() -> Any:
             self.restart_ended()
             try:
-                if holds():
-                    return
+                return holds()
             except (ApiError, DemoError):
-                pass
-            assert time.monotonic() < end, f"not in {seconds:.0f} s: {what}\n{self.said()}"
-            time.sleep(0.3)
+                return False
+
+        until(answered, lambda: f"waited for: {what}\n{self.said()}", pause=0.3)
 
     def said(self) -> str:
         """The end of every log."""
@@ -221,10 +221,17 @@ class Stack:
         found = (name for name, pid in workers if any(task_of(process) == task for process in task_processes(pid)))
         return next(found, "")
 
-    def lake(self, folder: Path) -> Path:
-        """The lake's files, copied from their bucket."""
+    def _s3(self) -> Any:
         own = {"endpoint_url": self.endpoint, "region_name": REGION}
-        s3 = boto3.client("s3", aws_access_key_id=ADMIN_KEY, aws_secret_access_key=ADMIN_SECRET, **own)
+        return boto3.client("s3", aws_access_key_id=ADMIN_KEY, aws_secret_access_key=ADMIN_SECRET, **own)
+
+    def has_landed(self) -> bool:
+        """Say whether a file is in the landing zone."""
+        return bool(self._s3().list_objects_v2(Bucket=OWN_BUCKET, Prefix="landing/", MaxKeys=1)["KeyCount"])
+
+    def lake(self, folder: Path) -> Path:
+        """Copy the lake's files from their bucket."""
+        s3 = self._s3()
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=OWN_BUCKET, Prefix="lake/"):
             for item in page.get("Contents", ()):
                 path = folder / item["Key"]
@@ -246,28 +253,28 @@ def running_stack(root: Path) -> Iterator[Stack]:
 def test_the_composed_stack_ends_in_the_exact_lake_whatever_is_killed(tmp_path: Path) -> None:
     with running_stack(tmp_path) as stack:
         stack.api.unpause(DAG)
-        stack.until(lambda: stack.api.runs(DAG), 30, "the first scheduled run is made")
+        stack.until(lambda: stack.api.runs(DAG), "the first scheduled run is made")
         run, _ = stack.api.runs(DAG)[0]
 
         def tries(task: str) -> list[tuple[str, int]]:
             return [(item.state, item.try_number) for item in stack.api.tasks(DAG, run) if item.task_id == task]
 
         # a worker in the midst of landing
-        stack.until(lambda: stack.at_work("land_event_files"), 300, "landing begins")
-        time.sleep(0.5)
+        stack.until(lambda: stack.at_work("land_event_files"), "landing begins")
+        stack.until(stack.has_landed, "a file is landed")
         stack.end(stack.at_work("land_event_files") or "worker-1", signal.SIGKILL)
         stack.start_worker("worker-3")
         # the scheduler, while nobody has noticed yet
         stack.end("scheduler")
         stack.start("scheduler")
-        stack.until(lambda: stack.at_work("land_event_files"), 300, "landing again")
+        stack.until(lambda: stack.at_work("land_event_files"), "landing again")
         # Redis and PostgreSQL, while it goes on
         stack.end("redis", signal.SIGKILL)
         stack.postgres.stop()
         time.sleep(4)
         stack.postgres.start()
         stack.start_redis()
-        stack.until(lambda: dict(stack.api.runs(DAG))[run] in {"success", "failed"}, 900, "the run is over")
+        stack.until(lambda: dict(stack.api.runs(DAG))[run] in {"success", "failed"}, "the run is over")
         assert dict(stack.api.runs(DAG))[run] == "success", stack.said()
         assert max(number for _, number in tries("land_event_files")) >= 2
         found = verify(stack.lake(tmp_path / "copy"), stack.truth)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from tests.waiting import until
 
 from pismo_demo.processes import Notes, Started, alive, start, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 # a child in a process group of its own, as Airflow's task supervisor makes them
 PARENT = """
@@ -42,13 +42,6 @@ def running(code: str, tmp_path: Path, notes: Notes) -> Iterator[tuple[Started, 
         yield started, Path(started.log).read_text().strip()
     finally:
         stop(started, patience=0)
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def gone(pid: int) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
+from tests.waiting import PATIENCE
 
 from pismo_lake import storage
 from pismo_lake.build import day as close
@@ -186,10 +187,10 @@ def test_two_closers_wait_for_each_other(lake: LakeUnderTest, monkeypatch: pytes
         if step == "read" and not thread.is_alive() and not second:
             waiting.clear()
             thread.start()
-            assert waiting.wait(10)
+            assert waiting.wait(PATIENCE)
 
     first = lake.close(DAY, checkpoint=meet)
-    thread.join(30)
+    thread.join(PATIENCE)
     assert (first.parts_built, second[0].parts_skipped) == (1, 1)
     assert len(names(lake)) == 1
 

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from tests.killer import command_of
 from tests.lakes import HOUR, LakeUnderTest, event
+from tests.waiting import PATIENCE, until
 
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode.container import uncompress
@@ -32,8 +32,6 @@ from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-MINUTE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +64,7 @@ def flatten(feed: Path, root: Path, jobs: int) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    said, _ = process.communicate(timeout=4 * MINUTE)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said[-3000:]
     return said
 
@@ -93,13 +91,15 @@ def changes_of(root: Path) -> list[tuple[Any, ...]]:
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The worker processes, once they are there."""
-    until = time.monotonic() + MINUTE
-    while time.monotonic() < until:
+    found: list[psutil.Process] = []
+
+    def came() -> bool:
         children = psutil.Process(process.pid).children(recursive=True)
-        found = [child for child in children if "spawn_main" in command_of(child)]
-        if len(found) >= 2:
-            return found
-    raise AssertionError("no workers came")
+        found[:] = [child for child in children if "spawn_main" in command_of(child)]
+        return len(found) >= 2
+
+    until(came, pause=0.01)
+    return found
 
 
 def test_many_processes_make_the_lake_of_one(feed: Path, alone: Path, tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def test_workers_end_with_their_parent_and_the_next_run_mends(feed: Path, alone:
     process = flatten(feed, tmp_path, 2)
     workers = workers_of(process)
     process.kill()
-    process.communicate(timeout=MINUTE)
-    _gone, alive = psutil.wait_procs(workers, timeout=MINUTE)
+    process.communicate(timeout=PATIENCE)
+    _gone, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert alive == []
     finished(flatten(feed, tmp_path, 2))
     assert files_of(tmp_path) == files_of(alone)
