@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from google_crc32c import Checksum
 from tests.lakes import LakeUnderTest, event
+from tests.waiting import PATIENCE
 
 from pismo.connect.queue import open_queue
 from pismo.hooks import gcs
@@ -62,7 +63,7 @@ def delivery(storage: str, pubsub: str = "http://127.0.0.1:1", **changes: Any) -
         name="test", organisation=ORGANISATION, environment=Environment.SANDBOX, channel=Channel.GCS, conn_id="pismo",
         landing="no-landing", lake="no-lake", ledger_url="sqlite://",
         source=GcsSource(BUCKET, **({"prefix": "copied/main_stream", "endpoint_url": storage} | changes)),
-        notices=Notices(NoticeChannel.PUBSUB, queue, "pismo", endpoint_url=pubsub, lease_seconds=30),
+        notices=Notices(NoticeChannel.PUBSUB, queue, "pismo", endpoint_url=pubsub, lease_seconds=300),
     )  # fmt: skip
 
 
@@ -147,7 +148,9 @@ def test_a_download_cut_in_the_middle_is_tried_again_and_never_taken_for_whole(
 ) -> None:
     extra = {"project": "our-project", "is_anonymous": "true"}
     monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
-    monkeypatch.setitem(gcs._CALL, "retry", gcs.DEFAULT_RETRY.with_timeout(3.0).with_delay(0.05, 0.1))
+    # what is never whole is given up soon
+    seconds = PATIENCE if cuts < 10 else 3.0
+    monkeypatch.setitem(gcs._CALL, "retry", gcs.DEFAULT_RETRY.with_timeout(seconds).with_delay(0.05, 0.1))
     monkeypatch.setattr(Cutting, "cuts", cuts)
     with ThreadingHTTPServer(("127.0.0.1", 0), Cutting) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -203,7 +206,9 @@ def test_refusals_have_names(
 ) -> None:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    monkeypatch.setattr("pismo.hooks.gcs._CALL", {"retry": DEFAULT_RETRY.with_timeout(0.5), "timeout": (1.0, 1.0)})
+    monkeypatch.setattr(
+        "pismo.hooks.gcs._CALL", {"retry": DEFAULT_RETRY.with_timeout(0.5), "timeout": (PATIENCE, PATIENCE)}
+    )
     extra = {"project": "our-project", "is_anonymous": "true"}
     monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
     monkeypatch.setattr(Answer, "status", status)
