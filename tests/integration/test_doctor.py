@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from tests.lakes import event
+from tests.waiting import PATIENCE
 
 from pismo.__main__ import main
 from pismo_lake.privacy.mark import MARK
@@ -144,7 +145,10 @@ def pairs() -> list[tuple[str, str]]:
 
 def sftp(server: Any, private: list[str], **source: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     extra = {"private_key": private, "host_key": server.host_key}
-    settings = {"channel": "sftp", "source": {"host": server.host, "port": server.port, "connect_seconds": 5} | source}
+    settings = {
+        "channel": "sftp",
+        "source": {"host": server.host, "port": server.port, "connect_seconds": PATIENCE} | source,
+    }
     return {"conn_type": "sftp", "login": "user", "extra": extra}, settings
 
 

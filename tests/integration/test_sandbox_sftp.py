@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import psutil
 import pytest
+from tests.waiting import PATIENCE
 
 from pismo_sandbox.sftp.openssh import SftpServer, SshdFailedError, SshdMissingError, find_sshd, running_openssh
 from pismo_sandbox.sftp.server import RunningSftp, SftpPolicy, rsa_key_pair, running_sftp
@@ -116,7 +117,7 @@ def options(server: Server, private: list[str], host_key: str | None = None) -> 
         "known_hosts": asyncssh.import_known_hosts(line),
         "config": None,
         "agent_path": None,
-        "login_timeout": 10,
+        "login_timeout": PATIENCE,
     }
 
 
@@ -257,7 +258,7 @@ async def test_openssh_stops_with_its_sessions_and_starts_again(openssh: SftpSer
     processes = [started, *started.children(recursive=True)]
     assert len(processes) > 1
     openssh.stop()
-    await asyncio.wait_for(connection.wait_closed(), 5)
+    await asyncio.wait_for(connection.wait_closed(), PATIENCE)
     assert not openssh.running
     # in a container nobody may collect the dead
     assert not [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
@@ -313,7 +314,7 @@ async def test_openssh_from_the_command_line(
         async with client(server, keys[0]) as sftp:
             assert await read(sftp, SMALL) == b"small"
             process.send_signal(number)
-            assert await asyncio.to_thread(process.wait, 10) == 0
+            assert await asyncio.to_thread(process.wait, PATIENCE) == 0
 
 
 # ---- faults
@@ -348,6 +349,9 @@ async def test_stall(faulty: RunningSftp, policy: SftpPolicy, keys: tuple[str, s
     async with client(faulty, keys[0]) as sftp:
         got = bytearray()
         reading = asyncio.create_task(read(sftp, BIG, into=got))
+        async with asyncio.timeout(PATIENCE):
+            while len(got) < 100_000:
+                await asyncio.sleep(0.01)
         # not wait_for: cancelled, it would close the file, and that is not answered either
         await asyncio.wait({reading}, timeout=0.5)
         assert not reading.done()
@@ -417,7 +421,7 @@ async def test_silence_on_open_and_new_connections(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncssh.connect(**options(faulty, [keys[0]])), 0.3)
         policy.silent = False
-        assert await asyncio.wait_for(read(sftp, SMALL), 5) == b"small"
+        assert await asyncio.wait_for(read(sftp, SMALL), PATIENCE) == b"small"
         policy.silent = True
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(read(sftp, SMALL), 0.3)
@@ -432,7 +436,7 @@ async def test_dropped_connections_are_counted(faulty: RunningSftp, policy: Sftp
     faulty.drop_connections()
     assert (policy.connections, policy.most_connections) == (0, 3)
     for connection in connections:
-        await asyncio.wait_for(connection.wait_closed(), 5)
+        await asyncio.wait_for(connection.wait_closed(), PATIENCE)
 
 
 async def test_a_key_is_revoked(

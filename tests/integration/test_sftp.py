@@ -7,10 +7,12 @@ import json
 import os
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.lakes import ORG, LakeUnderTest, event
+from tests.waiting import PATIENCE, until
 
 from pismo.hooks.sftp import PismoSFTPHook
 from pismo_lake.errors import (
@@ -67,7 +69,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., PismoSFTP
             "extra": {"private_key": private, "host_key": host_key},
         }  # fmt: skip
         monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection))
-        settings = {"stall_seconds": 2.0, "connect_seconds": 5.0, "keepalive_seconds": 0.5} | source
+        settings = {"stall_seconds": PATIENCE, "connect_seconds": PATIENCE, "keepalive_seconds": 600.0} | source
         hooks.append(PismoSFTPHook(delivery(**settings)))
         return hooks[-1]
 
@@ -212,23 +214,19 @@ def test_a_file_that_changes_meanwhile_is_read_from_its_start(faulty: Any, root:
     policy.cut_after, policy.cuts_left = 2_000_000, 1
     hook = make()
     body = b"b" * 5_000_001
-    opened = policy.log
 
-    def swap() -> None:
-        while not any(operation == "open" for operation, _ in list(opened)):
-            pass
-        while policy.cuts_left:
-            pass
-        put(root, body=body)
+    class Log(list[tuple[str, str]]):
+        """Puts another file in the place of the first before it is opened again."""
 
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        with pytest.raises((SizeMismatch, SourceUnavailable)):
-            # announced with its old size: nothing that was put together from both may pass
-            assert fetched(hook, size=5_000_000) == b"never"
-    finally:
-        thread.join()
+        def append(self, entry: tuple[str, str]) -> None:
+            if entry[0] == "open" and entry in self:
+                put(root, body=body)
+            super().append(entry)
+
+    policy.log = Log()
+    with pytest.raises((SizeMismatch, SourceUnavailable)):
+        # announced with its old size: nothing that was put together from both may pass
+        assert fetched(hook, size=5_000_000) == b"never"
     assert fetched(hook, size=len(body)) == body
 
 
@@ -244,8 +242,9 @@ def test_a_link_that_always_breaks_is_a_passing_error(faulty: Any, root: Path) -
 def test_stalls_end_in_time(faulty: Any, root: Path, fault: dict[str, Any]) -> None:
     _, policy, make = faulty
     put(root, body=b"x" * 2_000_000)
-    hook = make(stall_seconds=0.5, attempts=2, connect_seconds=1.0)
+    hook = make()
     list(hook.list_files([HOUR]))
+    hook.source = replace(hook.source, stall_seconds=0.5, attempts=2, connect_seconds=1.0)
     for name, value in fault.items():
         setattr(policy, name, value)
     with pytest.raises(SourceUnavailable):
@@ -256,11 +255,19 @@ def test_a_half_open_connection_is_noticed_and_replaced(faulty: Any, root: Path)
     """The listing of the next look must not hang on a connection that died unseen."""
     _, policy, make = faulty
     put(root)
-    hook = make(stall_seconds=0.5, connect_seconds=1.0, attempts=6)
+    hook = make()
     assert len(list(hook.list_files([HOUR]))) == 1
-    policy.silent = True
-    threading.Timer(1.5, lambda: setattr(policy, "silent", False)).start()
+    policy.silent, first = True, policy.made
+
+    def speak() -> None:
+        until(lambda: policy.made > first, pause=0.01)
+        policy.silent = False
+
+    hook.source = replace(hook.source, stall_seconds=1.0, attempts=100)
+    speaker = threading.Thread(target=speak)
+    speaker.start()
     assert len(list(hook.list_files([HOUR]))) == 1
+    speaker.join()
 
 
 def test_denied_and_vanished_files(faulty: Any, root: Path) -> None:
@@ -289,7 +296,10 @@ def test_a_slow_listing_of_five_thousand_files(faulty: Any, root: Path) -> None:
     for number in range(5000):
         put(root, f"main_stream/2026/3/1/9/f{number:05d}", b"x")
     policy.listing_delay = 0.05
-    found = list(make(stall_seconds=1.0).list_files([HOUR]))
+    hook = make()
+    # the listing as a whole takes longer than one answer may
+    hook.source = replace(hook.source, stall_seconds=2.0)
+    found = list(hook.list_files([HOUR]))
     assert len({file.key for file in found}) == 5000
     assert {file.size for file in found} == {1}
 

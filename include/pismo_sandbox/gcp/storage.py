@@ -70,19 +70,19 @@ def running_gcs(
         finally:
             process.terminate()
             try:
-                process.wait(5)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 10.0) -> None:
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - its own address
+            with urllib.request.urlopen(url, timeout=10):  # noqa: S310 - its own address
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 _WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 # long enough that what was served is with the client when its connection is cut
-_CUT_DELAY = 0.1
+_CUT_DELAY = 0.3
 
 
 @dataclass(slots=True)
 class SftpPolicy:
     """What the server allows and which faults it plays; paths are relative to its root, a folder stands for all in it.
 
-    `cut_after` and `stall_after` count the bytes served of one opened file; `connections` counts those now open.
+    `cut_after` and `stall_after` count the bytes served of one opened file. `connections` counts the connections that
+    are open now, `made` all that were made.
     """
 
     authorized: list[str]
@@ -38,6 +39,7 @@ class SftpPolicy:
     silent: bool = False
     log: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
+    made: int = 0
     most_connections: int = 0
 
 

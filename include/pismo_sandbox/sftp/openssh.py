@@ -27,7 +27,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_HOST, _START_SECONDS, _PORT_TRIES = "127.0.0.1", 15.0, 5
+_HOST, _START_SECONDS, _PORT_TRIES = "127.0.0.1", 300.0, 5
 _CONFIG = """\
 ListenAddress {host}
 Port {port}
@@ -91,7 +91,7 @@ class _Daemon:
         while self.alive() and time.monotonic() < deadline:
             # written once it listens; an answer alone may be another server's at this port
             if (self.state / "sshd.pid").exists():
-                with suppress(OSError), socket.create_connection(self.address, timeout=1) as probe:
+                with suppress(OSError), socket.create_connection(self.address, timeout=10) as probe:
                     if probe.recv(4) == b"SSH-":
                         return
             time.sleep(0.02)

@@ -121,6 +121,7 @@ class RunningSftp:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link) -> None:
         policy = self.policy
         policy.connections += 1
+        policy.made += 1
         policy.most_connections = max(policy.most_connections, policy.connections)
         near, far = socket.socketpair()
         inner_reader, inner_writer = await asyncio.open_connection(sock=near)
