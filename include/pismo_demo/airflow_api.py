@@ -11,8 +11,10 @@ from urllib.parse import quote
 from pismo_demo.errors import DemoError
 
 _OK = 300
-_UNAUTHORISED = 401
+_UNAUTHORISED, _MISSING = 401, 404
 _REFUSED = (_UNAUTHORISED, 403)
+_BUSY = frozenset({0, 500, 503})
+_ANSWER_SECONDS = 120.0
 _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -22,6 +24,11 @@ class ApiError(DemoError):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+    @property
+    def passing(self) -> bool:
+        """Whether Airflow may answer later: it is busy, or its SQLite is. It refuses the rest again."""
+        return self.status in _BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +68,11 @@ class AirflowApi:
         return True
 
     def dag_known(self, dag_id: str) -> bool:
-        """Whether the DAG has been parsed."""
+        """Say whether the DAG is parsed; False also if Airflow is too busy to answer."""
         try:
             self._get(f"/dags/{quote(dag_id)}")
         except ApiError as error:
-            if error.status == 404:
+            if error.status == _MISSING or error.passing:
                 return False
             raise
         return True
@@ -133,7 +140,7 @@ class AirflowApi:
             headers["Content-Type"] = "application/json"
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()

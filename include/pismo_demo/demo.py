@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _NOTES = "running.json"
 _TRIES = 3
+_LONGEST_TASK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _ingest(options: Options, places: Places, running: Running) -> None:
 
     say(f"4/5  {running.dag_id}, run by Airflow's scheduler")
     began = time.monotonic()
-    run_id = run_dag(running.airflow.api, running.dag_id, say, seconds=300 + 10 * options.megabytes)
+    run_id = run_dag(running.airflow.api, running.dag_id, say, seconds=_LONGEST_TASK_SECONDS + 10 * options.megabytes)
     seconds = time.monotonic() - began
     say("5/5  Comparing the lake with what was published\n")
     truth = Truth(places.truth)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOCK = "lock"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 _CLOCK_SLACK = 2.0
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pismo_demo.ports import Ports
 
 _TAIL = 30
-_SANDBOX_SECONDS = 60.0
-_AIRFLOW_SECONDS = 120.0
+# long enough for a slow machine; a process that has ended is noticed at once
+_START_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str
         found = server.up.search(log.read_text(errors="replace"))
         return dict(found.groupdict()) if found else {}
 
-    _wait("the sandbox", started, lambda: [] if said() else ["its address"], _SANDBOX_SECONDS)
+    _wait("the sandbox", started, lambda: [] if said() else ["its address"], _START_SECONDS)
     return said()
 
 
@@ -101,8 +101,8 @@ def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, 
 
 def wait_for_airflow(started: Started, api: AirflowApi) -> None:
     """Until all four components are healthy; `PortTakenError` where they are those of another Airflow."""
-    _wait("Airflow", started, api.unhealthy, _AIRFLOW_SECONDS)
-    _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [], _AIRFLOW_SECONDS)
+    _wait("Airflow", started, api.unhealthy, _START_SECONDS)
+    _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [], _START_SECONDS)
     if not api.ours():
         msg = "another Airflow took the port that was free a moment ago"
         raise PortTakenError(msg)
