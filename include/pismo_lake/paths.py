@@ -116,6 +116,11 @@ def safe_key(key: str) -> str:
     return "/".join(segments) or "%"
 
 
+def is_event_file(key: str) -> bool:
+    """Say whether a key can be an event file's; consoles and tools mark a folder by an object whose key ends in `/`."""
+    return not key.endswith("/")
+
+
 def can_be_kept(key: str) -> bool:
     """Whether every ledger can hold an object key: PostgreSQL takes no NUL, and no database half a character."""
     try:

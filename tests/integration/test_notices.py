@@ -21,6 +21,8 @@ from pismo.connect.queue import open_queue
 from pismo.hooks.s3 import PismoS3Hook
 from pismo.queues.message import held
 from pismo.runs.drain import Drained, drain
+from pismo.runs.find import find_files
+from pismo.runs.window import Window
 from pismo.triggers.notices_waiting import NoticesWaitingTrigger
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError
 from pismo_lake.landing.land import land_files
@@ -157,6 +159,78 @@ def test_others_messages_are_ignored_and_bad_ones_end_as_dead_letters(
     assert messages_in(sandbox, queues.dead_letters_url) == len(bad)
     lake.build()
     assert [row["event_id"] for row in lake.rows()] == ["good"]
+
+
+def test_no_message_harms_another_and_none_that_is_not_understood_is_deleted(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket, sqs, storage = (
+        sandbox.policy.bucket,
+        sandbox.admin("sqs"),
+        S3Sink(sandbox.admin("s3"), sandbox.policy.bucket),
+    )
+    names = ["a", "size", "trail", "minio", "beside"]
+    for name in names:
+        storage.put(f"{FOLDER}/{name}", event(name))
+    storage.put(f"{FOLDER}/", b"")
+    record = {"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": bucket}}}
+    moved = record | {"eventName": "ObjectMoved:Rename"}
+    poison = notice_event(bucket, ORGANISATION, f"{FOLDER}/size", 0)
+    poison["data"]["object_size"] = "9" * 5000
+    asked = {"bucketName": bucket, "key": f"{FOLDER}/trail"}
+    sound = [
+        notice_event(bucket, ORGANISATION, f"{FOLDER}/a", len(event("a"))),
+        poison,
+        notice_event(bucket, ORGANISATION, f"{FOLDER}/", 0),
+        {"detail": {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", "requestParameters": asked}},
+        {"EventName": "x", "Records": [record | {"s3": {**record["s3"], "object": {"key": f"{FOLDER}/minio"}}}]},  # type: ignore[dict-item]
+    ]
+    beside = record | {"s3": {**record["s3"], "object": {"key": f"{FOLDER}/beside"}}}  # type: ignore[dict-item]
+    unclear = [
+        {"Records": [beside, moved | {"s3": {**record["s3"], "object": {"key": f"{FOLDER}/a"}}}]},  # type: ignore[dict-item]
+        {"text": f"see s3://{bucket}/{FOLDER}/a"},
+        {"file": f"{FOLDER}/a"},
+    ]
+    for body in [*unclear, *sound]:
+        sqs.send_message(QueueUrl=queues.queue_url, MessageBody=json.dumps(body))
+    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        first, *_ = drain_until_empty(feed, lake, sandbox, queues)
+    assert (first.messages, first.bad, first.ignored, first.failures) == (8, 3, 1, {})
+    assert messages_in(sandbox, queues.dead_letters_url) == len(unclear)
+    left = sqs.receive_message(QueueUrl=queues.dead_letters_url, MaxNumberOfMessages=10)["Messages"]
+    assert all(f"message {message['MessageId']} stays in the queue" in caplog.text for message in left)
+    lake.build()
+    assert sorted(row["event_id"] for row in lake.rows()) == sorted(names)
+
+
+def test_an_object_that_two_spellings_name_is_one_object(
+    sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path
+) -> None:
+    bucket, storage = sandbox.policy.bucket, S3Sink(sandbox.admin("s3"), sandbox.policy.bucket)
+    for name in ("a=b c", "50%25", "plus+plus"):
+        storage.put(f"{FOLDER}/{name}", event(name))
+    spellings = ["a=b c", "a%3Db%20c", "50%25", "plus+plus"]
+    whole = f"{FOLDER}/a=b c".replace("/", "%2F").replace(" ", "+")
+    for key in [*(f"{FOLDER}/{name}" for name in spellings), whole]:
+        queues.topic.send(
+            notice_event(bucket, ORGANISATION, key, 0) | {"data": {"bucket_name": bucket, "object_name": key}}
+        )
+    # a look-alike that does not encode the keys of its notices
+    item = {"bucket": {"name": bucket}, "object": {"key": f"{FOLDER}/plus+plus"}}
+    queues.topic.send({"Records": [{"eventName": "ObjectCreated:Put", "s3": item}]})
+    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    found = drained(feed, lake)
+    assert (found.messages, found.announced, found.failures) == (6, 3, {})
+    lake.index()
+    keys = {record.key for record in lake.ledger.all_files(lake.settings.lake)}
+    assert keys == {f"{FOLDER}/{name}" for name in ("a=b c", "50%25", "plus+plus")}
+    # nor is it another one if a person names it as a URL does
+    sandbox.policy.list_allowed = True
+    hook = PismoS3Hook(feed)
+    for key in (f"{FOLDER}/a%3Db%20c", f"{FOLDER}/"):
+        window = Window((), (key,))
+        assert find_files(hook, lake.ledger, feed, window).files == ()
 
 
 def test_an_object_that_is_not_there_yet_comes_back(

@@ -26,7 +26,7 @@ from pismo_lake.landing.pool import Crew
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.ledger.sightings import Sightings
-from pismo_lake.paths import can_be_kept, landing_path, safe_key
+from pismo_lake.paths import can_be_kept, is_event_file, landing_path, safe_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -87,10 +87,12 @@ def land_files(
 ) -> Landing:
     """Fetch and land `files`; a file that cannot be landed is among the failures and stops no other file.
 
-    `fetch` opens a file as an iterator of chunks; it is called from `parallel` threads. Keys outside an hour folder are
-    refused, unless they may stand `anywhere`. `seen_by` says how the files were found: ``listed`` | ``announced`` |
-    ``asked for``.
+    `fetch` opens a file as an iterator of chunks; it is called from `parallel` threads. Folder markers are left out.
+    Keys outside an hour folder are refused, unless they may be `anywhere`. `seen_by` says how the files were found:
+    ``listed`` | ``announced`` | ``asked for``.
     """
+    # a marker's name, written as a file, would be in the way of its folder's files
+    files = [file for file in files if is_event_file(file.key)]
     able = [file for file in files if can_be_kept(file.key)]
     failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)

@@ -29,6 +29,9 @@ class EventSource(Protocol):
     def fetch(self, file: RemoteFile) -> AbstractContextManager[Iterator[bytes]]:
         """Open an event file as chunks; called from several threads at once."""
 
+    def has(self, key: str) -> bool:
+        """Say whether there is an object of this very key; False if that may not be known."""
+
     def event_key(self, key: str) -> str:
         """The key under which a noticed object is known here, the same one that listing gives."""
 

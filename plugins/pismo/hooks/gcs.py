@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from pismo_lake.errors import AccessDenied, FileMissing, ListingDenied, SizeMismatch, SourceError, SourceUnavailable
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.paths import is_event_file
 from pismo_lake.settings.channels import GcsSource, below_prefix
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ class PismoGCSHook(GCSHook):
             data = self._download(name)
         yield iter([data])
 
+    def has(self, key: str) -> bool:
+        """Ask for the object at the key's own place, then for it elsewhere in the bucket."""
+        name = f"{self._above}{key}"
+        try:
+            return bool(self.get_conn().bucket(self.source.bucket).blob(name).exists(**_CALL)) or bool(
+                self._elsewhere(key)
+            )
+        except _FAILURES as error:
+            cause = self.named(error, name)
+            if isinstance(cause, FileMissing):
+                return False
+            raise cause from error
+
     def event_key(self, key: str) -> str:
         """The key from the stream's folder on, whatever the copy put before it."""
         return below_prefix(key, self._stream)
@@ -101,7 +115,7 @@ class PismoGCSHook(GCSHook):
     def _blobs(self, **how: Any) -> Iterator[Any]:
         try:
             found = self.get_conn().list_blobs(self.source.bucket, fields=_FIELDS, **how, **_CALL)
-            yield from (blob for blob in found if not blob.name.endswith("/"))
+            yield from (blob for blob in found if is_event_file(blob.name))
         except _FAILURES as error:
             raise self.named(error, str(how.get("prefix", "")), listing=True) from error
 

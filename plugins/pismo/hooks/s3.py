@@ -21,6 +21,7 @@ from pismo_lake.errors import (
     SourceUnavailable,
 )
 from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.paths import is_event_file
 from pismo_lake.settings.channels import S3Source, bucket_name, role_arn
 
 if TYPE_CHECKING:
@@ -109,6 +110,17 @@ class PismoS3Hook(S3Hook):
         finally:
             body.close()
 
+    def has(self, key: str) -> bool:
+        """Ask with HeadObject, which needs `s3:GetObject` alone; without `s3:ListBucket` a missing key is refused."""
+        try:
+            self.get_conn().head_object(Bucket=self.bucket, Key=key.lstrip("/"))
+        except (ClientError, BotoCoreError) as error:
+            cause = self.named(error, key)
+            if isinstance(cause, RoleDenied) or not isinstance(cause, FileMissing | AccessDenied):
+                raise cause from error
+            return False
+        return True
+
     def event_key(self, key: str) -> str:
         """The key itself: notices name this very bucket's objects."""
         return key
@@ -153,7 +165,7 @@ class PismoS3Hook(S3Hook):
 
 
 def files_of_page(page: Any) -> Iterator[RemoteFile]:
-    """The event files of one ListObjectsV2 page; folder markers are left out."""
+    """Yield the event files of one ListObjectsV2 page."""
     for item in page.get("Contents", ()):
-        if not item["Key"].endswith("/"):
+        if is_event_file(item["Key"]):
             yield RemoteFile(item["Key"], item["Size"], str(item["ETag"]).strip('"'), item["LastModified"])

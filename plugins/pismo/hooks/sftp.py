@@ -17,6 +17,7 @@ from pismo.hooks.sftp_keys import SftpIdentity, identity_of, key_label
 from pismo.hooks.sftp_read import opened, read_on
 from pismo_lake.errors import ConfigError, KeysDenied, SizeMismatch, SourceUnavailable
 from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.paths import is_event_file
 from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource, below_prefix
 
 if TYPE_CHECKING:
@@ -89,6 +90,15 @@ class PismoSFTPHook(SFTPHookAsync):
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
         """An event file, whole and in order however often the connection was lost."""
         yield iter([self._loop.wait(self._download(file))])
+
+    def has(self, key: str) -> bool:
+        """Ask for the attributes of the key's path."""
+
+        async def found(client: asyncssh.SFTPClient) -> bool:
+            async with asyncio.timeout(self.source.stall_seconds):
+                return await client.exists(self.path_of(key))
+
+        return self._loop.wait(self._persist(found, key))
 
     def event_key(self, key: str) -> str:
         """Notices name the bucket's key, which is the path below `root`."""
@@ -233,6 +243,8 @@ class PismoSFTPHook(SFTPHookAsync):
         if not plain or name in {".", ".."}:
             return None
         text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+        if not is_event_file(text):
+            return None
         version = f"mtime-{attrs.mtime}" if self.source.mtime_is_version and attrs.mtime is not None else None
         return RemoteFile(f"{folder}{text}", attrs.size, version)
 

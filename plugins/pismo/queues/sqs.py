@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BATCH = 10
 # an empty answer to a long poll says that no server of the queue has a message; to a short one it does not
 _WAIT_SECONDS = 1
+_DIGITS = 10
 _DENIED = ("AccessDenied", "AuthFailure", "SignatureDoesNotMatch", "InvalidClientTokenId", "InvalidSecurity")
 _MISSING = ("QueueDoesNotExist", "NonExistentQueue", "InvalidAddress")
 
@@ -52,10 +53,11 @@ class SqsQueue:
             if not answer:
                 break
             for item in answer:
-                deliveries = int(item.get("Attributes", {}).get("ApproximateReceiveCount", 0))
+                count = str(item.get("Attributes", {}).get("ApproximateReceiveCount", ""))
+                deliveries = int(count) if count.isascii() and count.isdigit() and len(count) < _DIGITS else 0
                 # delivered twice within one batch: the later receipt is the one that deletes
                 messages[item["MessageId"]] = Message(
-                    item["MessageId"], item["Body"], item["ReceiptHandle"], deliveries=deliveries
+                    item["MessageId"], item.get("Body", ""), item["ReceiptHandle"], deliveries=deliveries
                 )
         return list(messages.values())
 

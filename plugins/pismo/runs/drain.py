@@ -1,13 +1,14 @@
-"""Take notices from their queue and land what they announce; one goes only once its file is landed and noted."""
+"""Take notices from their queue and land their files; a notice is deleted only after its file is landed and noted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pismo.queues.message import held
-from pismo_lake.errors import FileMissing, NoticeError, PismoError
-from pismo_lake.landing.notices import read_notices, wanted
+from pismo.spelling import settled_key
+from pismo_lake.errors import FileMissing, PismoError, SourceUnavailable
+from pismo_lake.landing.notices import announced
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 
@@ -29,7 +30,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 
 @dataclass(slots=True)
 class Drained:
-    """What became of the messages of a run; those neither deleted nor listed here stay in the queue."""
+    """Count the messages of a run by their fate; `failures` are errors by key, or by queue if it is the queue's."""
 
     messages: int = 0
     announced: int = 0
@@ -55,11 +56,11 @@ def drain(
     land: Land,
     log: logging.Logger,
 ) -> Drained:
-    """Land what the queue announces, batch by batch, until it is empty or `most` messages were taken.
+    """Land the announced files, batch by batch, until the queue is empty or `most` messages were taken.
 
-    A message that is no notice of this delivery is left to the queue's redrive policy; one whose object is not there
-    (yet) comes back later and later. Messages of files that fail for other reasons stay as well, and the failures
-    are returned for the caller to raise.
+    A message that is not understood, or is no notice of this delivery, is left to the queue's redrive policy. One whose
+    object is not there (yet) comes back later and later. Messages of files that fail for other reasons stay as well,
+    and the failures are returned for the caller to raise. A fault of one message concerns no other.
     """
     drained, left_before = Drained(), set[str]()
     while drained.messages < notices.most:
@@ -72,7 +73,7 @@ def drain(
             stays = _batch(_Batch(delivery, source, ledger, land, log, drained), messages)
             done = [message for message in messages if message.id not in stays]
             if done:
-                queue.delete(done)
+                _delete(queue, done, drained, log)
         waiting = [message for message in messages if stays.get(message.id)]
         for message in waiting:
             queue.extend([message], _pause(message))
@@ -91,38 +92,63 @@ class _Batch:
     drained: Drained
 
 
+def _delete(queue: NoticeQueue, messages: Sequence[Message], drained: Drained, log: logging.Logger) -> None:
+    """Delete messages; those that the service keeps come back and are known then, so the work goes on."""
+    try:
+        queue.delete(messages)
+    except SourceUnavailable as error:
+        log.warning("%s", error)
+        drained.failures[queue.name] = error
+
+
 def _batch(work: _Batch, messages: Sequence[Message]) -> dict[str, bool]:
-    """Land a batch; the ids of the messages that stay, True for those whose object may yet come."""
+    """Land a batch; return the ids of the messages that stay, True for those whose object may yet come."""
     drained, stays = work.drained, dict[str, bool]()
-    announced: dict[str, list[RemoteFile]] = {}
+    files_of: dict[str, list[RemoteFile]] = {}
     for message in messages:
-        try:
-            files = _announced(work, message)
-        except NoticeError as error:
+        files, problems = _files_of(work, message)
+        if problems:
             drained.bad += 1
             stays[message.id] = False
-            work.log.warning("message %s stays in the queue (delivery %d): %s", message.id, message.deliveries, error)
-            continue
-        if files:
-            announced[message.id] = files
-        else:
+            reasons = "; ".join(problems[:5])
+            work.log.warning("message %s stays in the queue (delivery %d): %s", message.id, message.deliveries, reasons)
+        elif not files:
             drained.ignored += 1
-    named = {file.key: file for files in announced.values() for file in files}
-    fresh = new_files(named.values(), FileLedger(work.ledger, work.delivery.lake, work.delivery.name).known(named))
-    drained.announced += len(named)
-    drained.known += len(named) - len(fresh)
+        if files:
+            files_of[message.id] = files
+    named = [file for files in files_of.values() for file in files]
+    sizes: dict[str, set[int | None]] = {}
+    for file in named:
+        sizes.setdefault(file.key, set()).add(file.size)
+    fresh = new_files(named, FileLedger(work.ledger, work.delivery.lake, work.delivery.name).known(sizes))
+    # two messages may name two sizes of one object: it has the size that it comes with
+    fresh = [file if len(sizes[file.key]) == 1 else replace(file, size=None) for file in fresh]
+    drained.announced += len(sizes)
+    drained.known += len(sizes) - len(fresh)
     failed = _land(work, fresh) if fresh else {}
-    for message_id, files in announced.items():
+    for message_id, files in files_of.items():
         errors = [failed[file.key] for file in files if file.key in failed]
-        if errors:
+        if errors and message_id not in stays:
             stays[message_id] = all(isinstance(error, FileMissing) for error in errors)
     return stays
 
 
-def _announced(work: _Batch, message: Message) -> list[RemoteFile]:
-    expected, source = work.delivery.expected, work.source
-    found = [notice for notice in read_notices(message.body, message.attributes) if wanted(notice, expected)]
-    return [RemoteFile(source.event_key(notice.key), notice.size) for notice in found]
+def _files_of(work: _Batch, message: Message) -> tuple[list[RemoteFile], list[str]]:
+    """Return the event files that a message announces, and why it must stay in the queue, if so."""
+    files: list[RemoteFile] = []
+    try:
+        found = announced(message.body, message.attributes, work.delivery.expected)
+        problems = found.problems
+        for notice in found.notices:
+            key = settled_key(work.source, notice.key, notice.other_key)
+            files.append(RemoteFile(work.source.event_key(key), notice.size))
+    except PismoError as error:
+        work.drained.failures[message.id] = error
+        problems = [str(error)]
+    except Exception as error:  # noqa: BLE001 - whatever one message brings about, the others go on
+        # its text may quote the message
+        problems = [f"{type(error).__name__} while it was read, a defect of this program"]
+    return files, problems
 
 
 def _land(work: _Batch, files: Sequence[RemoteFile]) -> Mapping[str, PismoError]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
+from pismo.spelling import settled_by_hand
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
+from pismo_lake.paths import is_event_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
+_LOG = logging.getLogger(__name__)
 _NOTHING_ELSE = (
     "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, set up"
     " notices, or trigger a run with object_keys"
@@ -74,14 +78,18 @@ def resolved(window: Window, delivery: Delivery, ledger: Ledger) -> Window:
 
 
 def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: Window) -> Found:
-    """New files of the window. Keys given by hand are taken as they are, without listing; `force` re-lands them.
+    """Find new files of the window. Keys given by hand are taken without listing; `force` lands them again.
 
-    A denied listing is a mode where there are notices, else `AccessDenied` with what to do.
+    A denied listing is a mode if there are notices, else `AccessDenied` with advice.
     """
     if not window.relist:
         return Found(unlisted="not asked to look at Pismo")
     if window.object_keys:
-        files = [RemoteFile(key, None) for key in dict.fromkeys(window.object_keys)]
+        for key in window.object_keys:
+            if not is_event_file(key):
+                _LOG.warning("%s names a folder, no event file: give window_start and window_end for its files", key)
+        keys = (settled_by_hand(source, key) for key in window.object_keys if is_event_file(key))
+        files = [RemoteFile(key, None) for key in dict.fromkeys(keys)]
         return Found(tuple(files if window.force else unlanded(files, ledger, delivery)))
     if not delivery.listing:
         return Found(unlisted="listing is switched off")
@@ -94,6 +102,6 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
 
 
 def unlanded(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
-    """Those the ledger does not have in this version."""
-    listed = list(files)
+    """Return the event files that the ledger does not have in this version."""
+    listed = [file for file in files if is_event_file(file.key)]
     return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).known([file.key for file in listed]))

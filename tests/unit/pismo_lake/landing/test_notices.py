@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pismo_lake.errors import NoticeError
-from pismo_lake.landing.notices import Notice, read_notices, wanted
+from pismo_lake.landing.notices import Announced, Notice, announced, read_notices, wanted
 from pismo_lake.settings.channels import Expected
 
 ORG = "TN-376A4170-0000-4000-8000-000000000000"
@@ -25,6 +25,27 @@ EVENT: dict[str, Any] = {
 }  # fmt: skip
 OBJECT = {"kind": "storage#object", "bucket": "ours", "name": KEY, "size": "1029382"}
 S3 = {"s3": {"bucket": {"name": BUCKET}, "object": {"key": "main_stream/2020/4/1/23/a%3Db+c", "size": 7}}}
+
+
+RECORD = {"eventName": "ObjectCreated:Put", **S3}
+PLAIN = Notice(BUCKET, KEY)
+TRAIL = {
+    "eventSource": "s3.amazonaws.com", "eventName": "CompleteMultipartUpload",
+    "requestParameters": {"bucketName": BUCKET, "key": KEY},
+}  # fmt: skip
+BRIDGE = {
+    "source": "aws.s3", "detail-type": "Object Created",
+    "detail": {"reason": "PutObject", "bucket": {"name": BUCKET}, "object": {"key": KEY, "size": 3}},
+}  # fmt: skip
+CLOUD = {
+    "specversion": "1.0", "type": "google.cloud.storage.object.v1.finalized", "subject": f"objects/{KEY}",
+    "source": f"//storage.googleapis.com/projects/_/buckets/{BUCKET}",
+}  # fmt: skip
+AUDIT = {
+    "protoPayload": {
+        "methodName": "storage.objects.create", "resourceName": f"projects/_/buckets/{BUCKET}/objects/{KEY}",
+    }
+}  # fmt: skip
 
 
 def sns(message: Any, **more: str) -> dict[str, Any]:
@@ -60,6 +81,47 @@ ENVELOPES = {
         },
         Notice(BUCKET, KEY, 3),
     ),
+    "SNS without its topic": ({"Type": "Notification", "Message": json.dumps(EVENT)}, FULL),
+    "SNS for Lambda": ({"Records": [{"EventSource": "aws:sns", "Sns": sns(EVENT)}]}, FULL),
+    "SQS for Lambda": ({"Records": [{"eventSource": "aws:sqs", "body": json.dumps(EVENT)}]}, FULL),
+    "SQS by a pipe": ([{"messageId": "1", "body": json.dumps(sns(EVENT))}], FULL),
+    "Kinesis": ({"Records": [{"kinesis": {"data": base64.b64encode(json.dumps(EVENT).encode()).decode()}}]}, FULL),
+    "a list": ([EVENT], FULL),
+    "JSON in JSON": (json.dumps(EVENT), FULL),
+    "a wrapper of somebody's own": ({"v": 1, "payload": {"inner": json.dumps(EVENT)}}, FULL),
+    "MinIO": (
+        {"EventName": "s3:ObjectCreated:Put", "Key": f"{BUCKET}/a", "Records": [
+            {"eventName": "s3:ObjectCreated:Put", "s3": {"bucket": {"name": BUCKET}, "object": {
+                "key": KEY.replace("/", "%2F"), "size": 1}}},
+        ]},
+        Notice(BUCKET, KEY, 1),
+    ),
+    "MinIO for Redis": ([{"Event": [RECORD], "EventTime": "x"}], Notice(BUCKET, "main_stream/2020/4/1/23/a=b c", 7)),
+    "MinIO without records": ({"EventName": "s3:ObjectCreated:Put", "Key": f"{BUCKET}/{KEY}"}, PLAIN),
+    "Ceph, copied from another zone": (
+        {"Records": [RECORD | {"eventName": "ObjectSynced:Create"}]},
+        Notice(BUCKET, "main_stream/2020/4/1/23/a=b c", 7),
+    ),
+    "CloudTrail by EventBridge": ({"detail-type": "AWS API Call via CloudTrail", "detail": TRAIL}, PLAIN),
+    "CloudTrail's own file": ({"Records": [TRAIL]}, PLAIN),
+    "EventBridge's detail alone": (BRIDGE["detail"], Notice(BUCKET, KEY, 3)),
+    "EventBridge, restored": (BRIDGE | {"detail-type": "Object Restore Completed"}, Notice(BUCKET, KEY, 3)),
+    "CloudEvent": (CLOUD | {"data": {"bucket": BUCKET, "name": KEY, "size": "3"}}, Notice(BUCKET, KEY, 3)),
+    "CloudEvent without data": (CLOUD, PLAIN),
+    "CloudEvent of Pub/Sub": (
+        {"specversion": "1.0", "type": "google.cloud.pubsub.topic.v1.messagePublished", "data": pushed(EVENT)}, FULL,
+    ),
+    "CloudEvent in base64": (
+        {"specversion": "1.0", "type": "x", "data_base64": pushed(EVENT)["message"]["data"]}, FULL,
+    ),
+    "audit log": (AUDIT, PLAIN),
+    "Pub/Sub push without data": (
+        {"message": {"attributes": {"eventType": "OBJECT_FINALIZE", "bucketId": BUCKET, "objectId": KEY}}}, PLAIN,
+    ),
+    "an encoded key in an event that has plain ones": (
+        {**EVENT, "data": {"bucket_name": BUCKET, "object_name": "main_stream%2F2020%2F4%2F1%2F23%2Fsome_file_name"}},
+        Notice(BUCKET, KEY, None, ORG),
+    ),
 }  # fmt: skip
 
 
@@ -85,12 +147,116 @@ IGNORED = {
         "detail": {"bucket": {"name": BUCKET}, "object": {"key": KEY}},
     },
     "an empty object": {},
+    "MinIO's reads": {"Records": [{"eventName": "s3:ObjectAccessed:Get", **S3}]},
+    "a call that CloudTrail saw fail": {"detail": TRAIL | {"errorCode": "AccessDenied"}},
+    "a call that reads": {"detail": TRAIL | {"eventName": "GetObject"}},
+    "a piece of an upload": {"detail": TRAIL | {"eventName": "UploadPart"}},
+    "a deletion as CloudEvent": CLOUD | {"type": "google.cloud.storage.object.v1.deleted"},
+    "a read in the audit log": {"protoPayload": {**AUDIT["protoPayload"], "methodName": "storage.objects.get"}},
+    "a folder marker of another prefix": {**EVENT, "data": {"bucket_name": BUCKET, "object_name": "reports/x/"}},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", IGNORED)
 def test_sound_messages_that_announce_nothing(name: str) -> None:
-    assert read_notices(json.dumps(IGNORED[name])) == []
+    if "marker" not in name:
+        assert read_notices(json.dumps(IGNORED[name])) == []
+    assert announced(json.dumps(IGNORED[name]), None, EXPECTED) == Announced()
+
+
+UNKNOWN = {
+    "names in one text": {"text": f"new object s3://{BUCKET}/{KEY}"},
+    "names apart": {"container": BUCKET.upper(), "blob": {"path": KEY}},
+    "names encoded": {"container": BUCKET, "path": KEY.replace("/", "%2F")},
+    "names in base64": {"blob": base64.b64encode(json.dumps({"b": BUCKET, "k": KEY}).encode()).decode()},
+    "names in JSON in a text": {"inner": json.dumps({"b": BUCKET, "k": json.dumps(KEY)})},
+    "the key alone": {"file": KEY},
+    "an event of S3 that is not known": {"Records": [RECORD | {"eventName": "ObjectMoved:Rename"}]},
+    "a record without a name of its event": {"Records": [S3]},
+    "a detail that is not known": {"detail-type": "Object Moved", "detail": {**BRIDGE["detail"], "reason": "x"}},
+    "a call that is not known": {"detail": TRAIL | {"eventName": "MoveObject"}},
+    "a kind of CloudEvent that is not known": CLOUD | {"type": "google.cloud.storage.object.v1.moved"},
+    "Pismo's event with other names": {**EVENT, "data": {"bucket": BUCKET, "path": KEY}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_shape_that_names_an_event_file_is_not_to_be_deleted(name: str) -> None:
+    for body in (UNKNOWN[name], sns(UNKNOWN[name]), [UNKNOWN[name]]):
+        found = announced(json.dumps(body), None, EXPECTED)
+        assert found.notices == []
+        assert found.problems == [f"it names {BUCKET} or an event file in a shape that is not known"]
+
+
+def test_a_part_that_is_not_understood_does_not_hide_the_others() -> None:
+    foreign = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "other"}, "object": {"key": KEY}}}
+    broken = {"eventName": "ObjectCreated:Put", "s3": {}}
+    records = [foreign, broken, {"eventName": "ObjectMoved:Rename", **S3}, RECORD]
+    found = announced(json.dumps({"Records": records}), None, EXPECTED)
+    assert [notice.key for notice in found.notices] == ["main_stream/2020/4/1/23/a=b c"]
+    assert len(found.problems) == 3
+
+
+GCS = {"bucketId": BUCKET, "objectId": KEY, "eventType": "OBJECT_FINALIZE"}
+
+
+@pytest.mark.parametrize("body", ["", "no JSON", json.dumps({"size": "12"}), b"\xff"])
+def test_a_notice_of_gcs_may_be_in_its_attributes_alone(body: str | bytes) -> None:
+    size = 12 if "size" in str(body) else None
+    assert read_notices(body, GCS) == [Notice(BUCKET, KEY, size)]
+    assert read_notices(body, GCS | {"eventType": "OBJECT_DELETE"}) == []
+    event = {"ce-type": CLOUD["type"], "ce-subject": CLOUD["subject"], "ce-source": CLOUD["source"]}
+    assert read_notices(body, event) == [Notice(BUCKET, KEY, size)]
+
+
+def test_an_event_type_of_somebody_elses_says_nothing_of_gcs() -> None:
+    assert read_notices(json.dumps(EVENT), {"eventType": "new_bucket_object"}) == [FULL]
+    assert announced("{}", {"eventType": "MOVED", "bucketId": BUCKET, "objectId": KEY}, EXPECTED).problems
+
+
+SIZES = {
+    "text of 5,000 digits": ('"' + "9" * 5000 + '"', None),
+    "a number of 5,000 digits": ("9" * 5000, None),
+    "more than a ledger holds": (str(1 << 63), None),
+    "the most a ledger holds": (str((1 << 63) - 1), (1 << 63) - 1),
+    "negative": ("-1", None),
+    "a fraction": ("1.5", None),
+    "not a number": ("NaN", None),
+    "a list": ("[1]", None),
+    "a truth": ("true", None),
+    "another script's digit": ('"\u0663"', None),
+    "text": ('"7"', 7),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_size_that_is_none_is_as_good_as_not_there(name: str) -> None:
+    written, size = SIZES[name]
+    body = json.dumps({**EVENT, "data": {"bucket_name": BUCKET, "object_name": KEY, "object_size": "SIZE"}})
+    assert read_notices(body.replace('"SIZE"', written)) == [Notice(BUCKET, KEY, size, ORG)]
+
+
+@pytest.mark.parametrize(
+    ("key", "form", "expected"),
+    [
+        ("a%20b", False, ("a%20b", "a b")),
+        ("a b", False, ("a b", None)),
+        ("a%zz", False, ("a%zz", None)),
+        ("a+b", False, ("a+b", None)),
+        ("a%3Db+c", True, ("a=b c", None)),
+        ("a+b", True, ("a b", "a+b")),
+        ("a%2Bb", True, ("a+b", None)),
+    ],
+)
+def test_the_spellings_of_a_key(key: str, form: bool, expected: tuple[str, str | None]) -> None:
+    folder, (name, other) = "main_stream/2020/4/1/23/", expected
+    if form:
+        body: Any = {"Records": [{"eventName": "ObjectCreated:Put", "s3": {
+            "bucket": {"name": BUCKET}, "object": {"key": folder + key}}}]}  # fmt: skip
+    else:
+        body = {**EVENT, "data": {"bucket_name": BUCKET, "object_name": folder + key}}
+    (notice,) = read_notices(json.dumps(body))
+    assert (notice.key, notice.other_key) == (folder + name, other and folder + other)
 
 
 def test_attributes_of_a_pulled_message_count() -> None:
@@ -137,6 +303,8 @@ def test_what_is_wanted() -> None:
     assert wanted(Notice(BUCKET, f"copied/{KEY}"), EXPECTED)
     assert not wanted(Notice(BUCKET, "reports/x/type=daily/year=2020/month=4/day=1/a.parquet"), EXPECTED)
     assert not wanted(Notice(BUCKET, "main_streams/2020/4/1/23/a"), EXPECTED)
+    assert not wanted(Notice(BUCKET, "main_stream/2020/4/1/23/"), EXPECTED)
+    assert not wanted(Notice(BUCKET, "main_stream/"), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +332,10 @@ def test_an_object_name_that_no_ledger_can_hold_is_left_to_the_redrive_policy(na
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["Records", "message", "data", "detail", "Message", "TopicArn", "domain", "s3", "bucket", "x"]),
+        st.sampled_from([
+            "Records", "message", "data", "detail", "Message", "TopicArn", "domain", "s3", "bucket", "x", "specversion",
+            "type", "eventName", "eventSource", "body", "requestParameters", "protoPayload", "attributes", "Event",
+        ]),
         inner,
     ),
 )  # fmt: skip
@@ -176,4 +347,4 @@ def test_nothing_else_is_ever_raised(value: Any) -> None:
         for notice in read_notices(json.dumps(value)):
             wanted(notice, EXPECTED)
     except NoticeError:
-        pass
+        assert announced(json.dumps(value), None, EXPECTED).problems

@@ -1,0 +1,408 @@
+"""Find the objects that a message announces, in any of the shapes in which such messages are sent.
+
+Known are Pismo's own event, S3's notices (also MinIO's and Ceph's), EventBridge, CloudTrail, GCS's notices with and
+without a payload, CloudEvents and Cloud Audit Logs. Each may be wrapped: by SNS, by SQS, by Pub/Sub, or as text in
+another message. A part of a message in no known shape is kept apart, so that the caller can leave the message alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_plus
+
+from pismo_lake.errors import NoticeError
+from pismo_lake.paths import can_be_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEPTH = 5
+"""A notice is looked for in so many wrappers inside each other."""
+
+_DIGITS = len(str(1 << 63))
+_S3_CREATED = ("objectcreated:", "objectsynced:create", "objectrestore:completed")
+_S3_OTHER = (
+    "objectremoved:", "objectrestore:", "objecttagging:", "objectacl:", "objectaccessed:", "objecttransition:",
+    "objectsynced:", "objectlifecycle:", "lifecycleexpiration:", "lifecycletransition", "intelligenttiering",
+    "replication:", "reducedredundancylostobject", "testevent", "bucketcreated:", "bucketremoved:", "scanner:",
+)  # fmt: skip
+_BRIDGE_CREATED = frozenset({"Object Created", "Object Restore Completed"})
+_BRIDGE_OTHER = frozenset(
+    {
+        "Object Deleted", "Object Restore Initiated", "Object Restore Expired", "Object Tags Added",
+        "Object Tags Deleted", "Object ACL Updated", "Object Storage Class Changed", "Object Access Tier Changed",
+    }
+)  # fmt: skip
+# `detail.reason` of EventBridge's "Object Created"
+_REASONS = frozenset({"PutObject", "POST Object", "CopyObject", "CompleteMultipartUpload"})
+_TRAIL_CREATED = frozenset({"PutObject", "PostObject", "CopyObject", "CompleteMultipartUpload"})
+_TRAIL_OTHER = ("Get", "List", "Head", "Delete", "Abort", "Create", "Upload", "Restore", "Select", "Put")
+_GCS_OTHER = frozenset({"OBJECT_DELETE", "OBJECT_ARCHIVE", "OBJECT_METADATA_UPDATE"})
+_GCS_EVENT = "google.cloud.storage.object.v1."
+_GCS_EVENT_OTHER = frozenset({"deleted", "archived", "metadataUpdated"})
+_AUDIT_OTHER = frozenset({"get", "list", "delete", "update", "patch", "getIamPolicy", "setIamPolicy"})
+_RESOURCE = re.compile(r"projects/[^/]+/buckets/([^/]+)/objects/(.+)", re.DOTALL)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One announced object: its bucket, its key without a leading slash, and its size in bytes and organisation.
+
+    `other_key` is a second spelling of the key, if the message leaves open whether its key is encoded.
+    """
+
+    bucket: str
+    key: str
+    size: int | None = None
+    organisation: str | None = None
+    other_key: str | None = field(default=None, compare=False)
+
+
+@dataclass(slots=True)
+class Contents:
+    """A message taken apart: its notices, the faults of its known parts, and its parts of no known shape."""
+
+    notices: list[Notice] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    unknown: list[Any] = field(default_factory=list)
+
+
+def contents_of(body: str | bytes, attributes: Mapping[str, Any] | None = None) -> Contents:
+    """Take a message apart; `attributes` are those of a message pulled from Pub/Sub."""
+    found = Contents()
+    _Reader(found).message(body, attributes if isinstance(attributes, Mapping) else {}, DEPTH)
+    return found
+
+
+def texts_of(value: Any, depth: int = DEPTH) -> Iterator[str]:
+    """Yield every text in a JSON value, as it is and decoded: percent-encoding, base64, JSON inside a text."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts_of(key, depth)
+            yield from texts_of(item, depth)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_of(item, depth)
+    elif isinstance(value, str):
+        yield value
+        if "%" in value:
+            yield unquote(value)
+        if depth:
+            try:
+                inner = _loads(value)
+            except NoticeError:
+                inner = _of_base64(value)
+            if isinstance(inner, Mapping | list | str) and inner != value:
+                yield from texts_of(inner, depth - 1)
+
+
+def _of_base64(text: str) -> str | None:
+    """Decode a text that may be base64; None if it is not, or does not hold text."""
+    if not _BASE64.fullmatch(text):
+        return None
+    try:
+        return base64.b64decode(text.translate({45: 43, 95: 47}) + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        return None
+
+
+def _loads(text: str | bytes) -> Any:
+    """Parse JSON; `NoticeError` for anything else. A number of too many digits becomes a text, not a fault."""
+    try:
+        return json.loads(text, parse_int=_whole)
+    except (ValueError, RecursionError):
+        msg = "it is not JSON"
+        raise NoticeError(msg) from None
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _DIGITS else digits
+
+
+class _Reader:
+    """Takes one message apart; a fault of one part does not keep the others from being read."""
+
+    def __init__(self, found: Contents) -> None:
+        self._found = found
+
+    def message(self, body: str | bytes, attributes: Mapping[str, Any], depth: int) -> None:
+        """Read a message with its attributes, which GCS alone may use for the whole notice."""
+        kind = attributes.get("eventType")
+        if kind in _GCS_OTHER:
+            return
+        bucket, name = attributes.get("bucketId"), attributes.get("objectId")
+        if bucket and name and kind in {None, "OBJECT_FINALIZE"}:
+            self._try(lambda: self._add(bucket, name, _size_in(body), None))
+            return
+        event = {key[3:].lower(): value for key, value in attributes.items() if key[:3].lower() in {"ce-", "ce_"}}
+        if str(event.get("type", "")).startswith(_GCS_EVENT):
+            data = _dict_in(body)
+            self._try(lambda: self._cloud_event({**event, "data": data}, depth))
+            return
+        before = len(self._found.unknown), len(self._found.notices)
+        self._try(lambda: self._text(body, "the message", depth))
+        if attributes and len(self._found.unknown) > before[0] and len(self._found.notices) == before[1]:
+            # the attributes of a message that was not understood may be the part that names an object
+            self._found.unknown.append(dict(attributes))
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except NoticeError as error:
+            self._found.faults.append(str(error))
+
+    def _text(self, text: str | bytes, name: str, depth: int) -> None:
+        """Read a text that has to be a JSON object, or a list of them."""
+        try:
+            value = _loads(text.lstrip("\ufeff") if isinstance(text, str) else text)
+            if isinstance(value, str):
+                value = _loads(value)
+        except NoticeError:
+            plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
+            inner = _of_base64(plain.strip())
+            try:
+                value = None if inner is None else _loads(inner)
+            except NoticeError:
+                value = None
+            if not isinstance(value, dict | list):
+                msg = f"{name} is not JSON"
+                raise NoticeError(msg) from None
+        if not isinstance(value, dict | list):
+            msg = f"{name} is not a JSON object"
+            raise NoticeError(msg)
+        self._value(value, name, depth)
+
+    def _value(self, value: Any, name: str, depth: int) -> None:
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                self._try(lambda item=item: self._object(item, depth))  # type: ignore[misc]
+            else:
+                self._found.faults.append(f"{name} is not a JSON object")
+
+    def _object(self, value: dict[str, Any], depth: int) -> None:
+        """Read a JSON object by the shape that its keys show."""
+        if depth == 0:
+            msg = "it is wrapped too often"
+            raise NoticeError(msg)
+        message, detail = value.get("message"), value.get("detail")
+        records = next((value[name] for name in ("Records", "Event") if isinstance(value.get(name), list)), None)
+        if _is_pismo(value):
+            data = value["data"]
+            self._add(data.get("bucket_name"), data.get("object_name"), data.get("object_size"), value.get("org_id"))
+        elif records is not None:
+            for record in records:
+                self._try(lambda record=record: self._record(record, depth))  # type: ignore[misc]
+        elif value.get("Event") == "s3:TestEvent":
+            return
+        elif value.get("kind") == "storage#object":
+            self._add(value.get("bucket"), value.get("name"), value.get("size"), None)
+        elif isinstance(value.get("Message"), str) and ("TopicArn" in value or value.get("Type") == "Notification"):
+            self._sns(value, depth)
+        elif "specversion" in value and isinstance(value.get("type"), str):
+            self._cloud_event(value, depth)
+        elif isinstance(detail, dict):
+            self._bridge(value, detail, depth)
+        elif isinstance(message, dict) and ("data" in message or "attributes" in message):
+            self._push(message, depth)
+        else:
+            self._record(value, depth)
+
+    def _record(self, record: Any, depth: int) -> None:
+        """Read one record of a list, or an object that could be one."""
+        if not isinstance(record, dict):
+            self._found.unknown.append(record)
+            return
+        sns, kinesis = record.get("Sns"), record.get("kinesis")
+        if isinstance(sns, dict) and isinstance(sns.get("Message"), str):
+            self._sns(sns, depth)
+        elif isinstance(kinesis, dict) and "data" in kinesis:
+            self._text(_decoded(kinesis["data"]), "a Kinesis record", depth - 1)
+        elif isinstance(record.get("body"), str) and ("messageId" in record or "eventSource" in record):
+            self._text(record["body"], "the body of an SQS record", depth - 1)
+        elif isinstance(record.get("requestParameters"), dict) and record.get("eventSource") == "s3.amazonaws.com":
+            self._trail(record)
+        elif isinstance(record.get("protoPayload"), dict):
+            self._audit(record["protoPayload"], record)
+        elif isinstance(record.get("eventName"), str) and ("s3" in record or _s3_event(record["eventName"])):
+            self._s3(record)
+        elif isinstance(record.get("EventName"), str) and isinstance(record.get("Key"), str):
+            self._minio(record)
+        elif record.get("reason") in _REASONS and _names_object(record):
+            self._add(record["bucket"].get("name"), record["object"].get("key"), record["object"].get("size"), None)
+        else:
+            self._descend(record, depth)
+
+    def _s3(self, record: dict[str, Any]) -> None:
+        created = _s3_event(record["eventName"])
+        if created is None:
+            self._found.unknown.append(record)
+        elif created:
+            s3 = record.get("s3")
+            if not isinstance(s3, dict) or not _names_object(s3):
+                msg = "it is an S3 notice without its bucket or object"
+                raise NoticeError(msg)
+            self._add(s3["bucket"].get("name"), s3["object"].get("key"), s3["object"].get("size"), None, form=True)
+
+    def _minio(self, record: dict[str, Any]) -> None:
+        """Read MinIO's frame without records; its key begins with the bucket and is not encoded."""
+        created = _s3_event(record["EventName"])
+        bucket, _, key = record["Key"].partition("/")
+        if created is None:
+            self._found.unknown.append(record)
+        elif created:
+            self._add(bucket, key, None, None)
+
+    def _sns(self, value: dict[str, Any], depth: int) -> None:
+        if value.get("Type") in {"SubscriptionConfirmation", "UnsubscribeConfirmation"}:
+            msg = "it is an SNS subscription that waits to be confirmed"
+            raise NoticeError(msg)
+        self._text(value["Message"], "an SNS message", depth - 1)
+
+    def _bridge(self, value: dict[str, Any], detail: dict[str, Any], depth: int) -> None:
+        kind = value.get("detail-type")
+        if _names_object(detail) and (kind in _BRIDGE_CREATED or detail.get("reason") in _REASONS):
+            self._add(detail["bucket"].get("name"), detail["object"].get("key"), detail["object"].get("size"), None)
+        elif not (_names_object(detail) and kind in _BRIDGE_OTHER):
+            self._object(detail, depth - 1)
+
+    def _trail(self, record: dict[str, Any]) -> None:
+        """Read a call that CloudTrail logged; one that failed made no object."""
+        name, asked = str(record.get("eventName")), record["requestParameters"]
+        if name in _TRAIL_CREATED:
+            if not record.get("errorCode"):
+                self._add(asked.get("bucketName"), asked.get("key"), None, None)
+        elif not name.startswith(_TRAIL_OTHER):
+            self._found.unknown.append(record)
+
+    def _audit(self, call: dict[str, Any], record: dict[str, Any]) -> None:
+        """Read a call that Google's audit log holds."""
+        method, status = str(call.get("methodName", "")), call.get("status")
+        resource = _RESOURCE.fullmatch(str(call.get("resourceName", "")))
+        if method == "storage.objects.create" and resource:
+            if not (isinstance(status, dict) and status.get("code")):
+                self._add(resource[1], resource[2], None, None)
+        elif not (method.startswith("storage.objects.") and method.rsplit(".", 1)[-1] in _AUDIT_OTHER):
+            self._found.unknown.append(record)
+
+    def _cloud_event(self, event: dict[str, Any], depth: int) -> None:
+        kind, data = event["type"], event.get("data")
+        if data is None and isinstance(event.get("data_base64"), str):
+            data = _decoded(event["data_base64"])
+        if not kind.startswith(_GCS_EVENT):
+            if isinstance(data, dict):
+                self._object(data, depth - 1)
+            elif isinstance(data, str | bytes):
+                self._text(data, "the data of a CloudEvent", depth - 1)
+            else:
+                self._found.unknown.append(event)
+            return
+        if isinstance(data, str | bytes):
+            data = _dict_in(data)
+        kind, known = kind.removeprefix(_GCS_EVENT), data if isinstance(data, dict) else {}
+        if kind == "finalized":
+            bucket = known.get("bucket") or str(event.get("source", "")).rpartition("/buckets/")[2]
+            name = known.get("name") or str(event.get("subject", "")).removeprefix("objects/")
+            self._add(bucket, name, known.get("size"), None)
+        elif kind not in _GCS_EVENT_OTHER:
+            self._found.unknown.append(event)
+
+    def _push(self, message: dict[str, Any], depth: int) -> None:
+        attributes = message.get("attributes")
+        body = _decoded(message["data"]) if message.get("data") is not None else b""
+        self.message(body, attributes if isinstance(attributes, dict) else {}, depth - 1)
+
+    def _descend(self, value: dict[str, Any], depth: int) -> None:
+        """Look for notices inside an object of no known shape: a wrapper that is not known, say."""
+        inside = Contents()
+        reader = _Reader(inside)
+        for item in value.values() if depth > 1 else ():
+            if isinstance(item, dict | list):
+                reader._value(item, "it", depth - 1)
+            elif isinstance(item, str) and item[:1] in {"{", "["}:
+                reader._try(lambda item=item: reader._text(item, "it", depth - 1))  # type: ignore[misc]
+        if inside.notices:
+            self._found.notices += inside.notices
+            self._found.unknown += inside.unknown
+        else:
+            self._found.unknown.append(value)
+
+    def _add(self, bucket: Any, key: Any, size: Any, organisation: Any, *, form: bool = False) -> None:
+        """Add a notice; keys of S3's notices are encoded as a `form` is, all others come as they are."""
+        if not isinstance(bucket, str) or not bucket or not isinstance(key, str) or not key.strip("/"):
+            msg = "it is a notice without a bucket or an object name"
+            raise NoticeError(msg)
+        name, other = _spellings(key, form=form)
+        if not can_be_kept(name):
+            msg = "it is a notice of an object name with a NUL or half a character"
+            raise NoticeError(msg)
+        org = organisation if isinstance(organisation, str) else None
+        self._found.notices.append(Notice(bucket, name, _bytes(size), org, other))
+
+
+def _spellings(key: str, *, form: bool) -> tuple[str, str | None]:
+    """Return a key as its object is named, and a second spelling if it cannot be told which of both it is."""
+    if form:
+        name = unquote_plus(key)
+        # S3 encodes nearly every sign: a key with a plus and no percent sign may not be encoded at all
+        other = key if "+" in key and "%" not in key else None
+    else:
+        name = key
+        while "/" not in name and "%2f" in name.lower():
+            # no key of the stream is without a slash
+            name = unquote_plus(name)
+        decoded = unquote(name)
+        other = decoded if decoded != name and can_be_kept(decoded) else None
+    other = other.lstrip("/") if other else None
+    return name.lstrip("/"), other
+
+
+def _is_pismo(value: dict[str, Any]) -> bool:
+    """Whether it is Pismo's event; `domain` and the payload's keys say so, its type has several spellings."""
+    data = value.get("data")
+    return value.get("domain") == "dataplatform" and isinstance(data, dict) and "object_name" in data
+
+
+def _names_object(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("bucket"), dict) and isinstance(value.get("object"), dict)
+
+
+def _s3_event(name: str) -> bool | None:
+    """Whether an S3 event says that an object is there to read; None for a name that is not known."""
+    plain = name.lower().removeprefix("s3:")
+    if plain.startswith(_S3_CREATED):
+        return True
+    return False if plain.startswith(_S3_OTHER) else None
+
+
+def _decoded(data: Any) -> bytes:
+    try:
+        return base64.b64decode(str(data), validate=True)
+    except (binascii.Error, ValueError):
+        msg = "its data is not base64"
+        raise NoticeError(msg) from None
+
+
+def _dict_in(text: str | bytes) -> dict[str, Any]:
+    try:
+        value = _loads(text)
+    except NoticeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _size_in(body: str | bytes) -> Any:
+    return _dict_in(body).get("size")
+
+
+def _bytes(size: Any) -> int | None:
+    """Return a size in bytes, which GCS sends as text; None for anything that is no sensible whole number."""
+    text = str(size) if isinstance(size, int | str) and not isinstance(size, bool) else ""
+    whole = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+    return whole if whole is not None and whole < 1 << 63 else None
