@@ -2,6 +2,7 @@
 
 PismoError
 ├── ConfigError           a delivery or a setting is wrong
+│   └── NoLedgerError        there is no ledger at the place that was given
 ├── SourceError           something about one object or one right at Pismo's side; carries `.key`
 │   ├── AccessDenied
 │   │   ├── ListingDenied    no s3:ListBucket: a supported mode
@@ -9,6 +10,7 @@ PismoError
 │   │   ├── RoleDenied       sts:AssumeRole was refused
 │   │   ├── KeysDenied       none of the SSH keys was accepted
 │   │   └── HostKeyDenied    the server shows another host key than the pinned one
+│   ├── NoEventFileError     a file given by hand holds no event
 │   ├── FileMissing          passing: announced or listed, but not (or no longer) there
 │   ├── SizeMismatch         passing: other bytes than announced
 │   └── SourceUnavailable    passing: throttled, cut off, timed out
@@ -44,6 +46,10 @@ class ConfigError(PismoError):
     """A delivery or a setting is wrong."""
 
 
+class NoLedgerError(ConfigError):
+    """There is no ledger at the place that was given, and none is to be made."""
+
+
 class SourceError(PismoError):
     """Something about one object, or one right, at the source."""
 
@@ -74,6 +80,10 @@ class KeysDenied(AccessDenied):
 
 class HostKeyDenied(AccessDenied):
     """The SFTP server's host key is not the pinned one."""
+
+
+class NoEventFileError(SourceError):
+    """A file that was given by hand holds no event; it is not landed."""
 
 
 class FileMissing(SourceError):  # noqa: N818 - a noun of this field

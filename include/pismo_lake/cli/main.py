@@ -24,6 +24,7 @@ from pismo_lake.ddl.statements import lake_tables, statements
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.events.erase import erase, find_copies, find_events
 from pismo_lake.events.find import find_event, shown_event
+from pismo_lake.forget import forget_file
 from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.index.run import index_landed
@@ -94,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
 
     files = commands.add_parser("files", help="landed files")
     files.add_argument("--date", metavar="YYYY-MM-DD", type=day, help="one publish day")
+    files.add_argument(
+        "--forget", action="append", default=[], metavar="NAME",
+        help="remove a landed file from ledger, landing and lake; Pismo's own file is landed again; may be repeated",
+    )  # fmt: skip
     files.set_defaults(run=on_lake(_files))
 
     ddl = commands.add_parser("ddl", help="statements that make tables and views over the lake in a query engine")
@@ -130,9 +135,10 @@ def _flatten(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger
     hour = PublishHour.parse(options.publish_hour) if options.publish_hour else None
     files = local_files(options.raw)
     with Workers(settings, ledger, options.jobs) as workers:
-        # what did land is built whatever became of the others
-        taken = files.land(settings, ledger, hour, workers)
         recorded = FileLedger(ledger, settings.lake, settings.delivery)
+        earlier = set(recorded.unbuilt_units())
+        # files that did land are built whatever became of the others
+        taken = files.land(settings, ledger, hour, workers)
         units = set(recorded.unbuilt_units())
         mine = recorded.units_of_hours(recorded.hours_of_keys(files.uris))
         # what was asked for is there in the end, also where somebody removed it
@@ -147,13 +153,16 @@ def _flatten(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger
         f" ({sum(b.conflicts for b in builds)} conflicting), {sum(b.rejects for b in builds)} rejects;"
         f" {seconds:.1f} s, {landed.bytes / 1e6 / seconds:.1f} MB/s"
     )
-    for name in indexed.unreadable:
+    for name in taken.unreadable:
         print(f"NOT READABLE, kept in landing and listed in rejects: {name}", file=sys.stderr)
     for failure in taken.failures:
         print(failure, file=sys.stderr)
     for unit, error in unbuilt.items():
         print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
-    return 1 if indexed.unreadable or taken.failures or unbuilt else 0
+    for name, problem in taken.left:
+        print(f"left by an earlier call: {name}: {problem} (see files --forget)", file=sys.stderr)
+    # units that an earlier call left are no fault of this one, unless they hold its files
+    return 1 if taken.unreadable or taken.failures or unbuilt.keys() - (earlier - set(mine)) else 0
 
 
 def _where_is(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
@@ -189,7 +198,11 @@ def _close(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
 
 
 def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: bool) -> int:
+    recorded = FileLedger(ledger, settings.lake, settings.delivery)
+    raws = RawLedger(ledger, settings.lake, settings.delivery)
+    earlier = {unit for unit in recorded.unbuilt_units() if not unit.startswith(str(day))}
     failures = index_landed(settings, ledger).failures
+    waiting = {raw.name for raw in raws.waiting(raws.hours_of_day(str(day)))}
     unbuilt: dict[str, PismoError] = {}
     try:
         built = close_day(settings, ledger, day, force=force)
@@ -198,13 +211,15 @@ def _closed(settings: LakeSettings, ledger: Ledger, day: PublishDay, *, force: b
         print(f"{day} {done}: {counts}")
     except UNIT_ERRORS as error:
         unbuilt[str(day)] = error
-    others = set(FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units()) - {str(day)}
+    others = set(recorded.unbuilt_units()) - {str(day)}
     unbuilt |= Workers(settings, ledger, 1).build(others, ())[1]
     for unit, reason in unbuilt.items():
         print(f"NOT BUILT: {unit}: {reason}", file=sys.stderr)
     for name, problem in failures:
         print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
-    return _reported(settings, ledger, day) or int(bool(failures or unbuilt))
+    # files and units of another day are that day's
+    mine = unbuilt.keys() - earlier or any(name in waiting for name, _ in failures)
+    return _reported(settings, ledger, day) or int(bool(mine))
 
 
 def _report(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
@@ -227,7 +242,29 @@ def _reported(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> int:
     return 0 if report.balanced else 1
 
 
+def _forget(settings: LakeSettings, ledger: Ledger, names: Sequence[str]) -> int:
+    """Forget files one by one; a name that is not known does not keep the others."""
+    refuse_unprotected(settings)
+    unknown = 0
+    for name in names:
+        # as the list of files shows it, or alone
+        done = forget_file(settings, ledger, name) or forget_file(
+            settings, ledger, name.removeprefix(f"{settings.delivery}:")
+        )
+        if done is None:
+            unknown += 1
+            print(f"no file of {settings.delivery} is named {name}", file=sys.stderr)
+            continue
+        landing = "removed" if done.removed else "not touched"
+        print(f"forgotten: {name}; {len(done.units)} unit(s) built anew; its bytes in landing are {landing}")
+        for unit in done.left:
+            print(f"to be built by its own delivery: {unit}")
+    return 1 if unknown else 0
+
+
 def _files(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
+    if options.forget:
+        return _forget(settings, ledger, options.forget)
     print(f"{'publish hour':14}{'bytes':>12}{'events':>9}{'rejects':>9}  {'status':11}{'built':6}file")
     for record in LakeFiles(ledger, settings.lake).every(day=options.date):
         built = "yes" if record.built else "no"

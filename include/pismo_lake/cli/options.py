@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 from pismo_lake.hours import PublishDay
 from pismo_lake.ledger import LakeFiles, Ledger
+from pismo_lake.ledger.engine import alone, sqlite_file
 from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.deliveries import find_delivery
@@ -21,6 +22,7 @@ from pismo_lake.storage.encryption import LakeKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Command = Callable[[argparse.Namespace, LakeSettings, Ledger], int]
 
@@ -67,12 +69,23 @@ def open_lake(options: argparse.Namespace, *, new: bool = False) -> Iterator[tup
 
     Args:
         options: The parsed command line.
-        new: Create a ledger that does not exist. Other commands refuse: an empty ledger has no faults and no files.
+        new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands
+            refuse: an empty ledger has no faults and no files.
     """
     settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
-    with Ledger.open(url, new=new) as ledger:
-        ledger.run = "command line"
-        yield settings, ledger
+    file = sqlite_file(url)
+    made = [] if file is None or file.exists() else [file, *(path for path in file.parents if not path.exists())]
+    empty = True
+    try:
+        with Ledger.open(url, new=new) as ledger:
+            ledger.run, empty = "command line", False
+            try:
+                yield settings, ledger
+            finally:
+                empty = bool(made) and ledger.is_empty()
+    finally:
+        if made and empty:
+            _remove(made)
 
 
 def on_lake(command: Command, *, new: bool = False) -> Callable[[argparse.Namespace], int]:
@@ -83,6 +96,18 @@ def on_lake(command: Command, *, new: bool = False) -> Callable[[argparse.Namesp
             return command(options, settings, ledger)
 
     return run
+
+
+def _remove(paths: list[Path]) -> None:
+    """Remove an SQLite file with the files that SQLite keeps beside it, and the folders that were made for it."""
+    if not paths[0].is_file() or alone(paths[0]):
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError):
+                paths[0].with_name(paths[0].name + suffix).unlink()
+    for folder in paths[1:]:
+        # a folder that holds anything else stays
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def known(settings: LakeSettings, ledger: Ledger) -> None:

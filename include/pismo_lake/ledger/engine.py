@@ -7,17 +7,19 @@ and lake.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from pismo_lake.errors import ConfigError, LedgerError
-from pismo_lake.ledger.tables import prepare_tables
+from pismo_lake.errors import LedgerError, NoLedgerError
+from pismo_lake.ledger.tables import files, prepare_tables, raw_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,24 +51,24 @@ class Ledger:
 
         Args:
             url: The place of the ledger.
-            new: Create an SQLite file that does not exist.
+            new: Create a ledger that does not exist.
 
         Raises:
-            ConfigError: The SQLite file does not exist and may not be created.
+            NoLedgerError: There is no ledger and none may be created. Nothing is written then.
             LedgerError: The ledger cannot be opened.
         """
         parsed = make_url(url)
         sqlite = parsed.get_backend_name() == "sqlite"
-        if sqlite and parsed.database and parsed.database != ":memory:":
-            if not (new or Path(parsed.database).exists()):
-                msg = f"there is no ledger {parsed.database}: is it the right lake, and the right --ledger?"
-                raise ConfigError(msg)
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        if (file := sqlite_file(url)) is not None:
+            if not (new or _holds_ledger(file)):
+                msg = f"there is no ledger {file}: is it the right lake, and the right --ledger?"
+                raise NoLedgerError(msg)
+            file.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
         if sqlite:
             _prepare_sqlite(engine)
         try:
-            _prepare(engine, parsed)
+            _prepare(engine, parsed, new=new or sqlite)
         except BaseException:
             engine.dispose()
             raise
@@ -80,6 +82,11 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def is_empty(self) -> bool:
+        """Say whether no lake has a landed file here, as in a ledger that is new."""
+        with self.engine.connect() as connection:
+            return not any(connection.execute(select(table.c.name).limit(1)).first() for table in (files, raw_files))
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
@@ -91,8 +98,11 @@ class Ledger:
             yield connection
 
 
-def _prepare(engine: Engine, url: URL) -> None:
+def _prepare(engine: Engine, url: URL, *, new: bool) -> None:
     try:
+        if not (new or inspect(engine).has_table(files.name)):
+            msg = f"there is no ledger in {url.render_as_string(hide_password=True)}"
+            raise NoLedgerError(msg)
         prepare_tables(engine)
     except (IntegrityError, OperationalError, ProgrammingError):
         # another process made the tables at the same moment; a real fault shows itself again here
@@ -102,6 +112,36 @@ def _prepare(engine: Engine, url: URL) -> None:
             reason = str(error.orig).partition("\n")[0]
             msg = f"ledger {url.render_as_string(hide_password=True)} cannot be opened: {reason}"
             raise LedgerError(msg) from error
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for a database in memory, or of another kind."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database)
+
+
+def _holds_ledger(file: Path) -> bool:
+    """Say whether there is an SQLite file with a ledger's tables; a file that cannot be read may have them."""
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=60)) as connection:
+            query = "SELECT 1 FROM sqlite_master WHERE name = ?"
+            return connection.execute(query, (files.name,)).fetchone() is not None
+    except sqlite3.Error:
+        # opening it says why
+        return True
+
+
+def alone(file: Path) -> bool:
+    """Say whether nobody has an SQLite file open: it leaves its write-ahead log only then."""
+    try:
+        with closing(sqlite3.connect(file, timeout=0)) as connection:
+            return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete")
+    except sqlite3.Error:
+        return False
 
 
 def _prepare_sqlite(engine: Engine) -> None:

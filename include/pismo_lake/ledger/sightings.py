@@ -73,6 +73,12 @@ class Sightings:
                     connection.execute(delete(sightings).where(*same, sightings.c.seen_by == ASKED_FOR))
                 connection.execute(update(sightings).where(*same).values(problem=str(error)[:2000]))
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forget files that are no longer expected to be landed."""
+        with self._ledger.transaction() as connection:
+            for chunk in chunks(keys):
+                connection.execute(delete(sightings).where(*self._where(), sightings.c.key.in_(chunk)))
+
     def of_day(self, day: str) -> list[Sighting]:
         """What was seen of a publish day (YYYY-MM-DD) and is not landed, by key."""
         where = (*self._where(), of_day(sightings.c.publish_hour, day))

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
-from pismo_lake.errors import ConfigError, IndexIncompleteError, landing_error
-from pismo_lake.hours import PublishHour
+from pismo_lake.errors import ConfigError, IndexIncompleteError, NoEventFileError, landing_error
+from pismo_lake.hours import NO_HOUR, PublishHour, hour_of_key
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.recognise import why_no_event_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,11 +41,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What landing and indexing did; of `failures` there are at most two, one of each."""
+    """What landing and indexing did; of `failures` there are at most two, one of each.
+
+    `unreadable` and `failures` are of the given files alone; `left` is (name, problem) of files of earlier calls.
+    """
 
     landed: LandSummary
     indexed: IndexSummary
     failures: Sequence[PismoError] = ()
+    unreadable: Sequence[str] = ()
+    left: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +62,11 @@ class LocalFiles:
     def land(
         self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None
     ) -> TakenIn:
-        """Land and index what the ledger does not know; files outside an hour folder belong to `hour`.
+        """Land and index the files that the ledger does not know; those outside an hour folder belong to `hour`.
 
         Without `hour` such a file belongs to the hour of its latest event, a fact of its content. `workers` are asked
-        where there is enough to do. What could not be landed, or indexed, is among the `failures`.
+        if there is enough to do. A file that is no event file is refused before it is landed; it is among the
+        `failures`, as are files that could not be landed or indexed.
         """
 
         def hour_of(file: RawFile, indexed: IndexedFile) -> PublishHour:
@@ -72,21 +80,34 @@ class LocalFiles:
         files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, FileLedger(ledger, settings.lake, settings.delivery).known(self.uris))
         failures: list[PismoError] = []
-        landing = land_files(settings, ledger, fresh, self._fetch, anywhere=True)
+
+        @contextmanager
+        def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
+            raw = storage.read_bytes(self.uris[file.key])
+            why = why_no_event_file(raw, file.key, hour_known=hour is not None or hour_of_key(file.key) != NO_HOUR)
+            if why is not None:
+                msg = f"{self.uris[file.key]} is no event file: {why}"
+                raise NoEventFileError(msg, key=file.key)
+            yield iter([raw])
+
+        landing = land_files(settings, ledger, fresh, fetch, anywhere=True)
         if landing.failures:
             failures.append(landing_error(landing.failures))
+            # no report is to miss them
+            refused = [key for key, error in landing.failures.items() if isinstance(error, NoEventFileError)]
+            Sightings(ledger, settings.lake, settings.delivery).forget(refused)
         landed = replace(landing.summary, skipped=landing.summary.skipped + len(files) - len(fresh))
-        # what an earlier call left without an index too
-        size = sum(file.size for file in RawLedger(ledger, settings.lake, settings.delivery).waiting())
-        workers = workers.for_input(size) if workers is not None else None
+        # files that an earlier call left without an index, too
+        waiting = RawLedger(ledger, settings.lake, settings.delivery).waiting()
+        workers = workers.for_input(sum(file.size for file in waiting)) if workers is not None else None
         indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers)
-        if indexed.failures:
-            failures.append(IndexIncompleteError(indexed.failures))
-        return TakenIn(landed, indexed, failures)
-
-    @contextmanager
-    def _fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
-        yield iter([storage.read_bytes(self.uris[file.key])])
+        given = {file.name for file in waiting if file.key in self.uris}
+        mine = [failure for failure in indexed.failures if failure[0] in given]
+        if mine:
+            failures.append(IndexIncompleteError(mine))
+        left = [failure for failure in indexed.failures if failure[0] not in given]
+        left += [(name, "it is not readable") for name in indexed.unreadable if name not in given]
+        return TakenIn(landed, indexed, failures, [name for name in indexed.unreadable if name in given], left)
 
 
 def local_files(arguments: Sequence[str]) -> LocalFiles:

@@ -65,6 +65,31 @@ def test_a_lake_that_is_not_there_is_told_and_not_made(
     assert list(tmp_path.iterdir()) == []
 
 
+FAILING = {
+    "no such file": ["flatten", "{root}/nowhere"],
+    "no such hour": ["flatten", "{root}/feed", "--publish-hour", "noon"],
+    "no landing": ["flatten", "{root}/feed", "--landing", "{root}/file"],
+    "no policy": ["flatten", "{root}/feed", "--privacy", "{root}/nowhere"],
+    "nothing to rebuild from": ["ledger", "rebuild"],
+    **READING,
+}
+
+
+@pytest.mark.parametrize("command", FAILING)
+def test_a_command_that_fails_writes_nothing(lake: str, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "empty.db").write_bytes(b"")
+    before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+    call = [word.format(root=tmp_path) for word in FAILING[command]]
+    expected = int("rebuild" not in command)
+    for ledger in ([], ["--ledger", f"sqlite:///{tmp_path}/new/ledger.db"]):
+        assert main([*call, "--lake", str(tmp_path / "deep" / "typo"), *ledger]) == expected
+    if command in READING:
+        # nor is a database of something else made a ledger
+        assert main([*call, "--lake", lake, "--ledger", f"sqlite:///{tmp_path}/empty.db"]) == 1
+    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
+
+
 @pytest.mark.parametrize("command", ["report", "close"])
 def test_a_delivery_that_is_not_there_is_not_complete(
     lake: str, capsys: pytest.CaptureFixture[str], command: str

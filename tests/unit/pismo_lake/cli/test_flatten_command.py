@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -86,3 +89,115 @@ def test_a_name_of_a_file_and_of_a_folder_is_told_and_holds_up_nothing(
     told = capsys.readouterr().err
     assert ("cannot be written: a name on its way stands for a file and for a folder" in told) == clash
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+QUOTED = (
+    b"# How to read events\n\nEvery file holds events such as\n\n" + b"some words about them. " * 40 + event("quoted")
+)
+NO_EVENTS = {
+    "README.md": b"# Read me first\n",
+    "README with an example": QUOTED,
+    "package.json": json.dumps({"name": "x", "data": {"a": 1}}).encode(),
+    "list.csv": b"event_id,domain\n1,2\n",
+    "packed.md.gz": gzip.compress(b"# Read me first\n"),
+    "a.zip": b"PK\x03\x04rest",
+    "empty": b"",
+    "untimed": event("u", timestamp=...),
+}
+
+
+def files_of(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+@pytest.mark.parametrize("name", NO_EVENTS)
+def test_a_file_that_is_no_event_file_is_refused_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_bytes(NO_EVENTS[name])
+    before = files_of(tmp_path)
+    command = ["flatten", str(tmp_path / name), "--lake", str(tmp_path / "new" / "lake")]
+    assert main(command) == 1
+    assert f"{tmp_path / name} is no event file: " in capsys.readouterr().err
+    assert files_of(tmp_path) == before
+    # beside good files it is refused as well, and what was there before has no part in it
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "good").write_bytes(event("good"))
+    shutil.copy(tmp_path / name, tmp_path / "raw" / name)
+    command = ["flatten", str(tmp_path / "raw"), "--lake", str(tmp_path / "lake")]
+    assert main(command) == 1
+    assert ids(tmp_path / "lake") == ["good"]
+    landed = {path.name for path in (tmp_path / "lake-landing").rglob("*") if path.is_file()}
+    assert landed == {"good", "good.parquet"}
+    assert main(["flatten", str(tmp_path / "raw" / "good"), "--lake", str(tmp_path / "lake")]) == 0
+
+
+@pytest.mark.parametrize("name", ["README.md", "package.json", "list.csv", "packed.md.gz"])
+def test_it_is_refused_in_an_hour_folder_too_and_the_day_misses_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / "raw" / "main_stream/2026/3/1/9"
+    folder.mkdir(parents=True)
+    (folder / "good").write_bytes(event("good"))
+    (folder / name).write_bytes(NO_EVENTS[name])
+    lake = ["--lake", str(tmp_path / "lake")]
+    assert main(["flatten", str(tmp_path / "raw"), *lake]) == 1
+    assert "is no event file: it holds no event" in capsys.readouterr().err
+    assert main(["close", "--date", "2026-03-01", *lake]) == 0
+    assert "2026-03-01 is complete" in capsys.readouterr().out
+
+
+DAMAGED = {
+    "torn at its head": event("lost")[40:] + event("kept"),
+    "torn at its end": event("kept") + event("lost")[:-30],
+    "torn at both ends": event("lost")[40:-20],
+    "gzip cut short": gzip.compress(event("kept") * 50)[:-20],
+    "gzip of damage": b"\x1f\x8b" + b"damage" * 20,
+    "packed otherwise": b"\x28\xb5\x2f\xfd rest",
+    "empty": b"",
+    "blank": b" \n\0",
+    "with escaped keys": event("kept").replace(b"event_id", b"event\\u005fid"),
+    "without ids": event("x").replace(b'"event_id":"x",', b""),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_of_an_hour_is_kept(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "raw" / "main_stream/2026/3/1/9"
+    folder.mkdir(parents=True)
+    (folder / "f").write_bytes(DAMAGED[name])
+    status = main(["flatten", str(tmp_path / "raw"), "--lake", str(tmp_path / "lake")])
+    assert status == int(name == "packed otherwise")
+    (landed,) = (path for path in (tmp_path / "lake-landing").rglob("f") if path.is_file())
+    assert landed.read_bytes() == DAMAGED[name]
+
+
+def test_the_exit_code_is_about_this_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = ["--lake", str(tmp_path / "lake")]
+    for name in ("bad", "good"):
+        (tmp_path / name / "main_stream/2026/3/1/9").mkdir(parents=True)
+        (tmp_path / name / "main_stream/2026/3/1/9" / name).write_bytes(event(name))
+    assert main(["flatten", str(tmp_path / "bad"), *lake]) == 0
+    # as if a call had been killed after landing it, and its bytes had been altered since
+    (landed,) = (path for path in (tmp_path / "lake-landing").rglob("bad") if path.is_file())
+    with sqlite3.connect(tmp_path / "lake-ledger.db") as base:
+        base.execute(
+            "INSERT INTO pismo_raw_files (lake, delivery, name, key, size, sha256, publish_hour, raw_uri, landed_at)"
+            " SELECT lake, delivery, name, key, size, sha256, publish_hour, raw_uri, landed_at FROM pismo_files"
+        )
+    base.close()
+    landed.write_bytes(event("no"))
+    capsys.readouterr()
+    assert main(["flatten", str(tmp_path / "good"), *lake]) == 0
+    assert "left by an earlier call: main_stream/2026/3/1/9/bad: " in capsys.readouterr().err
+    # its own file, its own day
+    assert main(["close", "--date", "2026-03-02", *lake]) == 0
+    assert "NOT INDEXED" in capsys.readouterr().err
+    assert main(["close", "--date", "2026-03-01", *lake]) == 1
+    assert main(["files", "--forget", "main_stream/2026/3/1/9/bad", *lake]) == 0
+    assert "forgotten" in capsys.readouterr().out
+    assert main(["close", "--date", "2026-03-01", *lake]) == 0
+    assert ids(tmp_path / "lake") == ["good"]
+    assert main(["files", "--forget", "local:main_stream/2026/3/1/9/good", "--forget", "typo", *lake]) == 1
+    assert "no file of local is named typo" in capsys.readouterr().err
+    assert ids(tmp_path / "lake") == []

@@ -1,0 +1,82 @@
+"""Tell an event file from any other file by its content, before it is landed from a folder that holds both.
+
+A damaged event file is one all the same: raw bytes are kept first. Refused is content in which nothing shows an event,
+and text in which an event is no more than an example.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import TYPE_CHECKING
+
+from pismo_lake.decode.container import uncompress
+from pismo_lake.decode.envelope import UnusableEventError, envelope_of, parse
+from pismo_lake.decode.split import recover, split
+from pismo_lake.errors import FramingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.decode.envelope import Envelope
+
+_HEAD = 1 << 16
+_BLANKS = b" \t\r\n,\0\xef\xbb\xbf"
+_KEYS = re.compile(rb'"(event_id|domain|event_type|schema_version|org_id|cid|timestamp|data)"\s*:')
+_GZIP = b"\x1f\x8b"
+
+
+def why_no_event_file(raw: bytes, name: str, *, hour_known: bool) -> str | None:
+    """Return why a file is no event file; None if it is one, or may be a damaged one.
+
+    A file without a publish hour (not `hour_known`) has to show it by the time of an event, and be mostly events.
+    """
+    if hour_known and _shows_event(_head(raw)):
+        return None
+    try:
+        plain = uncompress(raw, name)
+    except FramingError as error:
+        # what comes in an hour's folder is kept, whatever it is packed with
+        return None if hour_known else str(error)
+    data = plain.data
+    if hour_known:
+        kept = plain.lost or not data.strip(_BLANKS) or _shows_event(data) or any(_events(data))
+        return None if kept else "it holds no event"
+    if not data.lstrip(_BLANKS).startswith((b"{", b"[")) and 2 * _size_of_events(data) < len(data):
+        return "it holds no event, or only a text that quotes one"
+    timed = any(event.timestamp_us is not None for event in _events(data))
+    return None if timed else "it has neither an hour folder nor a timed event: give --publish-hour"
+
+
+def _head(raw: bytes) -> bytes:
+    """Return the beginning of a file's content; nothing of a gzip file that is damaged there."""
+    if not raw.startswith(_GZIP):
+        return raw[:_HEAD]
+    try:
+        return zlib.decompressobj(wbits=31).decompress(raw, _HEAD)
+    except zlib.error:
+        return b""
+
+
+def _shows_event(data: bytes) -> bool:
+    """Say whether two keys of an event's envelope are written there, be their event whole or not."""
+    first = _KEYS.search(data)
+    return first is not None and any(found[1] != first[1] for found in _KEYS.finditer(data, first.end()))
+
+
+def _events(data: bytes) -> Iterator[Envelope]:
+    """Yield the envelopes of a file's usable events."""
+    spans = split(data)
+    while (span := next(spans, None)) is not None:
+        if span.damage is not None:
+            continue
+        try:
+            yield envelope_of(parse(data[span.start : span.end])[0])
+        except UnusableEventError:
+            continue
+        except ValueError:
+            spans = recover(data, span.start)
+
+
+def _size_of_events(data: bytes) -> int:
+    return sum(span.end - span.start for span in split(data) if span.damage is None)
