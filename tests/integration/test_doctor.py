@@ -122,6 +122,20 @@ def test_a_landing_that_cannot_be_written(sandbox: Sandbox, doctor: Callable[...
     assert not list((tmp_path / "lake").glob("*"))
 
 
+def test_nothing_is_left_behind(sandbox: Sandbox, doctor: Callable[..., Any], tmp_path: Path) -> None:
+    _, found = doctor(AWS, **s3(sandbox))
+    assert {path.name for path in tmp_path.iterdir()} == {"deliveries.yaml"}
+    assert "the first run makes it" in found["ledger"]["seen"]
+    (tmp_path / "file").write_text("")
+    status, found = doctor(AWS, **s3(sandbox, ledger_url=f"sqlite:///{tmp_path}/file/ledger.db"))
+    assert (status, found["ledger"]["state"]) == (1, "fail")
+    for folder in ("landing", "lake"):
+        (tmp_path / folder).mkdir()
+    status, _ = doctor(AWS, **s3(sandbox))
+    assert status == 0
+    assert {path.name for path in tmp_path.rglob("*")} == {"deliveries.yaml", "file", "landing", "lake"}
+
+
 def test_a_pool_is_mentioned(sandbox: Sandbox, doctor: Callable[..., Any]) -> None:
     status, found = doctor(AWS, **s3(sandbox, pool="narrow"))
     assert (status, found["Airflow pool"]["state"]) == (0, "optional")

@@ -1,17 +1,19 @@
-"""Each right and key of a delivery, one by one, without writing anything at Pismo or taking anything from a queue."""
+"""Check each right and key of a delivery, without leaving anything anywhere or taking anything from a queue."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pismo.checks.check import Check, State, attempt, skipped
-from pismo_lake.errors import ConfigError, LakeError
+from pismo_lake.errors import ConfigError, LakeError, NoLedgerError
 from pismo_lake.settings.channels import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pismo_lake.settings.deliveries import Delivery
 
@@ -93,11 +95,17 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
 
 
 def _own(delivery: Delivery) -> Iterator[Check]:
-    from pismo.connect.ledger import configure_storage, open_ledger
+    from pismo.connect.ledger import configure_storage, ledger_url, open_ledger
     from pismo_lake.ledger import FileLedger
+    from pismo_lake.ledger.engine import sqlite_file
 
     def ledger_opened() -> str:
-        with open_ledger(delivery) as ledger:
+        try:
+            opened = open_ledger(delivery, new=False)
+        except NoLedgerError:
+            file = sqlite_file(ledger_url(delivery))
+            return "none yet, the first run makes it" + (f" in {_place_for(file.parent)}" if file else "")
+        with opened as ledger:
             waiting = len(FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units())
             return f"open, {waiting} publish hour(s) or day(s) wait to be built"
 
@@ -152,8 +160,11 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
 
 
 def _written(root: str) -> str:
+    """Write a file and remove it; of a folder that is not there yet, look whether it can be made."""
     from pismo_lake import storage
 
+    if storage.is_local(root) and not storage.local_path(root).is_dir():
+        return f"{root}: not there yet, the first run makes it in {_place_for(storage.local_path(root))}"
     uri = storage.join(root, f"_doctor-{uuid.uuid4().hex}")
     storage.write_atomic(uri, b"written by the doctor")
     try:
@@ -165,13 +176,22 @@ def _written(root: str) -> str:
     return root
 
 
+def _place_for(folder: Path) -> Path:
+    """Return the nearest folder above that is there; `LakeError` if nothing can be made in it."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists() or path.is_symlink())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        msg = f"{folder} cannot be made: {there} is no folder, or is not writable"
+        raise LakeError(msg)
+    return there
+
+
 def _newest_known(delivery: Delivery) -> str | None:
-    """The last event file of the ledger: one that surely was there."""
+    """Return the last event file of the ledger: one that surely was there."""
     from pismo.connect.ledger import open_ledger
     from pismo_lake.ledger import FileLedger
 
     try:
-        with open_ledger(delivery) as ledger:
+        with open_ledger(delivery, new=False) as ledger:
             return FileLedger(ledger, delivery.lake, delivery.name).newest_key()
     except Exception:  # noqa: BLE001 - the ledger has a check of its own
         return None

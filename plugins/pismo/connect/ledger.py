@@ -34,13 +34,23 @@ def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
         yield ledger
 
 
-def open_ledger(delivery: Delivery) -> Ledger:
-    """The delivery's ledger: from `ledger_conn_id` where there is one, else from `ledger_url`."""
-    from pismo_lake.errors import ConfigError
+def open_ledger(delivery: Delivery, *, new: bool = True) -> Ledger:
+    """Open the delivery's ledger, by `ledger_conn_id` or else by `ledger_url`; it is made if it may be `new`.
+
+    Raises:
+        NoLedgerError: there is none and it may not be `new`.
+    """
     from pismo_lake.ledger import Ledger
 
+    return Ledger.open(ledger_url(delivery), new=new)
+
+
+def ledger_url(delivery: Delivery) -> str:
+    """Return the SQLAlchemy URL of the delivery's ledger, with its password."""
+    from pismo_lake.errors import ConfigError
+
     if delivery.ledger_conn_id is None:
-        return Ledger.open(str(delivery.ledger_url))
+        return str(delivery.ledger_url)
     connection = BaseHook.get_connection(delivery.ledger_conn_id)
     if connection.conn_type not in _DRIVERS:
         msg = f"connection {delivery.ledger_conn_id}: type {connection.conn_type!r}, allowed: {', '.join(_DRIVERS)}"
@@ -55,7 +65,7 @@ def open_ledger(delivery: Delivery) -> Ledger:
         port=connection.port,
         database=connection.schema,
     )
-    return Ledger.open(url.render_as_string(hide_password=False))
+    return url.render_as_string(hide_password=False)
 
 
 def settings_of(delivery: Delivery) -> LakeSettings:
