@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,20 +11,23 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Dates = Callable[[], tuple[date, date] | None]
+
 _DATE = "event_date"
+_FIRST = date(2015, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Quotes, types, and `build(name, folder, columns)`: the statements of a table.
+    """Quotes, types, and `build(name, folder, columns, dates)`: the statements of a table.
 
-    `many` is a list of a type, `struct` a struct of fields, `field` one of them; `nested` stands for all of these
-    where an engine has one type for anything.
+    `many` is a list of a type, `struct` a struct of fields, `field` one of them; `nested` is used for all of these
+    if an engine has one type for anything. `dates` gives the first and the last date of the table's files.
     """
 
     quote: str
     scalars: dict[pa.DataType, str]
-    build: Callable[[str, str, list[tuple[str, str]]], list[str]]
+    build: Callable[[str, str, list[tuple[str, str]], Dates], list[str]]
     many: str = ""
     struct: str = ""
     field: str = ""
@@ -48,9 +52,9 @@ class Dialect:
         inner = [kind.field(at) for at in range(kind.num_fields)]
         return self.struct.format(", ".join(self.field.format(one.name, self.type(one.type)) for one in inner))
 
-    def table(self, name: str, folder: str, schema: pa.Schema) -> list[str]:
-        """The statements that make a table over a folder of the lake."""
-        return self.build(name, folder, [(field.name, self.type(field.type)) for field in schema])
+    def table(self, name: str, folder: str, schema: pa.Schema, dates: Dates = lambda: None) -> list[str]:
+        """Return the statements that make a table over a folder of the lake."""
+        return self.build(name, folder, [(field.name, self.type(field.type)) for field in schema], dates)
 
 
 def _scalars(text: str, whole: str, small: str, decimal: str, truth: str, moment: str) -> dict[pa.DataType, str]:
@@ -73,7 +77,7 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _duckdb(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+def _duckdb(name: str, folder: str, columns: list[tuple[str, str]], _: Dates) -> list[str]:
     # the empty select first: it types columns that some files, or all of them, have otherwise or not at all
     empty = _lines([f'NULL::{kind} AS "{column}"' for column, kind in [(_DATE, "DATE"), *columns]])
     return [
@@ -85,13 +89,13 @@ def _duckdb(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]
     ]
 
 
-def _athena(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+def _athena(name: str, folder: str, columns: list[tuple[str, str]], dates: Dates) -> list[str]:
     listed = _lines([f"`{column}` {kind}" for column, kind in columns])
     properties = {
         "projection.enabled": "true",
         f"projection.{_DATE}.type": "date",
         f"projection.{_DATE}.format": "yyyy-MM-dd",
-        f"projection.{_DATE}.range": "2015-01-01,NOW+1DAY",
+        f"projection.{_DATE}.range": _range(dates()),
         "storage.location.template": f"{folder}/{_DATE}=${{{_DATE}}}",
     }
     given = _lines([f"{_text(key)} = {_text(value)}" for key, value in properties.items()])
@@ -103,7 +107,18 @@ def _athena(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]
     ]
 
 
-def _spark(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+def _range(dates: tuple[date, date] | None) -> str:
+    """Return Athena's range of dates: it shows no event of a date outside of it, and says nothing of that.
+
+    It begins a year or more before the first event, since later files may hold earlier events.
+    """
+    first, last = dates or (_FIRST, _FIRST)
+    begin = first.replace(year=max(first.year - 1, 1), month=1, day=1) if dates else _FIRST
+    ahead = max((last - datetime.now(UTC).date()).days + 1, 1)
+    return f"{begin},NOW+{ahead}DAY{'S' if ahead > 1 else ''}"
+
+
+def _spark(name: str, folder: str, columns: list[tuple[str, str]], _: Dates) -> list[str]:
     listed = _lines([f"`{column}` {kind}" for column, kind in [*columns, (_DATE, "DATE")]])
     return [
         (
@@ -114,19 +129,19 @@ def _spark(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _snowflake(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+def _snowflake(name: str, folder: str, columns: list[tuple[str, str]], _: Dates) -> list[str]:
     date = f"SPLIT_PART(SPLIT_PART(METADATA$FILENAME, '{_DATE}=', 2), '/', 1)"
     listed = [f'"{_DATE}" DATE AS (TO_DATE({date}))']
     listed += [f'"{column}" {kind} AS (VALUE:"{column}"::{kind})' for column, kind in columns]
     return [
         (
             f'CREATE OR REPLACE EXTERNAL TABLE {name} (\n  {_lines(listed)}\n)\nPARTITION BY ("{_DATE}")\n'
-            f"LOCATION = {folder}/\nAUTO_REFRESH = FALSE\nFILE_FORMAT = (TYPE = PARQUET)"
+            f"LOCATION = {_text(f'{folder}/')}\nAUTO_REFRESH = FALSE\nFILE_FORMAT = (TYPE = PARQUET)"
         )
     ]
 
 
-def _bigquery(name: str, folder: str, columns: list[tuple[str, str]]) -> list[str]:
+def _bigquery(name: str, folder: str, columns: list[tuple[str, str]], _: Dates) -> list[str]:
     listed = _lines([f"`{column}` {kind}" for column, kind in columns])
     return [
         (
