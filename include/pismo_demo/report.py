@@ -53,7 +53,9 @@ def queries(lake: Path) -> tuple[Query, ...]:
             "From a row back to its byte in Pismo's file (pandas)",
             dedent(f"""\
                 import pandas
-                cards = pandas.read_parquet("{lake}/events/domain=cards/event_type=update-1")
+                # Arrow's types keep every digit of an id; pandas' own round those above 2^53 beside a null
+                cards = pandas.read_parquet(
+                    "{lake}/events/domain=cards/event_type=update-1", dtype_backend="pyarrow")
                 row = cards.sort_values("event_timestamp").iloc[-1]
                 print(row[["event_id", "data__card_id", "_source_file", "_source_offset"]].to_string())"""),
         ),

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from tests.evolved import AMOUNTS, IDS, NUMBERS, evolve
+from tests.lakes import event, key
 
 if TYPE_CHECKING:
-    from tests.lakes import LakeUnderTest
+    from collections.abc import Callable
 
-if TYPE_CHECKING:
     from tests.lakes import LakeUnderTest
 
 
@@ -60,8 +61,6 @@ def test_polars_by_concatenation(folder: str) -> None:
 
 
 def test_pyarrow(folder: str) -> None:
-    import pyarrow as pa
-
     files = ds.dataset(folder).files
     schema = pa.unify_schemas([ds.dataset(path).schema for path in files])
     table = ds.dataset(folder, schema=schema, partitioning="hive").to_table().sort_by("data__id")
@@ -76,3 +75,65 @@ def test_pandas(folder: str) -> None:
     assert frame["data__id"].tolist() == IDS
     assert [None if pd.isna(value) else value for value in frame["data__amount"]] == AMOUNTS
     assert [None if pd.isna(value) else value for value in frame["data__n"]] == NUMBERS
+
+
+LARGE = (1 << 53) + 1
+"""The smallest whole number that a float does not hold."""
+
+
+def plain(values: Any) -> list[int | None]:
+    return [None if pd.isna(value) else int(value) for value in values]
+
+
+def by_pandas(folder: str) -> list[int | None]:
+    frame = pd.read_parquet(folder, dtype_backend="pyarrow")
+    return plain(frame.sort_values("event_id")["data__account_id"])
+
+
+def by_pandas_files(folder: str) -> list[int | None]:
+    frames = [pd.read_parquet(path, dtype_backend="pyarrow") for path in ds.dataset(folder).files]
+    return plain(pd.concat(frames).sort_values("event_id")["data__account_id"])
+
+
+def by_pyarrow(folder: str) -> list[int | None]:
+    found: list[int | None] = ds.dataset(folder).to_table().sort_by("event_id")["data__account_id"].to_pylist()
+    return found
+
+
+def by_pyarrow_to_pandas(folder: str) -> list[int | None]:
+    table = ds.dataset(folder, partitioning="hive").to_table().sort_by("event_id")
+    return plain(table.to_pandas(types_mapper=pd.ArrowDtype)["data__account_id"])
+
+
+def by_polars(folder: str) -> list[int | None]:
+    found = pl.scan_parquet(f"{folder}/**/*.parquet", hive_partitioning=True).sort("event_id").collect()
+    return found["data__account_id"].to_list()
+
+
+FROM_DUCKDB = (
+    "SELECT data__account_id AS id FROM read_parquet('{}/**/*.parquet', union_by_name = true) ORDER BY event_id"
+)
+
+
+def by_duckdb(folder: str) -> list[int | None]:
+    return [row[0] for row in duckdb.sql(FROM_DUCKDB.format(folder)).fetchall()]
+
+
+def by_duckdb_to_pandas(folder: str) -> list[int | None]:
+    table = duckdb.sql(FROM_DUCKDB.format(folder)).to_arrow_table()
+    return plain(table.to_pandas(types_mapper=pd.ArrowDtype)["id"])
+
+
+READERS: list[Callable[[str], list[int | None]]] = [
+    by_pandas, by_pandas_files, by_pyarrow, by_pyarrow_to_pandas, by_polars, by_duckdb, by_duckdb_to_pandas,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_an_id_beside_a_null_keeps_its_last_digit(lake: LakeUnderTest, read: Callable[[str], list[int | None]]) -> None:
+    accounts = [LARGE, None, -LARGE, (1 << 63) - 1]
+    for hour, account in enumerate(accounts):
+        lake.land({key(hour): event(f"e-{hour}", {"account_id": account, "beside": hour})})
+    lake.build()
+    (folder,) = (lake.root / "lake" / "events").glob("domain=*/event_type=*")
+    assert read(str(folder)) == accounts
