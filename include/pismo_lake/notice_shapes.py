@@ -7,25 +7,18 @@ another message. A part of a message in no known shape is kept apart, so that th
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, unquote_plus
 
 from pismo_lake.errors import NoticeError
+from pismo_lake.notice_values import DEPTH, decoded, dict_in, loads, of_base64, size_in, size_of, spellings
 from pismo_lake.paths import can_be_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-DEPTH = 5
-"""A notice is looked for in so many wrappers inside each other."""
-
-_DIGITS = len(str(1 << 63))
 _S3_CREATED = ("objectcreated:", "objectsynced:create", "objectrestore:completed")
 _S3_OTHER = (
     "objectremoved:", "objectrestore:", "objecttagging:", "objectacl:", "objectaccessed:", "objecttransition:",
@@ -48,7 +41,6 @@ _GCS_EVENT = "google.cloud.storage.object.v1."
 _GCS_EVENT_OTHER = frozenset({"deleted", "archived", "metadataUpdated"})
 _AUDIT_OTHER = frozenset({"get", "list", "delete", "update", "patch", "getIamPolicy", "setIamPolicy"})
 _RESOURCE = re.compile(r"projects/[^/]+/buckets/([^/]+)/objects/(.+)", re.DOTALL)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,51 +73,6 @@ def contents_of(body: str | bytes, attributes: Mapping[str, Any] | None = None) 
     return found
 
 
-def texts_of(value: Any, depth: int = DEPTH) -> Iterator[str]:
-    """Yield every text in a JSON value, as it is and decoded: percent-encoding, base64, JSON inside a text."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from texts_of(key, depth)
-            yield from texts_of(item, depth)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts_of(item, depth)
-    elif isinstance(value, str):
-        yield value
-        if "%" in value:
-            yield unquote(value)
-        if depth:
-            try:
-                inner = _loads(value)
-            except NoticeError:
-                inner = _of_base64(value)
-            if isinstance(inner, Mapping | list | str) and inner != value:
-                yield from texts_of(inner, depth - 1)
-
-
-def _of_base64(text: str) -> str | None:
-    """Decode a text that may be base64; None if it is not, or does not hold text."""
-    if not _BASE64.fullmatch(text):
-        return None
-    try:
-        return base64.b64decode(text.translate({45: 43, 95: 47}) + "=" * (-len(text) % 4)).decode()
-    except ValueError:
-        return None
-
-
-def _loads(text: str | bytes) -> Any:
-    """Parse JSON; `NoticeError` for anything else. A number of too many digits becomes a text, not a fault."""
-    try:
-        return json.loads(text, parse_int=_whole)
-    except (ValueError, RecursionError):
-        msg = "it is not JSON"
-        raise NoticeError(msg) from None
-
-
-def _whole(digits: str) -> int | str:
-    return int(digits) if len(digits) <= _DIGITS else digits
-
-
 class _Reader:
     """Takes one message apart; a fault of one part does not keep the others from being read."""
 
@@ -139,11 +86,11 @@ class _Reader:
             return
         bucket, name = attributes.get("bucketId"), attributes.get("objectId")
         if bucket and name and kind in {None, "OBJECT_FINALIZE"}:
-            self._try(lambda: self._add(bucket, name, _size_in(body), None))
+            self._try(lambda: self._add(bucket, name, size_in(body), None))
             return
         event = {key[3:].lower(): value for key, value in attributes.items() if key[:3].lower() in {"ce-", "ce_"}}
         if str(event.get("type", "")).startswith(_GCS_EVENT):
-            data = _dict_in(body)
+            data = dict_in(body)
             self._try(lambda: self._cloud_event({**event, "data": data}, depth))
             return
         before = len(self._found.unknown), len(self._found.notices)
@@ -161,14 +108,14 @@ class _Reader:
     def _text(self, text: str | bytes, name: str, depth: int) -> None:
         """Read a text that has to be a JSON object, or a list of them."""
         try:
-            value = _loads(text.lstrip("\ufeff") if isinstance(text, str) else text)
+            value = loads(text.lstrip("\ufeff") if isinstance(text, str) else text)
             if isinstance(value, str):
-                value = _loads(value)
+                value = loads(value)
         except NoticeError:
             plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
-            inner = _of_base64(plain.strip())
+            inner = of_base64(plain.strip())
             try:
-                value = None if inner is None else _loads(inner)
+                value = None if inner is None else loads(inner)
             except NoticeError:
                 value = None
             if not isinstance(value, dict | list):
@@ -223,7 +170,7 @@ class _Reader:
         if isinstance(sns, dict) and isinstance(sns.get("Message"), str):
             self._sns(sns, depth)
         elif isinstance(kinesis, dict) and "data" in kinesis:
-            self._text(_decoded(kinesis["data"]), "a Kinesis record", depth - 1)
+            self._text(decoded(kinesis["data"]), "a Kinesis record", depth - 1)
         elif isinstance(record.get("body"), str) and ("messageId" in record or "eventSource" in record):
             self._text(record["body"], "the body of an SQS record", depth - 1)
         elif isinstance(record.get("requestParameters"), dict) and record.get("eventSource") == "s3.amazonaws.com":
@@ -294,7 +241,7 @@ class _Reader:
     def _cloud_event(self, event: dict[str, Any], depth: int) -> None:
         kind, data = event["type"], event.get("data")
         if data is None and isinstance(event.get("data_base64"), str):
-            data = _decoded(event["data_base64"])
+            data = decoded(event["data_base64"])
         if not kind.startswith(_GCS_EVENT):
             if isinstance(data, dict):
                 self._object(data, depth - 1)
@@ -304,7 +251,7 @@ class _Reader:
                 self._found.unknown.append(event)
             return
         if isinstance(data, str | bytes):
-            data = _dict_in(data)
+            data = dict_in(data)
         kind, known = kind.removeprefix(_GCS_EVENT), data if isinstance(data, dict) else {}
         if kind == "finalized":
             bucket = known.get("bucket") or str(event.get("source", "")).rpartition("/buckets/")[2]
@@ -315,7 +262,7 @@ class _Reader:
 
     def _push(self, message: dict[str, Any], depth: int) -> None:
         attributes = message.get("attributes")
-        body = _decoded(message["data"]) if message.get("data") is not None else b""
+        body = decoded(message["data"]) if message.get("data") is not None else b""
         self.message(body, attributes if isinstance(attributes, dict) else {}, depth - 1)
 
     def _descend(self, value: dict[str, Any], depth: int) -> None:
@@ -338,29 +285,12 @@ class _Reader:
         if not isinstance(bucket, str) or not bucket or not isinstance(key, str) or not key.strip("/"):
             msg = "it is a notice without a bucket or an object name"
             raise NoticeError(msg)
-        name, other = _spellings(key, form=form)
+        name, other = spellings(key, form=form)
         if not can_be_kept(name):
             msg = "it is a notice of an object name with a NUL or half a character"
             raise NoticeError(msg)
         org = organisation if isinstance(organisation, str) else None
-        self._found.notices.append(Notice(bucket, name, _bytes(size), org, other))
-
-
-def _spellings(key: str, *, form: bool) -> tuple[str, str | None]:
-    """Return a key as its object is named, and a second spelling if it cannot be told which of both it is."""
-    if form:
-        name = unquote_plus(key)
-        # S3 encodes nearly every sign: a key with a plus and no percent sign may not be encoded at all
-        other = key if "+" in key and "%" not in key else None
-    else:
-        name = key
-        while "/" not in name and "%2f" in name.lower():
-            # no key of the stream is without a slash
-            name = unquote_plus(name)
-        decoded = unquote(name)
-        other = decoded if decoded != name and can_be_kept(decoded) else None
-    other = other.lstrip("/") if other else None
-    return name.lstrip("/"), other
+        self._found.notices.append(Notice(bucket, name, size_of(size), org, other))
 
 
 def _is_pismo(value: dict[str, Any]) -> bool:
@@ -379,30 +309,3 @@ def _s3_event(name: str) -> bool | None:
     if plain.startswith(_S3_CREATED):
         return True
     return False if plain.startswith(_S3_OTHER) else None
-
-
-def _decoded(data: Any) -> bytes:
-    try:
-        return base64.b64decode(str(data), validate=True)
-    except (binascii.Error, ValueError):
-        msg = "its data is not base64"
-        raise NoticeError(msg) from None
-
-
-def _dict_in(text: str | bytes) -> dict[str, Any]:
-    try:
-        value = _loads(text)
-    except NoticeError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _size_in(body: str | bytes) -> Any:
-    return _dict_in(body).get("size")
-
-
-def _bytes(size: Any) -> int | None:
-    """Return a size in bytes, which GCS sends as text; None for anything that is no sensible whole number."""
-    text = str(size) if isinstance(size, int | str) and not isinstance(size, bool) else ""
-    whole = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
-    return whole if whole is not None and whole < 1 << 63 else None

@@ -122,6 +122,18 @@ def test_an_object_that_stands_elsewhere_is_found(
     assert fetched(hook_for(cloud.storage)) == b"found"
 
 
+def test_a_key_is_there_under_its_own_spelling_alone(
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], hook_for: Callable[[str], PismoGCSHook]
+) -> None:
+    for name in ("a=b c", "50%25", "marker/"):
+        put(f"main_stream/2026/3/1/9/{name}", b"{}")
+    put("main_stream/2026/03/01/09/elsewhere", b"{}")
+    hook = hook_for(cloud.storage)
+    names = ["a=b c", "a%3Db%20c", "50%25", "50%", "elsewhere"]
+    assert [hook.has(f"main_stream/2026/3/1/9/{name}") for name in names] == [True, False, True, False, True]
+    assert [file.key.rsplit("/", 1)[1] for file in hook.list_files([HOUR])] == ["50%25", "a=b c", "elsewhere"]
+
+
 class Cutting(BaseHTTPRequestHandler):
     """Answers a download with half of what it announces, as often as it was told."""
 

@@ -344,3 +344,13 @@ def test_modification_times_count_where_they_are_said_to(faulty: Any, root: Path
     (plain,) = make().list_files([HOUR])
     (timed,) = make(mtime_is_version=True).list_files([HOUR])
     assert (plain.etag, timed.etag) == (None, "mtime-1700000000")
+
+
+def test_a_key_is_there_under_its_own_spelling_alone(faulty: Any, root: Path) -> None:
+    _, _, make = faulty
+    folder = KEY.rpartition("/")[0]
+    for name in ("a=b c", "50%25"):
+        put(root, f"{folder}/{name}")
+    hook = make()
+    names = ["a=b c", "a%3Db%20c", "50%25", "50%"]
+    assert [hook.has(f"{folder}/{name}") for name in names] == [True, False, True, False]

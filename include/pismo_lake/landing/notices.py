@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import NoticeError
 from pismo_lake.hours import PublishHour
-from pismo_lake.notice_shapes import Notice, contents_of, texts_of
+from pismo_lake.notice_shapes import Notice, contents_of
+from pismo_lake.notice_values import texts_of
 from pismo_lake.paths import is_event_file
 from pismo_lake.settings.channels import Expected
 

@@ -7,12 +7,9 @@ and lake.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from sqlalchemy import create_engine, event, inspect, select
 from sqlalchemy.engine import make_url
@@ -20,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from pismo_lake.errors import LedgerError, NoLedgerError
 from pismo_lake.ledger.tables import files, prepare_tables, raw_files
+from pismo_lake.sqlite_files import holds_table, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +58,7 @@ class Ledger:
         parsed = make_url(url)
         sqlite = parsed.get_backend_name() == "sqlite"
         if (file := sqlite_file(url)) is not None:
-            if not (new or _holds_ledger(file)):
+            if not (new or holds_table(file, files.name)):
                 msg = f"there is no ledger {file}: is it the right lake, and the right --ledger?"
                 raise NoLedgerError(msg)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -112,36 +110,6 @@ def _prepare(engine: Engine, url: URL, *, new: bool) -> None:
             reason = str(error.orig).partition("\n")[0]
             msg = f"ledger {url.render_as_string(hide_password=True)} cannot be opened: {reason}"
             raise LedgerError(msg) from error
-
-
-def sqlite_file(url: str) -> Path | None:
-    """Return the file of an SQLite URL; None for a database in memory, or of another kind."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        return None
-    return Path(parsed.database)
-
-
-def _holds_ledger(file: Path) -> bool:
-    """Say whether there is an SQLite file with a ledger's tables; a file that cannot be read may have them."""
-    if not file.exists():
-        return False
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=60)) as connection:
-            query = "SELECT 1 FROM sqlite_master WHERE name = ?"
-            return connection.execute(query, (files.name,)).fetchone() is not None
-    except sqlite3.Error:
-        # opening it says why
-        return True
-
-
-def alone(file: Path) -> bool:
-    """Say whether nobody has an SQLite file open: it leaves its write-ahead log only then."""
-    try:
-        with closing(sqlite3.connect(file, timeout=0)) as connection:
-            return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete")
-    except sqlite3.Error:
-        return False
 
 
 def _prepare_sqlite(engine: Engine) -> None:

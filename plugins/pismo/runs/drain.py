@@ -140,8 +140,9 @@ def _files_of(work: _Batch, message: Message) -> tuple[list[RemoteFile], list[st
         found = announced(message.body, message.attributes, work.delivery.expected)
         problems = found.problems
         for notice in found.notices:
-            key = settled_key(work.source, notice.key, notice.other_key)
-            files.append(RemoteFile(work.source.event_key(key), notice.size))
+            other = notice.other_key and work.source.event_key(notice.other_key)
+            key = settled_key(work.source, work.source.event_key(notice.key), other)
+            files.append(RemoteFile(key, notice.size))
     except PismoError as error:
         work.drained.failures[message.id] = error
         problems = [str(error)]

@@ -167,6 +167,7 @@ def test_sound_messages_that_announce_nothing(name: str) -> None:
 UNKNOWN = {
     "names in one text": {"text": f"new object s3://{BUCKET}/{KEY}"},
     "names apart": {"container": BUCKET.upper(), "blob": {"path": KEY}},
+    "names encoded twice": {"container": BUCKET, "path": KEY.replace("/", "%252F")},
     "names encoded": {"container": BUCKET, "path": KEY.replace("/", "%2F")},
     "names in base64": {"blob": base64.b64encode(json.dumps({"b": BUCKET, "k": KEY}).encode()).decode()},
     "names in JSON in a text": {"inner": json.dumps({"b": BUCKET, "k": json.dumps(KEY)})},
@@ -186,6 +187,12 @@ def test_an_unknown_shape_that_names_an_event_file_is_not_to_be_deleted(name: st
         found = announced(json.dumps(body), None, EXPECTED)
         assert found.notices == []
         assert found.problems == [f"it names {BUCKET} or an event file in a shape that is not known"]
+
+
+@pytest.mark.parametrize("depth", [6, 300, 950])
+def test_however_deep_it_is(depth: int) -> None:
+    body = '{"x":' * depth + json.dumps({"b": BUCKET, "k": KEY}) + "}" * depth
+    assert len(announced(body, None, EXPECTED).problems) == 1
 
 
 def test_a_part_that_is_not_understood_does_not_hide_the_others() -> None:

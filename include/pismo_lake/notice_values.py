@@ -1,0 +1,117 @@
+"""Values in a message: JSON, base64, sizes, and the spellings of an object's key."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_plus
+
+from pismo_lake.errors import NoticeError
+from pismo_lake.paths import can_be_kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEPTH = 5
+"""A notice is looked for in so many wrappers inside each other."""
+
+_DIGITS = len(str(1 << 63))
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value, as it is and decoded: percent-encoding, base64, JSON inside a text."""
+    # a stack of (value, how often it may be decoded): a message may be nested deeper than functions may be
+    left = [(value, DEPTH)]
+    while left:
+        item, depth = left.pop()
+        if isinstance(item, Mapping):
+            left += [(inner, depth) for pair in item.items() for inner in pair]
+        elif isinstance(item, list):
+            left += [(inner, depth) for inner in item]
+        elif isinstance(item, str):
+            yield item
+            left += [(inner, depth - 1) for inner in _insides(item) if depth]
+
+
+def _insides(text: str) -> Iterator[Any]:
+    """Yield the values that a text may encode: the text without percent signs, JSON, the content of base64."""
+    if "%" in text and (decoded_text := unquote(text)) != text:
+        yield decoded_text
+    try:
+        inner = loads(text)
+    except NoticeError:
+        inner = of_base64(text)
+    if isinstance(inner, Mapping | list | str) and inner != text:
+        yield inner
+
+
+def of_base64(text: str) -> str | None:
+    """Decode a text that may be base64; None if it is not, or does not hold text."""
+    if not _BASE64.fullmatch(text):
+        return None
+    try:
+        return base64.b64decode(text.translate({45: 43, 95: 47}) + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        return None
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse JSON; `NoticeError` for anything else. A number of too many digits becomes a text, not a fault."""
+    try:
+        return json.loads(text, parse_int=_whole)
+    except (ValueError, RecursionError):
+        msg = "it is not JSON"
+        raise NoticeError(msg) from None
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _DIGITS else digits
+
+
+def spellings(key: str, *, form: bool) -> tuple[str, str | None]:
+    """Return a key as its object is named, and a second spelling if it cannot be told which of both it is."""
+    if form:
+        name = unquote_plus(key)
+        # S3 encodes nearly every sign: a key with a plus and no percent sign may not be encoded at all
+        other = key if "+" in key and "%" not in key else None
+    else:
+        name = key
+        while "/" not in name and "%2f" in name.lower():
+            # no key of the stream is without a slash
+            name = unquote_plus(name)
+        decoded = unquote(name)
+        other = decoded if decoded != name and can_be_kept(decoded) else None
+    other = other.lstrip("/") if other else None
+    return name.lstrip("/"), other
+
+
+def decoded(data: Any) -> bytes:
+    try:
+        return base64.b64decode(str(data), validate=True)
+    except (binascii.Error, ValueError):
+        msg = "its data is not base64"
+        raise NoticeError(msg) from None
+
+
+def dict_in(text: str | bytes) -> dict[str, Any]:
+    try:
+        value = loads(text)
+    except NoticeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def size_in(body: str | bytes) -> Any:
+    return dict_in(body).get("size")
+
+
+def size_of(size: Any) -> int | None:
+    """Return a size in bytes, which GCS sends as text; None for anything that is no sensible whole number."""
+    text = str(size) if isinstance(size, int | str) and not isinstance(size, bool) else ""
+    whole = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+    return whole if whole is not None and whole < 1 << 63 else None

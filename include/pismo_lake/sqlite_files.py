@@ -1,0 +1,40 @@
+"""Questions about an SQLite file that are answered without making or changing it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy.engine import make_url
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for a database in memory, or of another kind."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database)
+
+
+def holds_table(file: Path, table: str) -> bool:
+    """Say whether there is an SQLite file with a table; a file that cannot be read may have it."""
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=60)) as connection:
+            query = "SELECT 1 FROM sqlite_master WHERE name = ?"
+            return connection.execute(query, (table,)).fetchone() is not None
+    except sqlite3.Error:
+        # opening it says why
+        return True
+
+
+def alone(file: Path) -> bool:
+    """Say whether nobody has an SQLite file open: it leaves its write-ahead log only then."""
+    try:
+        with closing(sqlite3.connect(file, timeout=0)) as connection:
+            return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete")
+    except sqlite3.Error:
+        return False
