@@ -77,7 +77,7 @@ def forget_file(settings: LakeSettings, ledger: Ledger, name: str, log: logging.
 
 
 def _sharing(settings: LakeSettings, ledger: Ledger, record: FileRecord) -> set[tuple[str, str]]:
-    """Return (delivery, publish hour) of later files with a copy of the file's events; it stands in future."""
+    """Return (delivery, publish hour) of later files with a copy of the file's events, which wins from now on."""
     try:
         return LaterCopies(settings, ledger).hours_sharing(
             record, lambda: read_index_at(str(record.index_uri), KEY_COLUMNS)

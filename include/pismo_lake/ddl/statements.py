@@ -218,7 +218,9 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
         f" {quoted(state)} AS {status} FROM {speech.qualified(schema, table.name)}"
         for table in tables
     )
-    order = f"PARTITION BY LOWER(COALESCE({org}, '')), {short} ORDER BY {moment} DESC NULLS LAST, {event} DESC"
+    # engines differ in the place of nulls: an event without a time is never the newest
+    newest = f"CASE WHEN {moment} IS NULL THEN 1 ELSE 0 END, {moment} DESC, {event} DESC"
+    order = f"PARTITION BY LOWER(COALESCE({org}, '')), {short} ORDER BY {newest}"
     return (
         f"CREATE OR REPLACE VIEW {speech.qualified(schema, view)} AS\n"
         f"SELECT {org}, {short}, {status}, {moment}, {event} FROM (\n"

@@ -252,7 +252,7 @@ def test_a_part_of_the_lake_has_the_names_of_the_whole(tmp_path: Path) -> None:
 
 @contextmanager
 def as_somebody_else() -> Iterator[None]:
-    """Root may write anywhere; whoever has no such rights is who he is."""
+    """Root may write anywhere, so its rights are given up; any other user keeps its own."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
