@@ -24,7 +24,7 @@ from pismo_lake.ddl.statements import lake_tables, statements
 from pismo_lake.errors import ConfigError, PismoError
 from pismo_lake.events.erase import erase, find_copies, find_events
 from pismo_lake.events.find import find_event, shown_event
-from pismo_lake.forget import forget_file
+from pismo_lake.events.forget import forget_file
 from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.index.run import index_landed

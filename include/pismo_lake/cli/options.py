@@ -12,12 +12,12 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 from pismo_lake.hours import PublishDay
 from pismo_lake.ledger import LakeFiles, Ledger
+from pismo_lake.ledger.sqlite_files import alone, sqlite_file
 from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.deliveries import find_delivery
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy
-from pismo_lake.sqlite_files import alone, sqlite_file
 from pismo_lake.storage.encryption import LakeKey
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Tables and views over the lake for query engines: DuckDB, Athena, Spark, Snowflake, BigQuery.
 
 A table has every column under its full name, in all its files or not. Beside each is a view with short names, and two
-views give the latest state of accounts and cards. Names that were given once stay (`given_names`).
+views give the latest state of accounts and cards. Names that were given once stay (`pismo_lake.ddl.names`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import pyarrow as pa
 from pismo_lake import storage
 from pismo_lake.contracts.names import column_path
 from pismo_lake.ddl.dialects import DIALECTS
+from pismo_lake.ddl.names import VIEW, GivenNames
 from pismo_lake.errors import ConfigError
-from pismo_lake.given_names import VIEW, GivenNames
 from pismo_lake.paths import items_folder, type_folder
 from pismo_lake.rows.schema import COUNT, ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED, child_schemas, event_schema
 

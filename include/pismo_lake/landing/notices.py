@@ -1,8 +1,9 @@
 """Notices of new files: which event files of a delivery a queue's message announces.
 
 Pismo sends an ordinary event for every upload to the bucket ("New file available in bucket", dataplatform /
-new-bucket-object v1), reports included. It comes in many wrappers, or as a notice of the object store if a team copies
-files onward (`notice_shapes`). It is known by its structure, since its wire name is not documented for certain.
+new-bucket-object v1), reports included. It comes in many wrappers (`pismo_lake.landing.shapes`), or as a notice of the
+object store if a team copies files onward. It is known by its structure, since its wire name is not documented for
+certain.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import NoticeError
 from pismo_lake.hours import PublishHour
-from pismo_lake.notice_shapes import Notice, contents_of
-from pismo_lake.notice_values import texts_of
+from pismo_lake.landing.shapes import Notice, contents_of
+from pismo_lake.landing.values import texts_of
 from pismo_lake.paths import is_event_file
 from pismo_lake.settings.channels import Expected
 

@@ -16,8 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from pismo_lake.errors import LedgerError, NoLedgerError
+from pismo_lake.ledger.sqlite_files import holds_table, sqlite_file
 from pismo_lake.ledger.tables import files, prepare_tables, raw_files
-from pismo_lake.sqlite_files import holds_table, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -119,7 +119,7 @@ class FileLedger:
                 values |= {"part": part, "built": False}
                 values |= {"landed_at": record.landed_at or now_text(), "run": record.run or self._ledger.run}
                 for delivery, sharer in sharing:
-                    _mark_unbuilt(connection, self._lake, delivery, sharer)
+                    mark_unbuilt(connection, self._lake, delivery, sharer)
                 try:
                     with connection.begin_nested():
                         connection.execute(files.insert().values(values))
@@ -207,7 +207,7 @@ class FileLedger:
     def mark_unbuilt(self, hour: str) -> None:
         """Ask the next build to look at a publish hour again, even if a build is at work on it now."""
         with self._ledger.transaction() as connection:
-            _mark_unbuilt(connection, self._lake, self._delivery, hour)
+            mark_unbuilt(connection, self._lake, self._delivery, hour)
 
     def _where(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         return (table.c.delivery == self._delivery, table.c.lake == self._lake)
@@ -232,7 +232,8 @@ def _unit(hour: str, closed: bool) -> str:  # noqa: FBT001 - a row's two columns
     return hour[:10] if closed else hour
 
 
-def _mark_unbuilt(connection: Connection, lake: str, delivery: str, hour: str) -> None:
+def mark_unbuilt(connection: Connection, lake: str, delivery: str, hour: str) -> None:
+    """Mark the files of a publish hour unbuilt, in a transaction of the caller."""
     where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)
     values: dict[str, Any] = {"built": False, "touched": files.c.touched + 1}
     connection.execute(update(files).where(*where).values(values))

@@ -15,12 +15,12 @@ from pismo_lake.errors import ConfigError, IndexIncompleteError, NoEventFileErro
 from pismo_lake.hours import NO_HOUR, PublishHour, hour_of_key
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
+from pismo_lake.landing.recognise import why_no_event_file
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.ledger.sightings import Sightings
-from pismo_lake.recognise import why_no_event_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -97,7 +97,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
 def _own(delivery: Delivery) -> Iterator[Check]:
     from pismo.connect.ledger import configure_storage, ledger_url, open_ledger
     from pismo_lake.ledger import FileLedger
-    from pismo_lake.sqlite_files import sqlite_file
+    from pismo_lake.ledger.sqlite_files import sqlite_file
 
     def ledger_opened() -> str:
         try:

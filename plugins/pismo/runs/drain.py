@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pismo.queues.message import held
-from pismo.spelling import settled_key
+from pismo.runs.spelling import settled_key
 from pismo_lake.errors import FileMissing, PismoError, SourceUnavailable
 from pismo_lake.landing.notices import announced
 from pismo_lake.landing.remote_file import RemoteFile, new_files

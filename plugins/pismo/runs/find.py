@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
-from pismo.spelling import settled_by_hand
+from pismo.runs.spelling import settled_by_hand
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile, new_files

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo_lake.forget import forget_file
+from pismo_lake.events.forget import forget_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def test_a_kill_between_ledger_and_landing_is_mended_by_a_second_call(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pismo_lake.forget.storage.remove", killed)
+        patch.setattr("pismo_lake.events.forget.storage.remove", killed)
         with pytest.raises(KeyboardInterrupt):
             forget_file(lake.settings, lake.ledger, key(9, "a"))
     assert leftovers(lake, "a") != []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import NoticeError
-from pismo_lake.notice_values import DEPTH, decoded, dict_in, loads, of_base64, size_in, size_of, spellings
+from pismo_lake.landing.values import DEPTH, decoded, dict_in, loads, of_base64, size_in, size_of, spellings
 from pismo_lake.paths import can_be_kept
 
 if TYPE_CHECKING:

@@ -1,0 +1,68 @@
+"""Delete the records of a landed file, and ask for the builds that its loss needs, in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, update
+
+from pismo_lake.ledger.days import PART
+from pismo_lake.ledger.files import mark_unbuilt
+from pismo_lake.ledger.tables import builds, files, raw_files, sightings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import ColumnElement, Connection, Table
+
+    from pismo_lake.ledger.engine import Ledger
+    from pismo_lake.ledger.files import FileRecord
+
+
+def forget_records(
+    ledger: Ledger, lake: str, delivery: str, name: str, record: FileRecord | None, sharing: Iterable[tuple[str, str]]
+) -> int:
+    """Delete the records of a file of one delivery in one lake.
+
+    Args:
+        ledger: The ledger.
+        lake: The lake.
+        delivery: The delivery.
+        name: The name of the file.
+        record: The record of the indexed file, if there is one. Its unit is marked unbuilt.
+        sharing: (delivery, publish hour) of the units that hold another copy of its events. They are marked unbuilt.
+
+    Returns:
+        The number of deleted records, sightings not counted.
+    """
+    with ledger.transaction() as connection:
+        if record is not None:
+            _reopen(connection, record, sharing)
+        count = 0
+        for table in (files, raw_files):
+            same = (*_of(table, lake, delivery), table.c.name == name)
+            keys = list(connection.execute(select(table.c.key).where(*same)).scalars())
+            connection.execute(delete(table).where(*same))
+            connection.execute(delete(sightings).where(*_of(sightings, lake, delivery), sightings.c.key.in_(keys)))
+            count += len(keys)
+    return count
+
+
+def is_recorded(ledger: Ledger, raw_uri: str) -> bool:
+    """Say whether any lake has the raw bytes at a URI recorded."""
+    with ledger.engine.connect() as connection:
+        queries = (select(table.c.name).where(table.c.raw_uri == raw_uri).limit(1) for table in (files, raw_files))
+        return any(connection.execute(query).first() for query in queries)
+
+
+def _reopen(connection: Connection, record: FileRecord, sharing: Iterable[tuple[str, str]]) -> None:
+    """Ask for builds of the file's own part, even if it was the last file of it, and of those that `sharing` names."""
+    part = PART if record.closed else record.part
+    unit = (*_of(builds, record.lake, record.delivery), builds.c.unit == record.unit)
+    connection.execute(update(builds).where(*unit, builds.c.part == part).values(pending=True))
+    for delivery, hour in {*sharing, (record.delivery, record.publish_hour)}:
+        mark_unbuilt(connection, record.lake, delivery, hour)
+
+
+def _of(table: Table, lake: str, delivery: str) -> tuple[ColumnElement[bool], ...]:
+    return table.c.lake == lake, table.c.delivery == delivery
