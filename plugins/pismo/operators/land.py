@@ -61,15 +61,12 @@ class LandEventFilesOperator(BaseOperator):
     def _units(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
-        """What waits for an index or a build, what a crash left included, and what `force` asks for."""
+        """Return the units that wait for an index or a build, also after a crash, and those that `force` asks for."""
+        from pismo.runs.find import forced_units
         from pismo_lake.ledger import FileLedger
 
         files = FileLedger(ledger, delivery.lake, delivery.name)
-        units = set(files.unbuilt_units())
-        if window.force:
-            hours = {*map(str, window.hours), *files.hours_of_keys(window.object_keys)}
-            units |= set(files.units_of_hours(hours))
-        return units
+        return {*files.unbuilt_units(), *forced_units(files, window)}
 
 
 class LandPublishDayOperator(LandEventFilesOperator):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
-from pismo.runs.spelling import settled_by_hand
+from pismo.runs.spelling import landed_spellings, settled_by_hand
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile, new_files
@@ -99,6 +99,14 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
         if delivery.notices is None and not window.of_landed_day:
             raise AccessDenied(_NOTHING_ELSE.format(error)) from error
         return Found(unlisted=str(error))
+
+
+def forced_units(files: FileLedger, window: Window) -> set[str]:
+    """Return the landed units that the `force` of a window asks for: those of its hours and of its objects."""
+    if not window.force:
+        return set()
+    hours = {*map(str, window.hours), *files.hours_of_keys(landed_spellings(files, window.object_keys))}
+    return set(files.units_of_hours(hours))
 
 
 def unlanded(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:

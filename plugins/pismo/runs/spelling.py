@@ -8,7 +8,10 @@ from urllib.parse import unquote
 from pismo_lake.paths import can_be_kept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pismo.connect.source import EventSource
+    from pismo_lake.ledger import FileLedger
 
 
 def settled_key(source: EventSource, key: str, other: str | None) -> str:
@@ -20,5 +23,17 @@ def settled_key(source: EventSource, key: str, other: str | None) -> str:
 
 def settled_by_hand(source: EventSource, key: str) -> str:
     """Return the key of an object that a person named, perhaps as it is written in a URL."""
+    return settled_key(source, key, _decoded(key))
+
+
+def landed_spellings(files: FileLedger, keys: Iterable[str]) -> list[str]:
+    """Return the keys that a person named as the ledger has them; a key that it has in no spelling stays."""
+    decoded = {key: _decoded(key) for key in keys}
+    known = files.known({*decoded, *(other for other in decoded.values() if other is not None)})
+    return [key if other is None or key in known or other not in known else other for key, other in decoded.items()]
+
+
+def _decoded(key: str) -> str | None:
+    """Return a key without its percent-encoding; None if that is no other key."""
     decoded = unquote(key)
-    return settled_key(source, key, decoded if decoded != key and can_be_kept(decoded) else None)
+    return decoded if decoded != key and can_be_kept(decoded) else None

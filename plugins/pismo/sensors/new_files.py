@@ -92,15 +92,12 @@ class NewFilesSensor(BaseOperator):
     def _tell(self, delivery: Delivery, window: Window, context: Context) -> None:
         from pismo.connect.ledger import ledger_of
         from pismo.runs.dry_run import tell_plan
-        from pismo.runs.find import look, resolved
+        from pismo.runs.find import forced_units, look, resolved
         from pismo_lake.ledger import FileLedger
 
         with ledger_of(delivery, context) as ledger:
             window = resolved(window, delivery, ledger)
             files = FileLedger(ledger, delivery.lake, delivery.name)
-            units = set(files.unbuilt_units())
-            if window.force:
-                hours = {*map(str, window.hours), *files.hours_of_keys(window.object_keys)}
-                units |= set(files.units_of_hours(hours))
+            units = {*files.unbuilt_units(), *forced_units(files, window)}
             found = look(delivery, ledger, window)
             tell_plan(delivery, ledger, found, units, force=window.force, log=cast("logging.Logger", self.log))
