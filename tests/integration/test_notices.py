@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,7 @@ def delivery(sandbox: Sandbox, queue: str, **notices: Any) -> Delivery:
 
 def drained(feed: Delivery, lake: LakeUnderTest) -> Drained:
     assert feed.notices is not None
+    feed = replace(feed, landing=lake.settings.landing, lake=lake.settings.lake)
     source, queue = PismoS3Hook(feed), open_queue(feed)
 
     def land(files: Any) -> Any:
@@ -223,10 +225,11 @@ def test_an_object_that_two_spellings_name_is_one_object(
     found = drained(feed, lake)
     assert (found.messages, found.announced, found.failures) == (6, 3, {})
     lake.index()
-    keys = {record.key for record in lake.ledger.all_files(lake.settings.lake)}
+    keys = {record.key for record in lake.lake_files.every()}
     assert keys == {f"{FOLDER}/{name}" for name in ("a=b c", "50%25", "plus+plus")}
     # nor is it another one if a person names it as a URL does
     sandbox.policy.list_allowed = True
+    feed = replace(feed, lake=lake.settings.lake)
     hook = PismoS3Hook(feed)
     for key in (f"{FOLDER}/a%3Db%20c", f"{FOLDER}/"):
         window = Window((), (key,))

@@ -223,3 +223,21 @@ def test_help_says_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["files", "--help"])
     assert "--deliveries FILE" in capsys.readouterr().out
+
+
+def test_a_unit_that_an_earlier_call_left_fails_no_other_call(
+    lake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "lake-landing" / "local" / HOUR / "e-1"
+    raw.write_bytes(raw.read_bytes().replace(b"e-1", b"e-9"))
+    calls = {"late": (HOUR, 1), "other": (HOUR.replace("/12", "/13"), 0)}
+    for name, (hour, status) in calls.items():
+        path = tmp_path / name / hour / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(event(name))
+        assert main(["flatten", str(tmp_path / name), "--lake", lake]) == status
+        assert f"NOT BUILT: {DAY}T12: " in capsys.readouterr().err
+    assert main(["close", "--date", DAY, "--lake", lake]) == 1
+    other = DAY.replace("01", "02")
+    assert main(["close", "--date", other, "--lake", lake]) == 0
+    assert f"NOT BUILT: {DAY}T12: " in capsys.readouterr().err

@@ -174,9 +174,9 @@ def test_a_damaged_file_of_an_hour_is_kept(tmp_path: Path, name: str) -> None:
 
 def test_the_exit_code_is_about_this_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lake = ["--lake", str(tmp_path / "lake")]
-    for name in ("bad", "good"):
-        (tmp_path / name / "main_stream/2026/3/1/9").mkdir(parents=True)
-        (tmp_path / name / "main_stream/2026/3/1/9" / name).write_bytes(event(name))
+    for name, hour in (("bad", 9), ("good", 10)):
+        (tmp_path / name / f"main_stream/2026/3/1/{hour}").mkdir(parents=True)
+        (tmp_path / name / f"main_stream/2026/3/1/{hour}" / name).write_bytes(event(name))
     assert main(["flatten", str(tmp_path / "bad"), *lake]) == 0
     # as if a call had been killed after landing it, and its bytes had been altered since
     (landed,) = (path for path in (tmp_path / "lake-landing").rglob("bad") if path.is_file())
@@ -198,6 +198,6 @@ def test_the_exit_code_is_about_this_call(tmp_path: Path, capsys: pytest.Capture
     assert "forgotten" in capsys.readouterr().out
     assert main(["close", "--date", "2026-03-01", *lake]) == 0
     assert ids(tmp_path / "lake") == ["good"]
-    assert main(["files", "--forget", "local:main_stream/2026/3/1/9/good", "--forget", "typo", *lake]) == 1
+    assert main(["files", "--forget", "local:main_stream/2026/3/1/10/good", "--forget", "typo", *lake]) == 1
     assert "no file of local is named typo" in capsys.readouterr().err
     assert ids(tmp_path / "lake") == []

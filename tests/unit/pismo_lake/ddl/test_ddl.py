@@ -24,6 +24,7 @@ from pismo_lake.contracts.store import ContractStore
 from pismo_lake.ddl.dialects import DIALECTS
 from pismo_lake.ddl.statements import lake_tables, short_names, statements
 from pismo_lake.errors import LakeError
+from pismo_lake.rows.schema import child_schemas
 from pismo_lake.settings.contracts import ContractRules
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def test_a_lake_that_may_only_be_read_keeps_the_names_it_has(caplog: pytest.LogC
         store = ContractStore(lake.ledger, lake.settings)
         names = store.names()
         for domain, event_type in names:
-            store.child_schemas(domain, event_type)
+            child_schemas(store, domain, event_type)
         with as_somebody_else(), caplog.at_level(logging.WARNING):
             store.names = lambda: names  # type: ignore[method-assign]
             found = {table.folder: (table.name, table.shorts) for table in lake_tables(lake.settings.lake, store)}
