@@ -107,6 +107,8 @@ class SftpSource:
     """The folder of the event files."""
     connections: AtLeastOne = 2
     """How many SSH connections one task opens."""
+    reads: AtLeastOne = 64
+    """How many requests are under way at once on a connection; after a lost connection a quarter of them."""
     connect_seconds: MoreThanZero = 15.0
     """The time limit of a connection's set-up."""
     keepalive_seconds: MoreThanZero = 15.0
@@ -115,6 +117,8 @@ class SftpSource:
     """The longest wait for the next bytes of a file, or for the next answer of a listing."""
     attempts: AtLeastOne = 4
     """How many attempts without progress fail a file or a folder. A download goes on from the byte where it was cut."""
+    size_is_right: Truth = True
+    """If false, the sizes that the server states are not believed: each file is read to its end."""
     mtime_is_version: Truth = False
     """If true, another modification time is another version of a file. Another size always is."""
 

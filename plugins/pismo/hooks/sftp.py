@@ -12,24 +12,24 @@ from airflow.providers.sftp.hooks.sftp import SFTPHookAsync
 from airflow.sdk import BaseHook
 
 from pismo.hooks.loop_thread import LoopThread
-from pismo.hooks.sftp_errors import LOST, named
+from pismo.hooks.sftp_errors import FAILED, LOST, named
 from pismo.hooks.sftp_keys import SftpIdentity, identity_of, key_label
-from pismo.hooks.sftp_read import opened, read_on
-from pismo_lake.errors import ConfigError, KeysDenied, SizeMismatch, SourceUnavailable
-from pismo_lake.landing.remote_file import RemoteFile
-from pismo_lake.paths import is_event_file
+from pismo.hooks.sftp_list import Listing
+from pismo.hooks.sftp_read import Download, open_remote
+from pismo.hooks.sftp_session import Session
+from pismo_lake.errors import ConfigError, KeysDenied, SourceUnavailable
 from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource, below_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from pismo_lake.hours import PublishHour
+    from pismo_lake.landing.remote_file import RemoteFile
     from pismo_lake.settings.deliveries import Delivery
 
 T = TypeVar("T")
 
 PORT = 22
-_LISTINGS = 8
 # Pismo-like servers refuse SHA-1 signatures; GCM is what a CPU with AES does fastest
 _SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 _CIPHERS = (
@@ -70,7 +70,8 @@ class PismoSFTPHook(SFTPHookAsync):
         asyncssh.set_log_level("WARNING")
         self.place = f"sftp://{self.identity.username}@{host}:{port}"
         self._first_key = 0
-        self._clients: list[tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]] = []
+        self._sessions: list[Session] = []
+        self._reads = self.source.reads
         self._turn = 0
         self._connecting: asyncio.Lock | None = None
         self._loop = LoopThread(f"sftp-{delivery.name}")
@@ -78,27 +79,27 @@ class PismoSFTPHook(SFTPHookAsync):
     # --- what finding and landing ask -------------------------------------------------------------------------
 
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
-        """Event files in the folders of publish hours, padded or not; a folder that is not there has none."""
-        folders = [folder for hour in hours for folder in hour.prefixes(self.source.prefix)]
+        """List the event files of publish hours, padded or not; a folder that is not there has none."""
+        folders = [hour.prefixes(self.source.prefix) for hour in hours]
         yield from self._loop.wait(self._list_all(folders))
 
     def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
-        """Every file of one folder below `root`."""
-        yield from self._loop.wait(self._list_all([prefix]))
+        """List every file of one folder below `root`."""
+        yield from self._loop.wait(self._list_all([[prefix]]))
 
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
-        """An event file, whole and in order however often the connection was lost."""
+        """Fetch an event file, whole and in order however often the connection is lost."""
         yield iter([self._loop.wait(self._download(file))])
 
     def has(self, key: str) -> bool:
         """Ask for the attributes of the key's path."""
 
-        async def found(client: asyncssh.SFTPClient) -> bool:
+        async def found(session: Session) -> bool:
             async with asyncio.timeout(self.source.stall_seconds):
-                return await client.exists(self.path_of(key))
+                return await session.client.exists(self.path_of(key))
 
-        return self._loop.wait(self._persist(found, key))
+        return self._loop.wait(self.persist(found, key))
 
     def event_key(self, key: str) -> str:
         """Notices name the bucket's key, which is the path below `root`."""
@@ -111,7 +112,7 @@ class PismoSFTPHook(SFTPHookAsync):
     def close(self) -> None:
         """Close the connections and end the loop's thread."""
         if self._loop.started:
-            self._loop.wait(self._close_clients())
+            self._loop.wait(self._close_sessions())
         self._loop.close()
 
     # --- connecting -------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class PismoSFTPHook(SFTPHookAsync):
         raise KeysDenied(msg)
 
     async def connect_with(self, key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:
-        """A connection by this key alone; asyncssh's own errors."""
+        """Connect by this key alone; raises asyncssh's own errors."""
         source = self.source
         return await asyncssh.connect(
             self.host or "", self.port or PORT, username=self.identity.username, client_keys=[key],
@@ -148,116 +149,98 @@ class PismoSFTPHook(SFTPHookAsync):
             preferred_auth="publickey", signature_algs=_SIGNATURES, encryption_algs=_CIPHERS, compression_algs=None,
             connect_timeout=source.connect_seconds, login_timeout=source.connect_seconds,
             keepalive_interval=source.keepalive_seconds, keepalive_count_max=3,
+            # a reason in another encoding must not hide the error that it belongs to
+            utf8_decode_errors="backslashreplace",
         )  # fmt: skip
 
-    async def _client(self) -> asyncssh.SFTPClient:
-        """One of the open SFTP sessions, a new one while there are fewer than `connections`."""
+    async def _session(self) -> Session:
+        """Return one of the open sessions, a new one while there are fewer than `connections`."""
         if self._connecting is None:
             self._connecting = asyncio.Lock()
         async with self._connecting:
-            self._clients = [pair for pair in self._clients if not pair[0].is_closed()]
-            if len(self._clients) < self.source.connections:
+            self._sessions = [session for session in self._sessions if not session.connection.is_closed()]
+            if len(self._sessions) < self.source.connections:
                 connection = await self._get_conn()
                 try:
-                    session = connection.start_sftp_client()
-                    self._clients.append((connection, await asyncio.wait_for(session, self.source.connect_seconds)))
+                    started = connection.start_sftp_client()
+                    client = await asyncio.wait_for(started, self.source.connect_seconds)
                 except BaseException:
                     connection.abort()
                     raise
-                return self._clients[-1][1]
+                self._sessions.append(Session(connection, client, self._reads))
+                return self._sessions[-1]
         self._turn += 1
-        return self._clients[self._turn % len(self._clients)][1]
+        return self._sessions[self._turn % len(self._sessions)]
 
-    def _drop(self, client: asyncssh.SFTPClient) -> None:
-        for connection, session in self._clients:
-            if session is client:
-                connection.abort()
-        self._clients = [pair for pair in self._clients if pair[1] is not client]
+    def _drop(self, session: Session) -> None:
+        """Give up a lost session; the next ones have fewer reads at once if it had many."""
+        session.connection.abort()
+        self._sessions = [other for other in self._sessions if other is not session]
+        if session.fewer_reads < self._reads:
+            self._reads = session.fewer_reads
+            self.log.info("%s: from now on %d read(s) at once on a connection", self.place, self._reads)
 
-    async def _close_clients(self) -> None:
-        for connection, session in self._clients:
-            session.exit()
-            connection.close()
-        for connection, _ in self._clients:
+    async def _close_sessions(self) -> None:
+        for session in self._sessions:
+            session.client.exit()
+            session.connection.close()
+        for session in self._sessions:
             try:
-                await asyncio.wait_for(connection.wait_closed(), 5)
+                await asyncio.wait_for(session.connection.wait_closed(), 5)
             except TimeoutError:
-                connection.abort()
-        self._clients.clear()
+                session.connection.abort()
+        self._sessions.clear()
 
-    async def _persist(
-        self, work: Callable[[asyncssh.SFTPClient], Awaitable[T]], key: str, progress: Callable[[], int] = lambda: 0
+    async def persist(
+        self, work: Callable[[Session], Awaitable[T]], key: str, progress: Callable[[], int] = lambda: 0
     ) -> T:
-        """Do some work, on a new connection where the one at hand was lost.
+        """Do some work, on a new connection if the one at hand is lost.
 
-        A permanent error ends it at once, a passing one after `attempts` without progress.
+        A permanent error ends it at once, a passing one after `attempts` without progress. The loss of a session that
+        had more reads at once than the next one gets is not counted.
         """
         attempt, reached = 0, 0
         while True:
-            client = None
+            session = None
             try:
-                client = await self._client()
-                return await work(client)
-            except (asyncssh.Error, OSError, KeysDenied) as error:
+                session = await self._session()
+                return await work(session)
+            except (*FAILED, KeysDenied) as error:
                 cause = named(error, self.place, key)
-                attempt, reached = (attempt + 1, reached) if progress() <= reached else (1, progress())
+                lost = session is not None and isinstance(error, LOST)
+                if session is not None and lost:
+                    self._drop(session)
+                if progress() > reached:
+                    attempt, reached = 1, progress()
+                elif session is None or not lost or session.reads <= self._reads:
+                    attempt += 1
                 if not isinstance(cause, SourceUnavailable) or attempt >= self.source.attempts:
                     raise cause from error
                 self.log.warning("%s; trying again (%d of %d)", cause, attempt, self.source.attempts)
-                if client is not None and isinstance(error, LOST):
-                    self._drop(client)
                 # apart from each other, so that many readers do not come back at once
                 await asyncio.sleep(min(2.0**attempt, 30) * random.uniform(0.25, 0.5))  # noqa: S311 - no secret
 
     # --- reading ----------------------------------------------------------------------------------------------
 
-    def path_of(self, key: str) -> str:
-        """A key's path at the server."""
-        return f"{self.source.root.rstrip('/')}/{key}" if self.source.root else key
+    def path_of(self, key: str) -> bytes:
+        """Return a key's path at the server, in the bytes that a listing gave; the root for an empty key."""
+        root = self.source.root
+        path = f"{root.rstrip('/')}/{key}" if root and key else key or root or "."
+        return path.encode("utf-8", "surrogateescape")
 
-    async def _list_all(self, folders: list[str]) -> list[RemoteFile]:
-        gate = asyncio.Semaphore(_LISTINGS)
-
-        async def one(folder: str) -> list[RemoteFile]:
-            async with gate:
-                return await self._persist(lambda client: self._list(client, folder), folder)
-
-        return [file for files in await asyncio.gather(*map(one, folders)) for file in files]
-
-    async def _list(self, client: asyncssh.SFTPClient, folder: str) -> list[RemoteFile]:
-        found = []
-        entries = aiter(client.scandir(self.path_of(folder.rstrip("/"))))
-        try:
-            while True:
-                async with asyncio.timeout(self.source.stall_seconds):
-                    entry = await anext(entries)
-                file = self._file(folder, entry)
-                if file is not None:
-                    found.append(file)
-        except (StopAsyncIteration, asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-            return found
-
-    def _file(self, folder: str, entry: asyncssh.SFTPName) -> RemoteFile | None:
-        attrs, name = entry.attrs, entry.filename
-        plain = attrs.type in {asyncssh.FILEXFER_TYPE_REGULAR, asyncssh.FILEXFER_TYPE_UNKNOWN}
-        if not plain or name in {".", ".."}:
-            return None
-        text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
-        if not is_event_file(text):
-            return None
-        version = f"mtime-{attrs.mtime}" if self.source.mtime_is_version and attrs.mtime is not None else None
-        return RemoteFile(f"{folder}{text}", attrs.size, version)
+    async def _list_all(self, groups: Sequence[Sequence[str]]) -> list[RemoteFile]:
+        return await Listing(self).files(groups)
 
     async def _download(self, file: RemoteFile) -> bytes:
-        data = bytearray()
+        source = self.source
+        download = Download(
+            self.place, file.key, file.size,
+            believed=source.size_is_right, reads=source.reads, stall_seconds=source.stall_seconds,
+        )  # fmt: skip
 
-        async def work(client: asyncssh.SFTPClient) -> None:
-            seconds, block = self.source.stall_seconds, client.limits.max_read_len
-            async with opened(client, self.path_of(file.key), seconds) as remote:
-                await read_on(remote, data, file.size, block=block, stall_seconds=seconds)
+        async def work(session: Session) -> None:
+            async with open_remote(session.client, self.path_of(file.key), source.stall_seconds) as remote:
+                await download.go_on(session, remote)
 
-        await self._persist(work, file.key, lambda: len(data))
-        if file.size is not None and len(data) != file.size:
-            msg = f"{self.place}/{file.key} came with {len(data)} bytes, {file.size} were announced"
-            raise SizeMismatch(msg, key=file.key)
-        return bytes(data)
+        await self.persist(work, file.key, lambda: len(download.data))
+        return bytes(download.data)

@@ -1,8 +1,9 @@
-"""The project's errors for those of asyncssh; texts name the place and the path, never a key."""
+"""The project's errors for those of asyncssh; texts name the place, the path and the server's reason, never a key."""
 
 from __future__ import annotations
 
 import asyncssh
+from asyncssh.packet import PacketDecodeError
 
 from pismo_lake.errors import AccessDenied, FileMissing, HostKeyDenied, SourceError, SourceUnavailable
 
@@ -12,12 +13,16 @@ LOST = (
 )  # fmt: skip
 """After these the connection is not to be used again; OSError has TimeoutError and ConnectionError under it."""
 
-_MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
+FAILED = (asyncssh.Error, OSError, PacketDecodeError)
+"""All that asyncssh raises for a server: PacketDecodeError, for an answer that breaks off, is none of its Errors."""
+
+MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _DENIED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect)
+_LONGEST_REASON = 200
 
 
 def named(error: Exception, place: str, key: str) -> SourceError:
-    """What an error of asyncssh, or of the network below it, means for a path at a place."""
+    """Return the project's error for one of asyncssh, or of the network below it, at a path of a place."""
     if isinstance(error, SourceError):
         return error
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
@@ -26,12 +31,25 @@ def named(error: Exception, place: str, key: str) -> SourceError:
             " another server: ask Pismo before you replace host_key",
             key=key,
         )
-    if isinstance(error, _MISSING):
-        return FileMissing(f"{place}/{key}: no such file", key=key)
+    reason = f" ({said})" if (said := reason_of(error)) else ""
+    if isinstance(error, MISSING):
+        return FileMissing(f"{place}/{key}: no such file{reason}", key=key)
     if isinstance(error, _DENIED):
-        return AccessDenied(f"{place}/{key}: permission denied", key=key)
+        return AccessDenied(f"{place}/{key}: permission denied{reason}", key=key)
     if isinstance(error, asyncssh.KeyExchangeFailed):
-        return AccessDenied(f"{place}: no common cipher, key exchange or host key algorithm", key=key)
+        return AccessDenied(f"{place}: no common cipher, key exchange or host key algorithm{reason}", key=key)
     if isinstance(error, TimeoutError):
         return SourceUnavailable(f"{place}/{key}: no answer in time", key=key)
-    return SourceUnavailable(f"{place}/{key}: {type(error).__name__}", key=key)
+    return SourceUnavailable(f"{place}/{key}: {type(error).__name__}{reason}", key=key)
+
+
+def reason_of(error: Exception) -> str:
+    """Return the other side's own words in one line, or the system's about the network."""
+    if isinstance(error, asyncssh.Error):
+        text = error.reason
+    elif isinstance(error, OSError):
+        text = error.strerror or str(error)
+    else:
+        text = str(error)
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"

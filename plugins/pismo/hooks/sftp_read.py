@@ -1,4 +1,4 @@
-"""Read a remote file with many requests under way, and go on after a cut where it had come to."""
+"""Read a remote file with several requests under way, and go on after a cut at the byte that was reached."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
+from pismo.hooks.sftp_errors import LOST
+from pismo.hooks.sftp_pieces import Pieces
+from pismo_lake.errors import SizeMismatch
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pismo.hooks.sftp_session import Session
+
 _WINDOW = 4 << 20
 _SAFE_BLOCK, _LARGEST_BLOCK = 16 << 10, 256 << 10
-_MOST_BLOCKS = 128
+_FEWER = 4
+_MAY_BE_THE_END = (asyncssh.SFTPFailure, asyncssh.SFTPInvalidParameter, asyncssh.SFTPOpUnsupported)
 
 
 @asynccontextmanager
-async def opened(client: asyncssh.SFTPClient, path: str, seconds: float) -> AsyncIterator[asyncssh.SFTPClientFile]:
-    """A remote file; each `read` of it is one request.
+async def open_remote(
+    client: asyncssh.SFTPClient, path: bytes, seconds: float
+) -> AsyncIterator[asyncssh.SFTPClientFile]:
+    """Open a remote file; each `read` of it is one request.
 
     asyncssh would split reads by itself, but leaves its parts behind when one of them fails.
     """
@@ -31,53 +40,146 @@ async def opened(client: asyncssh.SFTPClient, path: str, seconds: float) -> Asyn
             await asyncio.wait_for(remote.close(), seconds)
 
 
-async def read_on(
-    remote: asyncssh.SFTPClientFile, data: bytearray, size: int | None, *, block: int, stall_seconds: float
-) -> None:
-    """Append to `data` what the file has beyond it; TimeoutError where nothing at all came for `stall_seconds`.
+class Download:
+    """The bytes of one remote file, read over as many connections as it takes.
 
-    `size` is the announced one, `block` what the server gives at a time, in bytes. It starts over where it may not be
-    the same file any more.
+    `size` is the announced length, None if there is none. If sizes are not `believed`, the file is read to its end
+    and its length is the one that comes. `place` and `key` name the file in errors.
     """
-    if data:
-        async with asyncio.timeout(stall_seconds):
-            present = (await remote.stat()).size
-        if size is None or present != size:
-            data.clear()
-    block = min(block or _SAFE_BLOCK, _LARGEST_BLOCK)
-    while True:
-        start = len(data)
-        count = min(_WINDOW // block, _MOST_BLOCKS)
-        if size is not None and size >= start:
-            # up to the announced end and one block beyond it, which is to be empty
-            count = min(count, -(-(size - start) // block) + 1)
-        blocks = await _blocks(remote, [start + number * block for number in range(count)], block, stall_seconds)
-        for content in blocks:
-            data += content
-            if len(content) < block:
-                # the end, or a short answer: the next round tells
-                break
-        if not blocks[0] or (b"" in blocks and len(data) == size):
-            return
 
+    def __init__(
+        self, place: str, key: str, size: int | None, *, believed: bool, reads: int, stall_seconds: float
+    ) -> None:
+        self.data = bytearray()
+        self._place, self._key, self._believed, self._stall_seconds = place, key, believed, stall_seconds
+        self._announced = size if believed else None
+        self._reads = reads
+        self._version: tuple[int | None, int | None] = (None, None)
 
-async def _blocks(remote: asyncssh.SFTPClientFile, offsets: list[int], block: int, stall_seconds: float) -> list[bytes]:
-    tasks = [asyncio.create_task(_read(remote, block, offset)) for offset in offsets]
-    pending = set(tasks)
-    try:
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=stall_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                raise TimeoutError
-            for task in done:
-                task.result()
-    finally:
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return [task.result() for task in tasks]
+    async def go_on(self, session: Session, remote: asyncssh.SFTPClientFile) -> None:
+        """Read what is missing. TimeoutError if no read is answered in time, `SizeMismatch` for a wrong length."""
+        stated = await self._stated_size(remote)
+        block = min(session.client.limits.max_read_len or _SAFE_BLOCK, _LARGEST_BLOCK)
+        pieces = Pieces(self.data, hint=stated or 0, exact=self._announced is not None, block=block)
+        try:
+            while (doubt := await self._fill(session, remote, pieces, _WINDOW // block)) is not None:
+                if await self._ends_at(session, remote, pieces, doubt, stated):
+                    break
+        except asyncssh.SFTPError:
+            # some servers refuse reads when too many are under way
+            self._reads = max(1, self._reads // _FEWER)
+            raise
+        if not pieces.whole:
+            msg = f"the answers contradict each other: an end at byte {pieces.end}, and bytes behind it"
+            raise asyncssh.SFTPBadMessage(msg)
+        self._check_length(stated)
 
+    async def _stated_size(self, remote: asyncssh.SFTPClientFile) -> int | None:
+        """Return the size that the server states, and start over if this may be another file than before."""
+        if self._announced is not None and not self.data:
+            return self._announced
+        version: tuple[int | None, int | None] = (None, None)
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                attrs = await remote.stat()
+            version = attrs.size, attrs.mtime
+        except asyncssh.SFTPError as error:
+            if isinstance(error, LOST):
+                raise
+        if self._believed:
+            same = version[0] is not None and version[0] == self._announced
+        else:
+            # no size to believe: only an unchanged modification time says that it is the same file
+            same = version[1] is not None and version == self._version
+        if not same:
+            self.data.clear()
+        self._version = version
+        return version[0] if self._announced is None else self._announced
 
-async def _read(remote: asyncssh.SFTPClientFile, size: int, offset: int) -> bytes:
-    content: bytes | str = await remote.read(size, offset)
-    return content.encode() if isinstance(content, str) else content
+    async def _fill(
+        self, session: Session, remote: asyncssh.SFTPClientFile, pieces: Pieces, most: int
+    ) -> tuple[int, int, asyncssh.SFTPError] | None:
+        """Read until the end. Return the first range that the server refused, if that may be the end."""
+        doubt: tuple[int, int, asyncssh.SFTPError] | None = None
+        tasks: dict[asyncio.Task[bytes], tuple[int, int]] = {}
+        try:
+            while True:
+                while len(tasks) < min(self._reads, max(most, 1)) and (piece := pieces.take()) is not None:
+                    tasks[asyncio.create_task(session.read(remote, *piece))] = piece
+                if not tasks:
+                    return doubt if doubt is not None and doubt[0] == pieces.end else None
+                for task in await session.first_done(tasks, self._stall_seconds):
+                    offset, length = tasks.pop(task)
+                    refusal = self._refusal(task, offset)
+                    if refusal is not None:
+                        pieces.end_at(offset)
+                        doubt = (offset, length, refusal) if doubt is None or offset < doubt[0] else doubt
+                        continue
+                    pieces.answered(offset, length, b"" if task.exception() else task.result())
+                    if self._announced is not None and len(self.data) > self._announced:
+                        raise self._mismatch(f"more than {self._announced}")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _refusal(self, task: asyncio.Task[bytes], offset: int) -> asyncssh.SFTPError | None:
+        """Return a status that may say that the file ends here; raise any other error."""
+        error = task.exception()
+        if error is None:
+            return None
+        if not isinstance(error, asyncssh.SFTPError) or isinstance(error, LOST):
+            raise error
+        if self._announced is None and isinstance(error, _MAY_BE_THE_END):
+            return error
+        if self._announced is None or offset < self._announced:
+            raise error
+        # all announced bytes are before it: some servers answer FAILURE behind the end
+        return None
+
+    async def _ends_at(
+        self,
+        session: Session,
+        remote: asyncssh.SFTPClientFile,
+        pieces: Pieces,
+        doubt: tuple[int, int, asyncssh.SFTPError],
+        stated: int | None,
+    ) -> bool:
+        """Whether the file ends where a range was refused; if not, what is readable there is taken.
+
+        Nothing is under way beside it, and it asks for less and less: the server may have refused too many reads, or
+        a range that reaches over the end. A file that is said to be longer, or of which nothing came, has no end here.
+        """
+        offset, length, refusal = doubt
+        if self._believed and stated is not None and offset >= stated:
+            return True
+        if not offset or offset < (stated or 0):
+            raise refusal
+        while length:
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    content = await session.read(remote, offset, length)
+            except asyncssh.SFTPError as error:
+                if isinstance(error, LOST):
+                    raise
+                length //= 2
+                continue
+            if content:
+                pieces.go_on(content)
+            return not content
+        return True
+
+    def _check_length(self, stated: int | None) -> None:
+        expected = self._announced
+        if expected is not None and len(self.data) != expected:
+            raise self._mismatch(str(len(self.data)))
+        if self._believed and stated is not None and len(self.data) < stated:
+            raise self._mismatch(str(len(self.data)), stated)
+
+    def _mismatch(self, came: str, expected: int | None = None) -> SizeMismatch:
+        expected = self._announced if expected is None else expected
+        return SizeMismatch(
+            f"{self._place}/{self._key} came with {came} bytes, {expected} were announced. If the sizes that this"
+            " server states are wrong, set source.size_is_right: false",
+            key=self._key,
+        )

@@ -1,0 +1,256 @@
+"""List folders of an SFTP server: which entries are event files, and whether a folder that is refused is there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import asyncssh
+
+from pismo.hooks.sftp_errors import LOST, MISSING, reason_of
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.paths import can_be_kept, safe_key
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pismo.hooks.sftp_session import Session
+    from pismo_lake.settings.channels import SftpSource
+
+_FOLDERS_AT_ONCE, _LOOKS_AT_ONCE = 8, 16
+_LONG_NAME = re.compile(rb"([-dlbcps])[-rwxsStTlL]{9}[.+@]?\s")
+_KINDS = {
+    b"-": asyncssh.FILEXFER_TYPE_REGULAR,
+    b"d": asyncssh.FILEXFER_TYPE_DIRECTORY,
+    b"l": asyncssh.FILEXFER_TYPE_SYMLINK,
+}
+_FILE, _FOLDER = asyncssh.FILEXFER_TYPE_REGULAR, asyncssh.FILEXFER_TYPE_DIRECTORY
+_LINK, _UNKNOWN = asyncssh.FILEXFER_TYPE_SYMLINK, asyncssh.FILEXFER_TYPE_UNKNOWN
+
+
+class Server(Protocol):
+    """The parts of the hook that a listing needs."""
+
+    place: str
+    source: SftpSource
+    log: logging.Logger
+
+    async def persist(self, work: Callable[[Session], Awaitable[Any]], key: str) -> Any:
+        """Do some work on a session, on another one if it is lost."""
+
+    def path_of(self, key: str) -> bytes:
+        """Return a key's path at the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A folder that cannot be listed, and of which nothing says whether it is there."""
+
+    reason: str
+
+
+class Listing:
+    """One look at some folders; it keeps the names in their parents, which are asked for if a folder is refused."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._source, self._log = server, server.source, server.log
+        self._folders, self._looks = asyncio.Semaphore(_FOLDERS_AT_ONCE), asyncio.Semaphore(_LOOKS_AT_ONCE)
+        self._above: dict[str, frozenset[str] | None] = {}
+        self._asking = asyncio.Lock()
+
+    async def files(self, groups: Sequence[Sequence[str]]) -> list[RemoteFile]:
+        """List folders, each group of them the spellings of one hour. A folder that is not there has no files.
+
+        Some servers refuse a missing folder instead of saying that it is missing. A refused one counts as missing if
+        its parent can be listed and does not have it, or if another spelling of its hour can be listed.
+        """
+        found = await asyncio.gather(*(self._group(group) for group in groups))
+        return [file for files in found for file in files]
+
+    async def _group(self, folders: Sequence[str]) -> list[RemoteFile]:
+        answers = await asyncio.gather(*(self._one(folder, sure=False) for folder in folders))
+        found: list[RemoteFile] = []
+        listed = any(answer for answer in answers if not isinstance(answer, _Refused))
+        for folder, first in zip(folders, answers, strict=True):
+            # once more: a refusal may also be that of a server which is busy
+            answer = await self._one(folder, sure=not listed) if isinstance(first, _Refused) else first
+            if isinstance(answer, _Refused):
+                self._log.warning(
+                    "%s/%s is taken for missing: the server refuses it (%s), and another spelling of it can be listed",
+                    self._server.place, folder, answer.reason,
+                )  # fmt: skip
+            else:
+                found += answer
+        return found
+
+    async def _one(self, folder: str, *, sure: bool) -> list[RemoteFile] | _Refused:
+        """List one folder. If it is refused and may be missing: the refusal, or its error if that is to be `sure`."""
+
+        async def work(session: Session) -> list[RemoteFile] | _Refused:
+            try:
+                return await self._list(session.client, folder)
+            except MISSING:
+                return []
+            except asyncssh.SFTPError as error:
+                if isinstance(error, (*LOST, _BrokenOffError)):
+                    raise
+                there = await self._is_there(session.client, folder)
+                if there is False:
+                    return []
+                if there is None and not sure:
+                    return _Refused(reason_of(error))
+                raise
+
+        async with self._folders:
+            answer: list[RemoteFile] | _Refused = await self._server.persist(work, folder)
+            return answer
+
+    async def _list(self, client: asyncssh.SFTPClient, folder: str) -> list[RemoteFile]:
+        entries = await self._entries(client, folder)
+        files = await asyncio.gather(*(self._file(client, folder, entry) for entry in entries))
+        return [file for file in files if file is not None]
+
+    async def _entries(
+        self, client: asyncssh.SFTPClient, folder: str, most: int | None = None
+    ) -> list[asyncssh.SFTPName]:
+        """Read a folder's entries, TimeoutError if nothing comes of it for `stall_seconds`."""
+        # asked for as bytes: with text asyncssh gives up the whole folder for one name that is no UTF-8
+        path, found = self._server.path_of(folder.rstrip("/")), list[asyncssh.SFTPName]()
+
+        async def collect() -> None:
+            async with aclosing(client.scandir(path)) as entries:  # type: ignore[type-var]
+                async for entry in entries:
+                    if bytes(entry.filename) not in {b".", b".."}:  # type: ignore[arg-type]
+                        found.append(entry)
+                    if most is not None and len(found) >= most:
+                        return
+
+        task, seen = asyncio.create_task(collect()), -1
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        while not task.done():
+            await asyncio.wait({task}, timeout=self._source.stall_seconds)
+            if not task.done() and len(found) == seen:
+                # not awaited: it would wait for the server to close the folder
+                task.cancel()
+                raise TimeoutError
+            seen = len(found)
+        error = task.exception()
+        if isinstance(error, asyncssh.SFTPError) and found and not isinstance(error, LOST):
+            raise _BrokenOffError(f"the listing broke off after {len(found)} names: {reason_of(error)}") from error
+        if error is not None:
+            raise error
+        return found
+
+    # --- is it there? -----------------------------------------------------------------------------------------
+
+    async def _is_there(self, client: asyncssh.SFTPClient, folder: str) -> bool | None:
+        """Whether a folder that cannot be listed is there; None if nothing says so."""
+        parent, _, name = folder.rstrip("/").rpartition("/")
+        names = await self._names(client, parent)
+        if names is not None:
+            return name in names
+        try:
+            async with asyncio.timeout(self._source.stall_seconds):
+                await client.stat(self._server.path_of(folder.rstrip("/")))
+        except MISSING:
+            return False
+        except asyncssh.SFTPError as error:
+            if isinstance(error, LOST):
+                raise
+        else:
+            return True
+        return False if parent and await self._is_there(client, parent) is False else None
+
+    async def _names(self, client: asyncssh.SFTPClient, folder: str) -> frozenset[str] | None:
+        """The names in a folder, None if it cannot be listed."""
+        async with self._asking:
+            if folder not in self._above:
+                try:
+                    entries = await self._entries(client, folder)
+                except MISSING:
+                    entries = []
+                except asyncssh.SFTPError as error:
+                    if isinstance(error, LOST):
+                        raise
+                    self._above[folder] = None
+                    return None
+                self._above[folder] = frozenset(_text(entry).rstrip("/") for entry in entries)
+            return self._above[folder]
+
+    # --- what an entry is -------------------------------------------------------------------------------------
+
+    async def _file(self, client: asyncssh.SFTPClient, folder: str, entry: asyncssh.SFTPName) -> RemoteFile | None:
+        """The event file that an entry is, None for anything else; all but folder markers are named in the log."""
+        name = _text(entry)
+        key, attrs = f"{folder}{name}", entry.attrs
+        kind: int | None = _kind(entry)
+        if key.endswith("/"):
+            # a folder marker, which is no event file
+            kind = _FOLDER if name.strip("/") else None
+        elif not can_be_kept(key):
+            self._log.warning("%s/%s: its name is no UTF-8 or has a NUL", self._server.place, safe_key(key))
+        if kind is None:
+            return None
+        if kind in {_LINK, _UNKNOWN}:
+            async with self._looks:
+                attrs, kind = await self._followed(client, key, entry)
+        if kind not in {_FILE, _UNKNOWN}:
+            shown = "a folder" if kind == _FOLDER else "neither file nor folder"
+            self._log.warning("%s/%s is %s, no event file: not read", self._server.place, safe_key(key), shown)
+            return None
+        version = f"mtime-{attrs.mtime}" if self._source.mtime_is_version and attrs.mtime is not None else None
+        return RemoteFile(key, attrs.size if self._source.size_is_right else None, version)
+
+    async def _followed(
+        self, client: asyncssh.SFTPClient, key: str, entry: asyncssh.SFTPName
+    ) -> tuple[asyncssh.SFTPAttrs, int]:
+        """Attributes and kind of the file behind a link, or behind attributes that do not say what it is.
+
+        One that cannot be asked about is taken for a file: its landing fails and names it.
+        """
+        path = self._server.path_of(key)
+        try:
+            async with asyncio.timeout(self._source.stall_seconds):
+                attrs = await client.stat(path)
+        except asyncssh.SFTPError as error:
+            if isinstance(error, LOST):
+                raise
+            # the size of a link is that of its text
+            return (asyncssh.SFTPAttrs() if _kind(entry) == _LINK else entry.attrs), _UNKNOWN
+        if attrs.type == _UNKNOWN and await self._has_entries(client, key):
+            return attrs, _FOLDER
+        return attrs, attrs.type
+
+    async def _has_entries(self, client: asyncssh.SFTPClient, key: str) -> bool:
+        """Whether there is something in it. A layer over objects may list any name, then as an empty folder."""
+        try:
+            return bool(await self._entries(client, key, most=1))
+        except asyncssh.SFTPError as error:
+            if isinstance(error, LOST):
+                raise
+            return False
+
+
+class _BrokenOffError(asyncssh.SFTPError):
+    """A listing failed after some of its names."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(asyncssh.FX_FAILURE, reason)
+
+
+def _text(entry: asyncssh.SFTPName) -> str:
+    name = entry.filename
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+
+
+def _kind(entry: asyncssh.SFTPName) -> int:
+    """What an entry is; the long name is asked if its attributes have no permission bits."""
+    if entry.attrs.type != _UNKNOWN:
+        return entry.attrs.type
+    long_name = entry.longname if isinstance(entry.longname, bytes) else (entry.longname or "").encode()
+    found = _LONG_NAME.match(long_name)
+    return _KINDS.get(found[1], asyncssh.FILEXFER_TYPE_SPECIAL) if found else _UNKNOWN
