@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncssh
 
+from pismo_sandbox.sftp_policy import Links
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pismo_sandbox.sftp_policy import SftpPolicy
 
 _WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 # long enough that what was served is with the client when its connection is cut
 _CUT_DELAY = 0.3
-
-
-@dataclass(slots=True)
-class SftpPolicy:
-    """What the server allows and which faults it plays; paths are relative to its root, a folder stands for all in it.
-
-    `cut_after` and `stall_after` count the bytes served of one opened file. `connections` counts the connections that
-    are open now, `made` all that were made.
-    """
-
-    authorized: list[str]
-    cut_after: int | None = None
-    cuts_left: int | None = None
-    stall_after: int | None = None
-    drip: float | None = None
-    denied: set[str] = field(default_factory=set)
-    vanished: set[str] = field(default_factory=set)
-    listing_delay: float = 0.0
-    refuse_connections: bool = False
-    silent: bool = False
-    log: list[tuple[str, str]] = field(default_factory=list)
-    connections: int = 0
-    made: int = 0
-    most_connections: int = 0
+# long enough that the reads which a client sends together have come
+_READS_TOGETHER = 0.01
+_READ, _TYPE_AT = 5, 4
 
 
 class Link:
@@ -70,6 +52,28 @@ class Link:
         asyncio.get_running_loop().call_later(_CUT_DELAY, self.abort)
 
 
+class ReadCounter:
+    """Counts the reads that a client has under way, from the bytes that it sends; asyncssh serves one at a time."""
+
+    def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self.under_way = 0
+        self._buffer = bytearray()
+        session: Any = chan._session  # noqa: SLF001 - there is no other way to see requests before they are served
+        receive = session.data_received
+
+        def received(data: bytes, datatype: int | None) -> None:
+            self._buffer += data
+            while len(self._buffer) > _TYPE_AT:
+                end = _TYPE_AT + int.from_bytes(self._buffer[:_TYPE_AT], "big")
+                if len(self._buffer) < end:
+                    break
+                self.under_way += self._buffer[_TYPE_AT] == _READ
+                del self._buffer[:end]
+            receive(data, datatype)
+
+        session.data_received = received
+
+
 def _refused(operation: str, at: int = 0) -> Callable[..., Any]:
     """A method of Files that notes the path, or opened file, among its arguments, and denies."""
 
@@ -87,11 +91,11 @@ class Files(asyncssh.SFTPServer):
     def __init__(self, chan: asyncssh.SSHServerChannel[bytes], root: Path, policy: SftpPolicy, link: Link) -> None:
         self.root = os.fsencode(root.resolve())
         super().__init__(chan, chroot=self.root)
-        self._policy, self._link = policy, link
+        self._policy, self._link, self._counter = policy, link, ReadCounter(chan)
         self._served: dict[object, int] = {}
 
     def map_path(self, path: bytes) -> bytes:
-        """Where it stands on disk; a link that leads out of the root leads nowhere."""
+        """Return the path on disk; a link that leads out of the root leads nowhere."""
         mapped = super().map_path(path)
         real = os.path.realpath(mapped)
         if real != self.root and not real.startswith(self.root + b"/"):
@@ -99,7 +103,7 @@ class Files(asyncssh.SFTPServer):
         return mapped
 
     def note(self, operation: str, path: bytes) -> PurePosixPath:
-        """Log what was asked for; where that is below the root."""
+        """Log a request, and return its path below the root."""
         below = PurePosixPath(os.fsdecode(os.path.relpath(super().map_path(path), self.root)))
         self._policy.log.append((operation, str(below)))
         return below
@@ -107,9 +111,9 @@ class Files(asyncssh.SFTPServer):
     def _check(self, below: PurePosixPath, *, reading: bool) -> None:
         names = {str(below), *map(str, below.parents)}
         if names & self._policy.vanished:
-            raise asyncssh.SFTPNoSuchFile("No such file")
+            raise self._policy.refusal(asyncssh.FX_NO_SUCH_FILE, "No such file")
         if reading and names & self._policy.denied:
-            raise asyncssh.SFTPPermissionDenied("Permission denied")
+            raise self._policy.refusal(asyncssh.FX_PERMISSION_DENIED, "Permission denied")
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         if pflags & _WRITING:
@@ -118,22 +122,47 @@ class Files(asyncssh.SFTPServer):
         return super().open(path, pflags, attrs)
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        try:
+            return await self._read(file_obj, offset, size)
+        finally:
+            self._counter.under_way -= 1
+
+    async def _read(self, file_obj: object, offset: int, size: int) -> bytes:
         policy, link = self._policy, self._link
+        policy.reads += 1
         if policy.drip and await link.gone_within(policy.drip):
             raise asyncssh.SFTPConnectionLost("Connection lost")
+        if policy.most_reads is not None:
+            await self._check_reads(policy.most_reads)
+        if policy.past_end != asyncssh.FX_EOF and offset >= (super().fstat(file_obj).st_size):  # type: ignore[union-attr]
+            raise policy.refusal(policy.past_end, "Failure")
         served = self._served.get(file_obj, 0)
         cut_after = policy.cut_after if policy.cuts_left != 0 else None
-        room = min([size, *(limit - served for limit in (cut_after, policy.stall_after) if limit is not None)])
+        wanted = min(size, policy.answers_most or size) + policy.answers_more
+        room = min([wanted, *(limit - served for limit in (cut_after, policy.stall_after) if limit is not None)])
         data = b""
         if room > 0 and not link.cut_due:
             data = cast("bytes", super().read(file_obj, offset, room))
             self._served[file_obj] = served = served + len(data)
+            policy.served += len(data)
         if cut_after is not None and served >= cut_after and not link.cut_due:
             policy.cuts_left = policy.cuts_left and policy.cuts_left - 1
+            if policy.when_cut is not None:
+                policy.when_cut()
             link.cut_soon()
         if data or (room > 0 and not link.cut_due):
             return data
         await link.gone.wait()
+        raise asyncssh.SFTPConnectionLost("Connection lost")
+
+    async def _check_reads(self, most: int) -> None:
+        await asyncio.sleep(_READS_TOGETHER)
+        if self._counter.under_way <= most:
+            return
+        self._policy.log.append(("too many reads", str(self._counter.under_way)))
+        if self._policy.too_many is not None:
+            raise self._policy.refusal(self._policy.too_many, "Too many requests")
+        self._link.abort()
         raise asyncssh.SFTPConnectionLost("Connection lost")
 
     def close(self, file_obj: object) -> Any:
@@ -141,22 +170,55 @@ class Files(asyncssh.SFTPServer):
         return super().close(file_obj)
 
     def stat(self, path: bytes) -> Any:
-        self._check(self.note("stat", path), reading=False)
-        return super().stat(path)
+        with self._missing_as_set():
+            self._check(self.note("stat", path), reading=False)
+            return self._attrs(cast("os.stat_result", super().stat(path)))
 
     def lstat(self, path: bytes) -> Any:
-        self._check(self.note("lstat", path), reading=False)
-        return super().lstat(path)
+        with self._missing_as_set():
+            self._check(self.note("lstat", path), reading=False)
+            return self._attrs(cast("os.stat_result", super().lstat(path)))
+
+    def fstat(self, file_obj: object) -> Any:
+        return self._attrs(cast("os.stat_result", super().fstat(file_obj)))
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
-        self._check(self.note("list", path), reading=True)
-        folder = Path(os.fsdecode(self.map_path(path)))
-        for number, found in enumerate([(".", folder), ("..", folder), *((e.name, e) for e in folder.iterdir())]):
+        policy, below = self._policy, self.note("list", path)
+        self._check(below, reading=True)
+        if str(below) in policy.unlisted:
+            raise policy.refusal(asyncssh.FX_PERMISSION_DENIED, "Permission denied")
+        with self._missing_as_set():
+            folder = Path(os.fsdecode(self.map_path(path)))
+            found = [(".", folder), ("..", folder), *((entry.name, entry) for entry in folder.iterdir())]
+        for number, (name, entry) in enumerate(found):
             if number % 100 == 0:
-                await asyncio.sleep(self._policy.listing_delay)
+                await asyncio.sleep(policy.listing_delay)
+            if number == policy.listing_breaks_after:
+                raise policy.refusal(asyncssh.FX_FAILURE, "Failure")
             with suppress(FileNotFoundError):
-                attrs = asyncssh.SFTPAttrs.from_local(found[1].lstat())
-                yield asyncssh.SFTPName(os.fsencode(found[0]), attrs=attrs)
+                followed = policy.links is Links.FOLLOWED
+                attrs = self._attrs(entry.stat() if followed else entry.lstat())
+                yield asyncssh.SFTPName(os.fsencode(name), policy.longname or b"", attrs)
+        for extra in policy.extra_names:
+            yield asyncssh.SFTPName(extra, policy.longname or b"", asyncssh.SFTPAttrs(size=0))
+
+    def format_longname(self, name: asyncssh.SFTPName) -> Any:
+        """Make a long name, unless attributes have no permission bits to make it of."""
+        return super().format_longname(name) if self._policy.permissions else None
+
+    def _attrs(self, status: os.stat_result) -> asyncssh.SFTPAttrs:
+        attrs = asyncssh.SFTPAttrs.from_local(status)
+        if not self._policy.permissions:
+            attrs.permissions = None
+        attrs.size = self._policy.sizes.stated(attrs.size)
+        return attrs
+
+    @contextmanager
+    def _missing_as_set(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, asyncssh.SFTPNoSuchFile):
+            raise self._policy.refusal(self._policy.missing, "No such file") from None
 
     write = _refused("write")
     setstat = lsetstat = fsetstat = _refused("setstat")

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
-from pismo_sandbox.sftp.files import Files, Link, SftpPolicy
+from pismo_sandbox.sftp.files import Files, Link
+from pismo_sandbox.sftp_policy import Links, SftpPolicy, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["RunningSftp", "SftpPolicy", "rsa_key_pair", "running_sftp"]
+__all__ = ["Links", "RunningSftp", "SftpPolicy", "Sizes", "rsa_key_pair", "running_sftp"]
 
 _HOST = "127.0.0.1"
 _MAX_AUTH_TRIES = 6

@@ -12,10 +12,9 @@ import asyncssh
 
 from pismo.hooks.sftp_errors import LOST, MISSING, reason_of
 from pismo_lake.landing.remote_file import RemoteFile
-from pismo_lake.paths import can_be_kept, safe_key
+from pismo_lake.paths import can_be_kept
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Awaitable, Callable, Sequence
 
     from pismo.hooks.sftp_session import Session
@@ -37,7 +36,10 @@ class Server(Protocol):
 
     place: str
     source: SftpSource
-    log: logging.Logger
+
+    @property
+    def log(self) -> Any:
+        """The hook's log."""
 
     async def persist(self, work: Callable[[Session], Awaitable[Any]], key: str) -> Any:
         """Do some work on a session, on another one if it is lost."""
@@ -192,7 +194,7 @@ class Listing:
             # a folder marker, which is no event file
             kind = _FOLDER if name.strip("/") else None
         elif not can_be_kept(key):
-            self._log.warning("%s/%s: its name is no UTF-8 or has a NUL", self._server.place, safe_key(key))
+            self._log.warning("%s/%s: its name is no UTF-8 or has a NUL", self._server.place, _shown(key))
         if kind is None:
             return None
         if kind in {_LINK, _UNKNOWN}:
@@ -200,7 +202,7 @@ class Listing:
                 attrs, kind = await self._followed(client, key, entry)
         if kind not in {_FILE, _UNKNOWN}:
             shown = "a folder" if kind == _FOLDER else "neither file nor folder"
-            self._log.warning("%s/%s is %s, no event file: not read", self._server.place, safe_key(key), shown)
+            self._log.warning("%s/%s is %s, no event file: not read", self._server.place, _shown(key), shown)
             return None
         version = f"mtime-{attrs.mtime}" if self._source.mtime_is_version and attrs.mtime is not None else None
         return RemoteFile(key, attrs.size if self._source.size_is_right else None, version)
@@ -245,6 +247,12 @@ class _BrokenOffError(asyncssh.SFTPError):
 def _text(entry: asyncssh.SFTPName) -> str:
     name = entry.filename
     return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+
+
+def _shown(key: str) -> str:
+    """A key in which bytes that are no UTF-8, and whatever cannot be printed, is escaped."""
+    text = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _kind(entry: asyncssh.SFTPName) -> int:
