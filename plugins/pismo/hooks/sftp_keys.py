@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 MOST_KEYS = 8
 """Pismo keeps up to eight public keys an organisation (Setting up event file delivery)."""
 
-_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
+_BLOCK = re.compile(r"(-----BEGIN [A-Z0-9 ]+-----)(.*?)(-----END [A-Z0-9 ]+-----)", re.DOTALL)
+_WRITTEN_NEWLINE = re.compile(r"\\r\\n|\\n|\\r")
+_PUBLIC_KEY = re.compile(r"(?:^|\s)((?:ssh|ecdsa)-[a-z0-9-]+)\s+(AAAA[A-Za-z0-9+/]+=*)")
 _INSECURE = ("no_host_key_check", "ignore_hostkey_verification", "allow_host_key_change")
 
 
@@ -35,7 +39,8 @@ def identity_of(connection: Connection) -> SftpIdentity:
 
     Extras: `private_key` (one or several PEM blocks, or a list) or `key_file` (a path, or a list of paths),
     `private_key_passphrase`, `host_key` (one or several public keys, or a list; a bare key is RSA, as the provider
-    has it) or `known_hosts` (a path).
+    has it, and lines of ssh-keyscan are understood) or `known_hosts` (a path). Keys often lose their line breaks on
+    the way into a connection: written as ``\\n``, as blanks, or the whole key in base64, they are read all the same.
     """
     name = f"connection {connection.conn_id}"
     if connection.conn_type != "sftp":
@@ -56,8 +61,10 @@ def identity_of(connection: Connection) -> SftpIdentity:
 
 
 def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
-    texts = [block for text in _listed(extra.get("private_key")) for block in _BLOCK.findall(text)]
-    texts += [_file(name, path) for path in _listed(extra.get("key_file"))]
+    texts = [block for text in _listed(extra.get("private_key")) for block in _blocks(text)]
+    for path in _listed(extra.get("key_file")):
+        text = _file(name, path)
+        texts += _blocks(text) or [text]
     if not texts:
         msg = f"{name}: no private_key (an RSA key as PEM) and no key_file"
         raise ConfigError(msg)
@@ -83,13 +90,17 @@ def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ..
 
 
 def _host_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
-    lines = [line for text in _listed(extra.get("host_key")) for line in text.splitlines()]
-    for path in _listed(extra.get("known_hosts")):
-        # the names in the file are not looked at: it is this connection's own pin
-        lines += [line.partition(" ")[2] for line in _file(name, path).splitlines() if not line.startswith("#")]
+    texts = _listed(extra.get("host_key"))
+    # the names in the file are not looked at: it is this connection's own pin
+    texts += [_file(name, path) for path in _listed(extra.get("known_hosts"))]
+    lines = [line.strip() for text in texts for line in _WRITTEN_NEWLINE.sub("\n", text).splitlines()]
     keys = []
-    for line in filter(None, map(str.strip, lines)):
-        text = line if " " in line else f"ssh-rsa {line}"
+    for line in lines:
+        # a marked line is of a revoked key, or of an authority
+        if not line or line.startswith(("#", "@")):
+            continue
+        found = _PUBLIC_KEY.search(line)
+        text = f"{found[1]} {found[2]}" if found else line if " " in line else f"ssh-rsa {line}"
         try:
             keys.append(asyncssh.import_public_key(text))
         except (asyncssh.KeyImportError, ValueError):
@@ -99,6 +110,24 @@ def _host_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
         msg = f"{name}: no host_key; it must be pinned, ask Pismo for it and compare it with ssh-keyscan's answer"
         raise ConfigError(msg)
     return tuple(keys)
+
+
+def _blocks(text: str) -> list[str]:
+    """Return the PEM blocks of a text, with the line breaks that they should have."""
+    whole = _WRITTEN_NEWLINE.sub("\n", text)
+    if not _BLOCK.search(whole):
+        try:
+            whole = b64decode("".join(whole.split()), validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            return []
+    return [_block(*found) for found in _BLOCK.findall(whole)]
+
+
+def _block(head: str, body: str, foot: str) -> str:
+    lines = [line.strip() for line in body.strip().splitlines()]
+    if len(lines) == 1:
+        lines = lines[0].split()
+    return "\n".join([head, *lines, foot, ""])
 
 
 def _listed(value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pismo.hooks.sftp_keys import identity_of, key_label
 from pismo_lake.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -59,6 +61,69 @@ def test_host_keys_may_be_several_while_they_change(keys: list[str], host_key: s
     known = tmp_path / "known_hosts"
     known.write_text(f"# pinned\nsftp.example {other}\n")
     assert identity_of(connection({"private_key": keys[0], "known_hosts": str(known)})).host_keys == both.host_keys[1:]
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "as it is": lambda key: key,
+    "backslash n": lambda key: key.replace("\n", "\\n"),
+    "backslash r, backslash n": lambda key: key.replace("\n", "\\r\\n"),
+    "carriage returns": lambda key: key.replace("\n", "\r\n"),
+    "blanks": lambda key: key.replace("\n", " "),
+    "indented": lambda key: "\n".join(f"    {line}" for line in key.splitlines()),
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "base64 in lines": lambda key: base64.encodebytes(key.encode()).decode(),
+}
+
+
+@pytest.fixture(scope="module")
+def forms(keys: list[str]) -> list[str]:
+    """One key in each form of PEM."""
+    key = asyncssh.import_private_key(keys[0])
+    return [key.export_private_key(form).decode() for form in ("openssh", "pkcs1-pem", "pkcs8-pem")]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_key_that_lost_its_line_breaks_is_understood(forms: list[str], host_key: str, written: str) -> None:
+    extra = {"private_key": [WRITTEN[written](text) for text in forms], "host_key": host_key}
+    assert len({key_label(key) for key in identity_of(connection(extra)).keys}) == 1
+
+
+@pytest.mark.parametrize("written", ["backslash n", "blanks", "base64"])
+def test_several_keys_in_one_text_or_file_that_lost_their_line_breaks(
+    keys: list[str], host_key: str, written: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    path.write_text(WRITTEN[written]("".join(keys[:2])))
+    for extra in ({"private_key": path.read_text()}, {"key_file": str(path)}):
+        assert len({key_label(key) for key in identity_of(connection(extra | {"host_key": host_key})).keys}) == 2
+
+
+def test_a_locked_key_that_lost_its_line_breaks(keys: list[str], host_key: str) -> None:
+    key = asyncssh.import_private_key(keys[0])
+    for form in ("openssh", "pkcs1-pem", "pkcs8-pem"):
+        text = key.export_private_key(form, passphrase="open sesame").decode().replace("\n", "\\n")
+        extra = {"private_key": text, "host_key": host_key, "private_key_passphrase": "open sesame"}
+        assert [key_label(one) for one in identity_of(connection(extra)).keys] == [key_label(key)]
+
+
+def test_host_keys_as_ssh_keyscan_writes_them(keys: list[str], host_key: str) -> None:
+    plain = " ".join(host_key.split()[:2])
+    whole = identity_of(connection({"private_key": keys[0], "host_key": plain})).host_keys
+    for text in (
+        f"sftp.example.org {plain}",
+        f"[sftp.example.org]:2222,[192.0.2.1]:2222 {plain} a comment",
+        f"# sftp.example.org:22 SSH-2.0-x\nsftp.example.org {plain}\n",
+        f"# sftp.example.org:22 SSH-2.0-x\\nsftp.example.org {plain}\\n",
+        f"|1|c2FsdA==|aGFzaA== {plain}",
+    ):
+        assert identity_of(connection({"private_key": keys[0], "host_key": text})).host_keys == whole
+
+
+def test_a_revoked_host_key_is_not_trusted(keys: list[str], host_key: str, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"@revoked * {host_key}\n@cert-authority * {host_key}\n")
+    with pytest.raises(ConfigError, match="must be pinned"):
+        identity_of(connection({"private_key": keys[0], "known_hosts": str(known)}))
 
 
 def test_a_passphrase_opens_a_key(host_key: str) -> None:
