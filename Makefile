@@ -37,6 +37,7 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 .PHONY: test
 test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= goes to pytest)
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/rclone || echo "test: no rclone, the tests of SFTP over a bucket are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
