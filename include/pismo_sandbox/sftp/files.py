@@ -39,7 +39,7 @@ class Link:
         self.gone.set()
 
     async def gone_within(self, seconds: float) -> bool:
-        """Whether the connection ends in that time; waits it out where it does not."""
+        """Whether the connection ends in that time; if not, all of it is waited."""
         try:
             await asyncio.wait_for(self.gone.wait(), seconds)
         except TimeoutError:
@@ -156,7 +156,9 @@ class Files(asyncssh.SFTPServer):
         raise asyncssh.SFTPConnectionLost("Connection lost")
 
     async def _check_reads(self, most: int) -> None:
-        await asyncio.sleep(_READS_TOGETHER)
+        # not a sleep: asyncssh leaves files open if it is cancelled in one
+        if await self._link.gone_within(_READS_TOGETHER):
+            raise asyncssh.SFTPConnectionLost("Connection lost")
         if self._counter.under_way <= most:
             return
         self._policy.log.append(("too many reads", str(self._counter.under_way)))
