@@ -46,7 +46,7 @@ class SftpPolicy:
 
     A sound server may differ from OpenSSH in all of these. `answers_most` is the most bytes of one answer,
     `answers_more` how many more than asked it has. `missing` and `past_end` are the status codes for a missing path and
-    for a read behind the end. With more than `most_reads` under way on a connection it ends the connection, or
+    for a read behind the end. With more than `most_requests` under way on a connection it ends the connection, or
     answers `too_many`. The folders of `unlisted` cannot be listed, those in them can. Attributes have permission bits
     if `permissions`, and state `sizes`. `longname` is the long name of all entries, `extra_names` are entries of all
     folders that are not on disk. `says` is the text of each status. `served` counts the bytes of all answers.
@@ -68,7 +68,7 @@ class SftpPolicy:
     answers_more: int = 0
     missing: int = asyncssh.FX_NO_SUCH_FILE
     past_end: int = asyncssh.FX_EOF
-    most_reads: int | None = None
+    most_requests: int | None = None
     too_many: int | None = None
     unlisted: set[str] = field(default_factory=set)
     permissions: bool = True
@@ -79,7 +79,6 @@ class SftpPolicy:
     says: str | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     served: int = 0
-    reads: int = 0
     connections: int = 0
     made: int = 0
     most_connections: int = 0

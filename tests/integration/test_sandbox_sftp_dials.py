@@ -61,7 +61,7 @@ async def test_a_read_behind_the_end_fails(server: RunningSftp, policy: SftpPoli
 async def test_too_many_reads_at_once(
     server: RunningSftp, policy: SftpPolicy, keys: tuple[str, str], too_many: int | None
 ) -> None:
-    policy.most_reads, policy.too_many = 3, too_many
+    policy.most_requests, policy.too_many = 3, too_many
     error = LOST if too_many is None else asyncssh.SFTPFailure
     async with client(server, keys[0]) as sftp:
         file = await sftp.open("folder/file", "rb", block_size=0)

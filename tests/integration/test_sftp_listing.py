@@ -162,6 +162,27 @@ def test_a_server_that_follows_links_itself(feed: SftpFeed) -> None:
     assert feed.listed() == {"link": len(body)}
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_server_that_allows_few_requests_at_once(feed: SftpFeed, most: int) -> None:
+    for number in range(30):
+        feed.put(f"f{number:02d}")
+    feed.policy.permissions, feed.policy.longname, feed.policy.most_requests = False, b"no hint", most
+    assert len(feed.listed()) == 30
+    assert "too many requests" in {operation for operation, _ in feed.policy.log}
+    feed.policy.log.clear()
+    assert len(feed.listed(reads=1, connections=1)) == 30
+    assert "too many requests" not in {operation for operation, _ in feed.policy.log}
+
+
+def test_a_server_that_refuses_many_requests_keeps_no_file_back(feed: SftpFeed) -> None:
+    feed.put()
+    feed.put("b", folder="main_stream/2026/03/01/09")
+    feed.policy.most_requests, feed.policy.too_many = 1, asyncssh.FX_FAILURE
+    feed.policy.missing = asyncssh.FX_FAILURE
+    found = {file.key for file in feed.hook(attempts=8).list_files([HOUR])}
+    assert found == {KEY, "main_stream/2026/03/01/09/b"}
+
+
 # --- folders that are not there --------------------------------------------------------------------------------
 
 

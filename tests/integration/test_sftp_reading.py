@@ -98,7 +98,7 @@ def test_a_failure_behind_the_end_of_an_empty_file(feed: SftpFeed) -> None:
 
 def test_a_failure_at_the_first_byte_is_no_empty_file(feed: SftpFeed) -> None:
     feed.put(body=BODY)
-    feed.policy.most_reads, feed.policy.too_many, feed.policy.says = 0, asyncssh.FX_FAILURE, "backend is away"
+    feed.policy.most_requests, feed.policy.too_many, feed.policy.says = 0, asyncssh.FX_FAILURE, "backend is away"
     feed.policy.sizes = Sizes.ZERO
     with pytest.raises(SourceUnavailable, match="backend is away"):
         fetched(feed.hook(size_is_right=False, attempts=2))
@@ -112,24 +112,24 @@ def test_a_failure_at_the_first_byte_is_no_empty_file(feed: SftpFeed) -> None:
 def test_a_server_that_allows_few_reads_at_once(feed: SftpFeed, most: int, too_many: int | None) -> None:
     # more blocks than any of them allows
     body = feed.put(body=random.Random(8).randbytes(4_500_000))
-    feed.policy.most_reads, feed.policy.too_many = most, too_many
+    feed.policy.most_requests, feed.policy.too_many = most, too_many
     assert fetched(feed.hook(), size=len(body)) == body
-    assert "too many reads" in {operation for operation, _ in feed.policy.log}
+    assert "too many requests" in {operation for operation, _ in feed.policy.log}
 
 
 def test_what_one_file_has_learned_holds_for_the_next(feed: SftpFeed) -> None:
     feed.put(body=BODY)
-    feed.policy.most_reads = 1
+    feed.policy.most_requests = 1
     hook = feed.hook()
     assert fetched(hook, size=len(BODY)) == BODY
     feed.policy.log.clear()
     assert fetched(hook, size=len(BODY)) == BODY
-    assert [path for operation, path in feed.policy.log if operation == "too many reads"] == []
+    assert [path for operation, path in feed.policy.log if operation == "too many requests"] == []
 
 
 def test_few_reads_from_the_start(feed: SftpFeed) -> None:
     feed.put(body=BODY)
-    feed.policy.most_reads = 2
+    feed.policy.most_requests = 2
     assert fetched(feed.hook(reads=2), size=len(BODY)) == BODY
     assert {operation for operation, _ in feed.policy.log} == {"open"}
 
@@ -137,11 +137,11 @@ def test_few_reads_from_the_start(feed: SftpFeed) -> None:
 def test_files_side_by_side_share_the_reads_of_a_connection(feed: SftpFeed, tmp_path: Path) -> None:
     for number in range(12):
         feed.put(f"f{number:02d}", b"".join(event(f"{number}-{one}") for one in range(400)))
-    feed.policy.most_reads = 2
+    feed.policy.most_requests = 2
     hook, lake = feed.hook(reads=2, connections=1), LakeUnderTest(tmp_path)
     landed = land_files(lake.settings, lake.ledger, list(hook.list_files([HOUR])), hook.fetch, parallel=8)
     assert landed.summary.files == 12
-    assert "too many reads" not in {operation for operation, _ in feed.policy.log}
+    assert "too many requests" not in {operation for operation, _ in feed.policy.log}
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------

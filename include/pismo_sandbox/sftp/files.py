@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 # long enough that what was served is with the client when its connection is cut
 _CUT_DELAY = 0.3
-# long enough that the reads which a client sends together have come
-_READS_TOGETHER = 0.01
-_READ, _TYPE_AT = 5, 4
+# long enough that the requests which a client sends together have come
+_REQUESTS_TOGETHER = 0.01
+_TYPE_AT = 4
 
 
 class Link:
@@ -52,14 +52,15 @@ class Link:
         asyncio.get_running_loop().call_later(_CUT_DELAY, self.abort)
 
 
-class ReadCounter:
-    """Counts the reads that a client has under way, from the bytes that it sends; asyncssh serves one at a time."""
+class RequestCounter:
+    """Counts the requests that a client has under way, from the packets both ways; asyncssh serves one at a time."""
 
     def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self.under_way = 0
         self._buffer = bytearray()
-        session: Any = chan._session  # noqa: SLF001 - there is no other way to see requests before they are served
-        receive = session.data_received
+        # there is no other way to see requests before they are served
+        session: Any = chan._session  # noqa: SLF001
+        receive, write = session.data_received, chan.write
 
         def received(data: bytes, datatype: int | None) -> None:
             self._buffer += data
@@ -67,11 +68,16 @@ class ReadCounter:
                 end = _TYPE_AT + int.from_bytes(self._buffer[:_TYPE_AT], "big")
                 if len(self._buffer) < end:
                     break
-                self.under_way += self._buffer[_TYPE_AT] == _READ
+                self.under_way += 1
                 del self._buffer[:end]
             receive(data, datatype)
 
-        session.data_received = received
+        def written(data: bytes, datatype: int | None = None) -> None:
+            # asyncssh writes packet by packet
+            self.under_way -= 1
+            write(data, datatype)
+
+        session.data_received, chan.write = received, written  # type: ignore[method-assign]
 
 
 def _refused(operation: str, at: int = 0) -> Callable[..., Any]:
@@ -91,7 +97,7 @@ class Files(asyncssh.SFTPServer):
     def __init__(self, chan: asyncssh.SSHServerChannel[bytes], root: Path, policy: SftpPolicy, link: Link) -> None:
         self.root = os.fsencode(root.resolve())
         super().__init__(chan, chroot=self.root)
-        self._policy, self._link, self._counter = policy, link, ReadCounter(chan)
+        self._policy, self._link, self._counter = policy, link, RequestCounter(chan)
         self._served: dict[object, int] = {}
 
     def map_path(self, path: bytes) -> bytes:
@@ -115,25 +121,18 @@ class Files(asyncssh.SFTPServer):
         if reading and names & self._policy.denied:
             raise self._policy.refusal(asyncssh.FX_PERMISSION_DENIED, "Permission denied")
 
-    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+    async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:  # type: ignore[override]
         if pflags & _WRITING:
             _refused("write")(self, path)
+        await self._check_requests()
         self._check(self.note("open", path), reading=True)
         return super().open(path, pflags, attrs)
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
-        try:
-            return await self._read(file_obj, offset, size)
-        finally:
-            self._counter.under_way -= 1
-
-    async def _read(self, file_obj: object, offset: int, size: int) -> bytes:
         policy, link = self._policy, self._link
-        policy.reads += 1
         if policy.drip and await link.gone_within(policy.drip):
             raise asyncssh.SFTPConnectionLost("Connection lost")
-        if policy.most_reads is not None:
-            await self._check_reads(policy.most_reads)
+        await self._check_requests()
         if policy.past_end != asyncssh.FX_EOF and offset >= (super().fstat(file_obj).st_size):  # type: ignore[union-attr]
             raise policy.refusal(policy.past_end, "Failure")
         served = self._served.get(file_obj, 0)
@@ -155,13 +154,16 @@ class Files(asyncssh.SFTPServer):
         await link.gone.wait()
         raise asyncssh.SFTPConnectionLost("Connection lost")
 
-    async def _check_reads(self, most: int) -> None:
+    async def _check_requests(self) -> None:
+        most = self._policy.most_requests
+        if most is None:
+            return
         # not a sleep: asyncssh leaves files open if it is cancelled in one
-        if await self._link.gone_within(_READS_TOGETHER):
+        if await self._link.gone_within(_REQUESTS_TOGETHER):
             raise asyncssh.SFTPConnectionLost("Connection lost")
         if self._counter.under_way <= most:
             return
-        self._policy.log.append(("too many reads", str(self._counter.under_way)))
+        self._policy.log.append(("too many requests", str(self._counter.under_way)))
         if self._policy.too_many is not None:
             raise self._policy.refusal(self._policy.too_many, "Too many requests")
         self._link.abort()
@@ -171,7 +173,8 @@ class Files(asyncssh.SFTPServer):
         self._served.pop(file_obj, None)
         return super().close(file_obj)
 
-    def stat(self, path: bytes) -> Any:
+    async def stat(self, path: bytes) -> Any:
+        await self._check_requests()
         with self._missing_as_set():
             self._check(self.note("stat", path), reading=False)
             return self._attrs(cast("os.stat_result", super().stat(path)))
@@ -186,6 +189,7 @@ class Files(asyncssh.SFTPServer):
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
         policy, below = self._policy, self.note("list", path)
+        await self._check_requests()
         self._check(below, reading=True)
         if str(below) in policy.unlisted:
             raise policy.refusal(asyncssh.FX_PERMISSION_DENIED, "Permission denied")

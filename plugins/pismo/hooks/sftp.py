@@ -178,7 +178,7 @@ class PismoSFTPHook(SFTPHookAsync):
         self._sessions = [other for other in self._sessions if other is not session]
         if session.fewer_reads < self._reads:
             self._reads = session.fewer_reads
-            self.log.info("%s: from now on %d read(s) at once on a connection", self.place, self._reads)
+            self.log.info("%s: from now on at most %d request(s) at once on a connection", self.place, self._reads)
 
     async def _close_sessions(self) -> None:
         for session in self._sessions:
@@ -239,7 +239,7 @@ class PismoSFTPHook(SFTPHookAsync):
         )  # fmt: skip
 
         async def work(session: Session) -> None:
-            async with open_remote(session.client, self.path_of(file.key), source.stall_seconds) as remote:
+            async with open_remote(session, self.path_of(file.key), source.stall_seconds) as remote:
                 await download.go_on(session, remote)
 
         await self.persist(work, file.key, lambda: len(download.data))

@@ -70,15 +70,20 @@ class Listing:
         Some servers refuse a missing folder instead of saying that it is missing. A refused one counts as missing if
         its parent can be listed and does not have it, or if another spelling of its hour can be listed.
         """
-        found = await asyncio.gather(*(self._group(group) for group in groups))
-        return [file for files in found for file in files]
+        firsts = await asyncio.gather(*(self._look(group) for group in groups))
+        # a busy server may refuse too: the rest is asked again one by one, with nothing else under way
+        self._above = {folder: names for folder, names in self._above.items() if names is not None}
+        return [file for first in firsts for file in await self._settle(first)]
 
-    async def _group(self, folders: Sequence[str]) -> list[RemoteFile]:
+    async def _look(self, folders: Sequence[str]) -> dict[str, list[RemoteFile] | _Refused]:
         answers = await asyncio.gather(*(self._one(folder, sure=False) for folder in folders))
+        return dict(zip(folders, answers, strict=True))
+
+    async def _settle(self, answers: dict[str, list[RemoteFile] | _Refused]) -> list[RemoteFile]:
+        """Return the files of one hour, once nothing that was refused is in doubt."""
         found: list[RemoteFile] = []
-        listed = any(answer for answer in answers if not isinstance(answer, _Refused))
-        for folder, first in zip(folders, answers, strict=True):
-            # once more: a refusal may also be that of a server which is busy
+        listed = any(answer for answer in answers.values() if not isinstance(answer, _Refused))
+        for folder, first in answers.items():
             answer = await self._one(folder, sure=not listed) if isinstance(first, _Refused) else first
             if isinstance(answer, _Refused):
                 self._log.warning(
@@ -94,13 +99,13 @@ class Listing:
 
         async def work(session: Session) -> list[RemoteFile] | _Refused:
             try:
-                return await self._list(session.client, folder)
+                return await self._list(session, folder)
             except MISSING:
                 return []
             except asyncssh.SFTPError as error:
                 if isinstance(error, (*LOST, _BrokenOffError)):
                     raise
-                there = await self._is_there(session.client, folder)
+                there = await self._is_there(session, folder)
                 if there is False:
                     return []
                 if there is None and not sure:
@@ -111,35 +116,34 @@ class Listing:
             answer: list[RemoteFile] | _Refused = await self._server.persist(work, folder)
             return answer
 
-    async def _list(self, client: asyncssh.SFTPClient, folder: str) -> list[RemoteFile]:
-        entries = await self._entries(client, folder)
-        files = await asyncio.gather(*(self._file(client, folder, entry) for entry in entries))
+    async def _list(self, session: Session, folder: str) -> list[RemoteFile]:
+        entries = await self._entries(session, folder)
+        files = await asyncio.gather(*(self._file(session, folder, entry) for entry in entries))
         return [file for file in files if file is not None]
 
-    async def _entries(
-        self, client: asyncssh.SFTPClient, folder: str, most: int | None = None
-    ) -> list[asyncssh.SFTPName]:
+    async def _entries(self, session: Session, folder: str, most: int | None = None) -> list[asyncssh.SFTPName]:
         """Read a folder's entries, TimeoutError if nothing comes of it for `stall_seconds`."""
         # asked for as bytes: with text asyncssh gives up the whole folder for one name that is no UTF-8
         path, found = self._server.path_of(folder.rstrip("/")), list[asyncssh.SFTPName]()
 
         async def collect() -> None:
-            async with aclosing(client.scandir(path)) as entries:  # type: ignore[type-var]
+            async with aclosing(session.client.scandir(path)) as entries:  # type: ignore[type-var]
                 async for entry in entries:
                     if bytes(entry.filename) not in {b".", b".."}:  # type: ignore[arg-type]
                         found.append(entry)
                     if most is not None and len(found) >= most:
                         return
 
-        task, seen = asyncio.create_task(collect()), -1
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        while not task.done():
-            await asyncio.wait({task}, timeout=self._source.stall_seconds)
-            if not task.done() and len(found) == seen:
-                # not awaited: it would wait for the server to close the folder
-                task.cancel()
-                raise TimeoutError
-            seen = len(found)
+        async with session.request():
+            task, seen = asyncio.create_task(collect()), -1
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            while not task.done():
+                await asyncio.wait({task}, timeout=self._source.stall_seconds)
+                if not task.done() and len(found) == seen:
+                    # not awaited: it would wait for the server to close the folder
+                    task.cancel()
+                    raise TimeoutError
+                seen = len(found)
         error = task.exception()
         if isinstance(error, asyncssh.SFTPError) and found and not isinstance(error, LOST):
             raise _BrokenOffError(f"the listing broke off after {len(found)} names: {reason_of(error)}") from error
@@ -149,14 +153,14 @@ class Listing:
 
     # --- is it there? -----------------------------------------------------------------------------------------
 
-    async def _is_there(self, client: asyncssh.SFTPClient, folder: str) -> bool | None:
+    async def _is_there(self, session: Session, folder: str) -> bool | None:
         """Whether a folder that cannot be listed is there; None if nothing says so."""
         parent, _, name = folder.rstrip("/").rpartition("/")
-        names = await self._names(client, parent)
+        names = await self._names(session, parent)
         if names is not None:
             return name in names
         try:
-            async with asyncio.timeout(self._source.stall_seconds):
+            async with session.request() as client, asyncio.timeout(self._source.stall_seconds):
                 await client.stat(self._server.path_of(folder.rstrip("/")))
         except MISSING:
             return False
@@ -165,14 +169,14 @@ class Listing:
                 raise
         else:
             return True
-        return False if parent and await self._is_there(client, parent) is False else None
+        return False if parent and await self._is_there(session, parent) is False else None
 
-    async def _names(self, client: asyncssh.SFTPClient, folder: str) -> frozenset[str] | None:
+    async def _names(self, session: Session, folder: str) -> frozenset[str] | None:
         """The names in a folder, None if it cannot be listed."""
         async with self._asking:
             if folder not in self._above:
                 try:
-                    entries = await self._entries(client, folder)
+                    entries = await self._entries(session, folder)
                 except MISSING:
                     entries = []
                 except asyncssh.SFTPError as error:
@@ -185,7 +189,7 @@ class Listing:
 
     # --- what an entry is -------------------------------------------------------------------------------------
 
-    async def _file(self, client: asyncssh.SFTPClient, folder: str, entry: asyncssh.SFTPName) -> RemoteFile | None:
+    async def _file(self, session: Session, folder: str, entry: asyncssh.SFTPName) -> RemoteFile | None:
         """The event file that an entry is, None for anything else; all but folder markers are named in the log."""
         name = _text(entry)
         key, attrs = f"{folder}{name}", entry.attrs
@@ -199,7 +203,7 @@ class Listing:
             return None
         if kind in {_LINK, _UNKNOWN}:
             async with self._looks:
-                attrs, kind = await self._followed(client, key, entry)
+                attrs, kind = await self._followed(session, key, entry)
         if kind not in {_FILE, _UNKNOWN}:
             shown = "a folder" if kind == _FOLDER else "neither file nor folder"
             self._log.warning("%s/%s is %s, no event file: not read", self._server.place, _shown(key), shown)
@@ -207,30 +211,28 @@ class Listing:
         version = f"mtime-{attrs.mtime}" if self._source.mtime_is_version and attrs.mtime is not None else None
         return RemoteFile(key, attrs.size if self._source.size_is_right else None, version)
 
-    async def _followed(
-        self, client: asyncssh.SFTPClient, key: str, entry: asyncssh.SFTPName
-    ) -> tuple[asyncssh.SFTPAttrs, int]:
+    async def _followed(self, session: Session, key: str, entry: asyncssh.SFTPName) -> tuple[asyncssh.SFTPAttrs, int]:
         """Attributes and kind of the file behind a link, or behind attributes that do not say what it is.
 
         One that cannot be asked about is taken for a file: its landing fails and names it.
         """
         path = self._server.path_of(key)
         try:
-            async with asyncio.timeout(self._source.stall_seconds):
+            async with session.request() as client, asyncio.timeout(self._source.stall_seconds):
                 attrs = await client.stat(path)
         except asyncssh.SFTPError as error:
             if isinstance(error, LOST):
                 raise
             # the size of a link is that of its text
             return (asyncssh.SFTPAttrs() if _kind(entry) == _LINK else entry.attrs), _UNKNOWN
-        if attrs.type == _UNKNOWN and await self._has_entries(client, key):
+        if attrs.type == _UNKNOWN and await self._has_entries(session, key):
             return attrs, _FOLDER
         return attrs, attrs.type
 
-    async def _has_entries(self, client: asyncssh.SFTPClient, key: str) -> bool:
+    async def _has_entries(self, session: Session, key: str) -> bool:
         """Whether there is something in it. A layer over objects may list any name, then as an empty folder."""
         try:
-            return bool(await self._entries(client, key, most=1))
+            return bool(await self._entries(session, key, most=1))
         except asyncssh.SFTPError as error:
             if isinstance(error, LOST):
                 raise

@@ -24,20 +24,19 @@ _MAY_BE_THE_END = (asyncssh.SFTPFailure, asyncssh.SFTPInvalidParameter, asyncssh
 
 
 @asynccontextmanager
-async def open_remote(
-    client: asyncssh.SFTPClient, path: bytes, seconds: float
-) -> AsyncIterator[asyncssh.SFTPClientFile]:
+async def open_remote(session: Session, path: bytes, seconds: float) -> AsyncIterator[asyncssh.SFTPClientFile]:
     """Open a remote file; each `read` of it is one request.
 
     asyncssh would split reads by itself, but leaves its parts behind when one of them fails.
     """
-    async with asyncio.timeout(seconds):
+    async with session.request() as client, asyncio.timeout(seconds):
         remote = await client.open(path, "rb", block_size=0)
     try:
         yield remote
     finally:
         with suppress(asyncssh.Error, OSError):
-            await asyncio.wait_for(remote.close(), seconds)
+            async with session.request(), asyncio.timeout(seconds):
+                await remote.close()
 
 
 class Download:
@@ -58,7 +57,7 @@ class Download:
 
     async def go_on(self, session: Session, remote: asyncssh.SFTPClientFile) -> None:
         """Read what is missing. TimeoutError if no read is answered in time, `SizeMismatch` for a wrong length."""
-        stated = await self._stated_size(remote)
+        stated = await self._stated_size(session, remote)
         block = min(session.client.limits.max_read_len or _SAFE_BLOCK, _LARGEST_BLOCK)
         pieces = Pieces(self.data, hint=stated or 0, exact=self._announced is not None, block=block)
         try:
@@ -74,13 +73,13 @@ class Download:
             raise asyncssh.SFTPBadMessage(msg)
         self._check_length(stated)
 
-    async def _stated_size(self, remote: asyncssh.SFTPClientFile) -> int | None:
+    async def _stated_size(self, session: Session, remote: asyncssh.SFTPClientFile) -> int | None:
         """Return the size that the server states, and start over if this may be another file than before."""
         if self._announced is not None and not self.data:
             return self._announced
         version: tuple[int | None, int | None] = (None, None)
         try:
-            async with asyncio.timeout(self._stall_seconds):
+            async with session.request(), asyncio.timeout(self._stall_seconds):
                 attrs = await remote.stat()
             version = attrs.size, attrs.mtime
         except asyncssh.SFTPError as error:

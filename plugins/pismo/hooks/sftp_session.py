@@ -1,12 +1,13 @@
-"""One open SFTP session, and how many reads are under way on it at once."""
+"""One open SFTP session, and how many requests are under way on it at once."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     import asyncssh
 
@@ -14,7 +15,7 @@ _FEWER = 4
 
 
 class Session:
-    """An SFTP session on a connection of its own; all files that are read on it share its reads."""
+    """An SFTP session on a connection of its own; all that is asked on it shares its `reads`."""
 
     def __init__(self, connection: asyncssh.SSHClientConnection, client: asyncssh.SFTPClient, reads: int) -> None:
         self.connection, self.client, self.reads = connection, client, reads
@@ -24,26 +25,32 @@ class Session:
 
     @property
     def fewer_reads(self) -> int:
-        """How many reads to try on the next connection if this one is lost; some servers end it after too many."""
+        """How many to try on the next connection if this one is lost; some servers end it after too many."""
         return max(1, self.reads // _FEWER) if self._most_under_way > 1 else self.reads
 
-    async def read(self, remote: asyncssh.SFTPClientFile, offset: int, length: int) -> bytes:
-        """Read at most `length` bytes in one request; empty at the end of the file."""
+    @asynccontextmanager
+    async def request(self) -> AsyncIterator[asyncssh.SFTPClient]:
+        """Wait until there is room for one more request; never ask for two at once, which may wait for each other."""
         async with self._gate:
             if not self._under_way:
                 self._answered_at = asyncio.get_running_loop().time()
             self._under_way += 1
             self._most_under_way = max(self._most_under_way, self._under_way)
             try:
-                content: bytes | str = await remote.read(length, offset)
+                yield self.client
             finally:
                 self._under_way -= 1
                 self._answered_at = asyncio.get_running_loop().time()
+
+    async def read(self, remote: asyncssh.SFTPClientFile, offset: int, length: int) -> bytes:
+        """Read at most `length` bytes in one request; empty at the end of the file."""
+        async with self.request():
+            content: bytes | str = await remote.read(length, offset)
         # a server may answer more than it was asked for: the surplus is the next answer's
         return (content.encode() if isinstance(content, str) else content)[:length]
 
     async def first_done(self, tasks: Iterable[asyncio.Task[bytes]], seconds: float) -> set[asyncio.Task[bytes]]:
-        """Wait for the first of some reads; TimeoutError if the server answers no read at all for `seconds`."""
+        """Wait for the first of some reads; TimeoutError if the server answers nothing at all for `seconds`."""
         left = seconds
         while True:
             done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
