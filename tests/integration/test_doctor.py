@@ -17,7 +17,7 @@ from pismo_sandbox.feed.events import ORGANISATION
 from pismo_sandbox.gcp.cloud import BUCKET, SUBSCRIPTION, GcsSink, running_gcp
 from pismo_sandbox.s3.notices import furnish_notices
 from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
-from pismo_sandbox.sftp.server import SftpPolicy, rsa_key_pair, running_sftp
+from pismo_sandbox.sftp.server import SftpPolicy, Sizes, rsa_key_pair, running_sftp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,6 +176,23 @@ def test_each_sftp_key_has_a_line(tmp_path: Path, pairs: list[tuple[str, str]], 
     expected = ["optional", "optional", "pass"]
     assert (status, [found[f"private key {n}"]["state"] for n in (1, 2, 3)]) == (0, expected)
     assert found["host key"]["state"] == found["reading an event file"]["state"] == "pass"
+
+
+def test_sizes_that_are_wrong_are_named(
+    tmp_path: Path, pairs: list[tuple[str, str]], doctor: Callable[..., Any]
+) -> None:
+    root = tmp_path / "served"
+    (root / now_key()).parent.mkdir(parents=True)
+    (root / now_key()).write_bytes(event())
+    policy = SftpPolicy([pairs[0][1]], sizes=Sizes.ZERO)
+    with running_sftp(root, policy) as server:
+        connection, settings = sftp(server, [pairs[0][0]])
+        status, found = doctor(connection, **settings)
+        assert (status, found["reading an event file"]["state"]) == (1, "fail")
+        assert "source.size_is_right: false" in found["reading an event file"]["seen"]
+        connection, settings = sftp(server, [pairs[0][0]], size_is_right=False)
+        status, found = doctor(connection, **settings)
+    assert (status, found["reading an event file"]["state"]) == (0, "pass")
 
 
 def test_credentials_of_the_other_environment_are_named(

@@ -121,7 +121,7 @@ class Files(asyncssh.SFTPServer):
         if reading and names & self._policy.denied:
             raise self._policy.refusal(asyncssh.FX_PERMISSION_DENIED, "Permission denied")
 
-    async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:  # type: ignore[override]
+    async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         if pflags & _WRITING:
             _refused("write")(self, path)
         await self._check_requests()

@@ -41,15 +41,16 @@ def examine_reading(source: EventSource, delivery: Delivery, key: str | None, ri
             yield Check("listing", State.FAIL, listing.seen, advice)
     else:
         yield Check("listing", State.OPTIONAL, "switched off in the delivery")
-    newest = found[-1].key if found else key
+    # with its listed size, so that a size which is wrong is seen here
+    newest = found[-1] if found else RemoteFile(key, None) if key else None
     if newest is None:
         yield from skipped("reading an event file", because="no known file; give one with --key")
         return
 
     def read() -> str:
-        with source.fetch(RemoteFile(newest, None)) as chunks:
+        with source.fetch(newest) as chunks:
             count = len(next(iter(chunks), b""))
-        return f"{newest}: readable" if count else f"{newest}: readable and empty"
+        return f"{newest.key}: readable" if count else f"{newest.key}: readable and empty"
 
     reading = attempt("reading an event file", read, rights)
     yield reading

@@ -11,7 +11,7 @@ import asyncssh
 from pismo.checks.check import Check, State, attempt, skipped
 from pismo.checks.reading import examine_reading
 from pismo.hooks.sftp import PismoSFTPHook
-from pismo.hooks.sftp_errors import named
+from pismo.hooks.sftp_errors import FAILED, named
 from pismo.hooks.sftp_keys import key_label
 from pismo_lake.errors import HostKeyDenied, KeysDenied, PismoError
 from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource
@@ -25,7 +25,7 @@ _REGISTER = "ask Pismo (Service Desk) to register its public key, or take it out
 
 
 def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) -> Iterator[Check]:
-    """`other_host` (host:port) stands for the other environment's endpoint."""
+    """Check the server, each key and one file; `other_host` (host:port) is the other environment's endpoint."""
     try:
         hook = PismoSFTPHook(delivery)
     except PismoError as error:
@@ -58,7 +58,7 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
 
 
 def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
-    """None where the server takes the key."""
+    """Return None if the server takes the key, else the reason why not."""
 
     async def connect() -> None:
         connection = await hook.connect_with(ours)
@@ -69,13 +69,13 @@ def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
         hook.run(connect())
     except asyncssh.PermissionDenied:
         return KeysDenied("refused")
-    except (asyncssh.Error, OSError) as error:
+    except FAILED as error:
         return named(error, hook.place, "")
     return None
 
 
 def _environment(delivery: Delivery, other_host: str | None) -> Check:
-    """Whether the other environment's endpoint takes what this one refuses."""
+    """Say whether the other environment's endpoint takes the keys that this one refuses."""
     assert isinstance(delivery.source, SftpSource)
     other = next(one for one in Environment if one is not delivery.environment)
     host, _, port = (other_host or SFTP_ENDPOINTS[other]).partition(":")

@@ -53,6 +53,7 @@ WRONG = {
     ),
     "number": (f"{HEAD}    channel: sftp\n    source:\n      port: many\n{TAIL}", 16, "source.port is 'many'"),
     "range": (f"{HEAD}    channel: sftp\n    source:\n      connections: 0\n{TAIL}", 16, "must be 1 or more"),
+    "no reads": (f"{HEAD}    channel: sftp\n    source:\n      reads: 0\n{TAIL}", 16, "source.reads must be 1 or more"),
     "truth": (f"{SFTP}    listing: maybe\n{TAIL}", 16, "true or false"),
     "nan": (f"{SFTP}    wait_minutes: .nan\n{TAIL}", 16, "a number is expected"),
     "contract mode": (f"{SFTP}    contracts:\n      mode: melt\n{TAIL}", 17, "allowed: evolve, freeze, discard"),
