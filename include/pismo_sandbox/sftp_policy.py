@@ -1,4 +1,4 @@
-"""The dials of the in-process SFTP server: what it allows, which faults it plays, and how it differs from OpenSSH."""
+"""The dials of the in-process SFTP server: its faults, and the ways in which it differs from OpenSSH."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sizes(StrEnum):
     LARGER = "larger"
 
     def stated(self, size: int | None) -> int | None:
-        """Return what is stated of a file's real size."""
+        """Return the stated size of a file of this real size."""
         if size is None or self is Sizes.NONE:
             return None
         return {Sizes.ZERO: 0, Sizes.SMALLER: size // 2, Sizes.LARGER: size + 1000}.get(self, size)
@@ -37,7 +37,7 @@ class Links(StrEnum):
 
 @dataclass(slots=True)
 class SftpPolicy:
-    """What the server allows and which faults it plays; paths are relative to its root, a folder means all in it.
+    """The rights and faults of the server; paths are relative to its root, a folder means all in it.
 
     `cut_after` and `stall_after` count the bytes served of one opened file, `when_cut` is called at each cut;
     `connections` counts those that are open now, `made` all that were made.
@@ -46,10 +46,11 @@ class SftpPolicy:
 
     A sound server may differ from OpenSSH in all of these. `answers_most` is the most bytes of one answer,
     `answers_more` how many more than asked it has. `missing` and `past_end` are the status codes for a missing path and
-    for a read behind the end. With more than `most_requests` under way on a connection it ends the connection, or
-    answers `too_many`. The folders of `unlisted` cannot be listed, those in them can. Attributes have permission bits
-    if `permissions`, and state `sizes`. `longname` is the long name of all entries, `extra_names` are entries of all
-    folders that are not on disk. `says` is the text of each status. `served` counts the bytes of all answers.
+    for a read behind the end; `early_ends` reads find an end before it. With more than `most_requests` under way on a
+    connection it ends the connection, or answers `too_many`. The folders of `unlisted` cannot be listed, those in them
+    can. Attributes have permission bits if `permissions`, and state `sizes`. `longname` is the long name of all
+    entries, `extra_names` are entries of all folders that are not on disk. `says` is the text of each status.
+    `served` counts the bytes of all answers.
     """
 
     authorized: list[str]
@@ -68,6 +69,7 @@ class SftpPolicy:
     answers_more: int = 0
     missing: int = asyncssh.FX_NO_SUCH_FILE
     past_end: int = asyncssh.FX_EOF
+    early_ends: int = 0
     most_requests: int | None = None
     too_many: int | None = None
     unlisted: set[str] = field(default_factory=set)

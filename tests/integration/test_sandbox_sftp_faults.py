@@ -86,6 +86,9 @@ async def test_stall(faulty: RunningSftp, policy: SftpPolicy, keys: tuple[str, s
     async with client(faulty, keys[0]) as sftp:
         got = bytearray()
         reading = asyncio.create_task(read(sftp, BIG, into=got))
+        async with asyncio.timeout(PATIENCE):
+            while len(got) < 100_000:
+                await asyncio.sleep(0.01)
         # not wait_for: cancelled, it would close the file, and that is not answered either
         await asyncio.wait({reading}, timeout=0.5)
         assert not reading.done()

@@ -104,6 +104,25 @@ def test_a_failure_at_the_first_byte_is_no_empty_file(feed: SftpFeed) -> None:
         fetched(feed.hook(size_is_right=False, attempts=2))
 
 
+@pytest.mark.parametrize("believed", [True, False])
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("reads", [1, 64])
+def test_an_end_where_there_is_none_cuts_no_file_short(
+    feed: SftpFeed, believed: bool, announced: bool, reads: int
+) -> None:
+    feed.put(body=BODY)
+    feed.policy.early_ends = 1
+    hook = feed.hook(size_is_right=believed, reads=reads)
+    size = len(BODY) if announced else None
+    try:
+        assert fetched(hook, size=size) == BODY
+    except SizeMismatch:
+        # the next try of the task reads it
+        assert believed
+        assert fetched(hook, size=size) == BODY
+    assert feed.policy.early_ends == 0
+
+
 # --- reads at once ---------------------------------------------------------------------------------------------
 
 

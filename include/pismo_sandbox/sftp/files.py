@@ -1,4 +1,4 @@
-"""What the in-process SFTP server serves: the files below a root, for reading only, with the faults of a policy."""
+"""The files that the in-process SFTP server serves, for reading only, with the faults of a policy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pismo_sandbox.sftp_policy import SftpPolicy
 
 _WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
-# long enough that what was served is with the client when its connection is cut
+# long enough that the bytes served have reached the client when its connection is cut
 _CUT_DELAY = 0.3
 # long enough that the requests which a client sends together have come
 _REQUESTS_TOGETHER = 0.01
@@ -47,7 +47,7 @@ class Link:
         return True
 
     def cut_soon(self) -> None:
-        """End it when what was served has gone out."""
+        """End it once the bytes served have gone out."""
         self.cut_due = True
         asyncio.get_running_loop().call_later(_CUT_DELAY, self.abort)
 
@@ -135,6 +135,9 @@ class Files(asyncssh.SFTPServer):
         await self._check_requests()
         if policy.past_end != asyncssh.FX_EOF and offset >= (super().fstat(file_obj).st_size):  # type: ignore[union-attr]
             raise policy.refusal(policy.past_end, "Failure")
+        if policy.early_ends and offset:
+            policy.early_ends -= 1
+            return b""
         served = self._served.get(file_obj, 0)
         cut_after = policy.cut_after if policy.cuts_left != 0 else None
         wanted = min(size, policy.answers_most or size) + policy.answers_more

@@ -76,7 +76,7 @@ class PismoSFTPHook(SFTPHookAsync):
         self._connecting: asyncio.Lock | None = None
         self._loop = LoopThread(f"sftp-{delivery.name}")
 
-    # --- what finding and landing ask -------------------------------------------------------------------------
+    # --- for finding and landing -------------------------------------------------------------------------
 
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
         """List the event files of publish hours, padded or not; a folder that is not there has none."""

@@ -172,7 +172,7 @@ class Listing:
         return False if parent and await self._is_there(session, parent) is False else None
 
     async def _names(self, session: Session, folder: str) -> frozenset[str] | None:
-        """The names in a folder, None if it cannot be listed."""
+        """Return the names in a folder, None if it cannot be listed."""
         async with self._asking:
             if folder not in self._above:
                 try:
@@ -187,10 +187,10 @@ class Listing:
                 self._above[folder] = frozenset(_text(entry).rstrip("/") for entry in entries)
             return self._above[folder]
 
-    # --- what an entry is -------------------------------------------------------------------------------------
+    # --- kinds of entries -------------------------------------------------------------------------------------
 
     async def _file(self, session: Session, folder: str, entry: asyncssh.SFTPName) -> RemoteFile | None:
-        """The event file that an entry is, None for anything else; all but folder markers are named in the log."""
+        """Return the event file of an entry, None if it is none; all but folder markers are named in the log."""
         name = _text(entry)
         key, attrs = f"{folder}{name}", entry.attrs
         kind: int | None = _kind(entry)
@@ -212,7 +212,7 @@ class Listing:
         return RemoteFile(key, attrs.size if self._source.size_is_right else None, version)
 
     async def _followed(self, session: Session, key: str, entry: asyncssh.SFTPName) -> tuple[asyncssh.SFTPAttrs, int]:
-        """Attributes and kind of the file behind a link, or behind attributes that do not say what it is.
+        """Return attributes and kind of the file behind a link, or behind attributes without permission bits.
 
         One that cannot be asked about is taken for a file: its landing fails and names it.
         """
@@ -252,13 +252,13 @@ def _text(entry: asyncssh.SFTPName) -> str:
 
 
 def _shown(key: str) -> str:
-    """A key in which bytes that are no UTF-8, and whatever cannot be printed, is escaped."""
+    """Return a key with escapes for bytes that are no UTF-8 and for letters that cannot be printed."""
     text = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _kind(entry: asyncssh.SFTPName) -> int:
-    """What an entry is; the long name is asked if its attributes have no permission bits."""
+    """Return the kind of an entry, from its long name if its attributes have no permission bits."""
     if entry.attrs.type != _UNKNOWN:
         return entry.attrs.type
     long_name = entry.longname if isinstance(entry.longname, bytes) else (entry.longname or "").encode()

@@ -61,9 +61,14 @@ class Download:
         block = min(session.client.limits.max_read_len or _SAFE_BLOCK, _LARGEST_BLOCK)
         pieces = Pieces(self.data, hint=stated or 0, exact=self._announced is not None, block=block)
         try:
-            while (doubt := await self._fill(session, remote, pieces, _WINDOW // block)) is not None:
-                if await self._ends_at(session, remote, pieces, doubt, stated):
-                    break
+            ended = False
+            while not ended:
+                doubt = await self._fill(session, remote, pieces, _WINDOW // block)
+                if doubt is not None:
+                    ended = await self._ends_at(session, remote, pieces, doubt, stated)
+                else:
+                    # without a size to compare with, an end is asked for twice
+                    ended = self._believed or not await self._goes_on(session, remote, pieces, block)
         except asyncssh.SFTPError:
             # some servers refuse reads when too many are under way
             self._reads = max(1, self._reads // _FEWER)
@@ -144,10 +149,11 @@ class Download:
         doubt: tuple[int, int, asyncssh.SFTPError],
         stated: int | None,
     ) -> bool:
-        """Whether the file ends where a range was refused; if not, what is readable there is taken.
+        """Whether the file ends where a range was refused. If not, the bytes that can be read there are taken.
 
-        Nothing is under way beside it, and it asks for less and less: the server may have refused too many reads, or
-        a range that reaches over the end. A file that is said to be longer, or of which nothing came, has no end here.
+        No other read of the file is under way, and it asks for less and less: the server may have refused too many
+        reads, or a range that reaches over the end. If the file is said to be longer, or nothing came of it yet, the
+        refusal is an error.
         """
         offset, length, refusal = doubt
         if self._believed and stated is not None and offset >= stated:
@@ -167,6 +173,17 @@ class Download:
                 pieces.go_on(content)
             return not content
         return True
+
+    async def _goes_on(self, session: Session, remote: asyncssh.SFTPClientFile, pieces: Pieces, block: int) -> bool:
+        """Read once more at the end. Whether there are bytes after all, which are taken then."""
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                content = await session.read(remote, len(self.data), block)
+        except _MAY_BE_THE_END:
+            return False
+        if content:
+            pieces.go_on(content)
+        return bool(content)
 
     def _check_length(self, stated: int | None) -> None:
         expected = self._announced
