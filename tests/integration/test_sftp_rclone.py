@@ -14,8 +14,8 @@ from tests.sftp_feed import FOLDER, HOUR, KEY, SftpFeed, fetched
 
 from pismo_lake.errors import FileMissing, KeysDenied, SourceUnavailable
 from pismo_lake.landing.land import land_files
-from pismo_sandbox.rclone import RcloneServer, running_rclone
 from pismo_sandbox.s3.server import Sandbox, running_sandbox
+from pismo_sandbox.sftp.rclone import RcloneServer, running_rclone
 from pismo_sandbox.sftp.server import SftpPolicy, rsa_key_pair
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import asyncssh
 
-from pismo_sandbox.sftp_policy import Links
+from pismo_sandbox.sftp.policy import Links
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from pismo_sandbox.sftp_policy import SftpPolicy
+    from pismo_sandbox.sftp.policy import SftpPolicy
 
 _WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 # long enough that the bytes served have reached the client when its connection is cut

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from pismo_sandbox.sftp.files import Files, Link
-from pismo_sandbox.sftp_policy import Links, SftpPolicy, Sizes
+from pismo_sandbox.sftp.policy import Links, SftpPolicy, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
