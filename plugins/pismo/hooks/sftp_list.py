@@ -123,7 +123,7 @@ class Listing:
 
     async def _entries(self, session: Session, folder: str, most: int | None = None) -> list[asyncssh.SFTPName]:
         """Read a folder's entries, TimeoutError if nothing comes of it for `stall_seconds`."""
-        # asked for as bytes: with text asyncssh gives up the whole folder for one name that is no UTF-8
+        # asked for as bytes: with text asyncssh gives up the whole folder for one name that is not UTF-8
         path, found = self._server.path_of(folder.rstrip("/")), list[asyncssh.SFTPName]()
 
         async def collect() -> None:
@@ -198,7 +198,7 @@ class Listing:
             # a folder marker, which is no event file
             kind = _FOLDER if name.strip("/") else None
         elif not can_be_kept(key):
-            self._log.warning("%s/%s: its name is no UTF-8 or has a NUL", self._server.place, _shown(key))
+            self._log.warning("%s/%s: its name is not UTF-8 or has a NUL", self._server.place, _shown(key))
         if kind is None:
             return None
         if kind in {_LINK, _UNKNOWN}:
@@ -252,7 +252,7 @@ def _text(entry: asyncssh.SFTPName) -> str:
 
 
 def _shown(key: str) -> str:
-    """Return a key with escapes for bytes that are no UTF-8 and for letters that cannot be printed."""
+    """Return a key with escapes for bytes that are not UTF-8 and for letters that cannot be printed."""
     text = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
