@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import asyncssh
 import psutil
 import pytest
-from tests.waiting import PATIENCE
 from tests.sftp_client import (
     LOST,
     REPOSITORY,
@@ -26,6 +25,7 @@ from tests.sftp_client import (
     options,
     read,
 )  # fmt: skip
+from tests.waiting import PATIENCE
 
 from pismo_sandbox.sftp.openssh import SftpServer, SshdFailedError, SshdMissingError, running_openssh
 from pismo_sandbox.sftp.server import rsa_key_pair

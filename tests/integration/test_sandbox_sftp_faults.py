@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 import pytest
-from tests.waiting import PATIENCE
 from tests.sftp_client import (
     BIG,
     FOLDER,
@@ -21,6 +20,7 @@ from tests.sftp_client import (
     options,
     read,
 )  # fmt: skip
+from tests.waiting import PATIENCE
 
 from pismo_sandbox.sftp.server import RunningSftp, SftpPolicy, rsa_key_pair, running_sftp
 
