@@ -20,6 +20,7 @@ from pismo_lake.index.run import IndexSummary, index_landed
 from pismo_lake.landing.land import Landing, land_files
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
+from pismo_lake.paths import GENERATIONS, IDENTITY
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.lake import LakeSettings
 
@@ -76,6 +77,11 @@ class Taken:
     publish_hours: tuple[str, ...]
     unreadable: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
+
+
+def is_bond(path: Path) -> bool:
+    """Whether a file says which ledger a lake belongs to: it is never the same in two lakes."""
+    return path.name == IDENTITY or path.parent.name == GENERATIONS
 
 
 OPENED: list[Ledger] = []
@@ -192,6 +198,6 @@ class LakeUnderTest:
         return json.loads(text) if text else []
 
     def digest(self) -> dict[str, str]:
-        """SHA-256 of every file of the lake by path."""
-        paths = (path for path in (self.root / "lake").rglob("*") if path.is_file())
+        """SHA-256 of every file of the lake by path, without its bond with the ledger."""
+        paths = (path for path in (self.root / "lake").rglob("*") if path.is_file() and not is_bond(path))
         return {str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

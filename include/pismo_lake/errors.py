@@ -19,6 +19,7 @@ PismoError
 ├── LandingIncompleteError  passing: some files were not landed, all others were
 │   └── LandingRefusedError     the same, and trying again cannot help
 ├── LedgerError           passing: the ledger cannot be reached
+├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one
 └── LakeError             what was written does not add up with what was read
     ├── LandedFileError         a landed file, or its index, is gone or is not what was written
     │   └── MemoryShortError        a file needs more memory than the process may have
@@ -116,6 +117,10 @@ class LedgerError(PismoError):
     """The ledger cannot be reached or opened."""
 
     permanent = False
+
+
+class LedgerMismatchError(PismoError):
+    """The ledger is not the present ledger of the lake; the text names the command that mends it."""
 
 
 class LakeError(PismoError):

@@ -15,6 +15,22 @@ _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _LONGEST = 100
 _FINGERPRINT = 10
 
+IDS = "_ids"
+VALUE_ROOTS = ("events", "items")
+"""The folders of a lake that hold values of payloads, a folder for each event type."""
+BUILD_ROOTS = (*VALUE_ROOTS, "rejects", IDS)
+"""The folders of a lake that hold outputs of builds; the ledger records each file in them."""
+OUTPUT_ROOTS = (*BUILD_ROOTS, "reports")
+"""The folders of a lake that hold everything made from event files."""
+CONTRACTS = "_contracts"
+ERASURES = "_erasures"
+SPOOL = "_spool"
+"""Files of a closing day on their way."""
+IDENTITY = "_lake.json"
+"""The file that says which lake this is, and to which ledger it belongs."""
+GENERATIONS = "_lake"
+"""Marks of the lake's generation, each named by its number."""
+
 
 @lru_cache(maxsize=4096)
 def safe_segment(text: str) -> str:
@@ -102,10 +118,17 @@ def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:
     return f"{safe_segment(delivery)}-{unit}-p{part:04d}-{fingerprint[:_FINGERPRINT]}.parquet"
 
 
-def output_pattern(delivery: str) -> re.Pattern[str]:
-    """Matches the names that `output_name` gives for a delivery: (unit, part)."""
-    name = re.escape(safe_segment(delivery))
-    return re.compile(rf"{name}-(\d{{4}}-\d\d-\d\d(?:T\d\d)?)-p(\d{{4,}})-[0-9a-f]{{{_FINGERPRINT}}}\.parquet")
+_OUTPUT = re.compile(rf"(.+)-(\d{{4}}-\d\d-\d\d(?:T\d\d)?)-p(\d{{4,}})-[0-9a-f]{{{_FINGERPRINT}}}\.parquet", re.ASCII)
+
+
+def split_output_name(name: str) -> tuple[str, str, int] | None:
+    """Return (delivery as a safe segment, unit, part) of a name that `output_name` made; None for other names.
+
+    >>> split_output_name("prod-s3-2026-03-01T12-p0001-0123456789.parquet")
+    ('prod-s3', '2026-03-01T12', 1)
+    """
+    match = _OUTPUT.fullmatch(name)
+    return (match[1], match[2], int(match[3])) if match else None
 
 
 def safe_key(key: str) -> str:

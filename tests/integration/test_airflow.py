@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -127,6 +128,34 @@ def test_a_landed_file_that_is_lost_before_its_index_turns_its_own_hour_red(home
         with ledger.transaction() as connection:
             connection.execute(raw_files.delete().where(raw_files.c.key == key))
         ledger.close()
+
+
+@pytest.mark.parametrize("how", ["lost", "restored"])
+def test_a_ledger_that_is_not_the_lakes_own_stops_the_dag(home: Home, how: str, tmp_path: Path) -> None:
+    ledger, kept = home.root / "ledger.db", tmp_path / "kept.db"
+    before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
+    assert before
+    with Ledger.open(f"sqlite:///{ledger}"):
+        pass  # the last one to close takes the write-ahead log in
+    shutil.copy(ledger, kept)
+    try:
+        if how == "lost":
+            ledger.unlink()
+        else:
+            # a build that the copy does not know
+            state, _ = home.run(window_start=(datetime.now(UTC) - timedelta(hours=4)).isoformat(), force=True)
+            assert state == "success"
+            newest = tmp_path / "newest.db"
+            shutil.copy(ledger, newest)
+            shutil.copy(kept, ledger)
+            kept = newest
+        state, tasks = home.run()
+        assert (state, tasks["find_new_files[-1]"]) == ("failed", "failed")
+        assert "LedgerMismatchError" in home.log
+        assert "python -m pismo_lake ledger rebuild" in home.log
+        assert {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")} == before
+    finally:
+        shutil.copy(kept, ledger)
 
 
 def test_listing_denied_fails_at_once_but_object_keys_work(home: Home) -> None:

@@ -31,8 +31,9 @@ from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.index.ids import ids_folder, write_ids
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger
+from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.days import PART, DayLedger
-from pismo_lake.paths import output_name, safe_segment
+from pismo_lake.paths import SPOOL, output_name, safe_segment
 from pismo_lake.privacy.mark import mark_lake
 from pismo_lake.storage.partition_writer import PartitionFiles
 
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
-SPOOL = "_spool"
 
 
 def build_unit(settings: LakeSettings, ledger: Ledger, unit: str, **options: Any) -> BuildSummary:
@@ -74,6 +74,7 @@ def close_day(
     "late", "remove"), which is where tests kill the process.
     """
     started = time.monotonic()
+    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     mark_lake(settings)
     summary = _DayBuilder(settings, ledger, day, log, checkpoint or (lambda _: None)).run(force=force)
     summary.seconds = time.monotonic() - started

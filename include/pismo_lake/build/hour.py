@@ -23,6 +23,7 @@ from pismo_lake.errors import BuildSupersededError
 from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger
+from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.builds import BuildLedger, PartRecord
 from pismo_lake.paths import output_name
 from pismo_lake.privacy.mark import mark_lake
@@ -66,6 +67,7 @@ def build_hour(
     "remove"), which is where tests kill the process.
     """
     started = time.monotonic()
+    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     mark_lake(settings)
     builder = _HourBuilder(settings, ledger, hour, log, checkpoint or (lambda _: None))
     summary = builder.run(force=force)

@@ -12,6 +12,7 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 from pismo_lake.hours import PublishDay
 from pismo_lake.ledger import LakeFiles, Ledger
+from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
 from pismo_lake.ledger.sqlite_files import alone, sqlite_file
 from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
@@ -62,17 +63,25 @@ def add_lake_options(command: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def open_lake(options: argparse.Namespace, *, new: bool = False) -> Iterator[tuple[LakeSettings, Ledger]]:
+def open_lake(
+    options: argparse.Namespace, *, new: bool = False, checked: bool = True
+) -> Iterator[tuple[LakeSettings, Ledger]]:
     """Open the ledger of the lake that a command is about, and close it at the end.
 
     Landing and ledger are beside a local lake if no option says otherwise.
+
+    Raises:
+        LedgerMismatchError: It is not the present ledger of the lake.
 
     Args:
         options: The parsed command line.
         new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands
             refuse: an empty ledger has no faults and no files.
+        checked: Refuse a ledger that is not the lake's present one.
     """
     settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
+    if checked and not Ledger.exists(url):
+        refuse_new_ledger(url, settings.lake, settings.delivery, settings.landing)
     file = sqlite_file(url)
     made = [] if file is None or file.exists() else [file, *(path for path in file.parents if not path.exists())]
     empty = True
@@ -80,6 +89,8 @@ def open_lake(options: argparse.Namespace, *, new: bool = False) -> Iterator[tup
         with Ledger.open(url, new=new) as ledger:
             ledger.run, empty = "command line", False
             try:
+                if checked:
+                    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).check()
                 yield settings, ledger
             finally:
                 empty = bool(made) and ledger.is_empty()
@@ -88,11 +99,11 @@ def open_lake(options: argparse.Namespace, *, new: bool = False) -> Iterator[tup
             _remove(made)
 
 
-def on_lake(command: Command, *, new: bool = False) -> Callable[[argparse.Namespace], int]:
+def on_lake(command: Command, *, new: bool = False, checked: bool = True) -> Callable[[argparse.Namespace], int]:
     """Give a command the settings and the ledger of the lake that its options name, as `open_lake` opens them."""
 
     def run(options: argparse.Namespace) -> int:
-        with open_lake(options, new=new) as (settings, ledger):
+        with open_lake(options, new=new, checked=checked) as (settings, ledger):
             return command(options, settings, ledger)
 
     return run

@@ -20,7 +20,7 @@ from pismo_lake.ledger.builds import reopen_parts
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.queries import chunks
 from pismo_lake.ledger.tables import contract_changes, contracts
-from pismo_lake.paths import safe_segment
+from pismo_lake.paths import CONTRACTS, safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +117,7 @@ class ContractStore:
             self._loaded[key] = (contract, version + 1)
             contract.changes.clear()
             document = {"version": version + 1, **contract.to_json()}
-            uri = storage.join(settings.lake, "_contracts", *contract_path(*key))
+            uri = storage.join(settings.lake, CONTRACTS, *contract_path(*key))
             storage.write_atomic(uri, orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return True
 
@@ -178,22 +178,32 @@ class ContractStore:
         return True
 
     def restore(self) -> int:
-        """Load every contract kept in the lake that the ledger lacks (after its loss); how many came back."""
-        root = storage.join(self._settings.lake, "_contracts")
-        count = 0
-        for uri in storage.list_files(root):
-            document = orjson.loads(storage.read_bytes(uri))
+        """Load every contract of the lake that the ledger lacks, or has an earlier version of; return their number."""
+        documents = {}
+        for uri in storage.list_files(storage.join(self._settings.lake, CONTRACTS)):
             domain, event_type = uri.rsplit("/", 2)[-2:]
-            key = (domain, event_type.removesuffix(".json"))
-            row = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1]}
-            tree = {part: document[part] for part in ("data", "envelope", "noted") if part in document}
-            try:
-                with self._ledger.transaction() as connection:
-                    connection.execute(contracts.insert().values(**row, version=document["version"], tree=tree))
-            except IntegrityError:
-                continue
-            count += 1
+            documents[domain, event_type.removesuffix(".json")] = orjson.loads(storage.read_bytes(uri))
+        count = 0
+        with self._ledger.transaction() as connection:
+            for key, document in sorted(documents.items()):
+                tree = {part: document[part] for part in ("data", "envelope", "noted") if part in document}
+                count += self._restore(connection, key, document["version"], tree)
+        self._loaded.clear()
         return count
+
+    def _restore(self, connection: Connection, key: tuple[str, str], version: int, tree: dict[str, Any]) -> bool:
+        same = self._where(key)
+        known = connection.execute(select(contracts.c.version).where(*same).with_for_update()).scalar()
+        if known is None:
+            place = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1]}
+            connection.execute(contracts.insert().values(**place, version=version, tree=tree))
+            return True
+        if known >= version:
+            return False
+        connection.execute(update(contracts).where(*same).values(version=version, tree=tree))
+        # a column may have been widened since
+        reopen_parts(connection, self._settings.lake, "/".join(key))
+        return True
 
 
 def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[Any, ...]]:

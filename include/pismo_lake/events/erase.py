@@ -28,9 +28,10 @@ from pismo_lake.index.keys import dedupe_key
 from pismo_lake.index.landed import landed_bytes
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger
+from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.erasures import Erasure, record_erasure
-from pismo_lake.paths import event_name, event_path
+from pismo_lake.paths import VALUE_ROOTS, event_name, event_path
 from pismo_lake.rows.child_tables import leaf_fields, leaves, places
 from pismo_lake.storage.encryption import open_parquet
 
@@ -137,6 +138,7 @@ def erase(
             " so nothing would be erased: is it the lake's own ledger?"
         )
         raise ConfigError(msg)
+    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     record_erasure(ledger, settings.lake, Erasure.fresh(reference, now_text(), ledger.run or ""), sorted(keys))
     units: dict[str, set[str]] = {}
     for record, _ in copies:
@@ -152,8 +154,8 @@ def erase(
 
 
 def _files(lake: str) -> Iterator[tuple[str, str]]:
-    """(event type, URI) of every file of events and of lists of theirs."""
-    for part in ("events", "items"):
+    """Yield (event type, URI) of every file that holds values of events: their rows, and the rows of their lists."""
+    for part in VALUE_ROOTS:
         root = storage.join(lake, part)
         for uri in storage.list_files(root):
             if uri.endswith(".parquet"):

@@ -15,13 +15,13 @@ from pismo_lake import storage
 from pismo_lake.decode.envelope import envelope_of, parse_exact
 from pismo_lake.errors import LakeError
 from pismo_lake.index.files import read_index
-from pismo_lake.index.ids import ROOT, find_ids, row_groups_with
+from pismo_lake.index.ids import find_ids, row_groups_with
 from pismo_lake.index.keys import organisation_key
 from pismo_lake.index.landed import event_bytes
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.erasures import erased_keys
-from pismo_lake.paths import event_name, event_path, partition_path
+from pismo_lake.paths import IDS, event_name, event_path, partition_path
 from pismo_lake.privacy.redact import Redactor
 from pismo_lake.rows.dates import event_dates
 from pismo_lake.storage.encryption import open_parquet
@@ -154,7 +154,7 @@ def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator
 
 def _id_indexes(settings: LakeSettings, ledger: Ledger) -> Iterator[tuple[str, str]]:
     for delivery, outputs in LakeFiles(ledger, settings.lake).closed_days():
-        yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{ROOT}/"))
+        yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{IDS}/"))
 
 
 def _places(

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.index.files import read_index
+from pismo_lake.paths import IDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from pismo_lake.ledger import FileRecord
 
-ROOT = "_ids"
 SCHEMA = pa.schema(
     [
         pa.field("event_id", pa.string(), nullable=False),
@@ -39,7 +39,7 @@ _SAMPLED_FILES = 16
 
 def ids_folder(publish_date: str) -> str:
     """Folder of a day's id index below the lake."""
-    return f"{ROOT}/publish_date={publish_date}"
+    return f"{IDS}/publish_date={publish_date}"
 
 
 def write_ids(files: Sequence[FileRecord], path: Path) -> int:

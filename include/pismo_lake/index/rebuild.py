@@ -1,4 +1,9 @@
-"""Make the ledger anew from the landing zone and the lake: losing it loses nothing."""
+"""Make the ledger agree with the landing zone and the lake, after it was lost or restored from an older copy.
+
+The order is: refuse the ledger to all others, restore contracts, restore erasures, index raw files, adopt the outputs
+in the lake, give the lake to this ledger. Only then is anything built. Each step may be repeated: a second call after a
+kill ends as an undisturbed one does.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +20,22 @@ import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.errors import LandedFileError
+from pismo_lake.errors import LandedFileError, PismoError
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import NOTE, Raw, index_uri_of, read_index_at, read_raw
-from pismo_lake.index.ids import ROOT
 from pismo_lake.index.landed import only_blanked
 from pismo_lake.index.run import Indexer
 from pismo_lake.ledger import FileLedger
-from pismo_lake.ledger.builds import BuildLedger
-from pismo_lake.ledger.days import PART, DayLedger
+from pismo_lake.ledger.adoption import adopt_outputs
+from pismo_lake.ledger.binding import LakeBinding, list_outputs
+from pismo_lake.ledger.days import PART
 from pismo_lake.ledger.erasures import restore_erasures
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
-from pismo_lake.paths import output_pattern, safe_segment
+from pismo_lake.paths import safe_segment, split_output_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
 
@@ -37,10 +44,12 @@ _VERSION = re.compile(r"~[0-9a-f]{12}$")
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came back; `units` are to be built (unchanged content gives the same outputs).
+    """The result of a rebuild; `units` are to be built (unchanged content gives the same outputs).
 
     `orphans` are raw files without a publish hour: landing failed on them, and they stay as they are. `failures` are
-    (file name, problem) of raw files that are not the ones that were landed.
+    (file name, problem) of raw files that could not be indexed. `adopted` are units whose outputs in the lake the
+    ledger did not know. `strangers` are files among the outputs that no build has written. `waiting` are deliveries
+    that have to be rebuilt too before the ledger may be used.
     """
 
     files: int
@@ -48,19 +57,50 @@ class Rebuilt:
     units: tuple[str, ...]
     orphans: tuple[str, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
+    adopted: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
-def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
-    """Record every raw file of the delivery in rank order, and adopt the outputs that the lake holds already."""
+def rebuild_ledger(
+    settings: LakeSettings, ledger: Ledger, *, checkpoint: Callable[[str], None] | None = None
+) -> Rebuilt:
+    """Record every raw file of the delivery in rank order, and adopt the outputs that the lake holds already.
+
+    `checkpoint` gets the name of the step about to be taken ("contracts", "erasures", "file" for each raw file,
+    "outputs", "bind"), so that tests can kill the process there.
+    """
+    step = checkpoint or (lambda _: None)
+    binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
+    binding.begin_rebuild()
+    step("contracts")
     contracts = ContractStore(ledger, settings).restore()
+    step("erasures")
     restore_erasures(ledger, settings.lake)
+    files, orphans, failures = _index_raw_files(settings, ledger, step)
+    step("outputs")
+    found, strangers = _find_outputs(settings)
+    adopted = adopt_outputs(ledger, settings.lake, settings.delivery, found)
+    step("bind")
+    waiting = binding.end_rebuild()
+    units = FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units()
+    return Rebuilt(
+        files, contracts, tuple(units), tuple(orphans), tuple(failures), tuple(adopted), tuple(strangers),
+        tuple(waiting),
+    )  # fmt: skip
+
+
+def _index_raw_files(
+    settings: LakeSettings, ledger: Ledger, step: Callable[[str], None]
+) -> tuple[int, list[str], list[tuple[str, str]]]:
+    """Index and record the raw files that the ledger does not know: their number, the orphans, the failures."""
     root = storage.join(settings.landing, safe_segment(settings.delivery))
     raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith("_index/")]
     found = [(_note(settings, uri, root), uri) for uri in raws]
     hours = {note["key"]: PublishHour.parse(note["publish_hour"]) for note, _ in found if "publish_hour" in note}
     indexer = Indexer(settings, ledger, lambda file, _: hours[file.key])
-    landed = FileLedger(ledger, settings.lake, settings.delivery)
-    known = landed.names()
+    waiting = RawLedger(ledger, settings.lake, settings.delivery)
+    known = FileLedger(ledger, settings.lake, settings.delivery).names()
     count, orphans = 0, []
     for note, uri in sorted(found, key=lambda item: (str(hours.get(item[0]["key"], "")), item[0]["name"])):
         if note["name"] in known:
@@ -68,19 +108,17 @@ def rebuild_ledger(settings: LakeSettings, ledger: Ledger) -> Rebuilt:
         if note["key"] not in hours:
             orphans.append(uri)
             continue
+        step("file")
         etag, published = note.get("etag") or None, note.get("published_at")
         file = RawFile(note["name"], note["key"], storage.size(uri), etag, note.get("sha256"), uri, published)
         try:
             indexer.index(file, _read(settings, file))
-        except LandedFileError as error:
-            RawLedger(ledger, settings.lake, settings.delivery).note([file])
-            problem = indexer.failed(file, error)
-            RawLedger(ledger, settings.lake, settings.delivery).failed(file.name, problem)
+        except PismoError as error:
+            waiting.note([file])
+            waiting.failed(file.name, indexer.failed(file, error))
             continue
         count += 1
-    _adopt_outputs(settings, ledger)
-    unbuilt = tuple(landed.unbuilt_units())
-    return Rebuilt(count, contracts, unbuilt, tuple(orphans), tuple(indexer.failures))
+    return count, orphans, indexer.failures
 
 
 def _read(settings: LakeSettings, file: RawFile) -> Raw:
@@ -95,7 +133,7 @@ def _read(settings: LakeSettings, file: RawFile) -> Raw:
 
 
 def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:
-    """What the raw file's index says of it; without an index, what its path says."""
+    """Return the note in a raw file's index; without an index, the name and the hour that its path gives."""
     path = uri[len(root) :].strip("/")
     index = storage.join(settings.landing, safe_segment(settings.delivery), "_index", f"{path}.parquet")
     try:
@@ -111,22 +149,17 @@ def _hour_of(name: str) -> dict[str, str]:
     return {"publish_hour": str(hour)} if hour else {}
 
 
-def _adopt_outputs(settings: LakeSettings, ledger: Ledger) -> None:
-    """Outputs without a record would never be replaced: give each unit the files that carry its name.
-
-    A day with such files was closed: it takes its files again, so that its hours do not stand beside it.
-    """
-    pattern = output_pattern(settings.delivery)
+def _find_outputs(settings: LakeSettings) -> tuple[dict[tuple[str, int], list[str]], list[str]]:
+    """Return the outputs of the delivery in the lake by (unit, part), and the files there that no build has written."""
+    mine = safe_segment(settings.delivery)
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for folder in ("events", "items", "rejects", ROOT):
-        for uri in storage.list_files(storage.join(settings.lake, folder)):
-            match = pattern.fullmatch(uri.rsplit("/", 1)[-1])
-            if match:
-                path = f"{folder}/" + uri.rsplit(f"/{folder}/", 1)[-1]
-                found[match[1], int(match[2]) if "T" in match[1] else PART].append(path)
-    for (unit, part), paths in sorted(found.items()):
-        builds = BuildLedger(ledger, settings.lake, settings.delivery, unit)
-        if builds.part(part) is None:
-            builds.adopt(part, paths)
-            if "T" not in unit:
-                DayLedger(ledger, settings.lake, settings.delivery, unit).reclaim()
+    strangers = []
+    for path in list_outputs(settings.lake):
+        named = split_output_name(path.rsplit("/", 1)[-1])
+        if named is None:
+            strangers.append(path)
+        elif named[0] == mine:
+            # the number in the name of a day's output counts the files of a partition
+            unit, part = named[1:]
+            found[unit, part if "T" in unit else PART].append(path)
+    return found, strangers

@@ -24,6 +24,7 @@ from pismo_lake.errors import (
 from pismo_lake.hours import NO_HOUR, hour_of_key
 from pismo_lake.landing.pool import Crew
 from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.ledger.sightings import Sightings
 from pismo_lake.paths import can_be_kept, is_event_file, landing_path, safe_key
@@ -93,6 +94,7 @@ def land_files(
     """
     # a marker's name, written as a file, would be in the way of its folder's files
     files = [file for file in files if is_event_file(file.key)]
+    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     able = [file for file in files if can_be_kept(file.key)]
     failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)

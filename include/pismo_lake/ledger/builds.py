@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from pismo_lake.ledger.binding import mark_generation, raise_generation
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.tables import builds, files
 
@@ -69,7 +70,7 @@ class BuildLedger:
             if not taken.rowcount:
                 try:
                     with connection.begin_nested():
-                        connection.execute(builds.insert().values(**self._key, **_fresh(part), claim=token))
+                        connection.execute(builds.insert().values(**self._key, **fresh_build(part), claim=token))
                 except IntegrityError:
                     connection.execute(update(builds).where(*self._where(part)).values(claim=token))
         return token
@@ -87,7 +88,10 @@ class BuildLedger:
             connection.execute(update(builds).where(*mine).values(beat=builds.c.beat + 1))
 
     def plan(self, part: int, token: str, outputs: Iterable[str]) -> bool:
-        """Note the outputs that will be written, before the first of them is; False where the claim is lost."""
+        """Record the outputs that will be written, before the first one is; False if the claim is lost.
+
+        It raises the lake's generation: an older copy of the ledger does not know these outputs.
+        """
         with self._ledger.transaction() as connection:
             row = self._held(connection, part, token)
             if row is None:
@@ -95,6 +99,8 @@ class BuildLedger:
             may_exist = sorted((set(row["superseded"]) | set(outputs)) - set(row["outputs"]))
             values = {"superseded": may_exist, "pending": bool(may_exist)}
             connection.execute(update(builds).where(*self._where(part)).values(values))
+            generation = raise_generation(connection, self._key["lake"])
+        mark_generation(self._key["lake"], generation, self._ledger.run)
         return True
 
     def commit(
@@ -124,6 +130,9 @@ class BuildLedger:
             values["run"] = self._ledger.run
             connection.execute(update(builds).where(*self._where(part)).values(values))
             _mark_built(connection, taken_in)
+            # nothing is removed before the lake shows that a copy of the ledger with these files is too old
+            generation = raise_generation(connection, self._key["lake"]) if superseded else None
+        mark_generation(self._key["lake"], generation, self._ledger.run)
         return tuple(superseded)
 
     def _held(self, connection: Connection, part: int, token: str) -> RowMapping | None:
@@ -148,12 +157,6 @@ class BuildLedger:
         with self._ledger.transaction() as connection:
             _mark_built(connection, taken_in)
 
-    def adopt(self, part: int, outputs: Sequence[str]) -> None:
-        """Record outputs found in the lake without a fingerprint, so that the next build replaces them."""
-        with self._ledger.transaction() as connection:
-            connection.execute(delete(builds).where(*self._where(part)))
-            connection.execute(builds.insert().values(**self._key, **_fresh(part) | {"outputs": list(outputs)}))
-
     def drop(self, part: int, seen: PartRecord) -> None:
         """Forget a part that has no files any more and whose outputs are removed, unless it changed meanwhile."""
         with self._ledger.transaction() as connection:
@@ -162,7 +165,8 @@ class BuildLedger:
                 connection.execute(delete(builds).where(*self._where(part)))
 
 
-def _fresh(part: int) -> dict[str, Any]:
+def fresh_build(part: int) -> dict[str, Any]:
+    """Return the columns of a part that was never built."""
     empty: dict[str, Any] = {"outputs": [], "superseded": [], "counts": {}}
     return {"part": part, "fingerprint": "", "pending": False, "beat": 0} | empty
 

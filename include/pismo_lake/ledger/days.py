@@ -35,13 +35,6 @@ class DayLedger(BuildLedger):
             query = select(builds.c.unit).where(*self._hours()).distinct().order_by(builds.c.unit)
             return list(connection.execute(query).scalars())
 
-    def reclaim(self) -> None:
-        """Give the day all its files again, to be built: its outputs were found in the lake, their record was lost."""
-        with self._ledger.transaction() as connection:
-            place = (files.c.lake == self._lake, files.c.delivery == self._delivery)
-            mine = of_day(files.c.publish_hour, self._day)
-            connection.execute(update(files).where(*place, mine).values(closed=True, built=False))
-
     def _hours(self) -> tuple[ColumnElement[bool], ...]:
         return (builds.c.lake == self._lake, builds.c.delivery == self._delivery, of_day(builds.c.unit, self._day))
 

@@ -42,6 +42,8 @@ class Ledger:
         self.engine = engine
         self.run: str | None = None
         """The user of the ledger, recorded with each landed file and build: a DAG and its run, or a command."""
+        self.bound: set[str] = set()
+        """The lakes whose bond with this ledger was checked since it was opened (see `ledger.binding`)."""
 
     @classmethod
     def open(cls, url: str, *, new: bool = True) -> Ledger:
@@ -71,6 +73,12 @@ class Ledger:
             engine.dispose()
             raise
         return cls(engine)
+
+    @staticmethod
+    def exists(url: str) -> bool:
+        """Return whether an SQLite file exists; True for a server, which is asked only when the ledger is opened."""
+        file = sqlite_file(url)
+        return file is None or file.exists()
 
     def __enter__(self) -> Self:
         return self

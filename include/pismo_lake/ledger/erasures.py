@@ -16,14 +16,15 @@ import pyarrow.parquet as pq
 from sqlalchemy import func, select
 
 from pismo_lake import storage
+from pismo_lake.ledger.binding import mark_generation, raise_generation
 from pismo_lake.ledger.tables import erasures
+from pismo_lake.paths import ERASURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pismo_lake.ledger.engine import Ledger
 
-FOLDER = "_erasures"
 _ROWS_PER_INSERT = 1000
 
 
@@ -62,7 +63,7 @@ def record_erasure(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[b
     table = pa.table({"event_key": pa.array(keys, pa.binary(16))}).replace_schema_metadata(note)
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
-    storage.write_atomic(storage.join(lake, FOLDER, f"{erasure.erasure_id}.parquet"), sink.getbuffer())
+    storage.write_atomic(storage.join(lake, ERASURES, f"{erasure.erasure_id}.parquet"), sink.getbuffer())
     _insert(ledger, lake, erasure, keys)
 
 
@@ -72,7 +73,7 @@ def restore_erasures(ledger: Ledger, lake: str) -> int:
     with ledger.engine.connect() as connection:
         known = {row.erasure_id for row in connection.execute(query)}
     restored = 0
-    for uri in storage.list_files(storage.join(lake, FOLDER)):
+    for uri in storage.list_files(storage.join(lake, ERASURES)):
         table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
         metadata: dict[bytes, Any] = table.schema.metadata or {}
         erasure = Erasure(*(metadata[name.encode()].decode() for name in Erasure.__slots__))
@@ -88,3 +89,5 @@ def _insert(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[bytes]) 
     with ledger.transaction() as connection:
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             connection.execute(erasures.insert(), rows[start : start + _ROWS_PER_INSERT])
+        generation = raise_generation(connection, lake)
+    mark_generation(lake, generation, ledger.run)

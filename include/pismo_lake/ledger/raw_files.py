@@ -12,6 +12,7 @@ from sqlalchemy import delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake.hours import hour_of_key
+from pismo_lake.ledger.binding import mark_generation, raise_generation
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import files, raw_files, sightings
@@ -81,7 +82,7 @@ class RawLedger:
         return found
 
     def note(self, landed: Iterable[RawFile]) -> None:
-        """Note files whose bytes stand in landing, in one transaction; what is noted already stays as it is."""
+        """Record files whose bytes are in landing, in one transaction; recorded files stay as they are."""
         same = self._place | {"landed_at": now_text(), "run": self._ledger.run}
         rows = [
             {name: getattr(file, name) for name in _FIELDS} | same | {"publish_hour": file.publish_hour}
@@ -92,6 +93,8 @@ class RawLedger:
                 dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
                 connection.execute(dialect.insert(raw_files).on_conflict_do_nothing(), rows)
             self._seen(connection, [str(row["key"]) for row in rows])
+            generation = raise_generation(connection, self._place["lake"])
+        mark_generation(self._place["lake"], generation, self._ledger.run)
 
     def touched(self, etags: Mapping[str, tuple[str, str | None]]) -> None:
         """Note (key, ETag) of unchanged content by file name, so that it is not fetched again."""

@@ -174,6 +174,17 @@ erasures = Table(
     info={"doc": "Erased events, as hashes."},
 )
 
+lakes = Table(
+    "pismo_lakes",
+    metadata,
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("lake_id", String(32), nullable=False, doc="id of the lake, as in its identity file"),
+    Column("ledger_id", String(32), nullable=False, doc="id of this ledger for the lake, as in the identity file"),
+    Column("generation", BigInteger, nullable=False, doc="number of the last change that an older copy must not miss"),
+    Column("waiting", JSON, nullable=False, doc="deliveries that a rebuild of this ledger has yet to read"),
+    info={"doc": "The bond of this ledger with each of its lakes."},
+)
+
 
 def prepare_tables(engine: Engine) -> None:
     """Create missing tables and indexes, and missing columns that may be null.

@@ -18,12 +18,12 @@ from pismo_lake.build.summary import BuildSummary
 from pismo_lake.contracts.store import changes_by_files
 from pismo_lake.errors import LakeError
 from pismo_lake.hours import PublishHour
-from pismo_lake.index.ids import ROOT
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.paths import IDS
 from pismo_lake.report.announced import announced_changes
 from pismo_lake.report.cadence import HISTORY_DAYS, silent_hours
 from pismo_lake.report.model import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, Timings, TypeLine
@@ -111,7 +111,7 @@ def reconcile(
 def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:
     """Rows by the footers of what stands in the lake; what has gone from it has none, and shows in the totals."""
     counts: Counter[str] = Counter()
-    for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{ROOT}/")}):
+    for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{IDS}/")}):
         uri = storage.join(settings.lake, path)
         try:
             with storage.open_for_reading(uri) as file:

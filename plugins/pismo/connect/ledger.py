@@ -27,10 +27,17 @@ def run_of(context: Context) -> str:
 
 @contextmanager
 def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
-    """The delivery's ledger and storage for a task; what it lands and builds carries the run's name."""
+    """Open a delivery's ledger and storage for a task; landed files and builds carry the run's name.
+
+    Raises:
+        LedgerMismatchError: It is not the present ledger of the lake.
+    """
     configure_storage(delivery)
+    from pismo_lake.ledger.binding import LakeBinding
+
     with open_ledger(delivery) as ledger:
         ledger.run = run_of(context)
+        LakeBinding(ledger, delivery.lake, delivery.name, delivery.landing).check()
         yield ledger
 
 

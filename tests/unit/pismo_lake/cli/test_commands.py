@@ -24,7 +24,7 @@ deliveries:
     conn_id: c
     source: {{bucket: b}}
     landing: {root}/raw
-    lake: {root}/lake
+    lake: {root}/lake-ours
     {ledger}
 """
 
@@ -159,7 +159,7 @@ def test_erasing_with_the_ledger_of_another_lake_erases_nothing(
     assert main(["flatten", str(tmp_path / "other"), "--lake", str(tmp_path / "lake2")]) == 0
     erase = ["erase", "--event-id", "e-1", "--reference", "t", "--raw", "--lake", lake]
     assert main([*erase, "--ledger", f"sqlite:///{tmp_path}/lake2-ledger.db"]) == 1
-    assert "1 of 1 event(s) stand in the lake, but the ledger has no file with them" in capsys.readouterr().err
+    assert "is not the present ledger of lake" in capsys.readouterr().err
     assert main(erase) == 0
     assert "1 event(s) are recorded as erased; 1 unit(s) built anew; 1 raw file(s) blanked" in capsys.readouterr().out
 

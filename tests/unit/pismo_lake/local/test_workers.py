@@ -16,7 +16,7 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, text
 from tests.killer import command_of
-from tests.lakes import HOUR, LakeUnderTest, event
+from tests.lakes import HOUR, LakeUnderTest, event, is_bond
 from tests.waiting import PATIENCE, until
 
 from pismo_lake.contracts.store import ContractStore
@@ -74,7 +74,8 @@ def files_of(root: Path) -> dict[str, bytes]:
     folders = (root / "lake", root / "lake-landing")
     return {
         str(path.relative_to(root)): path.read_bytes()
-        for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp"
+        for folder in folders for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".tmp" and not is_bond(path)
     }  # fmt: skip
 
 

@@ -1,0 +1,61 @@
+"""Record the outputs that are in a lake as those of their units, for a ledger that does not know them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select, update
+
+from pismo_lake.ledger.builds import fresh_build
+from pismo_lake.ledger.queries import of_day
+from pismo_lake.ledger.tables import builds, files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from pismo_lake.ledger.engine import Ledger
+
+
+def adopt_outputs(
+    ledger: Ledger, lake: str, delivery: str, found: Mapping[tuple[str, int], Sequence[str]]
+) -> list[str]:
+    """Make the builds of a delivery agree with the outputs in the lake, in one transaction; return the changed units.
+
+    A unit whose record names other outputs than the lake has is built again, and the outputs in the lake are replaced
+    then. A day with outputs was closed, so that it gets all its files back from their hours.
+
+    Args:
+        ledger: The ledger.
+        lake: The lake.
+        delivery: The delivery.
+        found: The paths below the lake of each (unit, part).
+    """
+    place = (builds.c.lake == lake, builds.c.delivery == delivery)
+    changed = []
+    with ledger.transaction() as connection:
+        rows = {(row.unit, row.part): row for row in connection.execute(select(builds).where(*place))}
+        for unit, part in sorted(rows.keys() | found.keys()):
+            row, paths = rows.get((unit, part)), sorted(found.get((unit, part), ()))
+            if row is not None and sorted(row.outputs) == paths and not row.superseded and row.claim is None:
+                continue
+            connection.execute(delete(builds).where(*place, builds.c.unit == unit, builds.c.part == part))
+            if paths:
+                values = fresh_build(part) | {"outputs": paths}
+                connection.execute(builds.insert().values(lake=lake, delivery=delivery, unit=unit, **values))
+            _mark_unbuilt(connection, lake, delivery, unit, closed=bool(paths))
+            changed.append(unit)
+    return sorted(set(changed))
+
+
+def _mark_unbuilt(connection: Connection, lake: str, delivery: str, unit: str, *, closed: bool) -> None:
+    """Mark the files of a unit unbuilt; a day with outputs takes all files of the day."""
+    query = update(files).where(files.c.lake == lake, files.c.delivery == delivery)
+    values = {"built": False, "touched": files.c.touched + 1}
+    if "T" in unit:
+        query = query.where(files.c.publish_hour == unit, files.c.closed.is_(False))
+    else:
+        query = query.where(of_day(files.c.publish_hour, unit))
+        values |= {"closed": True} if closed else {}
+    connection.execute(query.values(values))

@@ -1,0 +1,281 @@
+"""The bond between a lake and its ledger: which ledger a lake belongs to, and how far both have come.
+
+The lake has an identity file that names its ledger, and numbered marks of its generation. The ledger holds the same
+names and the number. Each change of the lake that another ledger must not miss raises the number: in the ledger first,
+in the transaction of the change, then in the lake, before a reader can need it. So the present ledger is never behind
+its lake, whenever a process is killed. A ledger that is behind is an older copy; a ledger with another name is a
+stranger. Both are refused until `ledger rebuild` has read the lake anew.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pismo_lake import storage
+from pismo_lake.errors import LedgerMismatchError
+from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.tables import builds, erasures, files, lakes
+from pismo_lake.paths import BUILD_ROOTS, ERASURES, GENERATIONS, IDENTITY, safe_segment, split_output_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Row
+
+    from pismo_lake.ledger.engine import Ledger
+
+FORMAT_VERSION = 1
+"""The layout of a lake that this version reads and writes."""
+
+_KEPT_MARKS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The content of a lake's identity file: its own id, and the id of the ledger that it belongs to."""
+
+    lake_id: str
+    ledger_id: str
+    format_version: int = FORMAT_VERSION
+
+
+class LakeBinding:
+    """The bond of one lake and one ledger; `landing` and `delivery` only complete the advice of its errors."""
+
+    def __init__(self, ledger: Ledger, lake: str, delivery: str, landing: str) -> None:
+        self._ledger, self._lake, self._delivery, self._landing = ledger, lake, delivery, landing
+
+    def check(self) -> None:
+        """Refuse a ledger that is not the lake's present one; write nothing.
+
+        Raises:
+            LedgerMismatchError: The ledger is another one, or an older copy, or its rebuild is not complete.
+        """
+        if reason := self._mismatch():
+            raise self._error(reason)
+        row = self._row()
+        if row is not None and row.waiting:
+            raise self._error(f"its rebuild is not complete, it lacks {', '.join(row.waiting)}", row.waiting[0])
+
+    def bind(self) -> None:
+        """Check the bond before the first write of a process, and tie it for a lake that has none yet."""
+        if self._lake in self._ledger.bound:
+            return
+        self.check()
+        identity = read_identity(self._lake)
+        if self._row() is None:
+            fresh = {"lake": self._lake, "lake_id": uuid.uuid4().hex, "ledger_id": uuid.uuid4().hex}
+            with self._ledger.transaction() as connection:
+                _insert(connection, fresh | {"generation": 0, "waiting": []})
+        if identity is None:
+            row = self._row()
+            assert row is not None
+            storage.create(self._uri, _to_json(Identity(row.lake_id, row.ledger_id)))
+            # another ledger may have been first
+            self.check()
+        self._ledger.bound.add(self._lake)
+
+    def begin_rebuild(self) -> None:
+        """Refuse this ledger to all others until `end_rebuild`, also after a kill.
+
+        If it was not the lake's present ledger, every delivery of the lake has to be rebuilt, this one and the others.
+        """
+        lost = self._mismatch() is not None or self._row() is None
+        mine, others = {safe_segment(self._delivery)}, set[str]()
+        if lost:
+            others = {safe_segment(name) for name in recorded_deliveries(self._ledger, self._lake)}
+            others |= {delivery for path in lake_outputs(self._lake) if (delivery := delivery_of(path))}
+        identity, newest = read_identity(self._lake), newest_generation(self._lake)
+        lake_id = identity.lake_id if identity else uuid.uuid4().hex
+        fresh = {"lake": self._lake, "lake_id": lake_id, "ledger_id": uuid.uuid4().hex}
+        with self._ledger.transaction() as connection:
+            _insert(connection, fresh | {"generation": newest, "waiting": []})
+            row = self._locked(connection)
+            values = {"waiting": sorted({*row.waiting, *mine, *others}), "generation": max(newest, row.generation)}
+            connection.execute(update(lakes).where(lakes.c.lake == self._lake).values(values))
+        self._ledger.bound.discard(self._lake)
+
+    def end_rebuild(self) -> list[str]:
+        """Give the lake to this ledger; return the deliveries that have to be rebuilt too before it may be used."""
+        newest = newest_generation(self._lake)
+        with self._ledger.transaction() as connection:
+            row = self._locked(connection)
+            generation = max(newest, row.generation) + 1
+            waiting = [name for name in row.waiting if name != safe_segment(self._delivery)]
+            values = {"generation": generation, "waiting": waiting}
+            connection.execute(update(lakes).where(lakes.c.lake == self._lake).values(values))
+        storage.write_atomic(self._uri, _to_json(Identity(row.lake_id, row.ledger_id)))
+        mark_generation(self._lake, generation, self._ledger.run)
+        return waiting
+
+    def _mismatch(self) -> str | None:
+        """Say why this is not the lake's present ledger; None if it is, or if neither knows the other yet."""
+        # the lake before the ledger: the ledger's number is raised first, so that it is never the smaller one
+        identity, newest = read_identity(self._lake), newest_generation(self._lake)
+        row = self._row()
+        if row is None:
+            if identity is not None:
+                return f"it does not know the lake, which belongs to ledger {identity.ledger_id}"
+            strange = next(self._strangers(), None)
+            return None if strange is None else f"it does not know {strange}, which is in the lake"
+        if identity is not None and identity.ledger_id != row.ledger_id:
+            return f"the lake belongs to ledger {identity.ledger_id}, and this is {row.ledger_id}"
+        if newest > row.generation:
+            return f"the lake is at generation {newest}, and the ledger at {row.generation}, so it is an older copy"
+        return None
+
+    def _locked(self, connection: Connection) -> Row[Any]:
+        return connection.execute(select(lakes).where(lakes.c.lake == self._lake).with_for_update()).one()
+
+    @property
+    def _uri(self) -> str:
+        return storage.join(self._lake, IDENTITY)
+
+    def _row(self) -> Row[Any] | None:
+        with self._ledger.engine.connect() as connection:
+            return connection.execute(select(lakes).where(lakes.c.lake == self._lake)).first()
+
+    def _strangers(self) -> Iterator[str]:
+        """Yield outputs and erasures of the lake that the ledger does not know."""
+        listed = list(lake_outputs(self._lake))
+        known = known_outputs(self._ledger, self._lake) if listed else set()
+        for path in listed:
+            # a file that a build has removed since it was listed is known no more
+            if path not in known and storage.exists(storage.join(self._lake, path)):
+                yield path
+        query = select(erasures.c.erasure_id).where(erasures.c.lake == self._lake).distinct()
+        with self._ledger.engine.connect() as connection:
+            recorded = set(connection.execute(query).scalars())
+        for uri in storage.list_files(storage.join(self._lake, ERASURES)):
+            name = uri.rsplit("/", 1)[-1]
+            if name.removesuffix(".parquet") not in recorded:
+                yield f"{ERASURES}/{name}"
+
+    def _error(self, reason: str, delivery: str | None = None) -> LedgerMismatchError:
+        url = self._ledger.engine.url.render_as_string(hide_password=True)
+        return _mismatch_error(url, self._lake, delivery or self._delivery, self._landing, reason)
+
+
+def refuse_new_ledger(url: str, lake: str, delivery: str, landing: str) -> None:
+    """Refuse to go on without a ledger, or with a new one, if the lake has content already.
+
+    Raises:
+        LedgerMismatchError: The lake has an identity, or files of builds.
+    """
+    found = IDENTITY if read_identity(lake) is not None else next(lake_outputs(lake), None)
+    if found is not None:
+        reason = f"there is no such ledger, and the lake has content ({found})"
+        raise _mismatch_error(url, lake, delivery, landing, reason)
+
+
+def _mismatch_error(url: str, lake: str, delivery: str, landing: str, reason: str) -> LedgerMismatchError:
+    msg = (
+        f"ledger {url} is not the present ledger of lake {lake}: {reason}. Nothing was changed. If the lake's ledger is"
+        " lost or was restored from a backup, pause the DAGs and rebuild it, once for each delivery of the lake:"
+        f" python -m pismo_lake ledger rebuild --lake {lake} --landing {landing} --ledger {url} --delivery {delivery}"
+    )
+    return LedgerMismatchError(msg)
+
+
+def read_identity(lake: str) -> Identity | None:
+    """Read a lake's identity file; None if there is none."""
+    uri = storage.join(lake, IDENTITY)
+    try:
+        content = orjson.loads(storage.read_bytes(uri))
+        identity = Identity(content["lake_id"], content["ledger_id"], int(content["format_version"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError):
+        msg = f"{uri} is damaged: pause the DAGs, remove it and run python -m pismo_lake ledger rebuild --lake {lake}"
+        raise LedgerMismatchError(msg) from None
+    if identity.format_version > FORMAT_VERSION:
+        msg = f"lake {lake} has format {identity.format_version}: a later version of this program wrote it"
+        raise LedgerMismatchError(msg)
+    return identity
+
+
+def newest_generation(lake: str) -> int:
+    """Return the generation that the marks in the lake show; 0 if there is none."""
+    return max((number for number, _ in _marks(lake)), default=0)
+
+
+def raise_generation(connection: Connection, lake: str) -> int | None:
+    """Raise the generation in the transaction of a change, as its last statement; None if the lake has no bond yet.
+
+    It is the last statement so that the row, which all builders of the lake share, is locked for a moment only.
+    """
+    values = {"generation": lakes.c.generation + 1}
+    query = update(lakes).where(lakes.c.lake == lake).values(values).returning(lakes.c.generation)
+    return connection.execute(query).scalar()
+
+
+def mark_generation(lake: str, generation: int | None, run: str | None) -> None:
+    """Show a generation in the lake, after its transaction: a mark of its own, so that builders need no lock."""
+    if generation is None:
+        return
+    content = {"generation": generation, "at": now_text(), "run": run}
+    storage.write_atomic(storage.join(lake, GENERATIONS, f"{generation:012d}.json"), orjson.dumps(content))
+    if generation % _KEPT_MARKS == 0:
+        for number, uri in _marks(lake):
+            if number <= generation - _KEPT_MARKS:
+                storage.remove(uri)
+
+
+def list_outputs(lake: str) -> Iterator[str]:
+    """Yield the paths below the lake of all files in the folders for outputs of builds, whatever their names."""
+    for root in BUILD_ROOTS:
+        for uri in storage.list_files(storage.join(lake, root)):
+            yield f"{root}/" + uri.rsplit(f"/{root}/", 1)[-1]
+
+
+def lake_outputs(lake: str) -> Iterator[str]:
+    """Yield the paths below the lake of all files that are named as outputs of builds, of whatever delivery."""
+    return (path for path in list_outputs(lake) if delivery_of(path) is not None)
+
+
+def delivery_of(path: str) -> str | None:
+    """Return the delivery, as a safe segment, that an output's name begins with; None if it is no such name."""
+    named = split_output_name(path.rsplit("/", 1)[-1])
+    return named[0] if named else None
+
+
+def known_outputs(ledger: Ledger, lake: str) -> set[str]:
+    """Return the paths of all outputs that builds of a lake have recorded or planned, or are to remove."""
+    query = select(builds.c.outputs, builds.c.superseded).where(builds.c.lake == lake)
+    with ledger.engine.connect() as connection:
+        return {path for row in connection.execute(query) for paths in row for path in paths}
+
+
+def recorded_deliveries(ledger: Ledger, lake: str) -> set[str]:
+    """Return the deliveries of which a ledger has files of a lake, or builds."""
+    with ledger.engine.connect() as connection:
+        queries = (select(table.c.delivery).where(table.c.lake == lake).distinct() for table in (files, builds))
+        return {name for query in queries for name in connection.execute(query).scalars()}
+
+
+def _marks(lake: str) -> Iterator[tuple[int, str]]:
+    for uri in storage.list_files(storage.join(lake, GENERATIONS)):
+        number = uri.rsplit("/", 1)[-1].removesuffix(".json")
+        if number.isdecimal():
+            yield int(number), uri
+
+
+def _insert(connection: Connection, values: dict[str, Any]) -> None:
+    """Insert a lake's row, unless another process was first."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(lakes).values(values).on_conflict_do_nothing())
+
+
+def _to_json(identity: Identity) -> bytes:
+    content = {
+        "lake_id": identity.lake_id,
+        "ledger_id": identity.ledger_id,
+        "format_version": identity.format_version,
+    }
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
