@@ -72,6 +72,8 @@ def rebuild_ledger(
     """
     step = checkpoint or (lambda _: None)
     binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
+    if not _has_content(settings):
+        return Rebuilt(0, 0, ())
     binding.begin_rebuild()
     step("contracts")
     contracts = ContractStore(ledger, settings).restore()
@@ -88,6 +90,12 @@ def rebuild_ledger(
         files, contracts, tuple(units), tuple(orphans), tuple(failures), tuple(adopted), tuple(strangers),
         tuple(waiting),
     )  # fmt: skip
+
+
+def _has_content(settings: LakeSettings) -> bool:
+    """Return whether there is a lake or a raw file; a rebuild of nothing writes nothing."""
+    root = storage.join(settings.landing, safe_segment(settings.delivery))
+    return any(next(iter(storage.list_files(place)), None) is not None for place in (settings.lake, root))
 
 
 def _index_raw_files(

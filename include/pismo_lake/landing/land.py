@@ -94,14 +94,15 @@ def land_files(
     """
     # a marker's name, written as a file, would be in the way of its folder's files
     files = [file for file in files if is_event_file(file.key)]
-    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
+    binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
+    binding.check()
     able = [file for file in files if can_be_kept(file.key)]
     failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)
     sightings.note([file.key for file in able], seen_by)
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
-    done = _Done(raws, len(able), log)
+    done = _Done(raws, binding, len(able), log)
     with Crew(lander.land, able, parallel, fatal=_holds_for_all) as crew, done:
         for file, came in crew.results():
             if isinstance(came, _Landed):
@@ -203,8 +204,8 @@ def _holds(version: Version, raw: bytes) -> bool:
 class _Done:
     """Notes what was landed, and tells how far it got."""
 
-    def __init__(self, raws: RawLedger, total: int, log: logging.Logger) -> None:
-        self._raws, self._total, self._log = raws, total, log
+    def __init__(self, raws: RawLedger, binding: LakeBinding, total: int, log: logging.Logger) -> None:
+        self._raws, self._binding, self._total, self._log = raws, binding, total, log
         self._hours: set[str] = set()
         self._held: list[_Landed] = []
         self._started = self._told = self._noted = time.monotonic()
@@ -230,6 +231,8 @@ class _Done:
         landed, self._held, self._noted = self._held, [], time.monotonic()
         noted = [raw for one in landed for raw in one.raws]
         if noted:
+            # not before: a landing that lands nothing makes no lake
+            self._binding.bind()
             self._raws.note(noted)
         known = {one.same.name: (one.file.key, one.file.etag) for one in landed if one.same is not None}
         if known:
