@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+from tests.airflow_runs import ROOT, DagRuns, airflow_home, dag_runs
 from tests.lakes import event
-from tests.waiting import PATIENCE
 
 from pismo_lake.ledger import Ledger
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
@@ -29,64 +25,39 @@ from pismo_sandbox.s3.server import CONSUMER_KEY, CONSUMER_SECRET, Sandbox, runn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
-
-RUN = """
-import json, sys
-from datetime import datetime, UTC
-from airflow.dag_processing.dagbag import DagBag
-dag = DagBag(sys.argv[1]).dags["pismo_ingest_sandbox_s3"]
-for task in dag.tasks:
-    if not task.is_mapped:
-        task.retries = 0
-run = dag.test(logical_date=datetime.now(UTC), run_conf=json.loads(sys.argv[2]))
-states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in run.get_task_instances()}
-print("RESULT", json.dumps({"state": str(run.state), "tasks": states}))
-"""
+DAG = "pismo_ingest_sandbox_s3"
 
 
 class Home:
     """An Airflow home, a look-alike, and a lake."""
 
-    def __init__(self, root: Path, sandbox: Sandbox, truth: Truth) -> None:
+    runs: DagRuns
+    log: str
+
+    def __init__(self, root: Path, sandbox: Sandbox, truth: Truth, database: Path) -> None:
         self.root, self.policy, self.truth, endpoint = root, sandbox.policy, truth, sandbox.endpoint
         self.admin = sandbox.admin("s3")
         consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
-        self.environment = kept | {
-            "AIRFLOW_HOME": str(root / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        self.environment = airflow_home(root / "airflow", database) | {
             "AIRFLOW_CONN_PISMO_SANDBOX_S3": json.dumps(consumer),
-            "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
             "PISMO_ENDPOINT_URL": endpoint,
             "PISMO_LANDING": str(root / "landing"),
             "PISMO_LAKE": str(root / "lake"),
             "PISMO_LEDGER_URL": f"sqlite:///{root / 'ledger.db'}",
         }
-        self.call("-m", "airflow", "db", "migrate")
-
-    def call(self, *arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=PATIENCE
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        self.log = done.stdout + done.stderr
-        return done.stdout
 
     def run(self, **conf: object) -> tuple[str, dict[str, str]]:
-        out = self.call("-c", RUN, str(ROOT / "dags"), json.dumps(conf))
-        line = next(line for line in out.splitlines() if line.startswith("RESULT"))
-        result = json.loads(line.removeprefix("RESULT "))
-        return result["state"], result["tasks"]
+        """Run the DAG; its log is kept."""
+        run = self.runs.run(DAG, conf)
+        self.log = run.log
+        return run.state, run.tasks
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def home(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> Iterator[Home]:
     root = tmp_path_factory.mktemp("home")
     with running_sandbox() as sandbox:
         truth = Truth(root / "truth.db")
@@ -94,7 +65,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         end = datetime.now(UTC)
         publisher = Publisher(sink, truth, seed=3, dials=Dials.everything())
         publisher.publish(end - timedelta(hours=2), end - timedelta(minutes=5), 6_000_000)
-        yield Home(root, sandbox, truth)
+        found = Home(root, sandbox, truth, airflow_database)
+        with dag_runs(found.environment, root) as found.runs:
+            yield found
         truth.close()
 
 
@@ -170,23 +143,20 @@ def test_listing_denied_fails_at_once_but_object_keys_work(home: Home) -> None:
         home.policy.list_allowed = True
 
 
-def test_nothing_personal_leaves_the_raw_files_under_the_strict_policy(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_personal_leaves_the_raw_files_under_the_strict_policy(home: Home) -> None:
     """The key comes from a connection; lake, index, ledger, task logs and XCom are searched for planted values."""
     deliveries = home.root / "private" / "deliveries.yaml"
     deliveries.parent.mkdir()
     known = (ROOT / "config" / "deliveries.yaml").read_text().rstrip()
     deliveries.write_text(f"{known}\n    privacy: strict\n    privacy_key_conn_id: pismo_privacy\n")
     secret = "a secret nobody should read"
-    for name, value in {
+    environment = home.environment | {
         "PISMO_DELIVERIES": str(deliveries),
         "PISMO_LANDING": str(home.root / "private" / "landing"),
         "PISMO_LAKE": str(home.root / "private" / "lake"),
         "PISMO_LEDGER_URL": f"sqlite:///{home.root / 'private' / 'ledger.db'}",
         "AIRFLOW_CONN_PISMO_PRIVACY": json.dumps({"conn_type": "generic", "login": "k1", "password": secret}),
-    }.items():
-        monkeypatch.setitem(home.environment, name, value)
+    }
     planter, r = Planter(), random.Random(8)
     events = [
         event(
@@ -199,12 +169,13 @@ def test_nothing_personal_leaves_the_raw_files_under_the_strict_policy(
     prefix = f"main_stream/{at.year}/{at.month}/{at.day}/{at.hour}"
     home.admin.put_object(Bucket=home.policy.bucket, Key=f"{prefix}/planted", Body=b"".join(events))
     try:
-        state, _ = home.run()
+        with dag_runs(environment, home.root) as runs:
+            run = runs.run(DAG, {})
     finally:
         # the other tests compare the bucket with what was published
         home.admin.delete_object(Bucket=home.policy.bucket, Key=f"{prefix}/planted")
-    assert state == "success", home.log[-3000:]
-    searched = home.log.encode() + (home.root / "airflow" / "airflow.db").read_bytes()
+    assert run.state == "success", run.log[-3000:]
+    searched = run.log.encode() + (home.root / "airflow" / "airflow.db").read_bytes()
     for path in (home.root / "private").rglob("*"):
         if path.is_file() and path != home.root / "private" / "landing" / "sandbox_s3" / prefix / "planted":
             searched += (

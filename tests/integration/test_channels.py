@@ -7,13 +7,12 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.waiting import PATIENCE, until
+from tests.airflow_runs import RUNNER, airflow_home, dag_runs
+from tests.waiting import until
 
 from pismo_demo.airflow_home import plain_environment
 from pismo_demo.channels import Feed, feed_of, server_of, sink_of
@@ -28,21 +27,9 @@ from pismo_sandbox.sftp.openssh import find_sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
-
-RUN = """
-import json, sys
-from datetime import datetime, UTC
-from airflow.dag_processing.dagbag import DagBag
-dag = DagBag(sys.argv[1]).dags[sys.argv[2]]
-for task in dag.tasks:
-    if not task.is_mapped:
-        task.retries = 0
-run = dag.test(logical_date=datetime.now(UTC))
-print("RESULT", json.dumps({ti.task_id: str(ti.state) for ti in run.get_task_instances()}))
-"""
 
 
 @pytest.fixture
@@ -54,13 +41,9 @@ def places(tmp_path: Path) -> Iterator[Places]:
         stop(started)
 
 
-def environment(places: Places, told: Feed) -> dict[str, str]:
+def environment(places: Places, told: Feed, database: Path) -> dict[str, str]:
     connections = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
     own = {
-        "AIRFLOW_HOME": str(places.home / "airflow"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "PISMO_DELIVERIES": str(told.deliveries),
         "PISMO_LANDING": str(places.landing),
         "PISMO_LAKE": str(places.lake),
@@ -69,7 +52,8 @@ def environment(places: Places, told: Feed) -> dict[str, str]:
         # what the killed run holds comes back before the next one is up
         "PISMO_LEASE_SECONDS": "3",
     }
-    return plain_environment(os.environ) | connections | told.variables | own
+    home = airflow_home(places.home / "airflow", database)
+    return home | plain_environment(os.environ) | connections | told.variables | own
 
 
 def landed(places: Places) -> int:
@@ -94,7 +78,7 @@ def landed_half(process: subprocess.Popen[bytes], places: Places, files: int) ->
 
 
 @pytest.mark.parametrize("channel", ["s3-notices", "sftp", "gcs"])
-def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
+def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, channel: str) -> None:
     if channel == "sftp" and find_sshd() is None:
         pytest.skip("no sshd on this machine: scripts/openssh installs it as root")
     place = start_sandbox(server_of(channel, places.home), places, Notes(places.home / "running.json"))
@@ -107,21 +91,21 @@ def test_the_lake_is_what_was_published(places: Places, channel: str) -> None:
         sink.never = 0.3
     published = publish(options, sink, places.truth)
     assert not isinstance(sink, AnnouncingSink) or bool(sink.unannounced) == (channel == "gcs")
-    settings = environment(places, told)
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, env=settings, capture_output=True)
-    command = [sys.executable, "-c", RUN, str(ROOT / "dags"), told.dag_id]
+    settings = environment(places, told, airflow_database)
     log = places.logs / "run.log"
     with log.open("wb") as output:
-        killed = subprocess.Popen(command, env=settings, stdout=output, stderr=output)
+        killed = subprocess.Popen(RUNNER, env=settings, stdin=subprocess.PIPE, stdout=output, stderr=output)
+        assert killed.stdin is not None
+        killed.stdin.write(json.dumps([told.dag_id, {}, 0]).encode())
+        killed.stdin.close()
         until(lambda: landed_half(killed, places, published.files), log.read_text)
         killed.kill()
         killed.wait()
     assert 0 < landed(places) < published.files
-    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True, timeout=PATIENCE)
-    (places.logs / "again.log").write_text(done.stdout + done.stderr)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    states = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("RESULT")).removeprefix("RESULT "))
-    assert set(states.values()) == {"success"}, done.stdout[-3000:]
+    with dag_runs(settings, places.home) as runs:
+        run = runs.run(told.dag_id, {})
+    (places.logs / "again.log").write_text(run.log)
+    assert set(run.tasks.values()) == {"success"}, run.log[-3000:]
     truth = Truth(places.truth)
     try:
         found = verify(places.lake, truth)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.waiting import PATIENCE
+from tests.airflow_runs import ROOT, DagRun, DagRuns, airflow_home, dag_runs
 
 from pismo_sandbox.check.truth import Truth
 from pismo_sandbox.check.verify import verify
@@ -23,34 +19,18 @@ from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, CONSUMER_KEY, CONSU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).resolve().parents[2]
 DAY, NEXT = "2026-03-01", "2026-03-02"
-
-RUN = """
-import json, sys
-from datetime import datetime, timedelta, UTC
-from airflow.dag_processing.dagbag import DagBag
-bag = DagBag(sys.argv[1])
-for number, (dag_id, conf) in enumerate(json.loads(sys.argv[2])):
-    dag = bag.dags[dag_id]
-    # dag.test of Airflow 3.3.2 cannot store a deadline; the scheduler's runs have it (test_backfill.py)
-    dag.deadline = None
-    for task in dag.tasks:
-        if not task.is_mapped:
-            task.retries = 0
-    print("BEGIN", number)
-    run = dag.test(logical_date=datetime.now(UTC) - timedelta(days=900, seconds=number), run_conf=conf)
-    states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in run.get_task_instances()}
-    print("RESULT", json.dumps({"state": str(run.state), "tasks": states}))
-"""
 
 
 class Home:
     """An Airflow home, a look-alike with a topic for alerts, and a lake."""
 
-    def __init__(self, root: Path, sandbox: Any, truth: Truth) -> None:
+    runs: DagRuns
+
+    def __init__(self, root: Path, sandbox: Any, truth: Truth, database: Path) -> None:
         self.root, self.policy, self.truth, self.lake = root, sandbox.policy, truth, root / "lake"
         self.s3 = sandbox.admin("s3")
         topic = sandbox.admin("sns").create_topic(Name="alerts-of-closing")["TopicArn"]
@@ -66,39 +46,20 @@ class Home:
         consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
         admin = {"conn_type": "aws", "login": ADMIN_KEY, "password": ADMIN_SECRET}
         admin["extra"] = {"endpoint_url": sandbox.endpoint}  # type: ignore[assignment]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
-        self.environment = kept | {
-            "AIRFLOW_HOME": str(root / "airflow"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        self.environment = airflow_home(root / "airflow", database) | {
             "AIRFLOW_CONN_PISMO_SANDBOX_S3": json.dumps(consumer),
             "AIRFLOW_CONN_ADMIN": json.dumps(admin),
-            "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
             "PISMO_DELIVERIES": str(root / "deliveries.yaml"),
             "PISMO_ENDPOINT_URL": sandbox.endpoint,
             "PISMO_LANDING": str(root / "landing"),
             "PISMO_LAKE": str(self.lake),
             "PISMO_LEDGER_URL": f"sqlite:///{root / 'ledger.db'}",
         }
-        self.call("-m", "airflow", "db", "migrate")
 
-    def call(self, *arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=PATIENCE
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout + done.stderr
-
-    def run(self, *steps: tuple[str, dict[str, Any]]) -> list[tuple[str, dict[str, str], str]]:
-        """State, task states and log of each run, one after the other in one process."""
-        wanted = [(f"pismo_{kind}_sandbox_s3", conf) for kind, conf in steps]
-        out = self.call("-c", RUN, str(ROOT / "dags"), json.dumps(wanted))
-        results = [line for line in out.splitlines() if line.startswith("RESULT")]
-        logs = out.split("BEGIN ")[1:]
-        found = [json.loads(line.removeprefix("RESULT ")) for line in results]
-        return [(item["state"], item["tasks"], log) for item, log in zip(found, logs, strict=True)]
+    def run(self, *steps: tuple[str, dict[str, Any]]) -> list[DagRun]:
+        """Run DAGs one after another."""
+        # times of which no schedule and no other run has anything
+        return [self.runs.run(f"pismo_{kind}_sandbox_s3", conf, days_ago=900) for kind, conf in steps]
 
     @contextmanager
     def without(self, prefix: str) -> Iterator[None]:
@@ -131,7 +92,7 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
+def home(tmp_path: Path, airflow_database: Path) -> Iterator[Home]:
     root = tmp_path
     with running_sandbox() as sandbox:
         truth = Truth(root / "truth.db")
@@ -139,7 +100,9 @@ def home(tmp_path: Path) -> Iterator[Home]:
         publisher = Publisher(sink, truth, seed=3, dials=Dials.everything())
         publisher.publish(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, 1, tzinfo=UTC), 3_000_000)
         publish_accounting_report(sink, truth, date(2026, 3, 1))
-        yield Home(root, sandbox, truth)
+        found = Home(root, sandbox, truth, airflow_database)
+        with dag_runs(found.environment, root) as found.runs:
+            yield found
         truth.close()
 
 
@@ -149,20 +112,20 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
     dry, dry_ingest, ingest = home.run(
         ("close", {"publish_day": DAY, "dry_run": True}), ("ingest", window | {"dry_run": True}), ("ingest", window)
     )
-    assert set(dry[1].values()) == {"skipped"}
-    assert f"build: {DAY}T23: new, with the files above" in dry[2]
-    assert "land: 84 file(s)" in dry_ingest[2]
-    assert ingest[0] == "success", ingest[2][-3000:]
+    assert set(dry.tasks.values()) == {"skipped"}
+    assert f"build: {DAY}T23: new, with the files above" in dry.log
+    assert "land: 84 file(s)" in dry_ingest.log
+    assert ingest.state == "success", ingest.log[-3000:]
 
     with home.without("main_stream/2026/3/1/20/"):
-        ((state, _, _),) = home.run(("close", {"publish_day": DAY}))
-    assert state == "success"
+        (closed,) = home.run(("close", {"publish_day": DAY}))
+    assert closed.state == "success", closed.log[-3000:]
     (alert,) = home.alerts()
     assert "differ from Pismo's accounting report" in alert
     assert f"publish_date={DAY}/sandbox_s3.html" in alert
     assert [hour["verdict"] for hour in home.report(DAY)["silent_hours"]] == ["suspect"]
 
-    states = [state for state, _, _ in home.run(("close", {"publish_day": DAY}), ("close", {"publish_day": NEXT}))]
+    states = [run.state for run in home.run(("close", {"publish_day": DAY}), ("close", {"publish_day": NEXT}))]
     assert states == ["success", "success"]
     assert verify(home.lake, home.truth).problems == []
     assert not list(home.lake.rglob("events/**/*T??-p*.parquet"))
@@ -190,8 +153,8 @@ def _closed_again_without_listing(home: Home) -> None:
         )
     finally:
         home.policy.list_allowed = True
-    assert [state for state, _, _ in runs] == ["success", "success", "success", "failed"], runs
-    assert "in no landed file of sandbox_s3: no-such-event" in runs[3][2]
+    assert [run.state for run in runs] == ["success", "success", "success", "failed"], runs
+    assert "in no landed file of sandbox_s3: no-such-event" in runs[3].log
     after = home.files()
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     # the report says how the source was looked at, and the ledger who built last
@@ -204,9 +167,10 @@ def _a_lost_row_is_found(home: Home) -> None:
     table = pq.ParquetFile(victim).read()
     pq.write_table(table.slice(1), victim)
     try:
-        ((state, tasks, log),) = home.run(("close", {"publish_day": DAY}))
+        (run,) = home.run(("close", {"publish_day": DAY}))
     finally:
         victim.write_bytes(kept)
-    assert (state, tasks["close_publish_day[-1]"], tasks["report_publish_day[-1]"]) == ("failed", "success", "failed")
-    assert "does not balance: rows built = rows in the lake's files" in log
+    states = (run.state, run.tasks["close_publish_day[-1]"], run.tasks["report_publish_day[-1]"])
+    assert states == ("failed", "success", "failed")
+    assert "does not balance: rows built = rows in the lake's files" in run.log
     assert home.report(DAY)["balanced"] is False

@@ -1,0 +1,112 @@
+"""Run DAGs with `dag.test` in homes of a test's own.
+
+All homes have copies of one migrated database, and one process does all runs of a home.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.waiting import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNNER = [sys.executable, str(Path(__file__).parent / "integration" / "dag_runner.py"), str(ROOT / "dags")]
+"""The command that takes lines which ask for runs."""
+DATABASE = "airflow.db"
+
+
+def migrated_database(folder: Path) -> Path:
+    """Return a migrated database of Airflow, made once in a folder that processes share."""
+    template = folder / "migrated-airflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "migrated-airflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            fresh = template.with_suffix(".new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            environment = airflow_environment(fresh)
+            command = [sys.executable, "-m", "airflow", "db", "migrate"]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            fresh.rename(template)
+    return template / DATABASE
+
+
+def airflow_home(home: Path, database: Path) -> dict[str, str]:
+    """Make a home with a copy of a migrated database, and return its environment."""
+    home.mkdir(parents=True)
+    shutil.copyfile(database, home / DATABASE)
+    return airflow_environment(home)
+
+
+def airflow_environment(home: Path) -> dict[str, str]:
+    """Return an environment for an Airflow home with the checkout's DAGs and nothing of the caller's Airflow."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
+    return kept | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class DagRun:
+    """The state of a run, the states of its tasks as ``task[map index]``, and all that it printed."""
+
+    state: str
+    tasks: dict[str, str]
+    log: str
+
+
+class DagRuns:
+    """A process that runs DAGs with `dag.test` when it is asked to."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, dag_id: str, conf: Mapping[str, Any], days_ago: float = 0) -> DagRun:
+        """Run a DAG to its end."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps([dag_id, conf, days_ago]), file=self._process.stdin, flush=True)
+        log = []
+        # a run that hangs ends with its process
+        hangs = threading.Timer(PATIENCE, self._process.kill)
+        hangs.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith("RESULT "):
+                    found = json.loads(line.removeprefix("RESULT "))
+                    return DagRun(found["state"], found["tasks"], "".join(log))
+                log.append(line)
+        finally:
+            hangs.cancel()
+        raise AssertionError("".join(log)[-6000:])
+
+
+@contextmanager
+def dag_runs(environment: Mapping[str, str], folder: Path) -> Iterator[DagRuns]:
+    """Run DAGs in the home that an environment names, with a folder as the current one."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(RUNNER, env=dict(environment), cwd=folder, text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield DagRuns(process)
+        finally:
+            # what it prints at its end is read, so that it cannot wait for a reader
+            process.communicate()
+    assert process.returncode == 0
