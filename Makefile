@@ -8,6 +8,9 @@ MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 SOURCES := $(wildcard include plugins dags tests benchmarks)
 
+# Many tests wait for something now and then, so one process more than there are cores, but no more than four.
+WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
+
 # What the caller's shell knows of another Airflow, AWS account or delivery must not leak into this project's runs.
 $(foreach name,$(filter AIRFLOW_% AWS_% PISMO_%,$(.VARIABLES)),$(eval unexport $(name)))
 unexport VIRTUAL_ENV PYTHONHOME
@@ -41,7 +44,7 @@ test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= g
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
-	@scripts/test -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Only the quick tests: no servers, no Airflow runs
