@@ -11,6 +11,8 @@ PismoError
 │   │   ├── KeysDenied       none of the SSH keys was accepted
 │   │   └── HostKeyDenied    the server shows another host key than the pinned one
 │   ├── NoEventFileError     a file given by hand holds no event
+│   ├── SourceRefused        the source cannot be used as it is set up: no such bucket, another region, a wrong clock
+│   ├── FileArchived         the object is in an archived storage class: it must be restored first
 │   ├── FileMissing          passing: announced or listed, but not (or no longer) there
 │   ├── SizeMismatch         passing: other bytes than announced
 │   └── SourceUnavailable    passing: throttled, cut off, timed out
@@ -19,7 +21,11 @@ PismoError
 ├── LandingIncompleteError  passing: some files were not landed, all others were
 │   └── LandingRefusedError     the same, and trying again cannot help
 ├── LedgerError           passing: the ledger cannot be reached
+│   └── LedgerRefused           no database, no right to it, or a read-only disk
 ├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one
+├── StorageError          a file of landing or lake cannot be read or written; carries `.uri`
+│   ├── StorageRefused          a right, a bucket or a setting is missing or wrong
+│   └── StorageUnavailable      passing: no answer, throttled, or a full disk
 └── LakeError             what was written does not add up with what was read
     ├── LandedFileError         a landed file, or its index, is gone or is not what was written
     │   └── MemoryShortError        a file needs more memory than the process may have
@@ -87,6 +93,14 @@ class NoEventFileError(SourceError):
     """A file that was given by hand holds no event; it is not landed."""
 
 
+class SourceRefused(SourceError):  # noqa: N818 - as its sisters
+    """The source cannot be used as it is set up; this holds for every object of it."""
+
+
+class FileArchived(SourceError):  # noqa: N818 - as its sisters
+    """The object is in an archived storage class and must be restored before it can be read."""
+
+
 class FileMissing(SourceError):  # noqa: N818 - a noun of this field
     """The object is not there."""
 
@@ -121,6 +135,30 @@ class LedgerError(PismoError):
 
 class LedgerMismatchError(PismoError):
     """The ledger is not the present ledger of the lake; the text names the command that mends it."""
+
+
+class LedgerRefused(LedgerError):  # noqa: N818 - as its sisters
+    """The ledger is no database, its disk is read-only, or it refuses this user."""
+
+    permanent = True
+
+
+class StorageError(PismoError):
+    """A file of landing or lake cannot be read or written."""
+
+    def __init__(self, message: str, *, uri: str = "") -> None:
+        super().__init__(message)
+        self.uri = uri
+
+
+class StorageRefused(StorageError):  # noqa: N818 - as its sisters
+    """A right, a bucket or a setting of the storage is missing or wrong."""
+
+
+class StorageUnavailable(StorageError):  # noqa: N818 - as its sisters
+    """The storage did not answer as it should, or its disk is full; try again."""
+
+    permanent = False
 
 
 class LakeError(PismoError):

@@ -1,0 +1,206 @@
+"""The other side's own reason for an error: its fault, its words without secrets, and advice in one sentence.
+
+AWS and the stores that speak its protocol answer with an error code and a message. botocore has errors of its own for
+what happens before an answer. Both are judged here, once for all that talk to such a service.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST = 400
+_DEEPEST = 8
+
+
+class Fault(Enum):
+    """Kinds of faults; each but `EXPIRED`, `CONFLICT` and `PASSING` stays until a person has done something."""
+
+    MISSING = auto()
+    DENIED = auto()
+    IDENTITY = auto()
+    KEY = auto()
+    ARCHIVED = auto()
+    CLOCK = auto()
+    SETUP = auto()
+    EXPIRED = auto()
+    CONFLICT = auto()
+    PASSING = auto()
+
+    @property
+    def permanent(self) -> bool:
+        """Whether trying again cannot help."""
+        return self not in {Fault.EXPIRED, Fault.CONFLICT, Fault.PASSING}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a call failed: `told` is the other side's text, `advice` is a sentence of ours or empty."""
+
+    fault: Fault
+    told: str
+    advice: str = ""
+    code: str = ""
+    operation: str = ""
+    status: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.told}; {self.advice}" if self.advice else self.told
+
+
+_CODES: dict[Fault, str] = {
+    Fault.MISSING: "NoSuchKey 404 NotFound NoSuchVersion",
+    Fault.DENIED: "AccessDenied AccessDeniedException 403 Forbidden AllAccessDisabled UnauthorizedOperation"
+    " UserSuspended",
+    Fault.IDENTITY: "InvalidAccessKeyId InvalidClientTokenId UnrecognizedClientException SignatureDoesNotMatch"
+    " InvalidSignatureException InvalidSignature IncompleteSignature MissingAuthenticationToken"
+    " MissingAuthenticationTokenException MissingSecurityHeader InvalidToken TokenRefreshRequired AuthFailure"
+    " NotSignedUp OptInRequired AccountProblem InvalidSecurity InvalidPayer Unauthorized UnauthorizedAccess 401"
+    " InvalidIdentityToken IDPRejectedClaim ExpiredIdentityToken",
+    Fault.KEY: "DisabledException KMSInvalidStateException InvalidKeyUsageException IncorrectKeyException"
+    " InvalidCiphertextException KMSAccessDeniedException NotFoundException",
+    Fault.ARCHIVED: "InvalidObjectState",
+    Fault.CLOCK: "RequestTimeTooSkewed",
+    Fault.SETUP: "NoSuchBucket InvalidBucketName PermanentRedirect 301 AuthorizationHeaderMalformed"
+    " IllegalLocationConstraintException RegionDisabledException ValidationError ValidationException InvalidArgument"
+    " InvalidRequest MalformedPolicyDocument PackedPolicyTooLarge MethodNotAllowed 405 NotImplemented 501"
+    " InvalidStorageClass InvalidBucketState KeyTooLongError EntityTooLarge QuotaExceeded"
+    " XMinioAdminBucketQuotaExceeded XMinioStorageFull",
+    Fault.EXPIRED: "ExpiredToken ExpiredTokenException RequestExpired",
+    Fault.PASSING: "KMS.ThrottlingException KMS.KMSInternalException KMS.InternalException KMS.LimitExceededException"
+    " KMS.KeyUnavailableException KMS.DependencyTimeoutException 307 TemporaryRedirect IDPCommunicationError",
+    Fault.CONFLICT: "PreconditionFailed 412 ConditionalRequestConflict OperationAborted Conflict 409",
+}
+_FAULTS = {code: fault for fault, codes in _CODES.items() for code in codes.split()}
+
+_CLOCK_WORDS = re.compile(r"signature (?:expired|not yet current)|is now (?:earlier|later) than|skewed", re.IGNORECASE)
+_KEY_WORDS = re.compile(r"\bkms\b|customer master key|ciphertext refers", re.IGNORECASE)
+_REGION = re.compile(r"expecting '?([a-z]{2}(?:-[a-z]+)+-\d)")
+
+_CHECKSUMS = '{"request_checksum_calculation": "when_required"}'
+_ADVICE: tuple[tuple[str, str], ...] = (
+    # the first pattern that is found in "code: message" gives the advice
+    (r"1 hour session|role chaining", "a role that was assumed by a role gets one hour: set session_seconds to 3600"),
+    (r"DurationSeconds|MaxSessionDuration", "set session_seconds to no more than the role allows: 3600 always works"),
+    (r"^NoSuchBucket|^InvalidBucketName", "check the bucket's name, and that it is at this endpoint"),
+    (r"^RegionDisabled", "the owner of the account must activate STS in this region"),
+    (r"checksum|header you provided implies", f"a store without checksum headers needs config_kwargs {_CHECKSUMS}"),
+    (r"NotFoundException|key that does not exist", "the KMS key does not exist any more, or is in another region"),
+    (r"KMS\.Disabled|^DisabledException|is disabled", "the owner of the KMS key must enable it again"),
+    (r"InvalidState|pending deletion", "the owner of the KMS key must cancel its deletion, or import its material"),
+    (r"Quota|StorageFull", "make room there, or raise the quota"),
+)
+_ADVICE_OF = {
+    Fault.IDENTITY: "check the credentials of the connection: key, secret, and a session token if they have one",
+    Fault.ARCHIVED: "the object is archived: ask its owner to restore it, then ask for its key again",
+    Fault.CLOCK: "this machine's clock is wrong: set it by NTP",
+}
+_BEFORE_AN_ANSWER: dict[str, tuple[Fault, str]] = {
+    "NoCredentialsError": (Fault.IDENTITY, "the connection gives no credentials"),
+    "PartialCredentialsError": (Fault.IDENTITY, "the connection gives a part of the credentials"),
+    "ProfileNotFound": (Fault.SETUP, "the connection names a profile that this machine does not have"),
+    "SSOTokenLoadError": (Fault.IDENTITY, "log in again: aws sso login"),
+    "UnauthorizedSSOTokenError": (Fault.IDENTITY, "log in again: aws sso login"),
+    "NoRegionError": (Fault.SETUP, "name the region in the connection"),
+    "InvalidRegionError": (Fault.SETUP, "correct the region in the connection"),
+    "InvalidConfigError": (Fault.SETUP, "correct config_kwargs of the connection"),
+    "ParamValidationError": (Fault.SETUP, ""),
+    "UnknownServiceError": (Fault.SETUP, ""),
+}
+_CERTIFICATE = re.compile(r"certificate.?verify.?failed|self.signed certificate|local issuer", re.IGNORECASE)
+_PLAIN_HTTP = re.compile(r"wrong.?version.?number|record.?layer.?failure", re.IGNORECASE)
+
+_TELLING_NAMES = (
+    r"(?:x-amz-)?(?:security-token|signature|credential)|passw(?:or)?d|secret\w*|\w*token|authorization"
+    r"|(?:aws)?access_?key_?id"
+)
+_HIDDEN: tuple[tuple[str, str], ...] = (
+    # credentials in URLs, and values whose name is that of a secret
+    (r"//[^/\s@]+@", "//***@"),
+    (rf"(?i)\b({_TELLING_NAMES})([\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s&,;\"'<>]+", r"\1\2***"),
+    (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", "***"),
+    # a word that calls itself a secret
+    (r"(?i)\S*secret[-_]\S*", "***"),
+    # a long run with upper case, lower case and a digit in it is no name
+    (r"(?<![\w/+.:-])(?=[a-zA-Z/+]*\d)(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])[A-Za-z0-9/+=]{32,}", "***"),
+    (r"(?s)-----BEGIN [^-]+-----.*?(?:-----END [^-]+-----|$)", "***"),
+)
+
+
+def without_secrets(text: str) -> str:
+    """Make a foreign text fit for a message: one line, of bounded length, with secrets replaced by asterisks."""
+    for pattern, instead in _HIDDEN:
+        text = re.sub(pattern, instead, text)
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+
+def reason_of(error: BaseException) -> Reason:
+    """Judge an error of botocore, or one that such an error caused."""
+    for one in _chain(error):
+        response = getattr(one, "response", None)
+        if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
+            return _of_answer(response, str(getattr(one, "operation_name", "")))
+    for one in _chain(error):
+        for name in (kind.__name__ for kind in type(one).__mro__):
+            if name in _BEFORE_AN_ANSWER:
+                fault, advice = _BEFORE_AN_ANSWER[name]
+                return Reason(fault, _told(one), advice)
+    every = " ".join(str(one) for one in _chain(error))
+    if _CERTIFICATE.search(every):
+        advice = 'name the file of the CA that signed it: "verify": "/path/ca.pem" in the connection'
+        return Reason(Fault.SETUP, _told(error), advice)
+    if _PLAIN_HTTP.search(every):
+        return Reason(Fault.SETUP, _told(error), "the endpoint does not speak TLS: is it http:// and not https://?")
+    return Reason(Fault.PASSING, _told(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it came from."""
+    one: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if one is None:
+            return
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def _told(error: BaseException) -> str:
+    # the text of SQLAlchemy has the values of the statement, the driver's own text has none
+    text = without_secrets(str(getattr(error, "orig", None) or error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _of_answer(response: Mapping[str, Any], operation: str) -> Reason:
+    """Judge an answer by its code, and by the words of its message if the code says too little."""
+    about, meta = response["Error"], response.get("ResponseMetadata") or {}
+    code, message = str(about.get("Code") or ""), without_secrets(str(about.get("Message") or ""))
+    status = int(meta.get("HTTPStatusCode") or 0)
+    told = f"{code}: {message}" if message and message != code else code or "an error without a code"
+    fault = _fault(code, message)
+    advice = next((text for pattern, text in _ADVICE if re.search(pattern, told)), "") if fault.permanent else ""
+    if fault in _ADVICE_OF:
+        advice = _ADVICE_OF[fault]
+    if code in {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}:
+        advice = _region_advice(about, meta, message)
+    return Reason(fault, told, advice, code, operation, status)
+
+
+def _fault(code: str, message: str) -> Fault:
+    if _CLOCK_WORDS.search(message):
+        return Fault.CLOCK
+    fault = _FAULTS.get(code, Fault.KEY if code.startswith("KMS.") else Fault.PASSING)
+    return Fault.KEY if fault is Fault.DENIED and _KEY_WORDS.search(message) else fault
+
+
+def _region_advice(about: Mapping[str, Any], meta: Mapping[str, Any], message: str) -> str:
+    headers = meta.get("HTTPHeaders") or {}
+    found = _REGION.search(message)
+    region = headers.get("x-amz-bucket-region") or about.get("Region") or (found.group(1) if found else None)
+    return f"the bucket is in {region or 'another region'}: set the region of the connection or of the delivery to it"
