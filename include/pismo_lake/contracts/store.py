@@ -182,7 +182,7 @@ class ContractStore:
         documents = {}
         for uri in storage.list_files(storage.join(self._settings.lake, CONTRACTS)):
             domain, event_type = uri.rsplit("/", 2)[-2:]
-            documents[domain, event_type.removesuffix(".json")] = orjson.loads(storage.read_bytes(uri))
+            documents[domain, event_type.removesuffix(".json")] = storage.read_json(uri)
         count = 0
         with self._ledger.transaction() as connection:
             for key, document in sorted(documents.items()):

@@ -34,6 +34,7 @@ from pismo_lake.ledger.erasures import Erasure, record_erasure
 from pismo_lake.paths import VALUE_ROOTS, event_name, event_path
 from pismo_lake.rows.child_tables import leaf_fields, leaves, places
 from pismo_lake.storage.encryption import open_parquet
+from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -87,7 +88,8 @@ def find_events(
     found: dict[tuple[str | None, str], Found] = {}
     for event_type, uri in _files(settings.lake):
         with storage.open_for_reading(uri) as source:
-            file = open_parquet(source, settings.key)
+            with sound(uri):
+                file = open_parquet(source, settings.key)
             here = [
                 (place, _sought(place.leaf, value, settings.privacy))
                 for column, value in conditions

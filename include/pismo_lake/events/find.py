@@ -25,6 +25,7 @@ from pismo_lake.paths import IDS, event_name, event_path, partition_path
 from pismo_lake.privacy.redact import Redactor
 from pismo_lake.rows.dates import event_dates
 from pismo_lake.storage.encryption import open_parquet
+from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -201,7 +202,8 @@ def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: d
 def _row(settings: LakeSettings, path: str, name: str, offset: int, part: PartRecord) -> Standing | None:
     uri = storage.join(settings.lake, path)
     with storage.open_for_reading(uri) as source:
-        file = open_parquet(source, settings.key)
+        with sound(uri):
+            file = open_parquet(source, settings.key)
         for group in row_groups_with(file, "_source_file", name):
             # not the dataset reader: its read-ahead threads outlive a Python file object at exit
             table = file.read_row_group(group, ["_source_file", "_source_offset"], use_threads=False)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pismo_lake import storage
 from pismo_lake.index.files import read_index
 from pismo_lake.paths import IDS
+from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def _between(record: FileRecord, number: int, low: str | None, high: str | None)
 
 def find_ids(uri: str, event_id: str) -> list[tuple[str, int]]:
     """(file name, offset) of every copy of an id in a day's index."""
-    with storage.open_for_reading(uri) as source:
+    with storage.open_for_reading(uri) as source, sound(uri):
         file = pq.ParquetFile(source)
         groups = [group for group in range(file.num_row_groups) if may_hold(file, group, "event_id", event_id)]
         if not groups:

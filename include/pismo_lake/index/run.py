@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.errors import ConfigError, PismoError
+from pismo_lake.errors import ConfigError, LedgerError, PismoError, StorageUnavailable
 from pismo_lake.hours import NO_HOUR
 from pismo_lake.index.ahead import result_of
 from pismo_lake.index.files import Raw, index_uri_of, read_index_at, read_raw, write_index
@@ -89,6 +89,9 @@ def index_landed(
                 ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
             try:
                 indexer.take(file, ahead.popleft(), workers)
+            except (LedgerError, StorageUnavailable):
+                # of no single file, and it passes: the files wait until the next try
+                raise
             except (PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
                 problem = indexer.failed(file, error)
                 raws.failed(file.name, problem)

@@ -20,6 +20,8 @@ from pismo_lake.errors import (
     RoleDenied,
     SizeMismatch,
     SourceError,
+    SourceRefused,
+    StorageError,
 )
 from pismo_lake.hours import NO_HOUR, hour_of_key
 from pismo_lake.landing.pool import Crew
@@ -134,8 +136,8 @@ class _Landed:
 
 
 def _holds_for_all(error: BaseException) -> bool:
-    """Whether an error is of every file, or none of this project's."""
-    return not isinstance(error, PismoError) or isinstance(error, RoleDenied | KmsDenied)
+    """Return whether an error is of every file, or none of this project's."""
+    return not isinstance(error, PismoError) or isinstance(error, RoleDenied | KmsDenied | SourceRefused | StorageError)
 
 
 class _Lander:

@@ -19,6 +19,7 @@ from pismo_lake import storage
 from pismo_lake.ledger.binding import mark_generation, raise_generation
 from pismo_lake.ledger.tables import erasures
 from pismo_lake.paths import ERASURES
+from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +75,11 @@ def restore_erasures(ledger: Ledger, lake: str) -> int:
         known = {row.erasure_id for row in connection.execute(query)}
     restored = 0
     for uri in storage.list_files(storage.join(lake, ERASURES)):
-        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
-        metadata: dict[bytes, Any] = table.schema.metadata or {}
-        erasure = Erasure(*(metadata[name.encode()].decode() for name in Erasure.__slots__))
+        content = storage.read_bytes(uri)
+        with sound(uri):
+            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            metadata: dict[bytes, Any] = table.schema.metadata or {}
+            erasure = Erasure(*(metadata[name.encode()].decode() for name in Erasure.__slots__))
         if erasure.erasure_id not in known:
             _insert(ledger, lake, erasure, table.column("event_key").to_pylist())
             restored += 1

@@ -64,6 +64,6 @@ def mark_lake(settings: LakeSettings) -> None:
 
 def _read(settings: LakeSettings) -> dict[str, object]:
     try:
-        return dict(orjson.loads(storage.read_bytes(storage.join(settings.lake, MARK))))
+        return storage.read_json(storage.join(settings.lake, MARK))
     except FileNotFoundError:
         return {}

@@ -1,12 +1,14 @@
 """Read and write bytes and Parquet files at local and s3:// places, whole or not at all."""
 
 from pismo_lake.storage.encryption import LakeKey, open_parquet
+from pismo_lake.storage.errors import sound
 from pismo_lake.storage.files import (
     configure,
     create,
     exists,
     hidden_files,
     is_local,
+    is_refused,
     join,
     list_files,
     local_path,
@@ -14,6 +16,7 @@ from pismo_lake.storage.files import (
     move_in,
     open_for_reading,
     read_bytes,
+    read_json,
     read_range,
     remove,
     size,
@@ -29,6 +32,7 @@ __all__ = [
     "exists",
     "hidden_files",
     "is_local",
+    "is_refused",
     "join",
     "list_files",
     "local_path",
@@ -38,9 +42,11 @@ __all__ = [
     "open_parquet",
     "parquet_bytes",
     "read_bytes",
+    "read_json",
     "read_range",
     "remove",
     "size",
+    "sound",
     "version",
     "write_atomic",
 ]

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
 from pismo_lake.errors import KmsDenied, LakeError, SourceUnavailable
+from pismo_lake.faults import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,6 @@ _ENCRYPTED = b"PARE"
 _KEY_BITS = 256
 _KEYS_KEPT = timedelta(minutes=10)
 _DENIED = {"AccessDenied", "AccessDeniedException", "KMSAccessDeniedException", "UnrecognizedClientException"}
-_WRONG = {"NotFoundException", "DisabledException", "KMSInvalidStateException", "InvalidCiphertextException",
-          "IncorrectKeyException", "InvalidKeyUsageException"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,13 @@ def _asked(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
 
     try:
         return call(**arguments)
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _DENIED:
-            msg = f"KMS key {key_id}: kms:Encrypt and kms:Decrypt are needed with it"
+    except (BotoCoreError, ClientError) as error:
+        reason = reason_of(error)
+        if reason.code in _DENIED:
+            msg = f"KMS key {key_id}: kms:Encrypt and kms:Decrypt are needed with it ({reason.told})"
             raise KmsDenied(msg) from None
-        msg = f"KMS key {key_id}: {code}"
-        raise (LakeError if code in _WRONG else SourceUnavailable)(msg) from None
-    except BotoCoreError as error:
-        msg = f"KMS key {key_id}: {type(error).__name__}"
-        raise SourceUnavailable(msg) from None
+        msg = f"KMS key {key_id}: {reason}"
+        raise (LakeError if reason.fault.permanent else SourceUnavailable)(msg) from None
 
 
 def open_parquet(source: Any, key: LakeKey | None) -> pq.ParquetFile:

@@ -1,3 +1,3 @@
 """Serve S3, SNS and SQS with moto."""
 
-__all__ = ["notices", "queues", "server"]
+__all__ = ["notices", "odd_store", "queues", "server"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.sdk import Context
 
     from pismo_lake.ledger import Ledger
@@ -100,27 +102,76 @@ def _kms(delivery: Delivery) -> Any:
 
 
 def configure_storage(delivery: Delivery) -> None:
-    """Give fsspec the credentials of `storage_conn_id` for s3:// landing and lake."""
+    """Give fsspec what `storage_conn_id` says of s3:// landing and lake: credentials, endpoint, TLS, client."""
     from pismo_lake import storage
-    from pismo_lake.errors import ConfigError
 
-    if delivery.storage_conn_id is None:
-        return
+    if delivery.storage_conn_id is not None:
+        storage.configure("s3", s3_options(delivery.storage_conn_id))
+
+
+def s3_options(conn_id: str) -> Callable[[], dict[str, Any]]:
+    """Return a function that gives the s3fs options of an AWS connection, its credentials renewed at each call."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-    hook = AwsBaseHook(aws_conn_id=delivery.storage_conn_id, client_type="s3")
-    credentials = hook.get_session().get_credentials()
+    from pismo_lake.errors import ConfigError
+
+    hook = AwsBaseHook(aws_conn_id=conn_id, client_type="s3")
+    fixed = _fixed_options(hook)
+    with _credentials_of(conn_id):
+        credentials = hook.get_session().get_credentials()
     if credentials is None:
-        msg = f"connection {delivery.storage_conn_id} gives no AWS credentials"
+        msg = f"connection {conn_id} gives no AWS credentials"
         raise ConfigError(msg)
-    fixed: dict[str, Any] = {"client_kwargs": {"region_name": hook.region_name or "us-east-1"}}
-    endpoint = hook.conn_config.get_service_endpoint_url("s3")
-    if endpoint:
-        fixed["endpoint_url"] = endpoint
 
     def options() -> dict[str, Any]:
-        # those of a role are renewed here before they end
-        now = credentials.get_frozen_credentials()
+        with _credentials_of(conn_id):
+            # those of a role are renewed here before they end
+            now = credentials.get_frozen_credentials()
         return fixed | {"key": now.access_key, "secret": now.secret_key, "token": now.token}
 
-    storage.configure("s3", options)
+    return options
+
+
+def _fixed_options(hook: AwsGenericHook[Any]) -> dict[str, Any]:
+    """What a connection says of the store itself: region, endpoint, certificates and the client's `config_kwargs`."""
+    from aiobotocore.config import AioConfig
+    from botocore import UNSIGNED
+    from botocore.exceptions import BotoCoreError
+
+    from pismo_lake.errors import ConfigError
+
+    try:
+        about = hook.conn_config
+        config = dict(about.extra_config.get("config_kwargs") or {})
+        if config.get("signature_version") == "unsigned":
+            config["signature_version"] = UNSIGNED
+        # what this client does not take is said now, with the connection's name
+        AioConfig(**config)
+    except (BotoCoreError, TypeError, ValueError) as error:
+        msg = f"connection {hook.aws_conn_id}: config_kwargs: {error}"
+        raise ConfigError(msg) from error
+    client: dict[str, Any] = {"region_name": hook.region_name or config.get("region_name") or "us-east-1"}
+    if hook.verify is not None:
+        if isinstance(hook.verify, str) and not Path(hook.verify).exists():
+            msg = f"connection {hook.aws_conn_id}: verify names {hook.verify}, and there is no such file"
+            raise ConfigError(msg)
+        client["verify"] = hook.verify
+    endpoint = about.get_service_endpoint_url("s3")
+    return {"client_kwargs": client, "config_kwargs": config} | ({"endpoint_url": endpoint} if endpoint else {})
+
+
+@contextmanager
+def _credentials_of(conn_id: str) -> Iterator[None]:
+    """Name the connection and the other side's reason if its credentials cannot be had, for example from STS."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from pismo_lake.errors import StorageRefused, StorageUnavailable
+    from pismo_lake.faults import reason_of
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        reason = reason_of(error)
+        work = f"{reason.operation} failed with " if reason.operation else ""
+        msg = f"connection {conn_id} gives no AWS credentials: {work}{reason}"
+        raise (StorageRefused if reason.fault.permanent else StorageUnavailable)(msg) from error

@@ -10,9 +10,13 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 _PERMANENT = (
     "pismo_lake.errors.ConfigError",
     "pismo_lake.errors.AccessDenied",
+    "pismo_lake.errors.FileArchived",
     "pismo_lake.errors.FramingError",
     "pismo_lake.errors.IndexIncompleteError",
     "pismo_lake.errors.LandingRefusedError",
+    "pismo_lake.errors.LedgerRefused",
+    "pismo_lake.errors.SourceRefused",
+    "pismo_lake.errors.StorageRefused",
     "pismo_lake.errors.UnbalancedError",
 )
 

@@ -1,0 +1,111 @@
+"""Errors of disks and object stores, each with the file that it is about and the other side's reason."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake.errors import LakeError, StorageError, StorageRefused, StorageUnavailable
+from pismo_lake.faults import Fault, reason_of, without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+_PASSING_ON_DISK = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EBUSY,
+    errno.EINTR, errno.ESTALE, errno.ETIMEDOUT,
+})  # fmt: skip
+_ON_DISK = {
+    errno.ENOSPC: "free some space on its disk",
+    errno.EDQUOT: "raise the quota, or free some space",
+    errno.EACCES: "give the user that runs this the right to it",
+    errno.EPERM: "give the user that runs this the right to it",
+    errno.EROFS: "its file system is mounted read-only",
+}
+_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "boto3", "botocore", "fsspec", "s3fs"})
+# callers ask for these: no such file, a folder instead of a file, a file that is there already
+_ANSWERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+
+@contextmanager
+def naming(uri: str, done: str) -> Iterator[None]:
+    """Raise a `StorageError` that names the file for each refusal of the disk or the store.
+
+    `done` is the participle of the work: ``read``, ``written``, ``listed``. That there is no file, or one already, is
+    an answer and no error.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        if isinstance(error, _ANSWERS) and is_missing(error):
+            raise
+        if not _is_foreign(error):
+            raise
+        raise _converted(error, uri, done) from error
+
+
+@contextmanager
+def sound(uri: str) -> Iterator[None]:
+    """Raise a `LakeError` that names the file if its content is not in the form that it was written in."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, OSError) as error:
+        # Arrow's errors are of these kinds, and those of JSON and of encodings; those of a disk carry a number
+        if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
+            raise
+        msg = f"{uri} is damaged, restore it or build it anew: {type(error).__name__}: {without_secrets(str(error))}"
+        raise LakeError(msg) from error
+
+
+def is_missing(error: OSError) -> bool:
+    """Return whether a file is missing, and not the bucket that it should be in."""
+    return reason_of(error).fault is not Fault.SETUP
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Whether a disk, a store or their libraries raised it, and no defect of this program."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or library in _LIBRARIES
+
+
+def _converted(error: Exception, uri: str, done: str) -> StorageError:
+    if "://" not in uri or uri.startswith("file://"):
+        number = error.errno if isinstance(error, OSError) else None
+        told = os.strerror(number) if number else str(error) or type(error).__name__
+        advice = f"; {_ON_DISK[number]}" if number in _ON_DISK else ""
+        kind = StorageUnavailable if number in _PASSING_ON_DISK else StorageRefused
+        return kind(f"{uri} cannot be {done}: {told}{advice}", uri=uri)
+    reason = reason_of(error)
+    text = f"{uri} cannot be {done}: {reason}"
+    if reason.fault is Fault.DENIED and not reason.advice:
+        text += "; give the identity of storage_conn_id the rights to list, read, write and delete there"
+    return (StorageRefused if reason.fault.permanent else StorageUnavailable)(text, uri=uri)
+
+
+class NamedFile:
+    """A file of an object store whose reads name it if they fail."""
+
+    def __init__(self, file: Any, uri: str) -> None:
+        self._file, self._uri = file, uri
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes, or all that is left."""
+        with naming(self._uri, "read"):
+            return bytes(self._file.read(size))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
