@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine, text
 from tests.lakes import ORG, LakeUnderTest, at, event, key
-from tests.postgres import running_postgres
+from tests.postgres import PostgresServer, running_postgres
 
 from pismo_lake.build.day import build_unit, close_day
+from pismo_lake.errors import LedgerError, LedgerRefused
 from pismo_lake.hours import PublishDay
-from pismo_lake.ledger import FileLedger, Ledger
+from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,42 @@ def test_the_lakes_tests_pass_with_a_ledger_in_postgresql(server: str) -> None:
         made = connection.execute(text("SELECT count(*) FROM pg_database WHERE datname LIKE 'lake_%'")).scalar_one()
     engine.dispose()
     assert made > 100
+
+
+def test_errors_name_the_ledger(server: str) -> None:
+    refused = {
+        "ledger@": ("nobody-here@", 'role "nobody-here" does not exist; create the user'),
+        "/postgres": ("/none", 'database "none" does not exist; create the database first'),
+    }
+    for part, (other, says) in refused.items():
+        url = server.replace(part, other)
+        with pytest.raises(LedgerRefused, match=says) as raised:
+            Ledger.open(url)
+        assert f"ledger {url} cannot be opened: " in str(raised.value)
+        assert raised.value.permanent
+    with pytest.raises(
+        LedgerError, match=r"ledger .*@127\.0\.0\.1:1/postgres cannot be opened: .*refused"
+    ) as raised_passing:
+        Ledger.open(f"{server.split('@')[0]}:hunter2@127.0.0.1:1/postgres")
+    assert not raised_passing.value.permanent
+    assert "hunter2" not in str(raised_passing.value)
+
+
+def test_a_server_that_goes_away_passes_and_comes_back() -> None:
+    running = PostgresServer()
+    try:
+        running.start()
+        ledger = Ledger.open(running.url)
+        running.stop()
+        with pytest.raises(LedgerError, match=re.escape(f"ledger {running.url} cannot be ")) as raised:
+            LakeFiles(ledger, "lake").every()
+        assert not raised.value.permanent
+        running.start()
+        assert LakeFiles(ledger, "lake").every() == []
+        ledger.close()
+        running.stop()
+    finally:
+        running.remove()
 
 
 def _build(settings: LakeSettings, url: str, closes: bool) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from pismo_lake.errors import LedgerError
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
@@ -29,7 +31,7 @@ def beating(builds: BuildLedger, part: int, token: str, log: logging.Logger) -> 
         while not over.wait(BEAT_SECONDS):
             try:
                 builds.beat(part, token)
-            except SQLAlchemyError as error:
+            except (LedgerError, SQLAlchemyError) as error:
                 # the next beat may get through; the claim itself is checked where it counts
                 log.warning("no heartbeat for part %d: %s", part, type(error).__name__)
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, inspect, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, NoSuchModuleError, OperationalError, ProgrammingError
 
-from pismo_lake.errors import LedgerError, NoLedgerError
+from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused, NoLedgerError
+from pismo_lake.ledger.errors import name_errors, read_url
 from pismo_lake.ledger.sqlite_files import holds_table, sqlite_file
 from pismo_lake.ledger.tables import files, prepare_tables, raw_files
 
@@ -55,16 +55,27 @@ class Ledger:
 
         Raises:
             NoLedgerError: There is no ledger and none may be created. Nothing is written then.
-            LedgerError: The ledger cannot be opened.
+            ConfigError: The URL is none, or no driver for it is installed.
+            LedgerError: The ledger cannot be opened; `LedgerRefused` if another try cannot help.
         """
-        parsed = make_url(url)
+        parsed = read_url(url)
         sqlite = parsed.get_backend_name() == "sqlite"
         if (file := sqlite_file(url)) is not None:
             if not (new or holds_table(file, files.name)):
                 msg = f"there is no ledger {file}: is it the right lake, and the right --ledger?"
                 raise NoLedgerError(msg)
-            file.parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                msg = f"ledger {file}: its folder cannot be made: {type(error).__name__}: {error.strerror}"
+                raise LedgerRefused(msg) from error
+        try:
+            engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
+        except (NoSuchModuleError, ImportError) as error:
+            shown = parsed.render_as_string(hide_password=True)
+            msg = f"ledger {shown}: no driver for it is installed: {type(error).__name__}: {error}"
+            raise ConfigError(msg) from error
+        name_errors(engine)
         if sqlite:
             _prepare_sqlite(engine)
         try:

@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy.engine import make_url
+from pismo_lake.ledger.errors import read_url
 
 
 def sqlite_file(url: str) -> Path | None:
     """Return the file of an SQLite URL; None for a database in memory, or of another kind."""
-    parsed = make_url(url)
+    parsed = read_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return None
     return Path(parsed.database)
@@ -20,13 +20,13 @@ def sqlite_file(url: str) -> Path | None:
 
 def holds_table(file: Path, table: str) -> bool:
     """Say whether there is an SQLite file with a table; a file that cannot be read may have it."""
-    if not file.exists():
-        return False
     try:
+        if not file.exists():
+            return False
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=60)) as connection:
             query = "SELECT 1 FROM sqlite_master WHERE name = ?"
             return connection.execute(query, (table,)).fetchone() is not None
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError):
         # opening it says why
         return True
 

@@ -1,18 +1,22 @@
-"""A ledger made by an earlier version: what may be null is added, what may not is told."""
+"""A ledger of an earlier version is brought up to date or refused; errors of its database name it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
 from tests.lakes import LakeUnderTest, event
 
-from pismo_lake.errors import LedgerError
-from pismo_lake.ledger import Ledger
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pismo_lake import errors
+from pismo_lake.cli.main import main
+from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused
+from pismo_lake.ledger import LakeFiles, Ledger
 
 
 def altered(root: Path, statement: str) -> str:
@@ -41,3 +45,114 @@ def test_a_column_that_may_not_is_told(tmp_path: Path) -> None:
     url = altered(tmp_path, "ALTER TABLE pismo_files DROP COLUMN touched")
     with pytest.raises(LedgerError, match="pismo_files has no touched: rebuild it"):
         Ledger.open(url)
+
+
+# --- errors name the ledger ------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"no database at all\n" * 100)
+    with pytest.raises(
+        LedgerRefused, match=f"ledger sqlite:///{path} cannot be opened: file is not a database; restore it"
+    ) as raised:
+        Ledger.open(f"sqlite:///{path}")
+    assert raised.value.permanent
+    assert main(["files", "--lake", str(tmp_path), "--ledger", f"sqlite:///{path}"]) == 1
+    told = capsys.readouterr().err
+    assert str(path) in told
+    assert "file is not a database" in told
+
+
+def test_a_database_that_was_damaged_after_it_was_opened(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1", {"n": 1}))
+    path = str(lake.ledger.engine.url.database)
+    lake.ledger.engine.dispose()
+    size = Path(path).stat().st_size
+    with Path(path).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    with pytest.raises(
+        LedgerRefused, match=f"{path} cannot be (opened|used): database disk image is malformed; restore it"
+    ):
+        LakeFiles(lake.ledger, lake.settings.lake).every()
+
+
+_AS_NOBODY = """
+import os, sys
+from pismo_lake.errors import LedgerRefused
+from pismo_lake.ledger import LakeFiles, Ledger
+# what is imported on the way may not be readable later
+Ledger.open("sqlite://").close()
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        print("no error", Ledger.open(f"sqlite:///{path}"))
+    except LedgerRefused as error:
+        print(error)
+"""
+
+
+def test_a_ledger_that_may_not_be_written() -> None:
+    package = Path(errors.__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        Ledger.open(f"sqlite:///{root}/ledger.db").close()
+        with sqlite3.connect(root / "ledger.db") as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")
+        connection.close()
+        (root / "ledger.db").chmod(0o444)
+        (root / "closed").mkdir(mode=0)
+        root.chmod(0o555)
+        paths = [f"{folder}/ledger.db", f"{folder}/none.db", f"{folder}/closed/ledger.db", f"{folder}/new/ledger.db"]
+        command = [sys.executable, "-c", _AS_NOBODY, *paths]
+        environment = os.environ | {"PYTHONPATH": str(package)}
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        root.chmod(0o755)
+        (root / "closed").chmod(0o755)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4, done.stdout + done.stderr
+    for path, line in zip(paths, lines, strict=True):
+        assert line.startswith("ledger "), line
+        assert path in line
+    assert "readonly database; this user must be allowed to write the file and its folder" in lines[0]
+    assert "unable to open database file; its folder must be there" in lines[1]
+    assert "unable to open database file" in lines[2] or "Permission denied" in lines[2]
+    assert "its folder cannot be made: PermissionError: Permission denied" in lines[3]
+
+
+def test_a_full_disk_passes(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+        (tmp_path / "filler").write_bytes(b"x" * (os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_bsize))
+
+        def fill() -> None:
+            for number in range(1000):
+                with ledger.transaction() as connection:
+                    values = {"lake": "x" * 400, "name": "n" * 200 + str(number)}
+                    connection.execute(text("INSERT INTO pismo_contracts VALUES (:lake, 'd', :name, 1, '{}')"), values)
+
+        with pytest.raises(
+            LedgerError, match=r"ledger\.db cannot be used: database or disk is full; free some space"
+        ) as raised:
+            fill()
+        assert not raised.value.permanent
+        ledger.close()
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_url_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the ledger's URL is none, write it as"):
+        Ledger.open(f"{tmp_path}/ledger.db?password=hunter2")
+    with pytest.raises(ConfigError, match=r"ledger oracl://me:.*@host/db: no driver for it is installed") as raised:
+        Ledger.open("oracl://me:hunter2@host/db")
+    assert "hunter2" not in str(raised.value)
