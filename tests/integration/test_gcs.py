@@ -11,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyRequests
+from google.auth.exceptions import RefreshError
 from google_crc32c import Checksum
 from tests.lakes import LakeUnderTest, event
 from tests.waiting import PATIENCE
@@ -19,7 +22,16 @@ from pismo.connect.queue import open_queue
 from pismo.hooks import gcs
 from pismo.hooks.gcs import PismoGCSHook
 from pismo.runs.drain import Drained, drain
-from pismo_lake.errors import AccessDenied, ConfigError, FileMissing, ListingDenied, PismoError, SourceUnavailable
+from pismo_lake.errors import (
+    AccessDenied,
+    ConfigError,
+    FileMissing,
+    KmsDenied,
+    ListingDenied,
+    PismoError,
+    SourceRefused,
+    SourceUnavailable,
+)
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.remote_file import RemoteFile
@@ -238,6 +250,42 @@ def test_refusals_have_names(
         thread.join()
         server.server_close()
     assert "secret-detail" not in f"{read.value}{listed.value}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "listing", "says"),
+    [
+        (Forbidden("GET https://x/y?z: me@p does not have access"), AccessDenied, False, "me@p does not have access"),
+        (Forbidden("Permission denied on Cloud KMS key projects/p/k"), KmsDenied, False, "enable the key"),
+        (BadRequest("Cloud KMS key projects/p/k is disabled"), KmsDenied, False, "is disabled"),
+        (BadRequest("Bucket is a requester pays bucket"), SourceRefused, False, "requester"),
+        (NotFound("The specified bucket does not exist."), SourceRefused, True, "check its name"),
+        (NotFound("The specified bucket does not exist."), SourceRefused, False, "check its name"),
+        (NotFound("No such object: b/k"), FileMissing, False, "No such object: b/k"),
+        (RefreshError("invalid_grant: Invalid JWT: Token must be a short-lived token"), SourceRefused, False, "NTP"),
+        (RefreshError("invalid_grant: account not found"), AccessDenied, False, "account not found"),
+        (RefreshError("try later", retryable=True), SourceUnavailable, False, "try later"),
+        (TooManyRequests("rateLimitExceeded"), SourceUnavailable, False, "rateLimitExceeded"),
+        (requests.ConnectionError("Name or service not known"), SourceUnavailable, False, "Name or service"),
+    ],
+)  # fmt: skip
+def test_googles_own_reason_is_in_the_error(
+    hook_for: Callable[[str], PismoGCSHook],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Exception,
+    error: type[PismoError],
+    listing: bool,
+    says: str,
+) -> None:
+    extra = {"project": "our-project", "is_anonymous": "true"}
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
+    hook = hook_for("http://127.0.0.1:1")
+    found = hook.named(answer, "main_stream/x", listing=listing)
+    assert type(found) is error
+    assert type(answer).__name__ in str(found)
+    assert says in str(found)
+    assert hook.source.bucket in str(found)
+    assert "https://x/y" not in str(found)
 
 
 # --- notices ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.lakes import LakeUnderTest, event
 
 from pismo.connect.ledger import configure_storage
@@ -21,11 +22,13 @@ from pismo_lake import storage
 from pismo_lake.errors import (
     AccessDenied,
     ConfigError,
+    FileArchived,
     FileMissing,
     KmsDenied,
     ListingDenied,
     PismoError,
     RoleDenied,
+    SourceRefused,
     SourceUnavailable,
 )
 from pismo_lake.hours import PublishHour
@@ -60,6 +63,7 @@ def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
         "kms_allowed",
         "role_allowed",
         "session_seconds",
+        "longest_session",
         "external_id",
         "cut_after",
         "throttled",
@@ -156,6 +160,57 @@ def test_faults_have_names_and_no_secrets(
     assert CONSUMER_SECRET not in str(raised.value)
     assert raised.value.permanent is issubclass(error, AccessDenied)
     sandbox.policy.throttled = 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "message", "error", "says"),
+    [
+        ("GetObject", "InvalidObjectState", "not valid for its storage class", FileArchived, "restore it"),
+        ("GetObject", "RequestTimeTooSkewed", "too large", SourceRefused, "NTP"),
+        ("GetObject", "PermanentRedirect", "elsewhere", SourceRefused, "another region"),
+        ("ListObjectsV2", "NoSuchBucket", "no such bucket", SourceRefused, "check the bucket's name"),
+        ("ListObjectsV2", "AccessDenied", "no identity-based policy allows it", ListingDenied, "s3:ListBucket"),
+        ("GetObject", "KMS.DisabledException", "key is disabled", KmsDenied, "enable it again"),
+        ("GetObject", "InvalidAccessKeyId", "no such key", AccessDenied, "check the credentials"),
+        ("GetObject", "ExpiredToken", "expired", SourceUnavailable, "expired"),
+        ("AssumeRole", "AccessDenied", "not authorized to perform: sts:AssumeRole", RoleDenied, "must trust"),
+        ("AssumeRole", "ValidationError", "1 hour session limit for role chaining", RoleDenied, "session_seconds"),
+        ("AssumeRole", "ExpiredToken", "expired", RoleDenied, "new session token"),
+        ("AssumeRole", "SignatureDoesNotMatch", "Signature expired: 1", RoleDenied, "NTP"),
+        ("AssumeRoleWithWebIdentity", "InvalidIdentityToken", "no provider", RoleDenied, "check the credentials"),
+        ("AssumeRole", "Throttling", "rate exceeded", SourceUnavailable, "try again"),
+    ],
+)
+def test_aws_own_reason_is_in_the_error(
+    sandbox: Sandbox, operation: str, code: str, message: str, error: type[PismoError], says: str
+) -> None:
+    hook = PismoS3Hook(delivery(sandbox))
+    answer: Any = {"Error": {"Code": code, "Message": f"{message}. secret={CONSUMER_SECRET}"}}
+    found = hook.named(ClientError(answer, operation), KEY, listing=operation == "ListObjectsV2")
+    assert type(found) is error
+    assert f"{code}: {message}" in str(found)
+    assert says in str(found)
+    assert (hook.bucket if "Assume" not in operation else hook.role) in str(found)
+    assert CONSUMER_SECRET not in str(found)
+    assert found.permanent is (error is not SourceUnavailable)
+
+
+def test_a_session_that_is_too_long_is_refused_at_once(sandbox: Sandbox) -> None:
+    put(sandbox)
+    sandbox.policy.longest_session = 3600
+    with pytest.raises(
+        RoleDenied, match=r"ValidationError: The requested .*; set session_seconds to no more"
+    ) as raised:
+        fetched(PismoS3Hook(delivery(sandbox, session_seconds=7200)))
+    assert raised.value.permanent
+
+
+def test_config_of_the_connection_is_kept_beside_ours(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"proxies": {"https": "http://proxy:3128"}, "read_timeout": 7}
+    connection = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection | {"extra": {"config_kwargs": config}}))
+    found = PismoS3Hook(delivery(sandbox)).get_conn().meta.config
+    assert (found.proxies, found.read_timeout, found.connect_timeout) == (config["proxies"], 7, 10)
 
 
 def test_external_id_is_handed_on(sandbox: Sandbox) -> None:

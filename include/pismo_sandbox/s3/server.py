@@ -40,6 +40,7 @@ class Policy:
     kms_allowed: bool = True
     role_allowed: bool = True
     session_seconds: float | None = None
+    longest_session: float = 43_200
     vanished: set[str] = field(default_factory=set)
     cut_after: int | None = None
     throttled: int = 0
@@ -106,6 +107,9 @@ class PolicyCheck:
         )
         if not allowed:
             return _sts_denied(start_response, f"not authorized to perform: sts:AssumeRole on {fields.get('RoleArn')}")
+        if float(fields.get("DurationSeconds", 3600)) > policy.longest_session:
+            longer = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+            return _sts_denied(start_response, longer, code="ValidationError", status=400)
         answer = b"".join(self._app(environ, start_response))
         lasts = policy.session_seconds or float(fields.get("DurationSeconds", 3600))
         with self._lock:
@@ -162,10 +166,12 @@ def _xml(start_response: Callable[..., Any], status: int, code: str, message: st
     return [body]
 
 
-def _sts_denied(start_response: Callable[..., Any], message: str) -> list[bytes]:
-    error = f"<Error><Type>Sender</Type><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+def _sts_denied(
+    start_response: Callable[..., Any], message: str, *, code: str = "AccessDenied", status: int = 403
+) -> list[bytes]:
+    error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
     body = f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>".encode()
-    start_response(_STATUS[403], [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
+    start_response(_STATUS[status], [("Content-Type", "text/xml"), ("Content-Length", str(len(body)))])
     return [body]
 
 

@@ -8,11 +8,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pismo_lake.errors import PismoError
+from pismo_lake.faults import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _WIDTH = 100
+# any other text may hold anything, for example the values of a connection
+_SERVICES = frozenset({"boto3", "botocore", "google", "sqlalchemy"})
 
 
 class State(StrEnum):
@@ -35,7 +38,7 @@ class Check:
 
 
 def attempt(name: str, work: Callable[[], str], advice: str = "", optional: tuple[type[PismoError], ...] = ()) -> Check:
-    """Do something; its answer is what was seen. Foreign errors show their kind alone: their text may hold anything."""
+    """Do something; its answer is what was seen. Foreign errors are `shown`."""
     try:
         return Check(name, State.PASS, work())
     except optional as error:
@@ -43,7 +46,14 @@ def attempt(name: str, work: Callable[[], str], advice: str = "", optional: tupl
     except PismoError as error:
         return Check(name, State.FAIL, str(error), advice)
     except Exception as error:  # noqa: BLE001 - a doctor does not die of what it finds
-        return Check(name, State.FAIL, type(error).__name__, advice)
+        return Check(name, State.FAIL, shown(error), advice)
+
+
+def shown(error: Exception) -> str:
+    """Say what a foreign error is: its kind, and its text without secrets if a disk or a service gave it."""
+    library = type(error).__module__.partition(".")[0]
+    known = isinstance(error, OSError) or library in _SERVICES
+    return reason_of(error).told if known else type(error).__name__
 
 
 def skipped(*names: str, because: str) -> list[Check]:

@@ -7,7 +7,7 @@ import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pismo.checks.check import Check, State, attempt, skipped
+from pismo.checks.check import Check, State, attempt, shown, skipped
 from pismo_lake.errors import ConfigError, LakeError, NoLedgerError
 from pismo_lake.settings.channels import Channel
 
@@ -56,7 +56,7 @@ def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
         yield Check("Google packages", State.FAIL, str(error), "pip install -r requirements-gcp.txt -c constraints.txt")
         return
     except Exception as error:  # noqa: BLE001 - no connection, no credentials: its kind says which
-        yield Check("connection", State.FAIL, type(error).__name__, f"see the connection {delivery.conn_id}")
+        yield Check("connection", State.FAIL, shown(error), f"see the connection {delivery.conn_id}")
         return
     with closing(source):
         yield from examine_reading(
@@ -74,7 +74,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
         yield Check("queue", State.FAIL, str(error))
         return
     except Exception as error:  # noqa: BLE001 - no connection: its kind says so
-        yield Check("queue", State.FAIL, type(error).__name__, advice)
+        yield Check("queue", State.FAIL, shown(error), advice)
         return
     with closing(queue):
 
@@ -122,7 +122,10 @@ def _own(delivery: Delivery) -> Iterator[Check]:
         return
     rights = "needs to list, read, write and delete there"
     for name, root in (("landing writable", delivery.landing), ("lake writable", delivery.lake)):
-        yield attempt(name, lambda root=root: _written(root), rights)  # type: ignore[misc]
+        written = attempt(name, lambda root=root: _written(root), rights)  # type: ignore[misc]
+        yield written
+        if name == "landing writable" and written.state is State.PASS:
+            yield attempt("landing never overwritten", lambda: _refusing(delivery.landing))
 
 
 def _rules(delivery: Delivery) -> Iterator[Check]:
@@ -174,6 +177,15 @@ def _written(root: str) -> str:
     finally:
         storage.remove(uri)
     return root
+
+
+def _refusing(root: str) -> str:
+    """How raw files are kept from being overwritten."""
+    from pismo_lake import storage
+
+    if storage.is_refused(storage.join(root, f"_doctor-{uuid.uuid4().hex}")):
+        return "refused by the disk or the store itself"
+    return "by claims: the store does not refuse (If-None-Match), each new file takes four more requests"
 
 
 def _place_for(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pismo.checks.check import Check, State, attempt, skipped
 from pismo.checks.reading import examine_reading
-from pismo_lake.errors import AccessDenied
+from pismo_lake.errors import AccessDenied, SourceUnavailable
+from pismo_lake.faults import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +49,8 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
         return hook.role
 
     role = attempt("role", assumed, f"ask Pismo to let {answer.get('Arn')} assume it; is there an external id?")
-    yield role
+    # any other failure carries advice of its own
+    yield role if "refused" in role.seen else replace(role, advice="")
     if role.state is State.FAIL:
         yield from skipped(*later[1:], because="role")
         return
@@ -66,9 +69,9 @@ def _own_identity(delivery: Delivery) -> dict[str, Any]:
     try:
         return dict(hook.get_conn().get_caller_identity())
     except (ClientError, BotoCoreError) as error:
-        code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else type(error).__name__
-        msg = f"connection {delivery.conn_id}: sts:GetCallerIdentity failed with {code}"
-        raise AccessDenied(msg) from error
+        reason = reason_of(error)
+        msg = f"connection {delivery.conn_id}: sts:GetCallerIdentity failed: {reason}"
+        raise (AccessDenied if reason.fault.permanent else SourceUnavailable)(msg) from error
 
 
 def _clock(answer: dict[str, Any]) -> Check:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import requests
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
+from google.api_core.exceptions import ClientError, Forbidden, GoogleAPIError, NotFound, Unauthorized
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, InvalidOperation, RefreshError
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 from urllib3.exceptions import HTTPError
 
-from pismo_lake.errors import AccessDenied, FileMissing, ListingDenied, SizeMismatch, SourceError, SourceUnavailable
+from pismo_lake.errors import (
+    AccessDenied,
+    FileMissing,
+    KmsDenied,
+    ListingDenied,
+    SizeMismatch,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+)
+from pismo_lake.faults import without_secrets
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.paths import is_event_file
@@ -30,6 +41,8 @@ if TYPE_CHECKING:
 _FIELDS = "items(name,size,generation,md5Hash,updated),nextPageToken"
 _CALL: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(60.0), "timeout": (10.0, 60.0)}
 _IDENTITY = (Unauthorized, DefaultCredentialsError, InvalidOperation, RefreshError)
+_PASSING = frozenset({408, 409, 412, 416, 429, 499})
+_ASKED = re.compile(r"^[A-Z]+ https?://\S+: ")
 _FAILURES = (GoogleAPIError, GoogleAuthError, requests.RequestException, HTTPError, DataCorruption)
 
 
@@ -135,19 +148,36 @@ class PismoGCSHook(GCSHook):
         return None
 
     def named(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
-        """The project's error for one of Google's; it names bucket and object, and nothing secret."""
-        place = f"gs://{self.source.bucket}/{name}"
+        """Convert an error of Google's; the result names bucket and object, gives Google's reason, and no secret."""
+        bucket, told = f"gs://{self.source.bucket}", _told(error)
+        place = f"{bucket}/{name}"
         if isinstance(error, NotFound):
-            return FileMissing(f"{place}: no such {'bucket' if listing else 'object'}", key=name)
-        if isinstance(error, Forbidden) and listing:
-            return ListingDenied(f"gs://{self.source.bucket}: no storage.objects.list", key=name)
+            if listing or "bucket" in told:
+                return SourceRefused(f"{bucket}: no such bucket ({told}); check its name", key=name)
+            return FileMissing(f"{place}: no such object ({told})", key=name)
+        if isinstance(error, ClientError) and "kms" in told.lower():
+            advice = "ask the bucket's owner to enable the key and let Cloud Storage use it"
+            return KmsDenied(f"{place}: its key may not be used ({told}); {advice}", key=name)
         if isinstance(error, Forbidden):
-            return AccessDenied(f"{place}: no storage.objects.get", key=name)
-        if isinstance(error, _IDENTITY):
-            return AccessDenied(f"{place}: the connection's credentials are refused or missing", key=name)
+            if listing:
+                return ListingDenied(f"{bucket}: no storage.objects.list ({told})", key=name)
+            return AccessDenied(f"{place}: no storage.objects.get ({told})", key=name)
+        if isinstance(error, _IDENTITY) and not getattr(error, "retryable", False):
+            if "short-lived token" in told:
+                return SourceRefused(f"{place}: {told}; this machine's clock is wrong: set it by NTP", key=name)
+            return AccessDenied(f"{place}: the connection's credentials are refused or missing ({told})", key=name)
         if isinstance(error, DataCorruption):
-            return SizeMismatch(f"{place}: came with another checksum than stored", key=name)
-        return SourceUnavailable(f"{place}: {type(error).__name__}, try again", key=name)
+            return SizeMismatch(f"{place}: came with another checksum than stored ({told})", key=name)
+        if isinstance(error, ClientError) and error.code not in _PASSING:
+            return SourceRefused(f"{place}: {told}", key=name)
+        return SourceUnavailable(f"{place}: {told}, try again", key=name)
+
+
+def _told(error: Exception) -> str:
+    """Google's own words: kind, reason and message, without the address that was asked."""
+    text = without_secrets(_ASKED.sub("", str(getattr(error, "message", "") or error)))
+    reasons = [str(item["reason"]) for item in getattr(error, "errors", ()) if "reason" in item]
+    return ": ".join([type(error).__name__, *reasons[:1], *([text] if text else [])])
 
 
 class _Taken:

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from pismo_lake.errors import (
     AccessDenied,
+    FileArchived,
     FileMissing,
     KmsDenied,
     ListingDenied,
     RoleDenied,
     SourceError,
+    SourceRefused,
     SourceUnavailable,
 )
+from pismo_lake.faults import Fault, Reason, reason_of
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.paths import is_event_file
 from pismo_lake.settings.channels import S3Source, bucket_name, role_arn
@@ -31,10 +35,6 @@ if TYPE_CHECKING:
 
     from pismo_lake.hours import PublishHour
     from pismo_lake.settings.deliveries import Delivery
-
-_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
-_DENIED = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled"})
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 
 
 def s3_source(delivery: Delivery) -> S3Source:
@@ -53,17 +53,22 @@ class PismoS3Hook(S3Hook):
 
     def __init__(self, delivery: Delivery) -> None:
         source = s3_source(delivery)
-        retries = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
-        super().__init__(aws_conn_id=delivery.conn_id, region_name=source.region, config=retries)
+        self._own_config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
+        super().__init__(aws_conn_id=delivery.conn_id, region_name=source.region, config=self._own_config)
         self.delivery = delivery
         self.bucket = source.bucket or bucket_name(delivery.organisation)
         self.role = source.role_arn or role_arn(source.pismo_account_id, delivery.organisation)
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
-        """The connection with Pismo's role put in; what the connection itself says of these is kept."""
+        """Return the connection with Pismo's role put in; the connection's own values for these are kept."""
         wrapped: AwsConnectionWrapper = super().conn_config
         source = s3_source(self.delivery)
+        own = wrapped.extra_config.get("config_kwargs")
+        if own:
+            # the provider passes over the connection's, for example its proxies, if there is one of ours
+            unsigned = {"signature_version": UNSIGNED} if own.get("signature_version") == "unsigned" else {}
+            wrapped.botocore_config = self._own_config.merge(Config(**own | unsigned))
         wrapped.role_arn = wrapped.role_arn or self.role
         wrapped.assume_role_method = wrapped.assume_role_method or "assume_role"
         kwargs: dict[str, Any] = {"DurationSeconds": source.session_seconds}
@@ -141,27 +146,46 @@ class PismoS3Hook(S3Hook):
             raise self.named(error, key) from error
 
     def named(self, error: Exception, key: str, *, listing: bool = False) -> SourceError:
-        """The project's error for one of botocore's; it names key, bucket and role, and nothing secret."""
-        place = f"s3://{self.bucket}/{key}"
-        if not isinstance(error, ClientError):
-            return SourceUnavailable(f"{place}: {type(error).__name__}, try again", key=key)
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        message = str(error.response.get("Error", {}).get("Message", ""))
-        if error.operation_name == "AssumeRole":
-            if code in _DENIED:
-                return RoleDenied(f"{self.role}: sts:AssumeRole refused; Pismo must trust your role's ARN", key=key)
-            return SourceUnavailable(f"{self.role}: sts:AssumeRole failed with {code}", key=key)
-        if code in _MISSING:
-            return FileMissing(f"{place}: no such object", key=key)
-        if code in _DENIED and "kms" in message.lower():
-            return KmsDenied(f"{place}: {self.role} may not kms:Decrypt with the bucket's key; ask Pismo", key=key)
-        if code in _DENIED and listing:
-            return ListingDenied(f"s3://{self.bucket}: {self.role} has no s3:ListBucket", key=key)
-        if code in _DENIED:
-            return AccessDenied(f"{place}: {self.role} may not read it, or it does not exist", key=key)
-        if code in _EXPIRED:
-            return SourceUnavailable(f"{place}: the session of {self.role} expired", key=key)
-        return SourceUnavailable(f"{place}: {code or 'error'}, try again", key=key)
+        """Convert an error of botocore; the result names key, bucket or role, gives AWS's reason, and no secret."""
+        reason = reason_of(error)
+        if reason.operation.startswith("AssumeRole"):
+            return self._of_role(reason, key)
+        place = f"s3://{self.bucket}" if listing else f"s3://{self.bucket}/{key}"
+        match reason.fault:
+            case Fault.MISSING:
+                return FileMissing(f"{place}: no such object ({reason.told})", key=key)
+            case Fault.KEY:
+                return KmsDenied(f"{place}: {self._of_key(reason)} ({reason.told})", key=key)
+            case Fault.DENIED if listing:
+                return ListingDenied(f"{place}: {self.role} has no s3:ListBucket ({reason.told})", key=key)
+            case Fault.DENIED:
+                seen = f"{self.role} may not read it, or it does not exist"
+                return AccessDenied(f"{place}: {seen} ({reason.told})", key=key)
+            case Fault.ARCHIVED:
+                return FileArchived(f"{place}: {reason}", key=key)
+            case Fault.IDENTITY:
+                return AccessDenied(f"{place}: the credentials of {self.role} are refused: {reason}", key=key)
+            case Fault.CLOCK | Fault.SETUP:
+                return SourceRefused(f"{place}: {reason}", key=key)
+            case Fault.EXPIRED:
+                return SourceUnavailable(f"{place}: the session of {self.role} expired ({reason.told})", key=key)
+        return SourceUnavailable(f"{place}: {reason.told}, try again", key=key)
+
+    def _of_role(self, reason: Reason, key: str) -> SourceError:
+        """The error for a role that could not be assumed."""
+        failed = f"{self.role}: sts:AssumeRole"
+        if reason.fault is Fault.DENIED:
+            return RoleDenied(f"{failed} refused; Pismo must trust your role's ARN ({reason.told})", key=key)
+        if reason.fault is Fault.EXPIRED:
+            # it is the connection's own session that ended, and the connection will say the same again
+            advice = "put a new session token into the connection, or credentials that renew themselves"
+            return RoleDenied(f"{failed} failed: {reason.told}; {advice}", key=key)
+        if reason.fault.permanent:
+            return RoleDenied(f"{failed} failed: {reason}", key=key)
+        return SourceUnavailable(f"{failed} failed: {reason.told}, try again", key=key)
+
+    def _of_key(self, reason: Reason) -> str:
+        return reason.advice or f"{self.role} may not kms:Decrypt with the bucket's key; ask Pismo"
 
 
 def files_of_page(page: Any) -> Iterator[RemoteFile]:

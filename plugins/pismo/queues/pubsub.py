@@ -26,6 +26,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 from pismo.queues.message import Message, in_batches
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError, SourceUnavailable
+from pismo_lake.faults import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,8 +138,10 @@ class PubSubQueue:
             raise self._named(error) from error
 
     def _named(self, error: Exception) -> PismoError:
+        told = without_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
         if isinstance(error, NotFound):
-            return ConfigError(f"{self.name}: there is no such subscription")
+            return ConfigError(f"{self.name}: there is no such subscription ({told})")
         if isinstance(error, PermissionDenied | Unauthenticated | GoogleAuthError):
-            return AccessDenied(f"{self.name}: refused to the connection's identity; it needs roles/pubsub.subscriber")
-        return SourceUnavailable(f"{self.name}: {type(error).__name__}, try again")
+            needs = "it needs roles/pubsub.subscriber"
+            return AccessDenied(f"{self.name}: refused to the connection's identity; {needs} ({told})")
+        return SourceUnavailable(f"{self.name}: {told}, try again")

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pismo.queues.message import Message, in_batches
 from pismo_lake.errors import AccessDenied, ConfigError, KmsDenied, PismoError, SourceUnavailable
+from pismo_lake.faults import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,14 +108,20 @@ class SqsQueue:
             raise self._named(error, operation) from error
 
     def _named(self, error: Exception, operation: str) -> PismoError:
-        if not isinstance(error, ClientError):
-            return SourceUnavailable(f"{self.name}: {type(error).__name__}, try again")
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        reason = reason_of(error)
+        code, told = reason.code, reason.told
+        if not code:
+            kind = AccessDenied if reason.fault.permanent else SourceUnavailable
+            return kind(f"{self.name}: {reason}" + ("" if reason.fault.permanent else ", try again"))
         action = "sqs:" + "".join(word.capitalize() for word in operation.removesuffix("_batch").split("_"))
         if code.startswith("KMS.") or "kms" in code.lower():
-            return KmsDenied(f"{self.name}: its messages cannot be decrypted; kms:Decrypt on the queue's key is needed")
+            return KmsDenied(
+                f"{self.name}: its messages cannot be decrypted; kms:Decrypt on the queue's key is needed ({told})"
+            )
         if any(word in code for word in _MISSING):
-            return ConfigError(f"{self.name}: there is no such queue")
+            return ConfigError(f"{self.name}: there is no such queue ({told})")
         if any(word in code for word in _DENIED):
-            return AccessDenied(f"{self.name}: {action} refused to the connection's identity")
-        return SourceUnavailable(f"{self.name}: {code or 'error'} on {action}, try again")
+            return AccessDenied(f"{self.name}: {action} refused to the connection's identity ({told})")
+        if reason.fault.permanent:
+            return AccessDenied(f"{self.name}: {action} failed: {reason}")
+        return SourceUnavailable(f"{self.name}: {told} on {action}, try again")
