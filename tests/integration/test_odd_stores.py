@@ -20,11 +20,13 @@ from pismo.checks.doctor import examine
 from pismo.connect.ledger import configure_storage
 from pismo_lake import storage
 from pismo_lake.build.hour import build_hour
+from pismo_lake.build.units import refuse_unbuilt
 from pismo_lake.errors import ConfigError, StorageRefused, StorageUnavailable
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.local.workers import Workers
 from pismo_lake.settings.channels import Channel, Environment, S3Source
 from pismo_lake.settings.deliveries import Delivery
 from pismo_lake.storage import create_once, files
@@ -417,6 +419,26 @@ def test_one_raw_file_that_cannot_be_read_stops_no_other(
     assert "InvalidObjectState" in problem
     store.dial.archived.clear()
     assert under_test.index().events == 1
+
+
+def test_one_unit_whose_raw_file_cannot_be_read_stops_no_other(store: OddStore, tmp_path: Path) -> None:
+    under_test = LakeUnderTest(tmp_path)
+    root = f"s3://{store.bucket}/units"
+    under_test.settings = replace(under_test.settings, lake=f"{root}/lake", landing=f"{root}/landing")
+    other = "main_stream/2026/3/1/10"
+    under_test.land({f"{HOUR}/a": event("a", {"amount": 1}), f"{other}/b": event("b", {"amount": 2})})
+    store.dial.archived.add(f"units/landing/test/{HOUR}/a")
+    units = under_test.files.unbuilt_units()
+    assert units == ["2026-03-01T09", "2026-03-01T10"]
+    built, failures = Workers(under_test.settings, under_test.ledger, 1).build(units, ())
+    assert [summary.rows for summary in built] == [1]
+    assert list(failures) == ["2026-03-01T09"]
+    with pytest.raises(StorageRefused, match=r"InvalidObjectState.*restore it"):
+        refuse_unbuilt(failures)
+    store.dial.archived.clear()
+    built, failures = Workers(under_test.settings, under_test.ledger, 1).build(units, ())
+    assert [summary.rows for summary in built] == [1, 1]
+    assert failures == {}
 
 
 def test_a_store_that_is_not_there_passes(store: OddStore, connect: Callable[..., None]) -> None:

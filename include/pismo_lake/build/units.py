@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pismo_lake.errors import BuildIncompleteError, LakeError, LandedFileError, MemoryShortError
+from pismo_lake.errors import BuildIncompleteError, LakeError, LandedFileError, MemoryShortError, StorageRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pismo_lake.errors import PismoError
     from pismo_lake.ledger import FileLedger, FileRecord
 
-UNIT_ERRORS = (LakeError,)
-"""Errors of one unit: the others can be built all the same."""
+UNIT_ERRORS = (LakeError, StorageRefused)
+"""Errors of one unit: the others can be built all the same. A refusal may be of one object, such as an archived one."""
 
 
 @contextmanager
