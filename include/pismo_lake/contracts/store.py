@@ -186,7 +186,9 @@ class ContractStore:
         count = 0
         with self._ledger.transaction() as connection:
             for key, document in sorted(documents.items()):
-                tree = {part: document[part] for part in ("data", "envelope", "noted") if part in document}
+                tree: dict[str, Any] = {
+                    part: document[part] for part in ("data", "envelope", "noted") if part in document
+                }
                 count += self._restore(connection, key, document["version"], tree)
         self._loaded.clear()
         return count
