@@ -25,7 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = [*(ROOT / "include").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), *(ROOT / "dags").rglob("*.py")]
 COMMAND_LINE = ROOT / "docs" / "how-to" / "command-line.md"
-SETTINGS = [*(ROOT / "config").rglob("*.yaml"), ROOT / "Makefile", ROOT / "docker-compose.yaml", *CODE]
+SETTINGS = [
+    *(ROOT / "config").rglob("*.yaml"),
+    ROOT / "Makefile",
+    ROOT / "docker-compose.yaml",
+    ROOT / "tests" / "unit" / "test_same_lake.py",
+    *CODE,
+]
 AIRFLOW_COMMANDS = {"dags trigger", "dags unpause", "backfill create", "connections add", "pools set"}
 MAINS = {"pismo_lake": "pismo_lake.cli.main", "pismo": "pismo.__main__", "pismo_sandbox": "pismo_sandbox.__main__"}
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
