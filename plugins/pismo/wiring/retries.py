@@ -1,29 +1,33 @@
-"""Which errors are worth another try: permanent ones fail the task at once, passing ones follow `retries`."""
+"""Decide which errors a task tries again: passing ones follow `retries`, permanent ones fail at once."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-_PERMANENT = (
-    "pismo_lake.errors.ConfigError",
-    "pismo_lake.errors.AccessDenied",
-    "pismo_lake.errors.FileArchived",
-    "pismo_lake.errors.FramingError",
-    "pismo_lake.errors.IndexIncompleteError",
-    "pismo_lake.errors.LandingRefusedError",
-    "pismo_lake.errors.LedgerRefused",
-    "pismo_lake.errors.SourceRefused",
-    "pismo_lake.errors.StorageRefused",
-    "pismo_lake.errors.UnbalancedError",
-)
+from pismo_lake.errors import PismoError
 
-PISMO_RETRIES = ExceptionRetryPolicy(
-    [RetryRule(exception=path, action=RetryAction.FAIL, reason="trying again cannot help") for path in _PERMANENT]
-)
-"""For `retry_policy=`: a missing right, a wrong setting or a foreign format does not heal by itself."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def retry_rules(error: type[PismoError] = PismoError, *, inherited: bool | None = None) -> Iterator[RetryRule]:
+    """Yield a rule for each class of the error tree whose `permanent` differs from that of its parent.
+
+    Airflow takes the first rule that matches a class or one of its parents, so subclasses come first.
+    """
+    for kind in error.__subclasses__():
+        yield from retry_rules(kind, inherited=error.permanent)
+    if error.permanent is not inherited:
+        action = RetryAction.FAIL if error.permanent else RetryAction.DEFAULT
+        reason = "another try cannot help" if error.permanent else "another try may help"
+        yield RetryRule(exception=f"{error.__module__}.{error.__qualname__}", action=action, reason=reason)
+
+
+PISMO_RETRIES = ExceptionRetryPolicy(list(retry_rules()))
+"""For `retry_policy=`. A missing right, a wrong setting or a foreign format does not heal by itself."""
 
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "pismo",
@@ -33,4 +37,4 @@ TASK_DEFAULTS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": PISMO_RETRIES,
 }
-"""What every task of the project has, for `default_args=`."""
+"""The settings of every task of the project, for `default_args=`."""
