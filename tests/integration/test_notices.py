@@ -20,7 +20,7 @@ from tests.waiting import PATIENCE, until
 
 from pismo.connect.queue import open_queue
 from pismo.hooks.s3 import PismoS3Hook
-from pismo.queues.message import held
+from pismo.queues.message import renew_leases
 from pismo.runs.drain import Drained, drain
 from pismo.runs.find import find_files
 from pismo.runs.window import Window
@@ -288,7 +288,7 @@ def test_leases_are_renewed_while_the_work_takes_longer(sandbox: Sandbox, queues
     queue.extend = note  # type: ignore[method-assign]
     messages = queue.receive(10)
     assert len(messages) == 1
-    with held(queue, messages, LOG):
+    with renew_leases(queue, messages, LOG):
         missed = 0
         # twice as long as the lease, with several renewals
         while len(renewed) <= 4 or time.monotonic() < began + 2 * queue.lease_seconds:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from pismo_lake.errors import LedgerError
+from pismo_lake.renewal import renew_every
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from pismo_lake.ledger.builds import BuildLedger
 
@@ -22,26 +21,17 @@ QUIET_SECONDS = 5 * BEAT_SECONDS
 _GLANCE_SECONDS = 0.2
 
 
-@contextmanager
-def beating(builds: BuildLedger, part: int, token: str, log: logging.Logger) -> Iterator[None]:
-    """Beat every two seconds as long as the block runs; a killed process beats no more."""
-    over = threading.Event()
+def beating(builds: BuildLedger, part: int, token: str, log: logging.Logger) -> AbstractContextManager[None]:
+    """Beat every two seconds for as long as the block runs; a killed process beats no more."""
 
     def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
-            try:
-                builds.beat(part, token)
-            except (LedgerError, SQLAlchemyError) as error:
-                # the next beat may get through; the claim itself is checked where it counts
-                log.warning("no heartbeat for part %d: %s", part, type(error).__name__)
+        try:
+            builds.beat(part, token)
+        except (LedgerError, SQLAlchemyError) as error:
+            # the next beat may get through; the claim itself is checked before each write
+            log.warning("no heartbeat for part %d: %s", part, type(error).__name__)
 
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return renew_every(BEAT_SECONDS, beat, "heartbeat")
 
 
 def wait_for_other(builds: BuildLedger, part: int, log: logging.Logger) -> None:

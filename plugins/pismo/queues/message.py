@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pismo_lake.errors import PismoError
+from pismo_lake.renewal import renew_every
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +56,14 @@ def in_batches(messages: Sequence[Message], size: int) -> Iterator[Sequence[Mess
         yield messages[start : start + size]
 
 
-@contextmanager
-def held(queue: NoticeQueue, messages: Sequence[Message], log: logging.Logger) -> Iterator[None]:
-    """Renew the messages' leases at a third of their length, for as long as the work on them takes."""
-    over = threading.Event()
+def renew_leases(queue: NoticeQueue, messages: Sequence[Message], log: logging.Logger) -> AbstractContextManager[None]:
+    """Renew the messages' leases at a third of their length, for as long as the block runs."""
 
     def renew() -> None:
-        while not over.wait(queue.lease_seconds / 3):
-            try:
-                queue.extend(messages)
-            except PismoError as error:
-                # they come back and are known then: dearer, not wrong
-                log.warning("leases were not renewed: %s", error)
+        try:
+            queue.extend(messages)
+        except PismoError as error:
+            # the messages come back and their files are known then: more work, no wrong result
+            log.warning("leases were not renewed: %s", error)
 
-    thread = threading.Thread(target=renew, name=f"lease-{queue.name[-40:]}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return renew_every(queue.lease_seconds / 3, renew, f"lease-{queue.name[-40:]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pismo.queues.message import held
+from pismo.queues.message import renew_leases
 from pismo.runs.spelling import settled_key
 from pismo_lake.errors import FileMissing, PismoError, SourceUnavailable
 from pismo_lake.landing.notices import announced
@@ -69,7 +69,7 @@ def drain(
         if all(message.id in left_before for message in messages):
             break
         drained.messages += len(messages)
-        with held(queue, messages, log):
+        with renew_leases(queue, messages, log):
             stays = _batch(_Batch(delivery, source, ledger, land, log, drained), messages)
             done = [message for message in messages if message.id not in stays]
             if done:
