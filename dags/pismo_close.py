@@ -8,14 +8,17 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
 
-from pismo.notifications.delivery import DeliveryNotifier, deadline_of
-from pismo.operators.flatten import ClosePublishDayOperator, FlattenPublishHourOperator
-from pismo.operators.index import IndexPublishDayOperator
-from pismo.operators.land import LandPublishDayOperator
-from pismo.operators.report import ReportPublishDayOperator
-from pismo.sensors.settled import DaySettledSensor
-from pismo.wiring.retries import TASK_DEFAULTS
-from pismo_lake.settings.deliveries import InvalidDelivery, load_deliveries
+from pismo.notifications import DeliveryNotifier, deadline_of
+from pismo.operators import (
+    BuildUnitsOperator,
+    ClosePublishDayOperator,
+    IndexPublishDayOperator,
+    LandPublishDayOperator,
+    ReportPublishDayOperator,
+)
+from pismo.sensors import DaySettledSensor
+from pismo.wiring import TASK_DEFAULTS
+from pismo_lake.settings import InvalidDelivery, load_deliveries
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
@@ -56,7 +59,7 @@ for delivery in load_deliveries(DELIVERIES):
         settled = DaySettledSensor(task_id="await_settled_day", **common)
         land = LandPublishDayOperator(task_id="land_missing_files", pool=delivery.pool, **common)
         index = IndexPublishDayOperator(task_id="index_missing_files", publish_hours=land.output, **common)
-        flatten = FlattenPublishHourOperator.partial(
+        flatten = BuildUnitsOperator.partial(
             task_id="flatten_other_hours", map_index_template="{{ task.units | join(', ') }}", **common
         ).expand(units=index.output)
         close = ClosePublishDayOperator(

@@ -8,15 +8,11 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Asset, Param
 
-from pismo.notifications.delivery import DeliveryNotifier
-from pismo.operators.flatten import FlattenPublishHourOperator
-from pismo.operators.index import IndexPublishHourOperator
-from pismo.operators.land import LandEventFilesOperator
-from pismo.sensors.new_files import NewFilesSensor
-from pismo.wiring.invalid import invalid_delivery_dag
-from pismo.wiring.retries import TASK_DEFAULTS
-from pismo.wiring.schedule import schedule_of
-from pismo_lake.settings.deliveries import InvalidDelivery, load_deliveries
+from pismo.notifications import DeliveryNotifier
+from pismo.operators import BuildUnitsOperator, IndexUnitOperator, LandEventFilesOperator
+from pismo.sensors import NewFilesSensor
+from pismo.wiring import TASK_DEFAULTS, invalid_delivery_dag, schedule_of
+from pismo_lake.settings import InvalidDelivery, load_deliveries
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
@@ -59,13 +55,13 @@ for delivery in load_deliveries(DELIVERIES):
         common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
         find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)
         land = LandEventFilesOperator(task_id="land_event_files", pool=delivery.pool, **common)
-        index = IndexPublishHourOperator.partial(
+        index = IndexUnitOperator.partial(
             task_id="index_publish_hour",
-            map_index_template="{{ task.publish_hour }}",
+            map_index_template="{{ task.unit }}",
             max_active_tis_per_dagrun=4,
             **common,
-        ).expand(publish_hour=land.output)
-        flatten = FlattenPublishHourOperator.partial(
+        ).expand(unit=land.output)
+        flatten = BuildUnitsOperator.partial(
             task_id="flatten_publish_hour",
             map_index_template="{{ task.units | join(', ') }}",
             # a name without a URI: a scheme would load every provider at each parse

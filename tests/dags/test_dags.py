@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import BaseSensorOperator
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import UTC, DateTime
@@ -57,6 +58,8 @@ def test_house_rules(bag: DagBag) -> None:
             assert task.retry_policy is not None
             assert task.template_fields
             assert task.ui_color != "#fff"
+            kind = task.operator_class if task.is_mapped else type(task)
+            assert issubclass(kind, BaseSensorOperator) is kind.__name__.endswith("Sensor")
 
 
 def test_the_steps_stand_in_their_order(ingest: DAG) -> None:

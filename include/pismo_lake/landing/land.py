@@ -65,8 +65,8 @@ class Landing:
     failures: Mapping[str, PismoError]
 
 
-def merged(summaries: Iterable[LandSummary]) -> LandSummary:
-    """Several landings as one."""
+def add_summaries(summaries: Iterable[LandSummary]) -> LandSummary:
+    """Add the summaries of several landings."""
     every = list(summaries)
     hours = {hour for summary in every for hour in summary.publish_hours}
     return LandSummary(

@@ -1,3 +1,5 @@
 """Tell people about a delivery."""
 
-__all__ = ["delivery"]
+from pismo.notifications.delivery import DeliveryNotifier, deadline_of, tell
+
+__all__ = ["DeliveryNotifier", "deadline_of", "tell"]

@@ -1,17 +1,14 @@
-"""Lands the new event files of a run's window: raw bytes, and a row in the ledger."""
+"""Land the new event files of a run's window: raw bytes, and a row in the ledger."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from airflow.sdk import BaseOperator
-
+from pismo.operators.delivery import DeliveryOperator
 from pismo.runs.window import LONGEST_HOURS, day_of, day_window, window_of
 
 if TYPE_CHECKING:
-    import logging
-
     from airflow.sdk import Context
 
     from pismo.runs.land import Landed
@@ -20,31 +17,23 @@ if TYPE_CHECKING:
     from pismo_lake.settings.deliveries import Delivery
 
 
-class LandEventFilesOperator(BaseOperator):
-    """Streams files side by side, checks their size, and pushes the units (publish hours, closed days) to look at.
+class LandEventFilesOperator(DeliveryOperator):
+    """Fetch files side by side, check their size, and push the units (publish hours, closed days) to look at.
 
-    These have files without an index, or wait for a build.
+    These units have files without an index, or wait for a build.
     """
 
     ui_color = "#fdf3dc"
-    template_fields = ("delivery_name", "deliveries_file")
-
-    def __init__(self, *, delivery_name: str, deliveries_file: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
 
     def execute(self, context: Context) -> list[str]:
-        """Drain the notices, list what they did not tell, land; files that fail do not keep the others from landing."""
-        from pismo.connect.ledger import ledger_of
-        from pismo.runs.find import resolved
+        """Drain the notices, list further files, and land; a file that fails does not keep others from landing."""
+        from pismo.runs.find import resolve_events
         from pismo.runs.land import land_window
         from pismo_lake.errors import landing_error
-        from pismo_lake.settings.deliveries import find_delivery
 
-        delivery = find_delivery(self.deliveries_file, self.delivery_name)
-        with ledger_of(delivery, context) as ledger:
-            window = resolved(self._window(context, delivery), delivery, ledger)
-            landed = land_window(delivery, ledger, window, cast("logging.Logger", self.log))
+        with self.open_delivery(context) as (delivery, ledger):
+            window = resolve_events(self._window(context, delivery), delivery, ledger)
+            landed = land_window(delivery, ledger, window, self.task_log)
             if landed.failures:
                 raise landing_error(landed.failures)
             units = self._units(context, delivery, ledger, window, landed)
@@ -70,9 +59,9 @@ class LandEventFilesOperator(BaseOperator):
 
 
 class LandPublishDayOperator(LandEventFilesOperator):
-    """Lands what is missing of a publish day and of the hours beside it; pushes the hours to index.
+    """Land the missing files of a publish day and of the hours beside it; push the hours to index.
 
-    Where listing is denied, or the run does not want it, the day is what notices and the ledger know.
+    If listing is denied, or switched off for the run, the day consists of the files that notices and the ledger know.
     """
 
     def _window(self, context: Context, delivery: Delivery) -> Window:  # noqa: ARG002 - the signature is the other's
@@ -81,7 +70,7 @@ class LandPublishDayOperator(LandEventFilesOperator):
     def _units(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
-        from pismo_lake.ledger.raw_files import RawLedger
+        from pismo_lake.ledger import RawLedger
 
         # beside the day only what this landing touched: thirty days at once must not each do what the others land
         left = RawLedger(ledger, delivery.lake, delivery.name).hours_of_day(str(day_of(context)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
+from pismo.operators.delivery import DeliveryOperator
 from pismo.runs.window import day_of
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings.deliveries import Delivery
 
 
-class ReportPublishDayOperator(BaseOperator):
+class ReportPublishDayOperator(DeliveryOperator):
     """Reconciles the run's publish day and writes its report: JSON, Parquet, and a page for people.
 
     Control totals that do not balance fail the task, naming each difference. A day that balances and is not complete
@@ -25,26 +24,24 @@ class ReportPublishDayOperator(BaseOperator):
     """
 
     ui_color = "#ead9f2"
-    template_fields = ("delivery_name", "deliveries_file", "landing_task_id")
+    template_fields = (*DeliveryOperator.template_fields, "landing_task_id")
 
-    def __init__(self, *, delivery_name: str, deliveries_file: str, landing_task_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, landing_task_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
         self.landing_task_id = landing_task_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """The report's figures and where it stands."""
-        from pismo.connect.ledger import ledger_of, settings_of
+        from pismo.connect.ledger import settings_of
         from pismo.notifications.delivery import tell
         from pismo_lake.errors import UnbalancedError
         from pismo_lake.hours import PublishHour
         from pismo_lake.report.reconcile import reconcile
         from pismo_lake.report.write import write_report
-        from pismo_lake.settings.deliveries import find_delivery
 
-        delivery, day = find_delivery(self.deliveries_file, self.delivery_name), day_of(context)
+        day = day_of(context)
         counts = context["ti"].xcom_pull(task_ids=self.landing_task_id, key="counts") or {}
-        with ledger_of(delivery, context) as ledger:
+        with self.open_delivery(context) as (delivery, ledger):
             report = reconcile(
                 settings_of(delivery),
                 ledger,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SHOWN = 200
 
 
-def tell_plan(
+def log_plan(
     delivery: Delivery, ledger: Ledger, found: Found, units: Iterable[str], *, force: bool, log: logging.Logger
 ) -> None:
     """Log the files to land and the parts to build with what they replace; files named here count as not landed yet."""
@@ -32,7 +32,7 @@ def tell_plan(
         log.info("nothing was listed: %s", found.unlisted)
     if found.notices:
         log.info("about %d notice(s) wait; they stay in their queue, unread", found.notices)
-    _tell_files(found.files, log)
+    _log_files(found.files, log)
     raws = Counter(file.publish_hour for file in RawLedger(ledger, delivery.lake, delivery.name).waiting())
     for of_hour, count in sorted(raws.items()):
         log.info("index: %s: %d file(s) that are landed", of_hour, count)
@@ -55,7 +55,7 @@ def _day_joined(unit: str, hours: set[str]) -> bool:
     return any(hour.startswith(f"{unit}T") for hour in hours)
 
 
-def _tell_files(files: Sequence[RemoteFile], log: logging.Logger) -> None:
+def _log_files(files: Sequence[RemoteFile], log: logging.Logger) -> None:
     log.info("land: %d file(s), %.1f MB", len(files), sum(file.size or 0 for file in files) / 1e6)
     for file in files[:_SHOWN]:
         log.info("  land: %s (%s bytes)", file.key, "?" if file.size is None else file.size)

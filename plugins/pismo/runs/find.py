@@ -62,7 +62,7 @@ def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
     return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
 
 
-def resolved(window: Window, delivery: Delivery, ledger: Ledger) -> Window:
+def resolve_events(window: Window, delivery: Delivery, ledger: Ledger) -> Window:
     """A window whose events are named by the objects that hold them; `ConfigError` for an event nobody landed."""
     if not window.event_ids:
         return window
@@ -90,11 +90,11 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
                 _LOG.warning("%s names a folder, no event file: give window_start and window_end for its files", key)
         keys = (settled_by_hand(source, key) for key in window.object_keys if is_event_file(key))
         files = [RemoteFile(key, None) for key in dict.fromkeys(keys)]
-        return Found(tuple(files if window.force else unlanded(files, ledger, delivery)))
+        return Found(tuple(files if window.force else drop_landed(files, ledger, delivery)))
     if not delivery.listing:
         return Found(unlisted="listing is switched off")
     try:
-        return Found(tuple(unlanded(source.list_files(window.hours), ledger, delivery)))
+        return Found(tuple(drop_landed(source.list_files(window.hours), ledger, delivery)))
     except ListingDenied as error:
         if delivery.notices is None and not window.of_landed_day:
             raise AccessDenied(_NOTHING_ELSE.format(error)) from error
@@ -109,7 +109,7 @@ def forced_units(files: FileLedger, window: Window) -> set[str]:
     return set(files.units_of_hours(hours))
 
 
-def unlanded(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
+def drop_landed(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
     """Return the event files that the ledger does not have in this version."""
     listed = [file for file in files if is_event_file(file.key)]
     return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).known([file.key for file in listed]))

@@ -11,7 +11,7 @@ from pismo.connect.source import source_of
 from pismo.runs.drain import drain
 from pismo.runs.find import find_files
 from pismo_lake.errors import FileMissing
-from pismo_lake.landing.land import Landing, LandSummary, land_files, merged
+from pismo_lake.landing.land import Landing, LandSummary, add_summaries, land_files
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.sightings import ASKED_FOR
 
@@ -42,7 +42,7 @@ class Landed:
 def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger) -> Landed:
     """Land the files of a window; a file that cannot be landed is among the failures and stops no other file."""
     if not window.relist:
-        return Landed(merged([]), "not asked to look at Pismo")
+        return Landed(add_summaries([]), "not asked to look at Pismo")
     summaries: list[LandSummary] = []
     failures: dict[str, PismoError] = {}
     counts: dict[str, Any] = {}
@@ -63,7 +63,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
             log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
         landing = land(found.files, ASKED_FOR if window.object_keys else "listed")
         failures |= _grave(delivery, ledger, landing.failures, log)
-    return Landed(merged([*summaries, landing.summary]), found.unlisted or "listed", failures, counts)
+    return Landed(add_summaries([*summaries, landing.summary]), found.unlisted or "listed", failures, counts)
 
 
 def _grave(

@@ -43,7 +43,7 @@ def window_of(context: Context, delivery: Delivery) -> Window:
 
     One hour on each side is added: the zone and the cut of Pismo's hour folders are undocumented.
     """
-    params = _known(context, INGEST_PARAMS)
+    params = _read_params(context, INGEST_PARAMS)
     keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
     ids = _texts(params, "event_ids")
     force = bool(params.get("force"))
@@ -70,7 +70,7 @@ def window_of(context: Context, delivery: Delivery) -> Window:
 
 def day_of(context: Context) -> PublishDay:
     """The publish day of a closing run: from its Params, else the day its data interval begins on, else yesterday."""
-    text = _known(context, CLOSE_PARAMS).get("publish_day")
+    text = _read_params(context, CLOSE_PARAMS).get("publish_day")
     if text:
         try:
             day = PublishDay.parse(str(text)[:10])
@@ -92,7 +92,7 @@ def day_window(context: Context) -> Window:
     return Window(every, force=False, relist=bool(params.get("relist", True)), of_landed_day=True)
 
 
-def _known(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
+def _read_params(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
     """The Params of a run; a misspelt one is an error, not a run that does something else."""
     params: Mapping[str, Any] = context["params"]
     unknown = sorted(set(params) - names)

@@ -1,3 +1,6 @@
 """Wait for files, and for a day to settle."""
 
-__all__ = ["new_files", "settled"]
+from pismo.sensors.day_settled import DaySettledSensor
+from pismo.sensors.new_files import NewFilesSensor
+
+__all__ = ["DaySettledSensor", "NewFilesSensor"]

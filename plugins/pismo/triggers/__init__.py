@@ -1,3 +1,6 @@
 """Wait in the triggerer."""
 
-__all__ = ["new_files", "notices_waiting"]
+from pismo.triggers.new_files import NewFilesTrigger
+from pismo.triggers.notices_waiting import NoticesWaitingTrigger
+
+__all__ = ["NewFilesTrigger", "NoticesWaitingTrigger"]

@@ -1,3 +1,7 @@
 """Put both DAG files together: schedule, retries, invalid deliveries."""
 
-__all__ = ["invalid", "retries", "schedule"]
+from pismo.wiring.invalid import InvalidDeliveryOperator, invalid_delivery_dag
+from pismo.wiring.retries import TASK_DEFAULTS
+from pismo.wiring.schedule import schedule_of
+
+__all__ = ["TASK_DEFAULTS", "InvalidDeliveryOperator", "invalid_delivery_dag", "schedule_of"]

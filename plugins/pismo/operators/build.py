@@ -1,0 +1,100 @@
+"""Build the lake's Parquet files of units: publish hours, and publish days."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pismo.operators.delivery import DeliveryOperator
+from pismo.runs.window import day_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from pismo_lake.build.summary import BuildSummary
+    from pismo_lake.errors import PismoError
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings.deliveries import Delivery
+
+
+class BuildUnitsOperator(DeliveryOperator):
+    """Build a list of units; parts whose input has not changed are left as they are, unless the run says `force`.
+
+    Most lists are one publish hour. An hour whose day is closed comes as that day (YYYY-MM-DD).
+    """
+
+    ui_color = "#e3f4e6"
+    template_fields = (*DeliveryOperator.template_fields, "units")
+
+    def __init__(self, *, units: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Build the units; fail at the end, after all others are written, if a file or a unit could not be read."""
+        from pismo.connect.ledger import settings_of
+        from pismo_lake.build.day import build_unit
+        from pismo_lake.build.summary import BuildSummary
+        from pismo_lake.build.units import UNIT_ERRORS, refuse_unbuilt
+
+        # a run that asks for an event builds its files again, because something about the event is in doubt
+        force = bool(context["params"].get("force") or context["params"].get("event_ids"))
+        built = BuildSummary(", ".join(self.units))
+        failures: dict[str, PismoError] = {}
+        with self.open_delivery(context) as (delivery, ledger):
+            for unit in self.units:
+                try:
+                    built.join(build_unit(settings_of(delivery), ledger, unit, force=force, log=self.task_log))
+                except UNIT_ERRORS as error:
+                    self.log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - its text says it all
+                    failures[unit] = error
+            refuse_unbuilt(failures)
+            _refuse_unindexed(delivery, ledger, self.units)
+        _refuse_unreadable(built)
+        return _counts(built)
+
+
+class ClosePublishDayOperator(DeliveryOperator):
+    """Rebuild a publish day into few large files that replace those of its hours; an unchanged day stays as it is."""
+
+    ui_color = "#d9ead3"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Close the day; `force` rebuilds an unchanged one too."""
+        from pismo.connect.ledger import settings_of
+        from pismo_lake.build.day import close_day
+
+        force = bool(context["params"].get("force"))
+        with self.open_delivery(context) as (delivery, ledger):
+            day = day_of(context)
+            return _counts(close_day(settings_of(delivery), ledger, day, force=force, log=self.task_log))
+
+
+def _refuse_unindexed(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> None:
+    """Raise `IndexIncompleteError` if an attempt to index a file of these hours failed."""
+    from pismo_lake.errors import IndexIncompleteError
+    from pismo_lake.ledger import RawLedger
+
+    waiting = RawLedger(ledger, delivery.lake, delivery.name).waiting(units)
+    failed = [(file.name, file.problem) for file in waiting if file.problem]
+    if failed:
+        raise IndexIncompleteError(failed)
+
+
+def _refuse_unreadable(built: BuildSummary) -> None:
+    """Raise `FramingError` if files could not be read."""
+    from pismo_lake.errors import FramingError
+
+    if built.unreadable:
+        msg = f"kept in landing and listed in rejects, but not readable: {', '.join(built.unreadable)}"
+        raise FramingError(msg)
+
+
+def _counts(built: BuildSummary) -> dict[str, Any]:
+    """Return the counts for XCom."""
+    counts = asdict(built)
+    counts["unreadable"] = len(counts["unreadable"])
+    counts.pop("by_type")
+    return counts
