@@ -107,7 +107,7 @@ class _DayBuilder:
             if before is not None and not force and self._unchanged(before, files, verdicts):
                 self._settle(before, files)
                 summary.parts_skipped = 1
-                summary.add(before.counts)
+                summary.add(before.counts, written=False)
                 return summary
             try:
                 summary.add(self._build())

@@ -105,7 +105,7 @@ class _HourBuilder:
             ):
                 self._settle(before, mine)
                 summary.parts_skipped += 1
-                summary.add(before.counts)
+                summary.add(before.counts, written=False)
                 continue
             summary.add(self._build_part(part))
             summary.parts_built += 1

@@ -10,7 +10,7 @@ from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord
@@ -40,9 +40,13 @@ class BuildSummary:
     seconds: float = 0.0
     unreadable: tuple[str, ...] = ()
     by_type: dict[str, dict[str, int]] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    """The counts without those of unchanged parts."""
 
-    def add(self, counts: dict[str, Any]) -> None:
-        """Take a part's counts in."""
+    def add(self, counts: dict[str, Any], *, written: bool = True) -> None:
+        """Add the counts of a part; if it was not `written`, it is unchanged."""
+        if written:
+            self._add_written(counts)
         for name, of_type in counts.get("by_type", {}).items():
             mine = self.by_type.setdefault(name, dict.fromkeys(of_type, 0))
             for what, count in of_type.items():
@@ -50,9 +54,14 @@ class BuildSummary:
         for name in COUNTED:
             setattr(self, name, getattr(self, name) + counts.get(name, 0))
 
+    def _add_written(self, counts: Mapping[str, Any]) -> None:
+        for name in COUNTED:
+            self.written[name] += counts.get(name, 0)
+
     def join(self, other: BuildSummary) -> None:
-        """Take the totals of another unit in."""
-        self.add({name: getattr(other, name) for name in COUNTED} | {"by_type": other.by_type})
+        """Add the totals of another unit."""
+        self.add({name: getattr(other, name) for name in COUNTED} | {"by_type": other.by_type}, written=False)
+        self._add_written(other.written)
         self.parts_built += other.parts_built
         self.parts_skipped += other.parts_skipped
         self.seconds += other.seconds
