@@ -13,6 +13,7 @@ PismoError
 │   ├── NoEventFileError     a file given by hand holds no event
 │   ├── SourceRefused        the source cannot be used as it is set up: no such bucket, another region, a wrong clock
 │   ├── FileArchived         the object is in an archived storage class: it must be restored first
+│   ├── QuarantinedError     too many attempts to land the object failed; it is tried only on demand
 │   ├── FileMissing          passing: announced or listed, but not (or no longer) there
 │   ├── SizeMismatch         passing: other bytes than announced
 │   └── SourceUnavailable    passing: throttled, cut off, timed out
@@ -32,6 +33,7 @@ PismoError
     ├── BuildIncompleteError    some units could not be built, all others were
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
     ├── UnbalancedError         a closed day's control totals differ
+    ├── DayIncompleteError      a closed day is not complete
     └── BuildSupersededError    passing: another run took the part over
 """
 
@@ -99,6 +101,10 @@ class SourceRefused(SourceError):  # noqa: N818 - as its sisters
 
 class FileArchived(SourceError):  # noqa: N818 - as its sisters
     """The object is in an archived storage class and must be restored before it can be read."""
+
+
+class QuarantinedError(SourceError):
+    """Too many attempts to land the object have failed; it is tried again only on demand."""
 
 
 class FileMissing(SourceError):  # noqa: N818 - a noun of this field
@@ -206,6 +212,10 @@ class BuildIncompleteError(LakeError):
 
 class UnbalancedError(LakeError):
     """A closed day's control totals differ; the text names each difference."""
+
+
+class DayIncompleteError(LakeError):
+    """A closed day is not complete; the text says why, as its report does."""
 
 
 class BuildSupersededError(LakeError):

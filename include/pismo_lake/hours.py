@@ -13,7 +13,9 @@ _FIRST_HOUR = datetime(1, 1, 1, tzinfo=UTC)
 _LAST_HOUR = datetime(9999, 12, 31, 23, tzinfo=UTC)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
-_KEY = re.compile(r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/[^/]*$")
+_FOLDER = r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/"
+_KEY = re.compile(f"{_FOLDER}[^/]*$")
+_ABOVE = re.compile(_FOLDER)
 
 NO_HOUR = "-"
 """Stands for the publish hour of a key that names none."""
@@ -44,7 +46,15 @@ class PublishHour:
     @classmethod
     def of_key(cls, key: str) -> PublishHour | None:
         """From an object key ``…/<y>/<m>/<d>/<h>/<name>``, padded, unpadded or hive style; None without one."""
-        found = _KEY.search(key)
+        return cls._of_match(_KEY.search(key))
+
+    @classmethod
+    def above_key(cls, key: str) -> PublishHour | None:
+        """Return the hour whose folder, or a folder in it, holds an object; None if no folder above it is one."""
+        return cls._of_match(_ABOVE.search(key))
+
+    @classmethod
+    def _of_match(cls, found: re.Match[str] | None) -> PublishHour | None:
         try:
             return cls(datetime(*(int(g) for g in found.groups()), tzinfo=UTC)) if found else None  # type: ignore[arg-type,misc]
         except ValueError:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import traceback
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.errors import (
     ConfigError,
-    KmsDenied,
+    HostKeyDenied,
+    KeysDenied,
     PismoError,
     RoleDenied,
     SizeMismatch,
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
+# an error of these kinds can come from the content, the key or an answer about one file
+DEFECTS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RecursionError, MemoryError)
 _NOTED_TOGETHER, _NOTED_SECONDS = 100, 1.0
 
 
@@ -101,7 +106,7 @@ def land_files(
     able = [file for file in files if can_be_kept(file.key)]
     failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)
-    sightings.note([file.key for file in able], seen_by)
+    sightings.note([*(file.key for file in able), *failures], seen_by)
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
     done = _Done(raws, binding, len(able), log)
@@ -136,8 +141,9 @@ class _Landed:
 
 
 def _holds_for_all(error: BaseException) -> bool:
-    """Return whether an error is of every file, or none of this project's."""
-    return not isinstance(error, PismoError) or isinstance(error, RoleDenied | KmsDenied | SourceRefused | StorageError)
+    """Return whether an error is about every file: a credential that is refused, or a disk that is full."""
+    every = RoleDenied | KeysDenied | HostKeyDenied | SourceRefused | StorageError
+    return not isinstance(error, PismoError) or isinstance(error, every)
 
 
 class _Lander:
@@ -149,10 +155,19 @@ class _Lander:
         self._settings, self._fetch, self._versions, self._anywhere = settings, fetch, versions, anywhere
 
     def land(self, file: RemoteFile) -> _Landed:
-        """Fetch a file and write it where nothing of it stands yet."""
+        """Fetch a file and write it; an unexpected error of one file is the failure of that file alone."""
+        try:
+            return self._land(file)
+        except DEFECTS as error:
+            # its text may quote the content
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            msg = f"{file.key}: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect"
+            raise SourceError(msg, key=file.key) from error
+
+    def _land(self, file: RemoteFile) -> _Landed:
         if not self._anywhere and hour_of_key(file.key) == NO_HOUR:
             # nothing is written for it: a report, or a key mistyped by hand
-            msg = f"{file.key} does not stand in an hour folder"
+            msg = f"{file.key} is not directly in an hour folder, so no publish hour is known for it"
             raise ConfigError(msg)
         with self._fetch(file) as chunks:
             raw = b"".join(chunks)

@@ -6,14 +6,14 @@ listed and cannot be read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pismo_lake.errors import FileMissing
-from pismo_lake.hours import hour_of_key
+from pismo_lake.hours import NO_HOUR, PublishHour
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import sightings
@@ -21,7 +21,7 @@ from pismo_lake.ledger.tables import sightings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.errors import PismoError
     from pismo_lake.ledger.engine import Ledger
@@ -31,13 +31,24 @@ ASKED_FOR = "asked for"
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A file seen and not landed; `first_seen` is ISO 8601, UTC."""
+    """A file that was seen and is not landed; times are ISO 8601, UTC.
 
+    `quarantined` is the time when too many `tries` had failed. Such a file is tried again only on demand.
+    """
+
+    delivery: str
     key: str
     publish_hour: str
     seen_by: str
     first_seen: str
     problem: str | None
+    tries: int = 0
+    quarantined: str | None = None
+
+    @property
+    def state(self) -> str:
+        """Return how it was seen, or that it is quarantined."""
+        return "quarantined" if self.quarantined else self.seen_by
 
 
 class Sightings:
@@ -48,7 +59,8 @@ class Sightings:
 
     def note(self, keys: Iterable[str], seen_by: str) -> None:
         """Note the keys of files about to be fetched; a key seen before keeps its first time."""
-        hours = {key: hour_of_key(key) for key in keys}
+        # a file in a sub-folder of an hour folder is a matter of that hour, though it cannot be landed
+        hours = {key: str(PublishHour.above_key(key) or NO_HOUR) for key in keys}
         with self._ledger.transaction() as connection:
             for chunk in chunks(hours):
                 query = select(sightings.c.key).where(*self._where(), sightings.c.key.in_(chunk))
@@ -79,13 +91,43 @@ class Sightings:
             for chunk in chunks(keys):
                 connection.execute(delete(sightings).where(*self._where(), sightings.c.key.in_(chunk)))
 
-    def of_day(self, day: str) -> list[Sighting]:
-        """What was seen of a publish day (YYYY-MM-DD) and is not landed, by key."""
-        where = (*self._where(), of_day(sightings.c.publish_hour, day))
-        columns = (sightings.c.key, sightings.c.publish_hour, sightings.c.seen_by, sightings.c.first_seen)
+    def count_tries(self, keys: Iterable[str], limit: int) -> dict[str, Sighting]:
+        """Count a failed try of files, and quarantine those that now have `limit` of them; return the files."""
+        found: dict[str, Sighting] = {}
+        with self._ledger.transaction() as connection:
+            for chunk in chunks(keys):
+                these = (*self._where(), sightings.c.key.in_(chunk))
+                tries = func.coalesce(sightings.c.tries, 0)
+                connection.execute(update(sightings).where(*these).values(tries=tries + 1))
+                many = (*these, sightings.c.tries >= limit, sightings.c.quarantined.is_(None))
+                connection.execute(update(sightings).where(*many).values(quarantined=now_text()))
+                found |= {seen.key: seen for seen in _read(connection, *these)}
+        return found
+
+    def quarantined(self) -> dict[str, Sighting]:
+        """Return the files that are tried only on demand, by key."""
         with self._ledger.engine.connect() as connection:
-            rows = connection.execute(select(*columns, sightings.c.problem).where(*where).order_by(sightings.c.key))
-            return [Sighting(*row) for row in rows]
+            return {seen.key: seen for seen in _read(connection, *self._where(), sightings.c.quarantined.is_not(None))}
+
+    def of_day(self, day: str) -> list[Sighting]:
+        """Return the files of a publish day (YYYY-MM-DD) that were seen and are not landed, by key."""
+        with self._ledger.engine.connect() as connection:
+            return _read(connection, *self._where(), of_day(sightings.c.publish_hour, day))
 
     def _where(self) -> tuple[ColumnElement[bool], ...]:
         return tuple(sightings.c[name] == value for name, value in self._place.items())
+
+
+def failed_files(ledger: Ledger, lake: str, day: str | None = None) -> list[Sighting]:
+    """Return the files of a lake, or of one publish day, that could not be landed at the last attempt, by key."""
+    where = [sightings.c.lake == lake, sightings.c.problem.is_not(None)]
+    if day is not None:
+        where.append(of_day(sightings.c.publish_hour, day))
+    with ledger.engine.connect() as connection:
+        return _read(connection, *where)
+
+
+def _read(connection: Connection, *conditions: ColumnElement[bool]) -> list[Sighting]:
+    columns = [sightings.c[item.name] for item in fields(Sighting)]
+    rows = connection.execute(select(*columns).where(*conditions).order_by(sightings.c.delivery, sightings.c.key))
+    return [Sighting(**row | {"tries": row["tries"] or 0}) for row in map(dict, rows.mappings())]

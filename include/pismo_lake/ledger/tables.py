@@ -107,6 +107,8 @@ sightings = Table(
     Column("seen_by", String(20), nullable=False, doc="announced | listed"),
     Column("first_seen", String(32), nullable=False, doc="when it was first announced or listed"),
     Column("problem", Text, doc="why the last attempt to land it failed"),
+    Column("tries", Integer, doc="number of runs in which it could not be landed; null: none was counted"),
+    Column("quarantined", String(32), doc="when it was quarantined, after too many tries; null: it is not"),
     Index("ix_pismo_sightings_hour", "lake", "delivery", "publish_hour"),
     info={
         "doc": "Event files that were announced or listed and are not landed. A row is deleted when its file is landed."

@@ -21,7 +21,7 @@ from pismo_lake.settings.channels import (
     bucket_name,
 )
 from pismo_lake.settings.contracts import EVOLVING, ContractRules
-from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, Truth, Whole
+from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, Truth, Whole
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
 
@@ -71,6 +71,8 @@ class Delivery:
     """How many hours before its data interval a scheduled run looks for files."""
     parallel_downloads: Annotated[int, Field(ge=1, le=256), NO_TRUTH] = 8
     """How many files a task downloads side by side."""
+    quarantine_after: AtLeastOne = 5
+    """In how many runs a file may fail to land before it is quarantined: tried by its day's close, or on demand."""
     wait_minutes: Annotated[float, Field(ge=0, le=24 * 60), NO_TRUTH] = 5.0
     """How long a run waits, deferred, if there is no file yet; then it ends as skipped. A backfill does not wait."""
     horizon_days: Whole = 7
@@ -87,6 +89,8 @@ class Delivery:
     """How many hours after its end a publish day is closed."""
     close_deadline_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 4.0
     """How many hours later a day that is not closed is late."""
+    fail_incomplete: Truth = True
+    """If true, the closing run of a day that is not complete fails; if false, the log and an alert say so."""
     accounting_reports: Truth = False
     """If true, a closed day is compared with Pismo's own daily accounting report."""
     contracts: ContractRules = EVOLVING

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pismo_lake.settings.deliveries import Delivery
 
+_SHOWN = 5
+
 
 def examine(delivery: Delivery, *, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
     """All checks of a delivery; `key` is an event file to read where none can be listed."""
@@ -96,7 +98,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
 
 def _own(delivery: Delivery) -> Iterator[Check]:
     from pismo.connect.ledger import configure_storage, ledger_url, open_ledger
-    from pismo_lake.ledger import FileLedger
+    from pismo_lake.ledger import FileLedger, Sightings
     from pismo_lake.ledger.sqlite_files import sqlite_file
 
     def ledger_opened() -> str:
@@ -109,7 +111,24 @@ def _own(delivery: Delivery) -> Iterator[Check]:
             waiting = len(FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units())
             return f"open, {waiting} publish hour(s) or day(s) wait to be built"
 
-    yield attempt("ledger", ledger_opened, "see docs/how-to/connections.md, ledger_conn_id")
+    def quarantine() -> str:
+        try:
+            opened = open_ledger(delivery, new=False)
+        except NoLedgerError:
+            return "empty"
+        with opened as ledger:
+            seen = Sightings(ledger, delivery.lake, delivery.name).quarantined()
+        if seen:
+            shown = "; ".join(f"{key}: {file.problem}" for key, file in list(seen.items())[:_SHOWN])
+            msg = f"{len(seen)} file(s) are quarantined, their events are missing: {shown}"
+            raise LakeError(msg)
+        return "empty"
+
+    found = attempt("ledger", ledger_opened, "see docs/how-to/connections.md, ledger_conn_id")
+    yield found
+    if found.state is State.PASS:
+        advice = "see docs/how-to/days.md: mend the cause, then run the ingest DAG with retry_failed"
+        yield attempt("quarantine", quarantine, advice, optional=(LakeError,))
 
     def credentials_found() -> str:
         configure_storage(delivery)

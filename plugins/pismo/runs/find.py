@@ -6,6 +6,7 @@ import logging
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
@@ -13,8 +14,8 @@ from pismo.runs.spelling import landed_spellings, settled_by_hand
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile, new_files
-from pismo_lake.ledger import FileLedger
-from pismo_lake.paths import is_event_file
+from pismo_lake.ledger import FileLedger, Sightings
+from pismo_lake.paths import can_be_kept, is_event_file, safe_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pismo.connect.source import EventSource
     from pismo.runs.window import Window
     from pismo_lake.ledger import Ledger
+    from pismo_lake.ledger.sightings import Sighting
     from pismo_lake.settings.deliveries import Delivery
 
 _LOG = logging.getLogger(__name__)
@@ -78,27 +80,56 @@ def resolve_events(window: Window, delivery: Delivery, ledger: Ledger) -> Window
 
 
 def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: Window) -> Found:
-    """Find new files of the window. Keys given by hand are taken without listing; `force` lands them again.
+    """Return the new files of a window, without the quarantined ones that it does not ask for.
 
-    A denied listing is a mode if there are notices, else `AccessDenied` with advice.
+    Keys given by hand are taken as they are, without listing; `force` lands them again. A denied listing is a mode if
+    there are notices, else `AccessDenied` with advice.
     """
     if not window.relist:
         return Found(unlisted="not asked to look at Pismo")
+    quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
+    wanted = wanted_again(window, quarantined.values())
+    again = [RemoteFile(key, None) for key in sorted({*_named(source, window), *wanted})]
+    listed, unlisted = _list(source, delivery, window)
+    found = {file.key: file for file in (*again, *listed)}
+    if not window.force or not window.object_keys:
+        found = {file.key: file for file in drop_landed(found.values(), ledger, delivery)}
+    kept = [file for key, file in found.items() if ledger_key(key) not in quarantined or key in wanted]
+    return Found(tuple(kept), unlisted=unlisted)
+
+
+def wanted_again(window: Window, quarantined: Iterable[Sighting]) -> set[str]:
+    """Return the keys of the quarantined files that a run is to try once more."""
+    hours = set(map(str, window.hours)) if window.of_landed_day else set()
+    named = {spelling for key in window.object_keys for spelling in (key, unquote(key))}
+    return {seen.key for seen in quarantined if window.retry_failed or seen.publish_hour in hours or seen.key in named}
+
+
+def ledger_key(key: str) -> str:
+    """Return the key by which the ledger knows a file, also one whose own key no database can hold."""
+    return key if can_be_kept(key) else safe_key(key)
+
+
+def _named(source: EventSource, window: Window) -> set[str]:
+    """Return the keys of the objects that the run names, as the source has them."""
+    for key in window.object_keys:
+        if not is_event_file(key):
+            _LOG.warning("%s names a folder, no event file: give window_start and window_end for its files", key)
+    return {settled_by_hand(source, key) for key in window.object_keys if is_event_file(key)}
+
+
+def _list(source: EventSource, delivery: Delivery, window: Window) -> tuple[list[RemoteFile], str | None]:
+    """List the window's folders; return the files, and why nothing was listed."""
     if window.object_keys:
-        for key in window.object_keys:
-            if not is_event_file(key):
-                _LOG.warning("%s names a folder, no event file: give window_start and window_end for its files", key)
-        keys = (settled_by_hand(source, key) for key in window.object_keys if is_event_file(key))
-        files = [RemoteFile(key, None) for key in dict.fromkeys(keys)]
-        return Found(tuple(files if window.force else drop_landed(files, ledger, delivery)))
+        return [], None
     if not delivery.listing:
-        return Found(unlisted="listing is switched off")
+        return [], "listing is switched off"
     try:
-        return Found(tuple(drop_landed(source.list_files(window.hours), ledger, delivery)))
+        return list(source.list_files(window.hours)), None
     except ListingDenied as error:
         if delivery.notices is None and not window.of_landed_day:
             raise AccessDenied(_NOTHING_ELSE.format(error)) from error
-        return Found(unlisted=str(error))
+        return [], str(error)
 
 
 def forced_units(files: FileLedger, window: Window) -> set[str]:
@@ -110,6 +141,6 @@ def forced_units(files: FileLedger, window: Window) -> set[str]:
 
 
 def drop_landed(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
-    """Return the event files that the ledger does not have in this version."""
+    """Return the event files that the ledger does not have in this version, each key once, in key order."""
     listed = [file for file in files if is_event_file(file.key)]
     return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).known([file.key for file in listed]))

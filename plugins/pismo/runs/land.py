@@ -1,4 +1,4 @@
-"""Land a run's window: drain the notices, list what they did not tell, fetch, and say what could not be had."""
+"""Land a run's window: drain the notices, list the files that they did not announce, fetch, and return the failures."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
 from pismo.runs.drain import drain
 from pismo.runs.find import find_files
-from pismo_lake.errors import FileMissing
+from pismo_lake.errors import AccessDenied, FileMissing, PismoError, QuarantinedError, SourceUnavailable
 from pismo_lake.landing.land import Landing, LandSummary, add_summaries, land_files
-from pismo_lake.ledger import FileLedger
+from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.ledger import FileLedger, Sightings
 from pismo_lake.ledger.sightings import ASKED_FOR
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping, Sequence
 
+    from pismo.connect.source import EventSource
     from pismo.runs.window import Window
-    from pismo_lake.errors import PismoError
-    from pismo_lake.landing.remote_file import RemoteFile
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 class Landed:
     """The result of a run's landing; `listed` is ``listed``, or says why the source was not listed.
 
-    `failures` has the error of each key that could not be landed and is needed.
+    `failures` has the error of each key that could not be landed and is needed. They are the files' own fault only if
+    the `source_works`: another file could be read.
     """
 
     summary: LandSummary
     listed: str
     failures: Mapping[str, PismoError] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    source_works: bool = True
 
 
 def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger) -> Landed:
@@ -54,24 +56,70 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
                 parallel=delivery.parallel_downloads, seen_by=seen_by, log=log,
             )  # fmt: skip
 
+        def land_announced(files: Sequence[RemoteFile]) -> Landing:
+            quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
+            landing = land([file for file in files if file.key not in quarantined])
+            refused = {file.key: _refusal(file.key) for file in files if file.key in quarantined}
+            return Landing(landing.summary, {**landing.failures, **refused})
+
         if delivery.notices is not None and not window.object_keys:
             with closing(open_queue(delivery)) as queue:
-                drained = drain(delivery, delivery.notices, queue, source, ledger, land, log)
-            summaries, failures, counts = drained.summaries, drained.failures, {"notices": drained.counts()}
+                drained = drain(delivery, delivery.notices, queue, source, ledger, land_announced, log)
+            summaries, counts = list(drained.summaries), {"notices": drained.counts()}
+            failures = _needed(delivery, ledger, drained.failures, log)
         found = find_files(source, ledger, delivery, window)
         if found.unlisted is not None:
             log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
-        landing = land(found.files, ASKED_FOR if window.object_keys else "listed")
-        failures |= _grave(delivery, ledger, landing.failures, log)
-    return Landed(add_summaries([*summaries, landing.summary]), found.unlisted or "listed", failures, counts)
+        seen_by = ASKED_FOR if window.object_keys else "listed"
+        landing = land(found.files, seen_by)
+        summaries.append(landing.summary)
+        again = [file for file in found.files if _may_heal(landing.failures.get(file.key))]
+        if again and landing.summary.files:
+            # the source works for others: one more try here is dearer than none, and cheaper than a failed run
+            second = land(again, seen_by)
+            summaries.append(second.summary)
+            retried = {file.key for file in again}
+            kept = {key: error for key, error in landing.failures.items() if key not in retried}
+            landing = Landing(second.summary, {**kept, **second.failures})
+        failures |= _needed(delivery, ledger, landing.failures, log)
+        summary = add_summaries(summaries)
+        works = bool(summary.files or summary.skipped) or _reads(source, delivery, ledger, failures)
+    return Landed(summary, found.unlisted or "listed", failures, counts, works)
 
 
-def _grave(
+def _may_heal(error: PismoError | None) -> bool:
+    return error is not None and not error.permanent and not isinstance(error, FileMissing)
+
+
+def _refusal(key: str) -> QuarantinedError:
+    return QuarantinedError(f"{key} is quarantined; a run with its key or with retry_failed tries it again", key=key)
+
+
+def _needed(
     delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError], log: logging.Logger
 ) -> dict[str, PismoError]:
-    """The failures that matter: a file that is gone at Pismo and landed here is fetched no more, and not needed."""
+    """Return the failures that matter: neither a file that is gone at Pismo and landed here, nor a quarantined one."""
     known = FileLedger(ledger, delivery.lake, delivery.name).known(failures)
+    needed: dict[str, PismoError] = {}
     for key, error in failures.items():
         if isinstance(error, FileMissing) and key in known:
-            log.warning("gone at Pismo, what is landed of it stands: %s", key)
-    return {key: error for key, error in failures.items() if not (isinstance(error, FileMissing) and key in known)}
+            log.warning("gone at Pismo, the landed bytes stay: %s", key)
+        elif isinstance(error, QuarantinedError):
+            log.warning("%s; its notice is left to the dead-letter queue", error)
+        else:
+            needed[key] = error
+    return needed
+
+
+def _reads(source: EventSource, delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError]) -> bool:
+    """Return whether failures say something about their files: an outage, or a lost right, says nothing of one file."""
+    if not any(isinstance(error, SourceUnavailable | AccessDenied) for error in failures.values()):
+        return True
+    key = FileLedger(ledger, delivery.lake, delivery.name).newest_key()
+    if key is None:
+        return False
+    try:
+        with source.fetch(RemoteFile(key, None)) as chunks:
+            return next(iter(chunks), None) is not None
+    except PismoError:
+        return False

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 LONGEST_HOURS = 1000
 """More publish hours than this in one run would pass Airflow's limit on mapped tasks (1024)."""
-INGEST_PARAMS = frozenset({"window_start", "window_end", "object_keys", "event_ids", "force", "dry_run"})
+INGEST_PARAMS = frozenset(
+    {"window_start", "window_end", "object_keys", "event_ids", "force", "retry_failed", "dry_run"}
+)
 CLOSE_PARAMS = frozenset({"publish_day", "relist", "force", "dry_run"})
 
 
@@ -26,8 +28,9 @@ CLOSE_PARAMS = frozenset({"publish_day", "relist", "force", "dry_run"})
 class Window:
     """What a run looks for: all new files of some hours, or the objects, or the objects of the events, it was given.
 
-    `event_ids` become `object_keys` where the ledger is at hand; `relist` False leaves Pismo alone. A `of_landed_day`
-    window is content with what the ledger knows where listing is denied.
+    `event_ids` become `object_keys` once the ledger is open; `relist` False leaves Pismo alone. A `of_landed_day`
+    window is content with the files that the ledger knows if listing is denied, and tries the quarantined files of its
+    hours once more. `retry_failed` asks for every quarantined file of the delivery.
     """
 
     hours: tuple[PublishHour, ...]
@@ -36,6 +39,7 @@ class Window:
     event_ids: tuple[str, ...] = ()
     relist: bool = True
     of_landed_day: bool = False
+    retry_failed: bool = False
 
 
 def window_of(context: Context, delivery: Delivery) -> Window:
@@ -46,10 +50,10 @@ def window_of(context: Context, delivery: Delivery) -> Window:
     params = _read_params(context, INGEST_PARAMS)
     keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
     ids = _texts(params, "event_ids")
-    force = bool(params.get("force"))
+    force, retry = bool(params.get("force")), bool(params.get("retry_failed"))
     if keys or ids:
         # an event is asked for because something about it is in doubt: its files are fetched and built anew
-        return Window((), keys, force or bool(ids), ids)
+        return Window((), keys, force or bool(ids), ids, retry_failed=retry)
     lookback = timedelta(hours=delivery.lookback_hours)
     start, end = _moment(params, "window_start"), _moment(params, "window_end")
     if start is not None or end is not None:
@@ -65,7 +69,7 @@ def window_of(context: Context, delivery: Delivery) -> Window:
     if len(hours) > LONGEST_HOURS:
         msg = f"a window of {len(hours)} publish hours; at most {LONGEST_HOURS} in one run, split it"
         raise ConfigError(msg)
-    return Window(hours, (), force)
+    return Window(hours, (), force, retry_failed=retry)
 
 
 def day_of(context: Context) -> PublishDay:

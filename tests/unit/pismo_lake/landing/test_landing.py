@@ -11,7 +11,15 @@ import pytest
 from tests.lakes import HOUR, LakeUnderTest, event
 
 from pismo_lake import storage
-from pismo_lake.errors import LandedFileError, RoleDenied
+from pismo_lake.errors import (
+    AccessDenied,
+    HostKeyDenied,
+    KeysDenied,
+    KmsDenied,
+    LandedFileError,
+    RoleDenied,
+    SourceError,
+)
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.landing.land import land_files
@@ -159,3 +167,38 @@ def test_a_file_is_created_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert storage.create(f"{uri}2", b"fourth")
     assert storage.read_bytes(f"{uri}2") == b"fourth"
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["file", "file2"]
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"), KeyError("odd")])
+def test_an_unexpected_error_of_one_file_stops_no_other_file(lake: LakeUnderTest, error: Exception) -> None:
+    @contextmanager
+    def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
+        if file.key == A:
+            raise error
+        yield iter([event("b")])
+
+    landing = land_files(lake.settings, lake.ledger, [RemoteFile(A, None), RemoteFile(B, None)], fetch)
+    assert landing.summary.files == 1
+    assert str(landing.failures[A]).startswith(f"{A}: {type(error).__name__} at test_landing.py:")
+    assert "odd" not in str(landing.failures[A])
+
+
+@pytest.mark.parametrize("error", [KmsDenied("no right to use the key", key=A), AccessDenied("not readable", key=A)])
+def test_a_right_that_is_missing_for_one_object_stops_no_other_file(lake: LakeUnderTest, error: SourceError) -> None:
+    @contextmanager
+    def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
+        if file.key == A:
+            raise error
+        yield iter([event("b")])
+
+    landing = land_files(lake.settings, lake.ledger, [RemoteFile(A, None), RemoteFile(B, None)], fetch)
+    assert (landing.summary.files, landing.failures) == (1, {A: error})
+
+
+@pytest.mark.parametrize("error", [RoleDenied("refused"), KeysDenied("refused"), HostKeyDenied("other host")])
+def test_a_refused_credential_ends_the_landing(lake: LakeUnderTest, error: SourceError) -> None:
+    def fetch(file: RemoteFile) -> Any:
+        raise error
+
+    with pytest.raises(type(error)):
+        land_files(lake.settings, lake.ledger, [RemoteFile(A, None), RemoteFile(B, None)], fetch)

@@ -16,7 +16,8 @@ from tests.lakes import LakeUnderTest, event
 from pismo_lake import errors
 from pismo_lake.cli.main import main
 from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused
-from pismo_lake.ledger import LakeFiles, Ledger
+from pismo_lake.ledger import LakeFiles, Ledger, Sightings
+from pismo_lake.ledger.sightings import failed_files
 
 
 def altered(root: Path, statement: str) -> str:
@@ -39,6 +40,29 @@ def test_a_column_that_may_be_null_is_added(tmp_path: Path) -> None:
     lake = LakeUnderTest(tmp_path)
     lake.put(event("e-1", {"n": 1}))
     lake.ledger.close()
+
+
+def test_files_that_failed_before_an_upgrade_are_counted_from_then_on(tmp_path: Path) -> None:
+    url = altered(tmp_path, "ALTER TABLE pismo_sightings DROP COLUMN tries")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE pismo_sightings DROP COLUMN quarantined"))
+        row = "'/lake', 'feed', 'k', '2026-03-01T12', 'listed', '2026-03-01T12:00:00+00:00', 'cut off'"
+        connection.execute(text(f"INSERT INTO pismo_sightings VALUES ({row})"))
+    engine.dispose()
+    with Ledger.open(url) as ledger:
+        sightings = Sightings(ledger, "/lake", "feed")
+        (seen,) = sightings.of_day("2026-03-01")
+        assert (seen.key, seen.tries, seen.quarantined, seen.state) == ("k", 0, None, "listed")
+        assert sightings.count_tries(["k", "unknown"], 2)["k"].tries == 1
+        assert sightings.quarantined() == {}
+        assert sightings.count_tries(["k"], 2)["k"].quarantined is not None
+        first = sightings.quarantined()["k"].quarantined
+        assert sightings.count_tries(["k"], 2)["k"].quarantined == first
+        assert Sightings(ledger, "/other", "feed").quarantined() == {}
+        assert [seen.tries for seen in failed_files(ledger, "/lake", "2026-03-01")] == [3]
+        assert failed_files(ledger, "/lake", "2026-03-02") == []
+        assert failed_files(ledger, "/other") == []
 
 
 def test_a_column_that_may_not_is_told(tmp_path: Path) -> None:
