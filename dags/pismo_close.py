@@ -6,11 +6,12 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from pismo.notifications import DeliveryNotifier, deadline_of
 from pismo.operators import (
     BuildUnitsOperator,
+    CheckLandingOperator,
     ClosePublishDayOperator,
     IndexPublishDayOperator,
     LandPublishDayOperator,
@@ -65,12 +66,17 @@ for delivery in load_deliveries(DELIVERIES):
         close = ClosePublishDayOperator(
             task_id="close_publish_day",
             trigger_rule="none_failed_min_one_success",
-            outlets=[Asset(f"pismo_lake_{delivery.name}")],
             **common,
         )
         report = ReportPublishDayOperator(
-            task_id="report_publish_day", landing_task_id="land_missing_files", pool=delivery.pool, **common
+            task_id="report_publish_day",
+            landing_task_id="land_missing_files",
+            asset_name=f"pismo_lake_{delivery.name}",
+            pool=delivery.pool,
+            **common,
         )
+        check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_missing_files", **common)
         settled >> land >> index >> [flatten, close]
         flatten >> close >> report
+        land >> check
     globals()[dag.dag_id] = dag

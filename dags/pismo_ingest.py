@@ -9,7 +9,13 @@ from pathlib import Path
 from airflow.sdk import DAG, Asset, Param
 
 from pismo.notifications import DeliveryNotifier
-from pismo.operators import BuildUnitsOperator, IndexUnitOperator, LandEventFilesOperator
+from pismo.operators import (
+    BuildUnitsOperator,
+    CheckLandingOperator,
+    IndexUnitOperator,
+    LandEventFilesOperator,
+    ShareOutUnitsOperator,
+)
 from pismo.sensors import NewFilesSensor
 from pismo.wiring import TASK_DEFAULTS, invalid_delivery_dag, schedule_of
 from pismo_lake.settings import InvalidDelivery, load_deliveries
@@ -30,6 +36,7 @@ PARAMS = {
     "object_keys": Param([], type=["null", "array"], title="Object keys, one a line (instead of a window)"),
     "event_ids": Param([], type=["null", "array"], title="Event ids, one a line: land and build their files again"),
     "force": Param(False, type="boolean", title="Land and build again what is there already"),
+    "retry_failed": Param(False, type="boolean", title="Try every quarantined file again"),
     "dry_run": Param(False, type="boolean", title="Say what would be landed, built and removed, and do nothing"),
 }
 
@@ -61,6 +68,7 @@ for delivery in load_deliveries(DELIVERIES):
             max_active_tis_per_dagrun=4,
             **common,
         ).expand(unit=land.output)
+        shared = ShareOutUnitsOperator(task_id="share_out_units", lists=index.output, **common)
         flatten = BuildUnitsOperator.partial(
             task_id="flatten_publish_hour",
             map_index_template="{{ task.units | join(', ') }}",
@@ -68,6 +76,8 @@ for delivery in load_deliveries(DELIVERIES):
             outlets=[Asset(f"pismo_lake_{delivery.name}")],
             max_active_tis_per_dagrun=4,
             **common,
-        ).expand(units=index.output)
-        find >> land >> index >> flatten
+        ).expand(units=shared.output)
+        check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_event_files", **common)
+        find >> land >> index >> shared >> flatten
+        land >> check
     globals()[dag.dag_id] = dag

@@ -18,7 +18,14 @@ _PARSE_SECONDS = 600.0
 _LOG_LINES = 40
 _ENDED = {"success", "failed"}
 _BROKEN = {"failed", "upstream_failed"}
-_ORDER = ("find_new_files", "land_event_files", "index_publish_hour", "flatten_publish_hour")
+_ORDER = (
+    "find_new_files",
+    "land_event_files",
+    "check_landing",
+    "index_publish_hour",
+    "share_out_units",
+    "flatten_publish_hour",
+)
 
 
 def run_dag(api: AirflowApi, dag_id: str, say: Callable[[str], None], *, seconds: float) -> str:

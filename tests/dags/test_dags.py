@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import BaseSensorOperator
+from airflow.sdk import Asset, AssetAlias, BaseSensorOperator
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import UTC, DateTime
@@ -62,11 +62,20 @@ def test_house_rules(bag: DagBag) -> None:
             assert issubclass(kind, BaseSensorOperator) is kind.__name__.endswith("Sensor")
 
 
+def test_a_file_that_cannot_be_landed_stops_no_step(bag: DagBag) -> None:
+    """The check is a leaf of its own: red, it keeps no other task from running, and others hide nothing of it."""
+    for dag, landing in (("ingest", "land_event_files"), ("close", "land_missing_files")):
+        check = bag.dags[f"pismo_{dag}_sandbox_s3"].get_task("check_landing")
+        assert check.upstream_task_ids == {landing}
+        assert check.downstream_task_ids == set()
+        assert check.landing_task_id == landing
+
+
 def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
-    steps = ["find_new_files", "land_event_files", "index_publish_hour", "flatten_publish_hour"]
-    assert ingest.task_ids == steps
+    steps = ["find_new_files", "land_event_files", "index_publish_hour", "share_out_units", "flatten_publish_hour"]
+    assert set(ingest.task_ids) == {*steps, "check_landing"}
     for step, following in pairwise(steps):
-        assert ingest.get_task(step).downstream_task_ids == {following}
+        assert ingest.get_task(step).downstream_task_ids - {"check_landing"} == {following}
     (asset,) = ingest.get_task("flatten_publish_hour").outlets
     assert asset.name == "pismo_lake_sandbox_s3"
 
@@ -74,11 +83,14 @@ def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
 def test_closing_goes_step_by_step(bag: DagBag) -> None:
     dag = bag.dags["pismo_close_sandbox_s3"]
     assert dag.get_task("await_settled_day").downstream_task_ids == {"land_missing_files"}
-    assert dag.get_task("land_missing_files").downstream_task_ids == {"index_missing_files"}
+    assert dag.get_task("land_missing_files").downstream_task_ids == {"index_missing_files", "check_landing"}
     assert dag.get_task("index_missing_files").downstream_task_ids == {"flatten_other_hours", "close_publish_day"}
     assert dag.get_task("flatten_other_hours").downstream_task_ids == {"close_publish_day"}
     assert dag.get_task("close_publish_day").downstream_task_ids == {"report_publish_day"}
-    (asset,) = dag.get_task("close_publish_day").outlets
+    assert dag.get_task("close_publish_day").outlets == []
+    (alias,) = dag.get_task("report_publish_day").outlets
+    assert isinstance(alias, AssetAlias)
+    asset = Asset(dag.get_task("report_publish_day").asset_name)
     assert asset.name == "pismo_lake_sandbox_s3"
 
 
@@ -201,7 +213,9 @@ def test_tasks_that_connect_stand_in_the_deliverys_pool(examples: DagBag) -> Non
     assert {task.task_id: task.pool for task in dag.tasks} == {
         "find_new_files": "pismo_sftp",
         "land_event_files": "pismo_sftp",
+        "check_landing": "default_pool",
         "index_publish_hour": "default_pool",
+        "share_out_units": "default_pool",
         "flatten_publish_hour": "default_pool",
     }
 

@@ -32,6 +32,7 @@ class Home:
 
     def __init__(self, root: Path, sandbox: Any, truth: Truth, database: Path) -> None:
         self.root, self.policy, self.truth, self.lake = root, sandbox.policy, truth, root / "lake"
+        self.ledger = f"sqlite:///{root / 'ledger.db'}"
         self.s3 = sandbox.admin("s3")
         topic = sandbox.admin("sns").create_topic(Name="alerts-of-closing")["TopicArn"]
         self.sqs = sandbox.admin("sqs")
@@ -119,8 +120,10 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
 
     with home.without("main_stream/2026/3/1/20/"):
         (closed,) = home.run(("close", {"publish_day": DAY}))
-    assert closed.state == "success", closed.log[-3000:]
+    assert closed.state == "failed", closed.log[-3000:]
     (alert,) = home.alerts()
+    assert {name for name, state in closed.tasks.items() if state == "failed"} == {"report_publish_day[-1]"}
+    assert "is incomplete: " in closed.log
     assert "differ from Pismo's accounting report" in alert
     assert f"publish_date={DAY}/sandbox_s3.html" in alert
     assert [hour["verdict"] for hour in home.report(DAY)["silent_hours"]] == ["suspect"]
@@ -131,6 +134,7 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
     assert not list(home.lake.rglob("events/**/*T??-p*.parquet"))
     report = home.report(DAY)
     assert report["complete"] is True, report
+    assert report["verdict"] == "complete"
     assert report["files"] == 288
     assert report["accounting_agrees"] is True
     assert sum(line["lake_entries"] for line in report["accounting"]) > 10

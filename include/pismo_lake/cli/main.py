@@ -29,6 +29,7 @@ from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.index.run import index_landed
 from pismo_lake.ledger import FileLedger, LakeFiles, RawLedger
+from pismo_lake.ledger.sightings import failed_files
 from pismo_lake.local.files import local_files, torn_units, totals_by_type
 from pismo_lake.local.workers import Workers
 from pismo_lake.privacy.mark import refuse_unprotected
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--forget", action="append", default=[], metavar="NAME",
         help="remove a landed file from ledger, landing and lake; Pismo's own file is landed again; may be repeated",
     )  # fmt: skip
+    files.add_argument("--failed", action="store_true", help="files that could not be landed, and the quarantined ones")
     files.set_defaults(run=on_lake(_files))
 
     ddl = commands.add_parser("ddl", help="statements that make tables and views over the lake in a query engine")
@@ -233,8 +235,7 @@ def _reported(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> int:
 
     report = reconcile(settings, ledger, day, until=PublishHour.containing(datetime.now(UTC)))
     places = write_report(settings.lake, report)
-    told = "is complete" if report.files else "has no files, and none are missing as far as anyone can tell"
-    print(f"{day} {told}" if report.complete else f"{day} is not complete: {'; '.join(report.reasons)}")
+    print(report)
     for total in report.totals:
         if total.difference:
             print(f"DOES NOT BALANCE: {total.what}: {total.left} and {total.right}", file=sys.stderr)
@@ -265,6 +266,12 @@ def _forget(settings: LakeSettings, ledger: Ledger, names: Sequence[str]) -> int
 def _files(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
     if options.forget:
         return _forget(settings, ledger, options.forget)
+    if options.failed:
+        print(f"{'publish hour':14}{'tries':>6}  {'state':12}file: problem")
+        for seen in failed_files(ledger, settings.lake, options.date):
+            named = f"{seen.delivery}:{seen.key}: {seen.problem}"
+            print(f"{seen.publish_hour:14}{seen.tries:>6}  {seen.state:12}{named}")
+        return 0
     print(f"{'publish hour':14}{'bytes':>12}{'events':>9}{'rejects':>9}  {'status':11}{'built':6}file")
     for record in LakeFiles(ledger, settings.lake).every(day=options.date):
         built = "yes" if record.built else "no"

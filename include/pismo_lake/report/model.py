@@ -7,7 +7,18 @@ indexes and the lake: writing it again for an unchanged day gives the same bytes
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
+
+_SHOWN = 3
+
+
+class DayVerdict(StrEnum):
+    """What a day report says of its day; only a day that has files can be complete."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    NO_FILES = "no files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +61,8 @@ class SilentHour:
 class OpenFile:
     """A file that is not in the lake as it should be.
 
-    `state`: ``announced, not landed`` | ``listed, not landed`` | ``landed, not indexed`` | ``landed, not readable`` |
-    ``landed, not built`` | ``unreadable``; `since` is the ledger's time of the first sight.
+    `state`: ``announced, not landed`` | ``listed, not landed`` | ``quarantined, not landed`` | ``landed, not indexed``
+    | ``landed, not readable`` | ``landed, not built`` | ``unreadable``; `since` is the time of the first sight.
     """
 
     key: str
@@ -125,7 +136,7 @@ class DayReport:
 
     `lateness` counts events by how long after their own time their publish hour ended (labels in order, an event
     without a time under ``no time``), `heartbeats` are Pismo's own health checks among the events. `listed` says how
-    the source was looked at: ``listed``, or why not.
+    the source was looked at: ``listed``, or why not. `ever` says whether the delivery ever had a file, on any day.
     """
 
     delivery: str
@@ -157,6 +168,7 @@ class DayReport:
     lake_files: int = 0
     lake_bytes: int = 0
     over: bool = True
+    ever: bool = True
 
     @property
     def balanced(self) -> bool:
@@ -170,26 +182,50 @@ class DayReport:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the day is not complete, in plain words; empty where it is."""
+        """Return why the day is not complete; empty if nothing is missing."""
         differing = sum(total.difference != 0 for total in self.totals)
         accounting = sum(not line.agrees for line in self.accounting or ())
-        told = {
+        said = {
             "it is not over": not self.over,
             "it is not closed": not self.closed,
             f"{differing} control total(s) do not balance": differing,
-            f"{len(self.open_files)} file(s) are not in the lake as they should be": self.open_files,
+            f"{len(self.open_files)} file(s) are not in the lake as they should be: {self._named()}": self.open_files,
             f"{len(self.gaps)} publish hour(s) without files where there should be some": self.gaps,
             f"{accounting} entry type(s) differ from Pismo's accounting report": accounting,
         }
-        return tuple(reason for reason, holds in told.items() if holds)
+        return tuple(reason for reason, holds in said.items() if holds)
+
+    def _named(self) -> str:
+        named = [f"{file.key} ({file.state})" for file in self.open_files[:_SHOWN]]
+        more = len(self.open_files) - len(named)
+        return ", ".join(named) + (f" and {more} more" if more else "")
+
+    @property
+    def verdict(self) -> DayVerdict:
+        """Return the verdict: a day without files is never complete, also if none are missing."""
+        if self.reasons:
+            return DayVerdict.INCOMPLETE
+        return DayVerdict.COMPLETE if self.files else DayVerdict.NO_FILES
 
     @property
     def complete(self) -> bool:
-        """Whether the day is in the lake as far as anyone can tell."""
-        return not self.reasons
+        """Return whether the day has files, and all of them are in the lake as far as anyone can tell."""
+        return self.verdict is DayVerdict.COMPLETE
+
+    def __str__(self) -> str:
+        """Return the day and its verdict, with the reasons."""
+        match self.verdict:
+            case DayVerdict.COMPLETE:
+                return f"{self.publish_date} is complete"
+            case DayVerdict.INCOMPLETE:
+                return f"{self.publish_date} is incomplete: {'; '.join(self.reasons)}"
+            case DayVerdict.NO_FILES if self.ever:
+                return f"{self.publish_date} has no files, and no sign that any are missing"
+            case DayVerdict.NO_FILES:
+                return f"{self.publish_date} has no files: the delivery has never had one"
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return all of it as plain values."""
         lines = {"accounting_agrees": None if self.accounting is None else all(x.agrees for x in self.accounting)}
         flags = {"balanced": self.balanced, "complete": self.complete, "gaps": len(self.gaps)}
-        return asdict(self) | flags | lines
+        return asdict(self) | flags | lines | {"verdict": self.verdict.value, "reasons": list(self.reasons)}

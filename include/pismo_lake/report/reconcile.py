@@ -105,6 +105,7 @@ def reconcile(
         lake_files=written["files"],
         lake_bytes=written["bytes"],
         over=until is None or until > day.hours[-1],
+        ever=landed.newest_key() is not None or bool(RawLedger(ledger, *place).waiting()),
     )
 
 
@@ -169,7 +170,7 @@ def _open_files(
     sightings: Sightings, raws: RawLedger, day: PublishDay, files: Sequence[FileRecord], scan: DayScan
 ) -> tuple[OpenFile, ...]:
     found = [
-        OpenFile(seen.key, seen.publish_hour, f"{seen.seen_by}, not landed", seen.first_seen, seen.problem or "")
+        OpenFile(seen.key, seen.publish_hour, f"{seen.state}, not landed", seen.first_seen, seen.problem or "")
         for seen in sightings.of_day(str(day))
     ]
     found += [

@@ -67,6 +67,7 @@ def _rows(report: DayReport) -> Iterator[tuple[str, str, str, int]]:
     """(section, name, metric, value): one number a row, so that reports of many days are one long table."""
     for metric in (*_TOTALS, "lake_files", "lake_bytes", *_FLAGS):
         yield "day", "", metric, int(getattr(report, metric))
+    yield "verdict", report.verdict.value, "days", 1
     for hour in report.hours:
         yield from (("hour", hour.publish_hour, metric, getattr(hour, metric)) for metric in _OF_HOUR)
     for of_type in report.types:

@@ -1,16 +1,18 @@
 """Run the work as Airflow tasks."""
 
-from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator
+from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator, ShareOutUnitsOperator
 from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator
-from pismo.operators.land import LandEventFilesOperator, LandPublishDayOperator
+from pismo.operators.land import CheckLandingOperator, LandEventFilesOperator, LandPublishDayOperator
 from pismo.operators.report import ReportPublishDayOperator
 
 __all__ = [
     "BuildUnitsOperator",
+    "CheckLandingOperator",
     "ClosePublishDayOperator",
     "IndexPublishDayOperator",
     "IndexUnitOperator",
     "LandEventFilesOperator",
     "LandPublishDayOperator",
     "ReportPublishDayOperator",
+    "ShareOutUnitsOperator",
 ]

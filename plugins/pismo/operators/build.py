@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pismo.operators.delivery import DeliveryOperator
+from pismo.runs.units import share_out
 from pismo.runs.window import day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from pismo_lake.build.summary import BuildSummary
     from pismo_lake.errors import PismoError
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
+
+
+class ShareOutUnitsOperator(DeliveryOperator):
+    """Turn the lists of units of the index tasks into lists that do not overlap, one for each build task."""
+
+    ui_color = "#e3f4e6"
+    template_fields = (*DeliveryOperator.template_fields, "lists")
+
+    def __init__(self, *, lists: Iterable[Sequence[str]] | XComArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lists = lists
+
+    def execute(self, context: Context) -> list[list[str]]:  # noqa: ARG002 - the signature is Airflow's
+        """Return the lists."""
+        return share_out(cast("Iterable[Sequence[str]]", self.lists))
 
 
 class BuildUnitsOperator(DeliveryOperator):
@@ -93,8 +109,9 @@ def _refuse_unreadable(built: BuildSummary) -> None:
 
 
 def _counts(built: BuildSummary) -> dict[str, Any]:
-    """Return the counts for XCom."""
-    counts = asdict(built)
-    counts["unreadable"] = len(counts["unreadable"])
-    counts.pop("by_type")
-    return counts
+    """Return the counts for XCom: those of the parts that this task wrote, so that sums over tasks add up."""
+    from pismo_lake.build.summary import COUNTED
+
+    skipped = {"by_type", "written", *COUNTED}
+    counts = {name: value for name, value in asdict(built).items() if name not in skipped}
+    return counts | built.written | {"unreadable": len(built.unreadable)}

@@ -1,9 +1,11 @@
-"""Writes the day report, and fails where the day's control totals do not balance."""
+"""Write the day report, and fail if the day is not complete or its control totals do not balance."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias
 
 from pismo.operators.delivery import DeliveryOperator
 from pismo.runs.window import day_of
@@ -17,29 +19,54 @@ if TYPE_CHECKING:
 
 
 class ReportPublishDayOperator(DeliveryOperator):
-    """Reconciles the run's publish day and writes its report: JSON, Parquet, and a page for people.
+    """Reconcile the run's publish day and write its report: JSON, Parquet, and a page for people.
 
-    Control totals that do not balance fail the task, naming each difference. A day that balances and is not complete
-    (gaps, files that never came) is told to the delivery's alerts; more of it may yet come.
+    Only a complete day updates the asset: its alias is the outlet, because a plain outlet is updated by every success.
+    A day whose control totals differ fails the task. So does a day that is incomplete (gaps, files that never came),
+    unless the delivery's `fail_incomplete` is false; the delivery's alerts get the reasons in both cases.
     """
 
     ui_color = "#ead9f2"
     template_fields = (*DeliveryOperator.template_fields, "landing_task_id")
 
-    def __init__(self, *, landing_task_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.landing_task_id = landing_task_id
+    def __init__(self, *, landing_task_id: str, asset_name: str, **kwargs: Any) -> None:
+        super().__init__(outlets=[AssetAlias(f"{asset_name}_complete_days")], **kwargs)
+        self.landing_task_id, self.asset_name = landing_task_id, asset_name
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """The report's figures and where it stands."""
+        """Return the report's figures and its place."""
+        from pismo_lake.errors import DayIncompleteError
+        from pismo_lake.report.model import DayVerdict
+
+        day = day_of(context)
+        delivery, report, place = self._report(context, day)
+        self.log.info("report of %s: %s", day, place)
+        figures = _figures(report) | {"report": place}
+        # before the task may fail: other tasks read the verdict of an incomplete day too
+        context["ti"].xcom_push(key="report", value=figures)
+        _refuse_unbalanced(delivery, report)
+        match report.verdict:
+            case DayVerdict.COMPLETE:
+                self.log.info("%s", report)
+                extra: dict[str, Any] = {"publish_date": str(day), "verdict": report.verdict.value, "report": place}
+                context["outlet_events"][self.outlets[0]].add(Asset(self.asset_name), extra=extra)
+            case DayVerdict.INCOMPLETE:
+                self._warn(delivery, report, place, f"{day} is closed and incomplete")
+                if delivery.fail_incomplete:
+                    raise DayIncompleteError(str(report))
+            case DayVerdict.NO_FILES if not report.ever:
+                self._warn(delivery, report, place, "no event file has ever come")
+            case DayVerdict.NO_FILES:
+                self.log.info("%s", report)
+        return figures
+
+    def _report(self, context: Context, day: PublishDay) -> tuple[Delivery, DayReport, str]:
+        """Reconcile the day and write its report; return it with the place of its page."""
         from pismo.connect.ledger import settings_of
-        from pismo.notifications.delivery import tell
-        from pismo_lake.errors import UnbalancedError
         from pismo_lake.hours import PublishHour
         from pismo_lake.report.reconcile import reconcile
         from pismo_lake.report.write import write_report
 
-        day = day_of(context)
         counts = context["ti"].xcom_pull(task_ids=self.landing_task_id, key="counts") or {}
         with self.open_delivery(context) as (delivery, ledger):
             report = reconcile(
@@ -52,21 +79,16 @@ class ReportPublishDayOperator(DeliveryOperator):
                 accounting=self._accounting(delivery, day) if delivery.accounting_reports else None,
                 until=PublishHour.containing(datetime.now(UTC)),
             )
-            places = write_report(delivery.lake, report)
-        self.log.info("report of %s: %s", day, places[-1])
-        differing = [total for total in report.totals if total.difference]
-        if differing:
-            told = "; ".join(f"{total.what}: {total.left} and {total.right}" for total in differing)
-            msg = f"{delivery.name} {day} does not balance: {told}"
-            raise UnbalancedError(msg)
-        if not report.complete:
-            told = "; ".join(report.reasons)
-            self.log.error("%s is not complete: %s", day, told)
-            tell(delivery, f"{delivery.name}: {day} is closed and not complete", f"{told}\n{places[-1]}")
-        return _figures(report) | {"report": places[-1]}
+            return delivery, report, write_report(delivery.lake, report)[-1]
+
+    def _warn(self, delivery: Delivery, report: DayReport, place: str, subject: str) -> None:
+        from pismo.notifications import tell
+
+        self.log.warning("%s", report)
+        tell(delivery, f"{delivery.name}: {subject}", f"{report}\n{place}")
 
     def _accounting(self, delivery: Delivery, day: PublishDay) -> tuple[AccountingLine, ...] | None:
-        """Pismo's own report of the day beside the lake; None where Pismo has written none."""
+        """Compare the day with Pismo's own report of it; return None if Pismo has written none."""
         from pismo.connect.ledger import settings_of
         from pismo.connect.source import source_of
         from pismo_lake.errors import ListingDenied
@@ -88,6 +110,17 @@ class ReportPublishDayOperator(DeliveryOperator):
         return compare(delivery.lake, str(day), reports, delivery.organisation, settings_of(delivery).key)
 
 
+def _refuse_unbalanced(delivery: Delivery, report: DayReport) -> None:
+    """Raise `UnbalancedError` with each control total that differs."""
+    from pismo_lake.errors import UnbalancedError
+
+    differing = [f"{total.what}: {total.left} and {total.right}" for total in report.totals if total.difference]
+    if differing:
+        msg = f"{delivery.name} {report.publish_date} does not balance: {'; '.join(differing)}"
+        raise UnbalancedError(msg)
+
+
 def _figures(report: DayReport) -> dict[str, Any]:
     names = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "lake_files", "complete", "balanced")
-    return {name: getattr(report, name) for name in names} | {"gaps": len(report.gaps)}
+    figures: dict[str, Any] = {name: getattr(report, name) for name in names}
+    return figures | {"verdict": report.verdict.value, "reasons": list(report.reasons), "gaps": len(report.gaps)}

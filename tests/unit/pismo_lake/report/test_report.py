@@ -9,7 +9,8 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -22,13 +23,10 @@ from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.report.cadence import silent_hours
-from pismo_lake.report.model import AccountingLine, ControlTotal, DayReport, DriftLine, OpenFile
+from pismo_lake.report.model import AccountingLine, ControlTotal, DayReport, DayVerdict, DriftLine, OpenFile
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.report.render import page
 from pismo_lake.report.write import write_report
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY = PublishDay.parse("2026-03-20")
 EMPTY = DayReport(
@@ -211,7 +209,52 @@ def test_a_damaged_index_is_named(lake: LakeUnderTest) -> None:
 def test_a_day_that_is_not_over_is_not_complete(lake: LakeUnderTest) -> None:
     hours = DAY.hours
     assert reconcile(lake.settings, lake.ledger, DAY, until=hours[-1]).reasons == ("it is not over",)
-    assert reconcile(lake.settings, lake.ledger, DAY, until=hours[-1].plus(1)).complete
+    over = reconcile(lake.settings, lake.ledger, DAY, until=hours[-1].plus(1))
+    assert (over.reasons, over.verdict) == ((), DayVerdict.NO_FILES)
+
+
+def test_an_empty_day_is_not_complete_and_a_delivery_without_any_file_says_so(lake: LakeUnderTest) -> None:
+    report = looked_at(lake)
+    assert (report.verdict, report.complete, report.ever) == (DayVerdict.NO_FILES, False, False)
+    assert str(report) == f"{DAY} has no files: the delivery has never had one"
+    lake.land_raw({key(3, day=1): event("e-1")})
+    report = looked_at(lake)
+    assert (report.verdict, report.ever) == (DayVerdict.NO_FILES, True)
+    assert str(report) == f"{DAY} has no files, and no sign that any are missing"
+    lake.land({key(3): event("e-2", timestamp=at(3))})
+    lake.close(str(DAY))
+    assert str(looked_at(lake)) == f"{DAY} is complete"
+
+
+@pytest.mark.parametrize("verdict", list(DayVerdict))
+def test_every_form_of_a_report_says_the_same_verdict(lake: LakeUnderTest, verdict: DayVerdict) -> None:
+    if verdict is not DayVerdict.NO_FILES:
+        lake.land({key(3): event("e-1", timestamp=at(3))})
+        lake.close(str(DAY))
+    if verdict is DayVerdict.INCOMPLETE:
+        lake.land_raw({f"{key(3)}/in/a/sub/folder": b"{}"})
+    report = looked_at(lake)
+    assert report.verdict is verdict
+    json_place, table_place, page_place = write_report(lake.settings.lake, report)
+    values = json.loads(Path(json_place).read_text())
+    assert (values["verdict"], values["complete"]) == (verdict.value, verdict is DayVerdict.COMPLETE)
+    lines = pq.read_table(table_place).to_pylist()
+    rows = {(row["section"], row["name"], row["metric"]): row["value"] for row in lines}
+    assert [name for section, name, _ in rows if section == "verdict"] == [verdict.value]
+    assert rows["day", "", "complete"] == (verdict is DayVerdict.COMPLETE)
+    text = Path(page_place).read_text()
+    said = {"complete": ">Complete:", "incomplete": ">Incomplete<", "no files": ">No files:"}
+    assert [name for name, words in said.items() if words in text] == [verdict.value]
+
+
+def test_a_key_in_a_sub_folder_belongs_to_the_day_of_its_hour(lake: LakeUnderTest) -> None:
+    lost = f"{key(3)}/in/a/sub/folder"
+    lake.land_raw({lost: b"{}"})
+    (only,) = looked_at(lake).open_files
+    assert (only.key, only.publish_hour, only.state) == (lost, "2026-03-20T03", "listed, not landed")
+    assert "not directly in an hour folder" in only.problem
+    reason = f"1 file(s) are not in the lake as they should be: {lost} (listed, not landed)"
+    assert str(looked_at(lake)) == f"{DAY} is incomplete: {reason}"
 
 
 def test_a_lost_index_and_a_lost_row_do_not_pass(lake: LakeUnderTest) -> None:
@@ -258,7 +301,8 @@ def test_the_page_has_every_section_even_where_there_is_nothing() -> None:
     text = page(EMPTY)
     for heading in HEADINGS:
         assert f"<h2>{heading}</h2>".replace("'", "&#39;") in text or f"<h2>{heading}</h2>" in text
-    assert "Complete" in text
+    assert "No files, and no sign that any are missing." in text
+    assert "Complete" not in text
 
 
 def test_the_page_needs_nothing_from_elsewhere(lake: LakeUnderTest) -> None:
@@ -287,7 +331,7 @@ def test_text_from_outside_is_escaped() -> None:
     text = page(report)
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 6
-    assert "Not complete" in text
+    assert ">Incomplete<" in text
 
 
 def test_two_processes_draw_the_same_page(tmp_path: Path) -> None:
