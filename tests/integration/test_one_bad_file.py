@@ -65,8 +65,8 @@ def failed(tasks: dict[str, str]) -> set[str]:
 
 def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home) -> None:
     """One story, since each run takes seconds."""
-    ((state, tasks, _),) = home.run(("close", {"publish_day": DAY}))
-    assert (state, failed(tasks)) == ("success", set())
+    (empty,) = home.run(("close", {"publish_day": DAY}))
+    assert (empty.state, failed(empty.tasks)) == ("success", set())
     assert (home.report(DAY)["verdict"], home.report(DAY)["complete"]) == ("no files", False)
     (alert,) = home.alerts()
     assert "the delivery has never had one" in alert
@@ -79,21 +79,21 @@ def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home) -> None:
     put(home, "main_stream/2026/3/2/10/a", "e-7")
     home.policy.vanished.add(REFUSED)
     ingest, close, again = home.run(("ingest", WINDOW), ("close", {"publish_day": DAY}), ("ingest", WINDOW))
-    assert (ingest[0], failed(ingest[1])) == ("failed", {"check_landing"}), ingest[2][-3000:]
-    assert f"not landed: {IN_SUB_FOLDER}: {IN_SUB_FOLDER} is not directly in an hour folder" in ingest[2]
-    assert f"not landed: {REFUSED}: " in ingest[2]
+    assert (ingest.state, failed(ingest.tasks)) == ("failed", {"check_landing"}), ingest.log[-3000:]
+    assert f"not landed: {IN_SUB_FOLDER}: {IN_SUB_FOLDER} is not directly in an hour folder" in ingest.log
+    assert f"not landed: {REFUSED}: " in ingest.log
     assert {"e-1", "e-2", "e-3", "e-4"} <= events(home)
     _sums_are_what_was_written(home)
 
-    assert (close[0], failed(close[1])) == ("failed", {"check_landing", "report_publish_day"})
-    assert "it is quarantined now" in close[2]
+    assert (close.state, failed(close.tasks)) == ("failed", {"check_landing", "report_publish_day"})
+    assert "it is quarantined now" in close.log
     report = home.report(DAY)
     assert (report["verdict"], report["closed"], report["balanced"]) == ("incomplete", True, True)
     assert {(file["key"], file["state"]) for file in report["open_files"]} == {
         (IN_SUB_FOLDER, "quarantined, not landed"), (REFUSED, "quarantined, not landed"),
     }  # fmt: skip
-    assert f"incomplete: 2 file(s) are not in the lake as they should be: {IN_SUB_FOLDER}" in close[2]
-    assert again[0] == "success"
+    assert f"incomplete: 2 file(s) are not in the lake as they should be: {IN_SUB_FOLDER}" in close.log
+    assert again.state == "success"
 
     listed = home.call("-m", "pismo_lake", "files", "--failed", "--lake", str(home.lake), "--ledger", home.ledger)
     assert listed.count("quarantined") == 2
@@ -101,13 +101,13 @@ def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home) -> None:
     retried, closed, following = home.run(
         ("ingest", WINDOW | {"retry_failed": True}), ("close", {"publish_day": DAY}), ("close", {"publish_day": NEXT})
     )
-    assert (retried[0], failed(retried[1])) == ("failed", {"check_landing"})
-    assert f"not landed: {REFUSED}" not in retried[2]
+    assert (retried.state, failed(retried.tasks)) == ("failed", {"check_landing"})
+    assert f"not landed: {REFUSED}" not in retried.log
     assert events(home) == {f"e-{number}" for number in (1, 2, 3, 4, 6, 7)}
     # the check is quiet about a quarantined file, the report is not
-    assert (closed[0], failed(closed[1])) == ("failed", {"report_publish_day"})
+    assert (closed.state, failed(closed.tasks)) == ("failed", {"report_publish_day"})
     assert [file["key"] for file in home.report(DAY)["open_files"]] == [IN_SUB_FOLDER]
-    assert following[0] == "success"
+    assert following.state == "success"
     assert complete_days(home) == [NEXT]
 
 
@@ -127,10 +127,10 @@ def test_an_incomplete_day_may_be_a_warning_alone(home: Home) -> None:
     deliveries.write_text(deliveries.read_text() + "    fail_incomplete: false\n")
     put(home, "main_stream/2026/3/1/10/a", "e-1")
     put(home, IN_SUB_FOLDER, "e-5")
-    ((state, tasks, log),) = home.run(("close", {"publish_day": DAY}))
+    (run,) = home.run(("close", {"publish_day": DAY}))
     # the file's first failure is shown by the check, whatever the report does
-    assert (state, failed(tasks)) == ("failed", {"check_landing"})
-    assert f"{DAY} is incomplete: " in log
+    assert (run.state, failed(run.tasks)) == ("failed", {"check_landing"})
+    assert f"{DAY} is incomplete: " in run.log
     (alert,) = home.alerts()
     assert IN_SUB_FOLDER in alert
     assert complete_days(home) == []
