@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pismo_lake import storage
-from pismo_lake.errors import LakeError
+from pismo_lake.errors import LakeError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ class GivenNames:
         uri = storage.join(self.lake, *PLACE)
         try:
             storage.write_atomic(uri, document)
-        except (OSError, LakeError) as error:
+        except (StorageError, LakeError) as error:
             _LOG.warning("names are not kept, %s cannot be written: %s", uri, error)
             return False
         self._saved = document
