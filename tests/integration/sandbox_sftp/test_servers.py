@@ -14,58 +14,16 @@ from tests.sftp_client import (
     SMALL,
     Server,
     client,
-    feed_folder,
-    installed_sshd,
-    no_leftovers,
     options,
     read,
 )  # fmt: skip
 
-from pismo_sandbox.sftp.openssh import SftpServer, running_openssh
-from pismo_sandbox.sftp.server import RunningSftp, SftpPolicy, rsa_key_pair, running_sftp
+from pismo_sandbox.sftp.server import rsa_key_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[str, str]:
-    return rsa_key_pair()
-
-
-@pytest.fixture(scope="module")
-def other_keys() -> tuple[str, str]:
-    return rsa_key_pair()
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return feed_folder(tmp_path_factory.mktemp("feed"))
-
-
-@pytest.fixture(scope="module")
-def sshd() -> str:
-    return installed_sshd()
-
-
-@pytest.fixture
-def openssh(sshd: str, root: Path, keys: tuple[str, str]) -> Iterator[SftpServer]:
-    with no_leftovers(), running_openssh(root, [keys[1]]) as server:
-        yield server
-
-
-@pytest.fixture
-def policy(keys: tuple[str, str]) -> SftpPolicy:
-    return SftpPolicy([keys[1]])
-
-
-@pytest.fixture
-def faulty(root: Path, policy: SftpPolicy) -> Iterator[RunningSftp]:
-    with no_leftovers(), running_sftp(root, policy) as server:
-        yield server
 
 
 @pytest.fixture(params=["openssh", "faulty"])

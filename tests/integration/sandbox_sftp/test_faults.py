@@ -15,7 +15,6 @@ from tests.sftp_client import (
     SIZE,
     SMALL,
     client,
-    feed_folder,
     no_leftovers,
     options,
     read,
@@ -25,36 +24,9 @@ from tests.waiting import PATIENCE
 from pismo_sandbox.sftp.server import RunningSftp, SftpPolicy, rsa_key_pair, running_sftp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[str, str]:
-    return rsa_key_pair()
-
-
-@pytest.fixture(scope="module")
-def other_keys() -> tuple[str, str]:
-    return rsa_key_pair()
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return feed_folder(tmp_path_factory.mktemp("feed"))
-
-
-@pytest.fixture
-def policy(keys: tuple[str, str]) -> SftpPolicy:
-    return SftpPolicy([keys[1]])
-
-
-@pytest.fixture
-def faulty(root: Path, policy: SftpPolicy) -> Iterator[RunningSftp]:
-    with no_leftovers(), running_sftp(root, policy) as server:
-        yield server
 
 
 async def test_cut_after_some_bytes(faulty: RunningSftp, policy: SftpPolicy, root: Path, keys: tuple[str, str]) -> None:

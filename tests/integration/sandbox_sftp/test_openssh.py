@@ -19,8 +19,6 @@ from tests.sftp_client import (
     REPOSITORY,
     SMALL,
     client,
-    feed_folder,
-    installed_sshd,
     no_leftovers,
     options,
     read,
@@ -28,34 +26,11 @@ from tests.sftp_client import (
 from tests.waiting import PATIENCE
 
 from pismo_sandbox.sftp.openssh import SftpServer, SshdFailedError, SshdMissingError, running_openssh
-from pismo_sandbox.sftp.server import rsa_key_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[str, str]:
-    return rsa_key_pair()
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return feed_folder(tmp_path_factory.mktemp("feed"))
-
-
-@pytest.fixture(scope="module")
-def sshd() -> str:
-    return installed_sshd()
-
-
-@pytest.fixture
-def openssh(sshd: str, root: Path, keys: tuple[str, str]) -> Iterator[SftpServer]:
-    with no_leftovers(), running_openssh(root, [keys[1]]) as server:
-        yield server
 
 
 async def test_openssh_takes_sha2_signatures_only(openssh: SftpServer, keys: tuple[str, str]) -> None:

@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 from tests.sftp_client import LOST, client, no_leftovers
 
-from pismo_sandbox.sftp.server import Links, RunningSftp, SftpPolicy, Sizes, rsa_key_pair, running_sftp
+from pismo_sandbox.sftp.server import Links, RunningSftp, SftpPolicy, Sizes, running_sftp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 BODY = bytes(range(256)) * 400
-
-
-@pytest.fixture(scope="module")
-def keys() -> tuple[str, str]:
-    return rsa_key_pair()
-
-
-@pytest.fixture
-def policy(keys: tuple[str, str]) -> SftpPolicy:
-    return SftpPolicy([keys[1]])
 
 
 @pytest.fixture
