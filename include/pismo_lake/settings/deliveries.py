@@ -15,10 +15,11 @@ import yaml
 
 from pismo_lake.errors import ConfigError
 from pismo_lake.paths import root_of
-from pismo_lake.settings.channels import SOURCES, Alerts, Channel, Environment, NoticeChannel, Notices
+from pismo_lake.settings.channels import SOURCES, Alerts, Channel, Environment, Notices
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.delivery import Delivery
 from pismo_lake.settings.privacy import STRICT
+from pismo_lake.settings.stamps import Stamp, stamp_of
 from pismo_lake.settings.validate import LINES, Model, SettingError, required, validate
 from pismo_lake.settings.yaml_lines import load_with_lines
 
@@ -43,11 +44,11 @@ class InvalidDelivery:
 class _Read:
     """A file as it was read: it is read again if the file or a variable that it names has changed."""
 
-    stamp: tuple[int, int, int]
+    stamp: Stamp
     variables: Mapping[str, str | None]
     deliveries: tuple[Delivery | InvalidDelivery, ...]
 
-    def is_current(self, stamp: tuple[int, int, int]) -> bool:
+    def is_current(self, stamp: Stamp) -> bool:
         return self.stamp == stamp and all(os.environ.get(name) == value for name, value in self.variables.items())
 
 
@@ -64,8 +65,7 @@ def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
     """
     file = Path(path).absolute()
     try:
-        stat = file.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        stamp = stamp_of(file)
         read = _FILES.get(file)
         if read is None or not read.is_current(stamp):
             text = file.read_text(encoding="utf-8")
@@ -110,12 +110,7 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
         channel = values["channel"] = _choose(Channel, "channel", values.get("channel"), lines)
         values["source"] = _nested(SOURCES[Channel(channel)], "source", values.get("source"), lines)
         if values.get("notices") is not None:
-            notices = values["notices"]
-            if isinstance(notices, dict):
-                notices["channel"] = _choose(
-                    NoticeChannel, "channel", notices.get("channel"), notices[LINES], "notices."
-                )
-            values["notices"] = _nested(Notices, "notices", notices, lines)
+            values["notices"] = _nested(Notices, "notices", values["notices"], lines)
         if values.get("alerts") is not None:
             values["alerts"] = _nested(Alerts, "alerts", values["alerts"], lines)
         if values.get("contracts") is not None:
@@ -153,14 +148,12 @@ def _nested(kind: type[Model], field: str, values: Any, lines: Mapping[str, int]
     return validate(kind, values, f"{field}.", lines.get(field))
 
 
-def _choose(
-    kind: type[StrEnum], field: str, value: Any, lines: Mapping[str, int], prefix: str = ""
-) -> StrEnum:  # fmt: skip
+def _choose(kind: type[StrEnum], field: str, value: Any, lines: Mapping[str, int]) -> StrEnum:
     try:
         return kind(value)
     except ValueError:
         shown = "missing" if value is None else repr(value)
-        msg = f"{prefix}{field} is {shown}, allowed: {', '.join(kind)}"
+        msg = f"{field} is {shown}, allowed: {', '.join(kind)}"
         raise SettingError(msg, lines.get(field)) from None
 
 

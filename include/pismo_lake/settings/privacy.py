@@ -20,6 +20,7 @@ import yaml
 from pismo_lake.errors import ConfigError
 from pismo_lake.settings.rule_finder import RuleFinder
 from pismo_lake.settings.rules import Action, Rule
+from pismo_lake.settings.stamps import Stamp, stamp_of
 
 STRICT = "strict"
 """The policy that comes with the project: every personal field that Pismo's event pages show."""
@@ -109,9 +110,7 @@ def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
         ConfigError: the file cannot be read, or a rule in it is wrong.
     """
     try:
-        stat = None if policy == STRICT else Path(policy).stat()
-        stamp = None if stat is None else (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        found = _read(policy, stamp)
+        found = _read(policy, None if policy == STRICT else stamp_of(Path(policy)))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"privacy policy {policy}: {error}"
         raise ConfigError(msg) from error
@@ -119,7 +118,7 @@ def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
 
 
 @lru_cache(maxsize=64)
-def _read(policy: str, stamp: tuple[int, int, int] | None) -> Privacy:  # noqa: ARG001 - a changed file is another entry
+def _read(policy: str, stamp: Stamp | None) -> Privacy:  # noqa: ARG001 - a changed file is another entry
     document = yaml.safe_load(_text(policy))
     if not isinstance(document, dict) or not document.keys() <= _POLICY_KEYS:
         msg = f"privacy policy {policy}: a mapping of {', '.join(sorted(_POLICY_KEYS))} is expected"
