@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from pismo_lake.decode.exact_json import DuplicateKeys, NonFiniteNumberError, loads
-from pismo_lake.decode.fields import ENVELOPE, ENVELOPE_KEYS, VERSION_KEY
+from pismo_lake.decode.fields import ENVELOPE_KEYS, REQUIRED_KEYS, TEXT_KEYS, VERSION_KEY
 from pismo_lake.decode.timestamps import timestamp_us
 
 
@@ -101,27 +101,26 @@ def text_of_version(value: object) -> str | None:
 
 def envelope_of(event: dict[str, Any]) -> Envelope:
     """Read the envelope; raise `UnusableEventError` if a required field is missing, empty or not text."""
-    version = text_of_version(event.get(VERSION_KEY))
-    texts = {field.key: text_or_none(event.get(field.key)) for field in ENVELOPE} | {VERSION_KEY: version}
-    for field in ENVELOPE:
-        if field.required and not texts[field.key]:
-            raise UnusableEventError(f"missing_{field.key}")
-    stamp = texts["timestamp"]
+    texts = {key: text_or_none(event.get(key)) for key in TEXT_KEYS}
+    for key in REQUIRED_KEYS:
+        if not texts[key]:
+            raise UnusableEventError(f"missing_{key}")
+    version, stamp = event.get(VERSION_KEY), texts["timestamp"]
+    version_text = text_of_version(version)
     micros = timestamp_us(stamp) if stamp else None
-    read = texts | {"timestamp": micros}
-    plain = not isinstance(event, DuplicateKeys) and all(
-        value is not None or event.get(key) is None for key, value in read.items()
-    )
+    plain = (version_text is not None or version is None) and (micros is not None or event.get("timestamp") is None)
+    # each field that is given has to be text
+    plain = plain and not any(text is None and event.get(key) is not None for key, text in texts.items())
     return Envelope(
         event_id=texts["event_id"] or "",
         domain=texts["domain"] or "",
         event_type=texts["event_type"] or "",
         org_id=texts["org_id"],
         cid=texts["cid"],
-        schema_version=version,
+        schema_version=version_text,
         event_timestamp_text=stamp,
         timestamp_us=micros,
-        plain=plain,
+        plain=plain and not isinstance(event, DuplicateKeys),
     )
 
 

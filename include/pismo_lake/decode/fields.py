@@ -58,6 +58,9 @@ ENVELOPE_KEYS = frozenset({*(field.key for field in ENVELOPE), PAYLOAD_KEY})
 TEXT_KEYS = tuple(field.key for field in ENVELOPE if field.is_text)
 """The keys whose values are always text."""
 
+REQUIRED_KEYS = tuple(field.key for field in ENVELOPE if field.required)
+"""The keys without which an event is not usable."""
+
 VERSION_KEY = next(field.key for field in ENVELOPE if not field.is_text)
 """The key of the schema version."""
 

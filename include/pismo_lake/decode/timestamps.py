@@ -79,16 +79,20 @@ def timestamp_us(text: str) -> int | None:
         return None
     day, minute, second, fraction, sign, hours, minutes = found.groups("")
     leap = second == _LEAP_SECOND
-    if int(hours or "0") > _MOST_HOURS or int(minutes or "0") > _MOST_MINUTES:
-        return None
-    ahead = timedelta(hours=int(hours or "0"), minutes=int(minutes or "0")) * (-1 if sign == "-" else 1)
     try:
-        moment = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second or '00'}+00:00") - ahead
-        moment += timedelta(seconds=leap)
-        if leap and (moment.hour or moment.minute):
-            # they are inserted at midnight UTC alone
-            return None
-        # in UTC it may be of no year that dates have, before 1 or after 9999
+        moment = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second or '00'}+00:00")
+        if sign:
+            hour, rest = int(hours), int(minutes or "0")
+            if hour > _MOST_HOURS or rest > _MOST_MINUTES:
+                return None
+            ahead = timedelta(hours=hour, minutes=rest)
+            # in UTC it may be of no year that dates have, before 1 or after 9999
+            moment = moment + ahead if sign == "-" else moment - ahead
+        if leap:
+            moment += timedelta(seconds=1)
+            if moment.hour or moment.minute:
+                # they are inserted at midnight UTC alone
+                return None
         return (moment - _EPOCH) // _MICROSECOND + int(fraction[:6].ljust(6, "0"))
     except (ValueError, OverflowError):
         return None
