@@ -102,7 +102,7 @@ def land_files(
     # a marker's name, written as a file, would be in the way of its folder's files
     files = [file for file in files if is_event_file(file.key)]
     binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
-    binding.check()
+    binding.check_once()
     able = [file for file in files if can_be_kept(file.key)]
     failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)

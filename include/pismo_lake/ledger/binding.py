@@ -63,6 +63,11 @@ class LakeBinding:
         if row is not None and row.waiting:
             raise self._error(f"its rebuild is not complete, it lacks {', '.join(row.waiting)}", row.waiting[0])
 
+    def check_once(self) -> None:
+        """Check as `check`, unless this ledger has been bound to the lake since it was opened."""
+        if self._lake not in self._ledger.bound:
+            self.check()
+
     def bind(self) -> None:
         """Check the bond before the first write of a process, and tie it for a lake that has none yet."""
         if self._lake in self._ledger.bound:
