@@ -23,7 +23,7 @@ def dedupe_key(org_id: str | None, event_id: str) -> bytes:
     return hashlib.blake2b(f"{organisation_key(org_id)}\0{event_id}".encode(), digest_size=16).digest()
 
 
-def _dedupe_keys(org_ids: pa.StringArray, event_ids: pa.StringArray) -> bytes:
+def dedupe_keys(org_ids: pa.StringArray, event_ids: pa.StringArray) -> bytes:
     """`dedupe_key` of many events, one after the other."""
     coded = org_ids.fill_null("").dictionary_encode()
     # few organisations: each in lower case once, by Python's rules

@@ -21,7 +21,7 @@ from pismo_lake.decode.salvage import Span, too_large
 from pismo_lake.decode.split import recover, split
 from pismo_lake.errors import FramingError, PismoError
 from pismo_lake.index.fast import quick_index
-from pismo_lake.index.keys import _dedupe_keys, content_hash, dedupe_key
+from pismo_lake.index.keys import content_hash, dedupe_key, dedupe_keys
 from pismo_lake.index.table import SCHEMA, IndexedFile
 from pismo_lake.paths import event_name
 
@@ -129,7 +129,7 @@ def _table_of(quick: QuickIndex) -> pa.Table:
     digest = hashlib.blake2b
     # as `content_hash`, without the cost of calling it
     hashes = b"".join([digest(raw[place], digest_size=8).digest() for place in places.tolist()])
-    keys = _dedupe_keys(envelopes["org_id"], envelopes["event_id"])
+    keys = dedupe_keys(envelopes["org_id"], envelopes["event_id"])
     made = {
         "offset": pa.array(quick.pieces.starts[places]),
         "length": pa.array((quick.pieces.ends - quick.pieces.starts)[places]),

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.contracts.names import SEPARATOR
 from pismo_lake.paths import items_path
-from pismo_lake.rows.schema import _BEFORE, SOURCE_SCHEMA, child_columns, child_schema, list_name
+from pismo_lake.rows.schema import EVENT_COLUMNS, SOURCE_SCHEMA, child_columns, child_schema, list_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def child_tables(
         if not len(parents):
             continue
         mine = rows.take(pa.array(parents))
-        arrays = [mine.column(field.name) for field in _BEFORE]
+        arrays = [mine.column(field.name) for field in EVENT_COLUMNS]
         arrays += [pa.array(positions, pa.int32()), *leaves(lists.flatten())]
         arrays += [mine.column(name) for name in SOURCE_SCHEMA.names]
         schema = child_schema(column, privacy, "/".join(names))

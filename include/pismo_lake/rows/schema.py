@@ -60,7 +60,7 @@ COUNT = "count__"
 
 POSITION = pa.field("position", pa.int32(), nullable=False)
 
-_BEFORE = [ENVELOPE_SCHEMA.field(name) for name in ("event_id", "org_id", "event_timestamp")]
+EVENT_COLUMNS = [ENVELOPE_SCHEMA.field(name) for name in ("event_id", "org_id", "event_timestamp")]
 
 
 def typed_columns(contract: Contract) -> list[tuple[pa.Field, Column]]:
@@ -122,7 +122,7 @@ def _spread(column: Column) -> Iterator[Column]:
 def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Schema:
     """The columns of a child table; `event` is ``<domain>/<event type with version>``, as policies name it."""
     fields = [protected_field(item, privacy, event) for item in item_columns(column)]
-    return pa.schema([*_BEFORE, POSITION, *fields, *SOURCE_SCHEMA])
+    return pa.schema([*EVENT_COLUMNS, POSITION, *fields, *SOURCE_SCHEMA])
 
 
 def event_schema(contracts: ContractStore, domain: str, event_type: str) -> pa.Schema:
