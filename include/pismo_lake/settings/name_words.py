@@ -2,7 +2,8 @@
 
 A key may be written in any way: ``cardHolderName``, ``card-holder_name``, ``CARDHOLDERNAME``. It is split into words at
 signs and at changes of case. A word that no policy knows is split into known words, if these fill it: ``fullname`` is
-``full name``, but ``shipping`` has no word ``pin``.
+``full name``, but ``shipping`` has no word ``pin``. A name of several words in one piece is always read as these words:
+``billtocity`` is ``bill to city``.
 """
 
 from __future__ import annotations
@@ -44,13 +45,16 @@ class Vocabulary:
     """The words that policies know, and how keys read in them."""
 
     words: frozenset[str]
+    compounds: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
     _read: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Vocabulary:
         """Return the vocabulary of a policy's names, with the words that all policies know."""
-        words = {word for name in names for word in name.split()}
-        return cls(frozenset(words.union(*_WORDS.values())))
+        split = [tuple(name.split()) for name in names]
+        words = {word for name in split for word in name}
+        compounds = {"".join(name): name for name in split if len(name) > 1}
+        return cls(frozenset(words.union(*_WORDS.values())), compounds)
 
     def readings(self, key: str) -> tuple[tuple[str, ...], ...]:
         """Return the words of a key: split at signs and case, and as if it were in one case."""
@@ -72,15 +76,20 @@ class Vocabulary:
         whole = self._singular(word)
         if whole or len(word) > _LONGEST_RUN or word.isdigit():
             return (whole or word,)
+        # the fewest pieces that fill the word up to each sign
         best: list[tuple[str, ...] | None] = [()] + [None] * len(word)
         for end in range(1, len(word) + 1):
             for start in range(end):
                 before, part = best[start], self._part(word[start:end], inside=start > 0 and end < len(word))
                 if before is not None and part and (best[end] is None or len(before) + 1 < len(best[end] or ())):
                     best[end] = (*before, part)
-        return best[-1] or (word,)
+        pieces = best[-1] or (word,)
+        words = [known for piece in pieces for known in self.compounds.get(piece, (piece,))]
+        return [self._singular(known) or known for known in words]
 
     def _part(self, text: str, *, inside: bool) -> str:
+        if text in self.compounds:
+            return text
         if text in _WORDS["fillers"]:
             return text if inside else ""
         if len(text) < _SHORTEST_PART:

@@ -92,9 +92,9 @@ def test_ambiguous_names_of_things_are_kept(path: str) -> None:
     assert not is_redacted(*path.split("/"))
 
 
-WORDS = st.sampled_from(sorted({
+NAMES = sorted({
     name for rule in PRIVACY.rules if rule.names and not rule.below and not rule.values for name in rule.names
-}))  # fmt: skip
+})  # fmt: skip
 STYLES = {
     "snake": "_".join, "kebab": "-".join, "dots": ".".join, "blanks": " ".join,
     "camel": lambda words: words[0] + "".join(map(str.capitalize, words[1:])),
@@ -105,13 +105,17 @@ STYLES = {
 }  # fmt: skip
 
 
-@settings(deadline=None)
-@given(WORDS, st.sampled_from(sorted(STYLES)), st.sampled_from(["", "new", "old"]))
-def test_every_name_is_known_in_every_style(name: str, style: str, before: str) -> None:
-    words = [*filter(None, [before]), *name.split()]
-    parts = PRIVACY.rule(EVENT, (STYLES[style](words),))
-    # a word of two letters is a name of its own only if it stands apart
-    assert parts is not None or (before and "together" in style)
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_every_name_is_known_in_every_style(style: str) -> None:
+    written = [STYLES[style](name.split()) for name in NAMES]
+    assert [key for key in written if not is_redacted(key)] == []
+
+
+@pytest.mark.parametrize("style", ["camel", "capitals", "snake"])
+def test_new_and_old_change_no_name(style: str) -> None:
+    # a word of two letters is a name of its own only if it is separate, so a name in one piece may hide one
+    written = [STYLES[style]([before, *name.split()]) for name in NAMES for before in ("new", "old")]
+    assert [key for key in written if not is_redacted(key)] == []
 
 
 def strict(value: Any, *keys: str) -> Any:
