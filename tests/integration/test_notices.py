@@ -163,6 +163,7 @@ def test_others_messages_are_ignored_and_bad_ones_end_as_dead_letters(
     assert [row["event_id"] for row in lake.rows()] == ["good"]
 
 
+@pytest.mark.parametrize("queues", [{"receives": 1}], ids=["one delivery"], indirect=True)
 def test_no_message_harms_another_and_none_that_is_not_understood_is_deleted(
     sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -195,7 +196,8 @@ def test_no_message_harms_another_and_none_that_is_not_understood_is_deleted(
     ]
     for body in [*unclear, *sound]:
         sqs.send_message(QueueUrl=queues.queue_url, MessageBody=json.dumps(body))
-    feed, lake = delivery(sandbox, queues.queue_url), LakeUnderTest(tmp_path)
+    # each message is taken once: when this lease has run out, it is a dead letter
+    feed, lake = delivery(sandbox, queues.queue_url, lease_seconds=15), LakeUnderTest(tmp_path)
     with caplog.at_level(logging.WARNING):
         first, *_ = drain_until_empty(feed, lake, sandbox, queues)
     assert (first.messages, first.bad, first.ignored, first.failures) == (8, 3, 1, {})
