@@ -1,4 +1,7 @@
-"""One DAG a delivery: close each publish day, by the calendar, by backfill of a date, or by hand."""
+"""Close the publish days of each delivery: one DAG a delivery.
+
+A run closes one day: by the calendar, by a backfill of a date, or by hand.
+"""
 
 from __future__ import annotations
 
@@ -25,23 +28,23 @@ ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
 DOC = """
 ### Close publish days of `{name}`
-Once a publish day has settled ({after:g} h after its end): looks for missing files, lands them, rebuilds the day from
-raw into few large files that take over from the hourly ones, and writes the day report to
-`{lake}/reports/publish_date=<day>/{name}.html`. A run is one day: its logical date. An unchanged day is left alone.
+Once a publish day has settled ({after:g} h after its end): lists and lands missing files, rebuilds the day from the
+raw files into a few large files that replace the hourly ones, and writes the day report to
+`{lake}/reports/publish_date=<day>/{name}.html`. A run is one day: its logical date. An unchanged day is not rebuilt.
 
-**Reload a date**: backfill it here, or trigger with `publish_day`. `force` rebuilds an unchanged day; without `relist`
-nothing is asked of Pismo; `dry_run` says in the log of the first task what would be done, and does nothing.
+**Reload a date**: backfill it here, or trigger with `publish_day`. `force` rebuilds an unchanged day. Without `relist`
+the run does not contact Pismo. With `dry_run` the first task logs the plan, and nothing is changed.
 """
 PARAMS = {
-    "publish_day": Param(None, type=["null", "string"], format="date", title="Publish day (instead of the run's own)"),
-    "relist": Param(True, type="boolean", title="Look at Pismo for missing files; off: from landed raw alone"),
-    "force": Param(False, type="boolean", title="Rebuild the day though nothing changed"),
-    "dry_run": Param(False, type="boolean", title="Say what would be landed, built and removed, and do nothing"),
+    "publish_day": Param(None, type=["null", "string"], format="date", title="Publish day (default: the run's day)"),
+    "relist": Param(True, type="boolean", title="List missing files at Pismo (off: use only landed files)"),
+    "force": Param(False, type="boolean", title="Rebuild the day even if nothing has changed"),
+    "dry_run": Param(False, type="boolean", title="Only log the files to land, to build and to remove"),
 }
 
 for delivery in load_deliveries(DELIVERIES):
     if isinstance(delivery, InvalidDelivery):
-        continue  # its ingest DAG says what is wrong
+        continue  # its ingest DAG shows the error
     common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
     with DAG(
         dag_id=f"pismo_close_{delivery.name}",

@@ -1,4 +1,4 @@
-"""One DAG a delivery: find new event files, land them, index and flatten the publish hours they touch."""
+"""Find, land, index and flatten the new event files of each delivery: one DAG a delivery."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
 DOC = """
 ### Pismo event files of `{name}` to the lake
-Finds the event files of the run's publish hours that are not landed yet, lands them verbatim, indexes their events, and
-flattens every publish hour they touch into `{lake}`. Running it again changes nothing.
+Finds the event files of the run's publish hours that are not landed yet, lands them unchanged, indexes their events,
+and flattens every publish hour they belong to into `{lake}`. A second run changes nothing.
 
-**Manual run**: give a window of publish time, or object keys, or event ids (their files are fetched and built again);
-`force` builds unchanged hours anew; `dry_run` says in the log of the first task what would be done, and does nothing.
+**Manual run**: give a window of publish time, or object keys, or event ids (their files are landed and built again).
+`force` rebuilds unchanged hours. With `dry_run` the first task logs the plan, and nothing is changed.
 """
 PARAMS = {
     "window_start": Param(None, type=["null", "string"], format="date-time", title="Window start (publish time)"),
     "window_end": Param(None, type=["null", "string"], format="date-time", title="Window end (publish time)"),
     "object_keys": Param([], type=["null", "array"], title="Object keys, one a line (instead of a window)"),
-    "event_ids": Param([], type=["null", "array"], title="Event ids, one a line: land and build their files again"),
-    "force": Param(False, type="boolean", title="Land and build again what is there already"),
+    "event_ids": Param([], type=["null", "array"], title="Event ids, one a line (land and build their files again)"),
+    "force": Param(False, type="boolean", title="Land and build again, even if nothing has changed"),
     "retry_failed": Param(False, type="boolean", title="Try every quarantined file again"),
-    "dry_run": Param(False, type="boolean", title="Say what would be landed, built and removed, and do nothing"),
+    "dry_run": Param(False, type="boolean", title="Only log the files to land, to build and to remove"),
 }
 
 for delivery in load_deliveries(DELIVERIES):
@@ -72,7 +72,7 @@ for delivery in load_deliveries(DELIVERIES):
         flatten = BuildUnitsOperator.partial(
             task_id="flatten_publish_hour",
             map_index_template="{{ task.units | join(', ') }}",
-            # a name without a URI: a scheme would load every provider at each parse
+            # a name without a URI: for a scheme, Airflow would load every provider at each parse
             outlets=[Asset(f"pismo_lake_{delivery.name}")],
             max_active_tis_per_dagrun=4,
             **common,

@@ -1,4 +1,4 @@
-"""`python -m pismo doctor DELIVERY`: what a delivery may and may not do, with what to do about it."""
+"""Check the rights and keys of a delivery: `python -m pismo doctor DELIVERY`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a delivery's checks; 0 where none failed, 1 where one did, 2 for a wrong call."""
+    """Print a delivery's checks; return 0 if none failed, 1 if one did, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="pismo", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="check each right and key of a delivery")
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor.add_argument(
         "--deliveries", default=os.environ.get("PISMO_DELIVERIES", _ROOT / "config" / "deliveries.yaml")
     )
-    doctor.add_argument("--key", help="an event file's key, to be read where none can be listed")
-    doctor.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: what stands for the other environment")
-    doctor.add_argument("--json", action="store_true", help="for machines")
+    doctor.add_argument("--key", help="key of an event file to read if listing is denied")
+    doctor.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: the other environment's endpoint")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     return _doctor(options)
 
@@ -46,7 +46,7 @@ def _doctor(options: argparse.Namespace) -> int:
     except ConfigError as error:
         print(f"fail     delivery\n         {error}", file=sys.stderr)
         return 1
-    # hooks tell on standard output how they find credentials; here that is the table's to say
+    # hooks print how they find credentials; only the table may be printed
     logging.disable(logging.CRITICAL)
     try:
         with redirect_stdout(io.StringIO()):

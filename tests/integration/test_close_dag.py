@@ -158,7 +158,7 @@ def _closed_again_without_listing(home: Home) -> None:
     finally:
         home.policy.list_allowed = True
     assert [run.state for run in runs] == ["success", "success", "success", "failed"], runs
-    assert "in no landed file of sandbox_s3: no-such-event" in runs[3].log
+    assert "no landed file of sandbox_s3 has no-such-event" in runs[3].log
     after = home.files()
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     # the report says how the source was looked at, the ledger who built last, and each write leaves its mark

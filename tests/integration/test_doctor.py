@@ -125,7 +125,7 @@ def test_a_landing_that_cannot_be_written(sandbox: Sandbox, doctor: Callable[...
 def test_nothing_is_left_behind(sandbox: Sandbox, doctor: Callable[..., Any], tmp_path: Path) -> None:
     _, found = doctor(AWS, **s3(sandbox))
     assert {path.name for path in tmp_path.iterdir()} == {"deliveries.yaml"}
-    assert "the first run makes it" in found["ledger"]["seen"]
+    assert "the first run creates it" in found["ledger"]["seen"]
     (tmp_path / "file").write_text("")
     status, found = doctor(AWS, **s3(sandbox, ledger_url=f"sqlite:///{tmp_path}/file/ledger.db"))
     assert (status, found["ledger"]["state"]) == (1, "fail")
@@ -211,7 +211,7 @@ def test_credentials_of_the_other_environment_are_named(
         other = f"{theirs.host}:{theirs.port}"
         status, found = doctor(connection, "--other-host", other, **settings)
         assert (status, found["private key 1"]["state"]) == (1, "fail")
-        assert "production endpoint takes these credentials" in found["environment"]["seen"]
+        assert "production endpoint accepts these credentials" in found["environment"]["seen"]
         ours.change_host_key()
         status, found = doctor(connection, **settings)
         assert (status, found["host key"]["state"], found["private keys"]["state"]) == (1, "fail", "skipped")

@@ -309,7 +309,7 @@ def test_a_private_ca(connect: Callable[..., None], certificate: tuple[str, str,
         assert storage.create(uri, b"x")
         connect(store, verify=False)
         assert storage.read_bytes(uri) == b"x"
-        with pytest.raises(ConfigError, match=r"verify names /no/such\.pem, and there is no such file"):
+        with pytest.raises(ConfigError, match=r"verify is /no/such\.pem, but there is no such file"):
             connect(store, verify="/no/such.pem")
         plain = OddStore(store.endpoint, store.bucket, store.dial)
     with running_store() as store:

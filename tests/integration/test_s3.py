@@ -285,7 +285,7 @@ def test_storage_without_credentials_is_told(sandbox: Sandbox, monkeypatch: pyte
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ConfigError, match="connection storage gives no AWS credentials"):
+    with pytest.raises(ConfigError, match="connection storage has no AWS credentials"):
         configure_storage(replace(delivery(sandbox), storage_conn_id="storage"))
 
 

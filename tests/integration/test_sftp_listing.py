@@ -203,7 +203,7 @@ def test_another_spelling_says_it_if_no_parent_can_be_listed(
     feed.policy.missing = code
     feed.policy.unlisted = {".", "main_stream", "main_stream/2026", "main_stream/2026/3", "main_stream/2026/3/1"}
     assert feed.listed() == {"a": 2}
-    assert "main_stream/2026/03/01/09/ is taken for missing" in warnings(capfd)
+    assert "main_stream/2026/03/01/09/ counts as missing" in warnings(capfd)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(asyncssh.FX_FAILURE, SourceUnavailable),

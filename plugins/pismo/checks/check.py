@@ -1,4 +1,4 @@
-"""One check and the table of all of them."""
+"""Define one check of the doctor, and print the table of checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SERVICES = frozenset({"boto3", "botocore", "google", "sqlalchemy"})
 
 
 class State(StrEnum):
-    """`OPTIONAL`: not as it might be, and things work without."""
+    """The result of a check; `OPTIONAL` means that it failed, but the pipeline works without it."""
 
     PASS = "pass"  # noqa: S105 - a state
     OPTIONAL = "optional"
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it is, what was seen, and what to do about it."""
+    """One check: its name, its result, what was found, and advice for a failure."""
 
     name: str
     state: State
@@ -38,31 +38,41 @@ class Check:
 
 
 def attempt(name: str, work: Callable[[], str], advice: str = "", optional: tuple[type[PismoError], ...] = ()) -> Check:
-    """Do something; its answer is what was seen. Foreign errors are `shown`."""
+    """Run a check; the text that it returns is its finding.
+
+    Args:
+        name: the check's name.
+        work: the function to run.
+        advice: shown if the check fails.
+        optional: errors that make the check `OPTIONAL` instead of `FAIL`.
+    """
     try:
         return Check(name, State.PASS, work())
     except optional as error:
         return Check(name, State.OPTIONAL, str(error), advice)
     except PismoError as error:
         return Check(name, State.FAIL, str(error), advice)
-    except Exception as error:  # noqa: BLE001 - a doctor does not die of what it finds
+    except Exception as error:  # noqa: BLE001 - an error fails this check, not the doctor
         return Check(name, State.FAIL, shown(error), advice)
 
 
 def shown(error: Exception) -> str:
-    """Say what a foreign error is: its kind, and its text without secrets if a disk or a service gave it."""
+    """Return the kind of a foreign error, with its text if a disk or a service wrote it.
+
+    Secrets are removed from the text.
+    """
     library = type(error).__module__.partition(".")[0]
     known = isinstance(error, OSError) or library in _SERVICES
     return reason_of(error).told if known else type(error).__name__
 
 
 def skipped(*names: str, because: str) -> list[Check]:
-    """Checks that another one's failure makes pointless."""
+    """Return checks that are skipped because an earlier one failed."""
     return [Check(name, State.SKIPPED, f"because of {because}") for name in names]
 
 
 def table(checks: Iterable[Check]) -> str:
-    """A block a check: state, name, what was seen, and what to do where something is."""
+    """Return the checks as text: state and name, then the finding, then advice unless it passed."""
     lines = []
     for check in checks:
         lines.append(f"{check.state:<9}{check.name}")

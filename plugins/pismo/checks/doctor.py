@@ -1,4 +1,4 @@
-"""Check each right and key of a delivery, without leaving anything anywhere or taking anything from a queue."""
+"""Check each right and key of a delivery, but leave no file behind and take no message."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _SHOWN = 5
 
 
 def examine(delivery: Delivery, *, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
-    """All checks of a delivery; `key` is an event file to read where none can be listed."""
+    """Yield all checks of a delivery; `key` is an event file to read if listing is denied."""
     yield from _source(delivery, key or _newest_known(delivery), other_host)
     if delivery.notices is not None:
         yield from _queue(delivery)
     elif not delivery.listing:
-        yield Check("notices", State.FAIL, "none, and listing is switched off")
+        yield Check("notices", State.FAIL, "there are none, and listing is switched off")
     yield from _own(delivery)
     yield from _rules(delivery)
     if delivery.pool != "default_pool":
-        advice = f"it must exist, or tasks wait for ever: airflow pools set {delivery.pool} SLOTS DESCRIPTION"
-        yield Check("Airflow pool", State.OPTIONAL, f"{delivery.pool} (cannot be looked at from here)", advice)
+        advice = f"create it, or tasks wait for ever: airflow pools set {delivery.pool} SLOTS DESCRIPTION"
+        yield Check("Airflow pool", State.OPTIONAL, f"{delivery.pool} (cannot be checked from here)", advice)
 
 
 def _source(delivery: Delivery, key: str | None, other_host: str | None) -> Iterator[Check]:
@@ -57,7 +57,7 @@ def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
     except ConfigError as error:
         yield Check("Google packages", State.FAIL, str(error), "pip install -r requirements-gcp.txt -c constraints.txt")
         return
-    except Exception as error:  # noqa: BLE001 - no connection, no credentials: its kind says which
+    except Exception as error:  # noqa: BLE001 - the error's kind says if connection or credentials are missing
         yield Check("connection", State.FAIL, shown(error), f"see the connection {delivery.conn_id}")
         return
     with closing(source):
@@ -75,7 +75,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
     except ConfigError as error:
         yield Check("queue", State.FAIL, str(error))
         return
-    except Exception as error:  # noqa: BLE001 - no connection: its kind says so
+    except Exception as error:  # noqa: BLE001 - the error's kind says if the connection is missing
         yield Check("queue", State.FAIL, shown(error), advice)
         return
     with closing(queue):
@@ -91,7 +91,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
             return
         found = attempt("dead letters", lambda: "configured" if queue.has_dead_letters() else "", advice)
         if found.state is State.PASS and not found.seen:
-            wants = "give the queue a redrive policy: bad messages would come back until they expire"
+            wants = "give the queue a redrive policy; without one, bad messages return until they expire"
             found = Check("dead letters", State.OPTIONAL, "none configured", wants)
         yield found
 
@@ -106,7 +106,7 @@ def _own(delivery: Delivery) -> Iterator[Check]:
             opened = open_ledger(delivery, new=False)
         except NoLedgerError:
             file = sqlite_file(ledger_url(delivery))
-            return "none yet, the first run makes it" + (f" in {_place_for(file.parent)}" if file else "")
+            return "none yet, the first run creates it" + (f" in {_place_for(file.parent)}" if file else "")
         with opened as ledger:
             waiting = len(FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units())
             return f"open, {waiting} publish hour(s) or day(s) wait to be built"
@@ -127,7 +127,7 @@ def _own(delivery: Delivery) -> Iterator[Check]:
     found = attempt("ledger", ledger_opened, "see docs/how-to/connections.md, ledger_conn_id")
     yield found
     if found.state is State.PASS:
-        advice = "see docs/how-to/days.md: mend the cause, then run the ingest DAG with retry_failed"
+        advice = "see docs/how-to/days.md: repair the cause, then run the ingest DAG with retry_failed"
         yield attempt("quarantine", quarantine, advice, optional=(LakeError,))
 
     def credentials_found() -> str:
@@ -182,16 +182,16 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
 
 
 def _written(root: str) -> str:
-    """Write a file and remove it; of a folder that is not there yet, look whether it can be made."""
+    """Write a file and remove it; if the folder is missing, check that it can be created."""
     from pismo_lake import storage
 
     if storage.is_local(root) and not storage.local_path(root).is_dir():
-        return f"{root}: not there yet, the first run makes it in {_place_for(storage.local_path(root))}"
+        return f"{root}: missing, the first run creates it in {_place_for(storage.local_path(root))}"
     uri = storage.join(root, f"_doctor-{uuid.uuid4().hex}")
     storage.write_atomic(uri, b"written by the doctor")
     try:
         if storage.read_bytes(uri) != b"written by the doctor":
-            msg = f"{root}: what was read is not what was written"
+            msg = f"{root}: the file that was read differs from the file that was written"
             raise LakeError(msg)
     finally:
         storage.remove(uri)
@@ -199,30 +199,34 @@ def _written(root: str) -> str:
 
 
 def _refusing(root: str) -> str:
-    """How raw files are kept from being overwritten."""
+    """Say how the store keeps raw files from being overwritten."""
     from pismo_lake import storage
 
     if storage.is_refused(storage.join(root, f"_doctor-{uuid.uuid4().hex}")):
         return "refused by the disk or the store itself"
-    return "by claims: the store does not refuse (If-None-Match), each new file takes four more requests"
+    return "by claims: the store ignores If-None-Match, so each new file costs four more requests"
 
 
 def _place_for(folder: Path) -> Path:
-    """Return the nearest folder above that is there; `LakeError` if nothing can be made in it."""
+    """Return the nearest existing folder above.
+
+    Raises:
+        LakeError: no folder can be created in it.
+    """
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists() or path.is_symlink())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        msg = f"{folder} cannot be made: {there} is no folder, or is not writable"
+        msg = f"{folder} cannot be created: {there} is not a folder, or is not writable"
         raise LakeError(msg)
     return there
 
 
 def _newest_known(delivery: Delivery) -> str | None:
-    """Return the last event file of the ledger: one that surely was there."""
+    """Return the newest event file of the ledger: one that existed at the source."""
     from pismo.connect.ledger import open_ledger
     from pismo_lake.ledger import FileLedger
 
     try:
         with open_ledger(delivery, new=False) as ledger:
             return FileLedger(ledger, delivery.lake, delivery.name).newest_key()
-    except Exception:  # noqa: BLE001 - the ledger has a check of its own
+    except Exception:  # noqa: BLE001 - another check reports the ledger's errors
         return None

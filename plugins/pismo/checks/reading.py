@@ -1,4 +1,4 @@
-"""Listing and reading, the same for every channel."""
+"""Check listing and reading, for every channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENOUGH = 1000
 
 
 def examine_reading(source: EventSource, delivery: Delivery, key: str | None, rights: str) -> Iterator[Check]:
-    """List the last hours, then read one event file: the last one listed, else `key`."""
+    """List the last hours, then read one event file: the last one listed, or else `key`."""
     now = datetime.now(UTC)
     found: list[RemoteFile] = []
 
@@ -32,16 +32,16 @@ def examine_reading(source: EventSource, delivery: Delivery, key: str | None, ri
 
     if delivery.listing:
         optional = (ListingDenied,) if delivery.notices is not None else ()
-        advice = "notices tell of new files" if optional else "ask Pismo for it, or set up notices"
+        advice = "notices announce new files" if optional else "ask Pismo for it, or set up notices"
         listing = attempt("listing", listed, advice, optional)
         if listing.state is State.OPTIONAL or "ListBucket" not in listing.seen:
             yield listing
         else:
-            # a mode that works, though only for keys given by hand
+            # the delivery works without it, but only for keys given by hand
             yield Check("listing", State.FAIL, listing.seen, advice)
     else:
         yield Check("listing", State.OPTIONAL, "switched off in the delivery")
-    # with its listed size, so that a size which is wrong is seen here
+    # with its listed size, so that the read fails if the size is wrong
     newest = found[-1] if found else RemoteFile(key, None) if key else None
     if newest is None:
         yield from skipped("reading an event file", because="no known file; give one with --key")

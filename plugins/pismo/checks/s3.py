@@ -1,4 +1,4 @@
-"""S3: who we are, Pismo's role, its bucket and key, and our clock."""
+"""Check S3: our identity, Pismo's role, its bucket and key, and the clock."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _DRIFT, _MOST_DRIFT = 60, 300
 
 
 def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
-    """From the connection's own identity to one byte of an event file."""
+    """Check the path from the connection's identity to the first byte of an event file."""
     from pismo.hooks.s3 import PismoS3Hook
 
     answer: dict[str, Any] = {}
 
     def identity() -> str:
         answer.update(_own_identity(delivery))
-        return f"{answer['Arn']} (this is whom Pismo must trust)"
+        return f"{answer['Arn']} (Pismo must trust this identity)"
 
     own = attempt("own identity", identity, f"see the connection {delivery.conn_id}: keys, or the machine's role")
     yield own
@@ -48,8 +48,10 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
             raise hook.named(error, "") from error
         return hook.role
 
-    role = attempt("role", assumed, f"ask Pismo to let {answer.get('Arn')} assume it; is there an external id?")
-    # any other failure carries advice of its own
+    role = attempt(
+        "role", assumed, f"ask Pismo to let {answer.get('Arn')} assume it; if Pismo gave an external id, set it"
+    )
+    # other failures contain their own advice
     yield role if "refused" in role.seen else replace(role, advice="")
     if role.state is State.FAIL:
         yield from skipped(*later[1:], because="role")
@@ -81,5 +83,8 @@ def _clock(answer: dict[str, Any]) -> Check:
     drift = abs((datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds())
     state = State.FAIL if drift > _MOST_DRIFT else State.OPTIONAL if drift > _DRIFT else State.PASS
     return Check(
-        "clock", state, f"{drift:.0f} s from AWS's", "set it right (NTP): AWS refuses requests over 15 minutes"
+        "clock",
+        state,
+        f"{drift:.0f} s from AWS's",
+        "synchronise it by NTP: AWS refuses requests that are 15 minutes off",
     )

@@ -1,4 +1,4 @@
-"""SFTP: the connection, the server's key, each key of ours by itself, and one event file."""
+"""Check SFTP: the connection, the server's key, each private key, and one event file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ _REGISTER = "ask Pismo (Service Desk) to register its public key, or take it out
 
 
 def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) -> Iterator[Check]:
-    """Check the server, each key and one file; `other_host` (host:port) is the other environment's endpoint."""
+    """Check the server, each key and one file.
+
+    `other_host` (host:port) replaces the address of the other environment's endpoint.
+    """
     try:
         hook = PismoSFTPHook(delivery)
     except PismoError as error:
         yield Check("connection", State.FAIL, str(error), "see docs/how-to/connections.md")
         yield from skipped("host key", "private keys", "listing", "reading an event file", because="connection")
         return
-    except Exception as error:  # noqa: BLE001 - no connection: its kind says so
+    except Exception as error:  # noqa: BLE001 - the error's kind says if the connection is missing
         yield Check("connection", State.FAIL, type(error).__name__, f"add the Airflow connection {delivery.conn_id}")
         return
     with closing(hook):
@@ -41,10 +44,12 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
         problem = next((error for error in tries if error is not None and not isinstance(error, KeysDenied)), None)
         if problem is not None:
             name = "host key" if isinstance(problem, HostKeyDenied) else "server"
-            yield Check(name, State.FAIL, str(problem), "" if name == "host key" else "is the way there open?")
+            yield Check(
+                name, State.FAIL, str(problem), "" if name == "host key" else "check the network and the firewall"
+            )
             yield from skipped("private keys", "listing", "reading an event file", because=name)
             return
-        yield Check("host key", State.PASS, "the server's is pinned")
+        yield Check("host key", State.PASS, "matches the pinned key")
         works = any(error is None for error in tries)
         for number, (ours, refusal) in enumerate(zip(hook.identity.keys, tries, strict=True), 1):
             state = State.PASS if refusal is None else State.OPTIONAL if works else State.FAIL
@@ -58,7 +63,7 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
 
 
 def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
-    """Return None if the server takes the key, else the reason why not."""
+    """Return None if the server accepts the key, or else the reason for its refusal."""
 
     async def connect() -> None:
         connection = await hook.connect_with(ours)
@@ -75,12 +80,14 @@ def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
 
 
 def _environment(delivery: Delivery, other_host: str | None) -> Check:
-    """Say whether the other environment's endpoint takes the keys that this one refuses."""
+    """Check whether the other environment accepts the keys that this one refuses."""
     assert isinstance(delivery.source, SftpSource)
     other = next(one for one in Environment if one is not delivery.environment)
     host, _, port = (other_host or SFTP_ENDPOINTS[other]).partition(":")
     if delivery.source.host is not None and other_host is None:
-        return Check("environment", State.SKIPPED, "the endpoint is not Pismo's own; --other-host names the other one")
+        return Check(
+            "environment", State.SKIPPED, "the endpoint is not Pismo's own; give the other one with --other-host"
+        )
     swapped = replace(
         delivery, environment=other, source=replace(delivery.source, host=host, port=int(port) if port else None)
     )
@@ -88,10 +95,10 @@ def _environment(delivery: Delivery, other_host: str | None) -> Check:
     def tried() -> str:
         with closing(PismoSFTPHook(swapped)) as hook:
             results = [_try(hook, ours) for ours in hook.identity.keys]
-        # the pinned host key is this environment's: another one there says nothing about the keys
+        # this environment's host key is pinned: if the other server has another one, the keys were not tried
         if any(result is None for result in results):
-            msg = f"the {other.value} endpoint takes these credentials: they are not {delivery.environment.value}'s"
+            msg = f"the {other.value} endpoint accepts these credentials: they are not {delivery.environment.value}'s"
             raise KeysDenied(msg)
-        return f"{host} does not take them either, or cannot be asked with the host key pinned here"
+        return f"{host} refuses them too, or its host key differs from the pinned one"
 
-    return attempt("environment", tried, f"use {other.value}'s credentials for {other.value} alone")
+    return attempt("environment", tried, f"use {other.value}'s credentials only for {other.value}")

@@ -1,4 +1,4 @@
-"""Where a delivery's ledger and storage are, from its settings and Airflow connections."""
+"""Open a delivery's ledger and storage, from its settings and Airflow connections."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
 
 
 def run_of(context: Context) -> str:
-    """What the ledger notes as the origin of a file or a build: DAG and run."""
+    """Return the DAG and run, which the ledger records as the origin of a file or a build."""
     run = context["dag_run"]
     return f"{run.dag_id} {run.run_id}"
 
 
 @contextmanager
 def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
-    """Open a delivery's ledger and storage for a task; landed files and builds carry the run's name.
+    """Open a delivery's ledger and storage for a task; landed files and builds carry its run.
 
     Raises:
-        LedgerMismatchError: It is not the present ledger of the lake.
+        LedgerMismatchError: this is not the present ledger of the lake.
     """
     configure_storage(delivery)
     from pismo_lake.ledger.binding import LakeBinding
@@ -44,10 +44,14 @@ def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
 
 
 def open_ledger(delivery: Delivery, *, new: bool = True) -> Ledger:
-    """Open the delivery's ledger, by `ledger_conn_id` or else by `ledger_url`; it is made if it may be `new`.
+    """Open the delivery's ledger by `ledger_conn_id`, or else by `ledger_url`.
+
+    Args:
+        delivery: the delivery.
+        new: create the ledger if it is missing.
 
     Raises:
-        NoLedgerError: there is none and it may not be `new`.
+        NoLedgerError: the ledger is missing, and `new` is false.
     """
     from pismo_lake.ledger import Ledger
 
@@ -78,7 +82,7 @@ def ledger_url(delivery: Delivery) -> str:
 
 
 def settings_of(delivery: Delivery) -> LakeSettings:
-    """The delivery's settings, with the key of its privacy policy and the one that its files are encrypted with."""
+    """Return the delivery's settings, with the keys for privacy and for encryption."""
     from dataclasses import replace
 
     settings = delivery.settings
@@ -102,7 +106,7 @@ def _kms(delivery: Delivery) -> Any:
 
 
 def configure_storage(delivery: Delivery) -> None:
-    """Give fsspec what `storage_conn_id` says of s3:// landing and lake: credentials, endpoint, TLS, client."""
+    """Configure fsspec for s3:// landing and lake from the connection `storage_conn_id`."""
     from pismo_lake import storage
 
     if delivery.storage_conn_id is not None:
@@ -110,7 +114,10 @@ def configure_storage(delivery: Delivery) -> None:
 
 
 def s3_options(conn_id: str) -> Callable[[], dict[str, Any]]:
-    """Return a function that gives the s3fs options of an AWS connection, its credentials renewed at each call."""
+    """Return a function that gives the s3fs options of an AWS connection.
+
+    Each call gives fresh credentials.
+    """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     from pismo_lake.errors import ConfigError
@@ -120,12 +127,12 @@ def s3_options(conn_id: str) -> Callable[[], dict[str, Any]]:
     with _credentials_of(conn_id):
         credentials = hook.get_session().get_credentials()
     if credentials is None:
-        msg = f"connection {conn_id} gives no AWS credentials"
+        msg = f"connection {conn_id} has no AWS credentials"
         raise ConfigError(msg)
 
     def options() -> dict[str, Any]:
         with _credentials_of(conn_id):
-            # those of a role are renewed here before they end
+            # this renews a role's credentials before they expire
             now = credentials.get_frozen_credentials()
         return fixed | {"key": now.access_key, "secret": now.secret_key, "token": now.token}
 
@@ -133,7 +140,7 @@ def s3_options(conn_id: str) -> Callable[[], dict[str, Any]]:
 
 
 def _fixed_options(hook: AwsGenericHook[Any]) -> dict[str, Any]:
-    """What a connection says of the store itself: region, endpoint, certificates and the client's `config_kwargs`."""
+    """Return a connection's store options: region, endpoint, certificates, `config_kwargs`."""
     from aiobotocore.config import AioConfig
     from botocore import UNSIGNED
     from botocore.exceptions import BotoCoreError
@@ -145,7 +152,7 @@ def _fixed_options(hook: AwsGenericHook[Any]) -> dict[str, Any]:
         config = dict(about.extra_config.get("config_kwargs") or {})
         if config.get("signature_version") == "unsigned":
             config["signature_version"] = UNSIGNED
-        # what this client does not take is said now, with the connection's name
+        # check the options now, so that the error names the connection
         AioConfig(**config)
     except (BotoCoreError, TypeError, ValueError) as error:
         msg = f"connection {hook.aws_conn_id}: config_kwargs: {error}"
@@ -153,7 +160,7 @@ def _fixed_options(hook: AwsGenericHook[Any]) -> dict[str, Any]:
     client: dict[str, Any] = {"region_name": hook.region_name or config.get("region_name") or "us-east-1"}
     if hook.verify is not None:
         if isinstance(hook.verify, str) and not Path(hook.verify).exists():
-            msg = f"connection {hook.aws_conn_id}: verify names {hook.verify}, and there is no such file"
+            msg = f"connection {hook.aws_conn_id}: verify is {hook.verify}, but there is no such file"
             raise ConfigError(msg)
         client["verify"] = hook.verify
     endpoint = about.get_service_endpoint_url("s3")
@@ -162,7 +169,7 @@ def _fixed_options(hook: AwsGenericHook[Any]) -> dict[str, Any]:
 
 @contextmanager
 def _credentials_of(conn_id: str) -> Iterator[None]:
-    """Name the connection and the other side's reason if its credentials cannot be had, for example from STS."""
+    """Raise the project's error if a connection's credentials cannot be fetched, e.g. from STS."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from pismo_lake.errors import StorageRefused, StorageUnavailable
@@ -173,5 +180,5 @@ def _credentials_of(conn_id: str) -> Iterator[None]:
     except (BotoCoreError, ClientError) as error:
         reason = reason_of(error)
         work = f"{reason.operation} failed with " if reason.operation else ""
-        msg = f"connection {conn_id} gives no AWS credentials: {work}{reason}"
+        msg = f"connection {conn_id} has no AWS credentials: {work}{reason}"
         raise (StorageRefused if reason.fault.permanent else StorageUnavailable)(msg) from error

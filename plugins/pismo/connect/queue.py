@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_queue(delivery: Delivery) -> NoticeQueue:
-    """The queue of the delivery's notices."""
+    """Open the queue of the delivery's notices."""
     notices = delivery.notices
     if notices is None:
         msg = f"{delivery.name} has no notices"

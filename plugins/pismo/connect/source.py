@@ -1,4 +1,4 @@
-"""A delivery's source, whichever its channel: what finding and landing ask of it."""
+"""Open a delivery's source, for any channel."""
 
 from __future__ import annotations
 
@@ -18,29 +18,37 @@ if TYPE_CHECKING:
 
 
 class EventSource(Protocol):
-    """Where event files are listed and fetched; nothing here ever writes."""
+    """A place to list and fetch event files; it is never written to."""
 
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
-        """Event files in the folders of publish hours; `ListingDenied` where listing is not granted."""
+        """List the event files in the folders of publish hours.
+
+        Raises:
+            ListingDenied: listing is not granted.
+        """
 
     def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
-        """Every object of one folder, e.g. of a report; nothing where it is not there, `ListingDenied` as above."""
+        """List every object of one folder, e.g. of a report; a missing folder has none.
+
+        Raises:
+            ListingDenied: listing is not granted.
+        """
 
     def fetch(self, file: RemoteFile) -> AbstractContextManager[Iterator[bytes]]:
-        """Open an event file as chunks; called from several threads at once."""
+        """Open an event file as chunks; several threads may call this at once."""
 
     def has(self, key: str) -> bool:
-        """Say whether there is an object of this very key; False if that may not be known."""
+        """Return whether an object has exactly this key; False if the source may not tell."""
 
     def event_key(self, key: str) -> str:
-        """The key under which a noticed object is known here, the same one that listing gives."""
+        """Return the key of a noticed object, spelled as a listing spells it."""
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close connections."""
 
 
 def open_source(delivery: Delivery) -> EventSource:
-    """The hook of the delivery's channel."""
+    """Open the hook of the delivery's channel."""
     match delivery.channel:
         case Channel.S3:
             from pismo.hooks.s3 import PismoS3Hook
@@ -61,7 +69,7 @@ def open_source(delivery: Delivery) -> EventSource:
 
 @contextmanager
 def source_of(delivery: Delivery) -> Iterator[EventSource]:
-    """`open_source`, closed at the end."""
+    """Open a delivery's source, and close it at the end of the block."""
     source = open_source(delivery)
     try:
         yield source

@@ -1,4 +1,4 @@
-"""Talk to one service each, through the hook of its provider."""
+"""Read from one service each, through the hook of its provider."""
 
 __all__ = [
     "gcs",

@@ -1,4 +1,4 @@
-"""The customer's own bucket that Pismo copies event files to, through the provider's hook."""
+"""Read event files from the customer's own GCS bucket, to which Pismo copies them."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ _FAILURES = (GoogleAPIError, GoogleAuthError, requests.RequestException, HTTPErr
 
 
 class PismoGCSHook(GCSHook):
-    """Lists and fetches event files; the bucket is the customer's, so listing is the ordinary case.
+    """List and fetch event files; the bucket is the customer's, so listing is usually allowed.
 
-    Pismo copies a file while it announces it, so a notice may come before its object: that is a `FileMissing`, which
-    passes. The path inside the bucket is not documented: an object that does not stand where it should is looked for
-    in the other spellings of its hour, and then by its key as the end of a name.
+    Pismo copies a file while it announces it, so a notice may arrive before its object. This raises `FileMissing`, a
+    temporary error. The path inside the bucket is not documented. If an object is not at its expected path, the hook
+    tries the other spellings of its hour, and then searches for a name that ends with its key.
     """
 
     def __init__(self, delivery: Delivery) -> None:
         assert isinstance(delivery.source, GcsSource)
-        # the client would ask for the bucket's metadata in the background, a right that is not needed otherwise
+        # else the client reads the bucket's metadata in the background, which needs one more right
         os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         super().__init__(gcp_conn_id=delivery.conn_id)
         self.source = delivery.source
@@ -64,24 +64,28 @@ class PismoGCSHook(GCSHook):
         self._above = self.source.prefix.strip("/").removesuffix(self._stream)
 
     def get_client_options(self, api_endpoint_override: str | None = None) -> ClientOptions:
-        """The client's options, with the delivery's endpoint where it has one."""
+        """Return the client's options, with the delivery's endpoint if it has one."""
         return super().get_client_options(api_endpoint_override or self.source.endpoint_url)
 
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
-        """Event files in the folders of publish hours, padded or not; `ListingDenied` without storage.objects.list."""
+        """List the event files in the folders of publish hours, with padded and unpadded names.
+
+        Raises:
+            ListingDenied: the identity lacks storage.objects.list.
+        """
         for hour in hours:
             for prefix in hour.prefixes(self.source.prefix.strip("/")):
                 for blob in self._blobs(prefix=prefix):
                     yield RemoteFile(self.event_key(blob.name), blob.size, _version(blob), blob.updated)
 
     def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
-        """Every object of one folder beside the stream's."""
+        """List every object of one folder beside the stream's folder."""
         for blob in self._blobs(prefix=f"{self._above}{prefix}"):
             yield RemoteFile(blob.name.removeprefix(self._above), blob.size, _version(blob), blob.updated)
 
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
-        """An event file, its checksum compared with the one the service keeps."""
+        """Fetch an event file, and compare its checksum with the one that the service stores."""
         try:
             data = self._download(f"{self._above}{file.key}")
         except FileMissing:
@@ -92,7 +96,7 @@ class PismoGCSHook(GCSHook):
         yield iter([data])
 
     def has(self, key: str) -> bool:
-        """Ask for the object at the key's own place, then for it elsewhere in the bucket."""
+        """Return whether the object exists, at the key's own path or elsewhere in the bucket."""
         name = f"{self._above}{key}"
         try:
             return bool(self.get_conn().bucket(self.source.bucket).blob(name).exists(**_CALL)) or bool(
@@ -105,7 +109,7 @@ class PismoGCSHook(GCSHook):
             raise cause from error
 
     def event_key(self, key: str) -> str:
-        """The key from the stream's folder on, whatever the copy put before it."""
+        """Return the key from the stream's folder on, without any folders that the copy added."""
         return below_prefix(key, self._stream)
 
     def close(self) -> None:
@@ -116,9 +120,9 @@ class PismoGCSHook(GCSHook):
 
     def _download(self, name: str) -> bytes:
         try:
-            # the stored bytes: Content-Encoding is not this side's to undo
+            # the stored bytes: this side must not decode Content-Encoding
             blob = self.get_conn().bucket(self.source.bucket).blob(name)
-            # and in one read: the library's own way takes eight kilobytes at a time
+            # in one read: by default the library reads eight kilobytes at a time
             taken = _Taken()
             blob.download_to_file(taken, raw_download=True, single_shot_download=True, checksum="crc32c", **_CALL)
             return b"".join(taken.chunks)
@@ -148,7 +152,7 @@ class PismoGCSHook(GCSHook):
         return None
 
     def named(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
-        """Convert an error of Google's; the result names bucket and object, gives Google's reason, and no secret."""
+        """Convert an error of Google's into one with bucket, object and reason, without secrets."""
         bucket, told = f"gs://{self.source.bucket}", _told(error)
         place = f"{bucket}/{name}"
         if isinstance(error, NotFound):
@@ -167,37 +171,42 @@ class PismoGCSHook(GCSHook):
                 return SourceRefused(f"{place}: {told}; this machine's clock is wrong: set it by NTP", key=name)
             return AccessDenied(f"{place}: the connection's credentials are refused or missing ({told})", key=name)
         if isinstance(error, DataCorruption):
-            return SizeMismatch(f"{place}: came with another checksum than stored ({told})", key=name)
+            return SizeMismatch(
+                f"{place}: the checksum of the received bytes differs from the stored one ({told})", key=name
+            )
         if isinstance(error, ClientError) and error.code not in _PASSING:
             return SourceRefused(f"{place}: {told}", key=name)
         return SourceUnavailable(f"{place}: {told}, try again", key=name)
 
 
 def _told(error: Exception) -> str:
-    """Google's own words: kind, reason and message, without the address that was asked."""
+    """Return Google's kind, reason and message, without the requested URL."""
     text = without_secrets(_ASKED.sub("", str(getattr(error, "message", "") or error)))
     reasons = [str(item["reason"]) for item in getattr(error, "errors", ()) if "reason" in item]
     return ": ".join([type(error).__name__, *reasons[:1], *([text] if text else [])])
 
 
 class _Taken:
-    """A file object that keeps what is written to it, without a copy of it."""
+    """A file object that keeps the written chunks without copying them."""
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
 
     def write(self, chunk: bytes) -> int:
-        """Keep it."""
+        """Keep a chunk."""
         self.chunks.append(chunk)
         return len(chunk)
 
     def tell(self) -> int:
-        """How much was written."""
+        """Return how many bytes were written."""
         return sum(map(len, self.chunks))
 
 
 def _version(blob: Any) -> str:
-    """Its content's hash, so that a copy made again is no new version; composed objects have only a generation."""
+    """Return the hash of the content, so that a repeated copy is not a new version.
+
+    Composed objects have no hash; their generation is used.
+    """
     return str(blob.md5_hash or f"generation-{blob.generation}")
 
 

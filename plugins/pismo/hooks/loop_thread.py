@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for asynchronous hooks that are called from ordinary threads."""
+"""Run an event loop in its own thread, for asynchronous hooks that threads call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Starts with its first use; `close` ends it."""
+    """An event loop in a thread; it starts at its first use, and `close` ends it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -37,7 +37,7 @@ class LoopThread:
 
     @property
     def started(self) -> bool:
-        """Whether there is a loop."""
+        """Whether the loop has started."""
         return self._loop is not None
 
     def close(self) -> None:

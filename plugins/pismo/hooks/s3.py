@@ -1,4 +1,4 @@
-"""Pismo's S3 bucket through the provider's hook: names derived, listing optional, errors that say what is missing."""
+"""Read Pismo's S3 bucket through the provider's hook, with errors that name missing rights."""
 
 from __future__ import annotations
 
@@ -38,17 +38,16 @@ if TYPE_CHECKING:
 
 
 def s3_source(delivery: Delivery) -> S3Source:
-    """The delivery's S3 settings."""
+    """Return the delivery's S3 settings."""
     assert isinstance(delivery.source, S3Source)
     return delivery.source
 
 
 class PismoS3Hook(S3Hook):
-    """`S3Hook` that assumes Pismo's role from the delivery's connection and reads that organisation's bucket.
+    """`S3Hook` that assumes Pismo's role and reads the organisation's bucket.
 
-    Assuming the role and refreshing its credentials is the provider's: only the role, external id, session length,
-    region and endpoint are put into the connection it sees. Nothing here ever writes, and `fetch` needs
-    `s3:GetObject` alone.
+    The provider assumes the role and refreshes its credentials. This class only adds the role, external id, session
+    length, region and endpoint to the connection. It never writes, and `fetch` needs only `s3:GetObject`.
     """
 
     def __init__(self, delivery: Delivery) -> None:
@@ -61,12 +60,12 @@ class PismoS3Hook(S3Hook):
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
-        """Return the connection with Pismo's role put in; the connection's own values for these are kept."""
+        """Return the connection with Pismo's role added; values that the connection sets are kept."""
         wrapped: AwsConnectionWrapper = super().conn_config
         source = s3_source(self.delivery)
         own = wrapped.extra_config.get("config_kwargs")
         if own:
-            # the provider passes over the connection's, for example its proxies, if there is one of ours
+            # if a hook passes a config, the provider ignores the connection's config, for example its proxies
             unsigned = {"signature_version": UNSIGNED} if own.get("signature_version") == "unsigned" else {}
             wrapped.botocore_config = self._own_config.merge(Config(**own | unsigned))
         wrapped.role_arn = wrapped.role_arn or self.role
@@ -77,19 +76,23 @@ class PismoS3Hook(S3Hook):
         wrapped.assume_role_kwargs = kwargs | wrapped.assume_role_kwargs
         if source.endpoint_url:
             wrapped.endpoint_url = source.endpoint_url
-            # the provider never uses the global endpoint for assuming a role
+            # the provider does not use the general endpoint to assume a role
             services = wrapped.service_config
             wrapped.service_config = services | {"sts": {"endpoint_url": source.endpoint_url} | services.get("sts", {})}
         return wrapped
 
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
-        """Event files in the folders of publish hours, padded or not; `ListingDenied` without s3:ListBucket."""
+        """List the event files in the folders of publish hours, with padded and unpadded names.
+
+        Raises:
+            ListingDenied: the role lacks s3:ListBucket.
+        """
         for hour in hours:
             for prefix in hour.prefixes(self.delivery.source.prefix):
                 yield from self._list(prefix)
 
     def list_prefix(self, prefix: str) -> Iterator[RemoteFile]:
-        """Every object of one folder of the bucket."""
+        """List every object of one folder of the bucket."""
         yield from self._list(prefix)
 
     def _list(self, prefix: str) -> Iterator[RemoteFile]:
@@ -101,12 +104,12 @@ class PismoS3Hook(S3Hook):
 
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
-        """An event file, by GetObject alone; whole, since pieces are copied once more on their way through urllib3."""
+        """Fetch an event file whole, with only GetObject; urllib3 would copy pieces once more."""
         key = file.key.lstrip("/")
         try:
             body = self._get(key)
         except (FileMissing, AccessDenied):
-            # a notice may carry the key percent-encoded; KmsDenied and RoleDenied come out the same the second time
+            # a notice may have the key percent-encoded; KmsDenied and RoleDenied fail the same way again
             if unquote(key) == key:
                 raise
             body = self._get(unquote(key))
@@ -116,7 +119,10 @@ class PismoS3Hook(S3Hook):
             body.close()
 
     def has(self, key: str) -> bool:
-        """Ask with HeadObject, which needs `s3:GetObject` alone; without `s3:ListBucket` a missing key is refused."""
+        """Return whether HeadObject finds the key; it needs only `s3:GetObject`.
+
+        Without `s3:ListBucket`, S3 refuses a missing key instead of reporting it as missing.
+        """
         try:
             self.get_conn().head_object(Bucket=self.bucket, Key=key.lstrip("/"))
         except (ClientError, BotoCoreError) as error:
@@ -127,11 +133,11 @@ class PismoS3Hook(S3Hook):
         return True
 
     def event_key(self, key: str) -> str:
-        """The key itself: notices name this very bucket's objects."""
+        """Return the key unchanged: notices use the keys of this bucket."""
         return key
 
     def close(self) -> None:
-        """Nothing to give back: botocore's pool ends with the client."""
+        """Do nothing: botocore closes its connections with the client."""
 
     def _get(self, key: str) -> Any:
         try:
@@ -146,7 +152,7 @@ class PismoS3Hook(S3Hook):
             raise self.named(error, key) from error
 
     def named(self, error: Exception, key: str, *, listing: bool = False) -> SourceError:
-        """Convert an error of botocore; the result names key, bucket or role, gives AWS's reason, and no secret."""
+        """Convert an error of botocore into one with key, role and reason, without secrets."""
         reason = reason_of(error)
         if reason.operation.startswith("AssumeRole"):
             return self._of_role(reason, key)
@@ -172,12 +178,12 @@ class PismoS3Hook(S3Hook):
         return SourceUnavailable(f"{place}: {reason.told}, try again", key=key)
 
     def _of_role(self, reason: Reason, key: str) -> SourceError:
-        """The error for a role that could not be assumed."""
+        """Return the error for a role that could not be assumed."""
         failed = f"{self.role}: sts:AssumeRole"
         if reason.fault is Fault.DENIED:
             return RoleDenied(f"{failed} refused; Pismo must trust your role's ARN ({reason.told})", key=key)
         if reason.fault is Fault.EXPIRED:
-            # it is the connection's own session that ended, and the connection will say the same again
+            # the connection's own session has ended, so a retry would fail as well
             advice = "put a new session token into the connection, or credentials that renew themselves"
             return RoleDenied(f"{failed} failed: {reason.told}; {advice}", key=key)
         if reason.fault.permanent:

@@ -1,4 +1,4 @@
-"""Pismo's SFTP layer through the provider's asynchronous hook: keys in order, pinned host, reconnecting reads."""
+"""Read Pismo's SFTP server through the provider's hook: many keys, one pinned host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PORT = 22
-# Pismo-like servers refuse SHA-1 signatures; GCM is what a CPU with AES does fastest
+# Pismo-like servers refuse SHA-1 signatures; GCM is the fastest cipher on a CPU with AES instructions
 _SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 _CIPHERS = (
     "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-ctr",
@@ -38,7 +38,11 @@ _CIPHERS = (
 
 
 def endpoint(delivery: Delivery, connection_host: str | None) -> str:
-    """The host: the delivery's, else the connection's, else the environment's; never the other environment's."""
+    """Return the host: of the delivery, else of the connection, else of the environment.
+
+    Raises:
+        ConfigError: the host is the other environment's endpoint.
+    """
     assert isinstance(delivery.source, SftpSource)
     host = delivery.source.host or connection_host or SFTP_ENDPOINTS[delivery.environment]
     for environment in Environment:
@@ -52,10 +56,10 @@ def endpoint(delivery: Delivery, connection_host: str | None) -> str:
 
 
 class PismoSFTPHook(SFTPHookAsync):
-    """`SFTPHookAsync` that only reads, keeps a few connections for many files, and can be called from threads.
+    """`SFTPHookAsync` that only reads, uses few connections for many files, and serves threads.
 
-    All network work runs in one event loop in a thread of the hook's own. A lost connection is made anew and a
-    download goes on at the byte it had reached.
+    All network work runs in one event loop, in a thread of the hook's own. If a connection is lost, a new one is
+    opened, and a download continues at the byte that it had reached.
     """
 
     def __init__(self, delivery: Delivery) -> None:
@@ -66,7 +70,7 @@ class PismoSFTPHook(SFTPHookAsync):
         host = endpoint(delivery, connection.host)
         port = self.source.port or connection.port or PORT
         super().__init__(sftp_conn_id=delivery.conn_id, host=host, port=port, username=self.identity.username)
-        # it tells of every channel and key exchange at INFO, which is Airflow's level for everybody
+        # asyncssh logs every channel and key exchange at INFO, Airflow's default level
         asyncssh.set_log_level("WARNING")
         self.place = f"sftp://{self.identity.username}@{host}:{port}"
         self._first_key = 0
@@ -79,7 +83,7 @@ class PismoSFTPHook(SFTPHookAsync):
     # --- for finding and landing -------------------------------------------------------------------------
 
     def list_files(self, hours: Iterable[PublishHour]) -> Iterator[RemoteFile]:
-        """List the event files of publish hours, padded or not; a folder that is not there has none."""
+        """List the event files of publish hours, padded or not; a missing folder has no files."""
         folders = [hour.prefixes(self.source.prefix) for hour in hours]
         yield from self._loop.wait(self._list_all(folders))
 
@@ -89,11 +93,11 @@ class PismoSFTPHook(SFTPHookAsync):
 
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
-        """Fetch an event file, whole and in order however often the connection is lost."""
+        """Fetch an event file whole and in order, even if the connection is lost in between."""
         yield iter([self._loop.wait(self._download(file))])
 
     def has(self, key: str) -> bool:
-        """Ask for the attributes of the key's path."""
+        """Return whether the key's path exists at the server."""
 
         async def found(session: Session) -> bool:
             async with asyncio.timeout(self.source.stall_seconds):
@@ -102,7 +106,7 @@ class PismoSFTPHook(SFTPHookAsync):
         return self._loop.wait(self.persist(found, key))
 
     def event_key(self, key: str) -> str:
-        """Notices name the bucket's key, which is the path below `root`."""
+        """Return the path below `root`, which notices use as the key."""
         return below_prefix(key, self.source.prefix)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -118,9 +122,10 @@ class PismoSFTPHook(SFTPHookAsync):
     # --- connecting -------------------------------------------------------------------------------------------
 
     async def _get_conn(self) -> asyncssh.SSHClientConnection:
-        """A connection by the first key that the server takes, each tried on a connection of its own.
+        """Return a connection with the first key that the server accepts.
 
-        A server ends a connection after a few refused keys (OpenSSH: six), so eight cannot be offered on one.
+        Each key is tried on its own connection: a server ends a connection after a few refused keys (OpenSSH: six), so
+        eight keys cannot be tried on one.
         """
         keys = self.identity.keys
         for step in range(len(keys)):
@@ -141,7 +146,7 @@ class PismoSFTPHook(SFTPHookAsync):
         raise KeysDenied(msg)
 
     async def connect_with(self, key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:
-        """Connect by this key alone; raises asyncssh's own errors."""
+        """Connect with only this key; raises asyncssh's own errors."""
         source = self.source
         return await asyncssh.connect(
             self.host or "", self.port or PORT, username=self.identity.username, client_keys=[key],
@@ -149,12 +154,12 @@ class PismoSFTPHook(SFTPHookAsync):
             preferred_auth="publickey", signature_algs=_SIGNATURES, encryption_algs=_CIPHERS, compression_algs=None,
             connect_timeout=source.connect_seconds, login_timeout=source.connect_seconds,
             keepalive_interval=source.keepalive_seconds, keepalive_count_max=3,
-            # a reason in another encoding must not hide the error that it belongs to
+            # a reason in another encoding must not hide the error itself
             utf8_decode_errors="backslashreplace",
         )  # fmt: skip
 
     async def _session(self) -> Session:
-        """Return one of the open sessions, a new one while there are fewer than `connections`."""
+        """Return an open session, or a new one if fewer than `connections` are open."""
         if self._connecting is None:
             self._connecting = asyncio.Lock()
         async with self._connecting:
@@ -173,12 +178,12 @@ class PismoSFTPHook(SFTPHookAsync):
         return self._sessions[self._turn % len(self._sessions)]
 
     def _drop(self, session: Session) -> None:
-        """Give up a lost session; the next ones have fewer reads at once if it had many."""
+        """Drop a lost session; if it had many reads at once, later sessions get fewer."""
         session.connection.abort()
         self._sessions = [other for other in self._sessions if other is not session]
         if session.fewer_reads < self._reads:
             self._reads = session.fewer_reads
-            self.log.info("%s: from now on at most %d request(s) at once on a connection", self.place, self._reads)
+            self.log.info("%s: now at most %d request(s) at once on a connection", self.place, self._reads)
 
     async def _close_sessions(self) -> None:
         for session in self._sessions:
@@ -194,10 +199,10 @@ class PismoSFTPHook(SFTPHookAsync):
     async def persist(
         self, work: Callable[[Session], Awaitable[T]], key: str, progress: Callable[[], int] = lambda: 0
     ) -> T:
-        """Do some work, on a new connection if the one at hand is lost.
+        """Do some work, and repeat it on a new connection if the connection is lost.
 
-        A permanent error ends it at once, a passing one after `attempts` without progress. The loss of a session that
-        had more reads at once than the next one gets is not counted.
+        A permanent error is raised at once, a temporary one after `attempts` without progress. The loss of a session
+        is not counted if the next session gets fewer reads at once.
         """
         attempt, reached = 0, 0
         while True:
@@ -217,13 +222,13 @@ class PismoSFTPHook(SFTPHookAsync):
                 if not isinstance(cause, SourceUnavailable) or attempt >= self.source.attempts:
                     raise cause from error
                 self.log.warning("%s; trying again (%d of %d)", cause, attempt, self.source.attempts)
-                # apart from each other, so that many readers do not come back at once
+                # at random times, so that many readers do not reconnect at once
                 await asyncio.sleep(min(2.0**attempt, 30) * random.uniform(0.25, 0.5))  # noqa: S311 - no secret
 
     # --- reading ----------------------------------------------------------------------------------------------
 
     def path_of(self, key: str) -> bytes:
-        """Return a key's path at the server, in the bytes that a listing gave; the root for an empty key."""
+        """Return a key's path at the server, as bytes like those of a listing; the root if empty."""
         root = self.source.root
         path = f"{root.rstrip('/')}/{key}" if root and key else key or root or "."
         return path.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""The project's errors for those of asyncssh; texts name the place, the path and the server's reason, never a key."""
+"""Convert errors of asyncssh; messages have the place, path and reason, never a key."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LOST = (
     asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.ChannelOpenError,
     OSError,
 )  # fmt: skip
-"""After these the connection is not to be used again; OSError has TimeoutError and ConnectionError under it."""
+"""After these the connection must not be used again; TimeoutError and ConnectionError are OSErrors."""
 
 FAILED = (asyncssh.Error, OSError, PacketDecodeError)
-"""All that asyncssh raises for a server: PacketDecodeError, for an answer that breaks off, is none of its Errors."""
+"""All errors that asyncssh raises for a server; PacketDecodeError (a broken answer) is not an `asyncssh.Error`."""
 
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _DENIED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect)
@@ -22,12 +22,12 @@ _LONGEST_REASON = 200
 
 
 def named(error: Exception, place: str, key: str) -> SourceError:
-    """Return the project's error for one of asyncssh, or of the network below it, at a path of a place."""
+    """Convert an error of asyncssh, or of the network below it, at a path of a place."""
     if isinstance(error, SourceError):
         return error
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return HostKeyDenied(
-            f"{place}: the server's host key is none of those pinned in the connection. It was changed, or this is"
+            f"{place}: the server's host key differs from those pinned in the connection. It was changed, or this is"
             " another server: ask Pismo before you replace host_key",
             key=key,
         )
@@ -44,7 +44,7 @@ def named(error: Exception, place: str, key: str) -> SourceError:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the other side's own words in one line, or the system's about the network."""
+    """Return the server's own reason in one line, or the system's reason for a network error."""
     if isinstance(error, asyncssh.Error):
         text = error.reason
     elif isinstance(error, OSError):

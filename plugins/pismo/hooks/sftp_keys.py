@@ -1,4 +1,4 @@
-"""The keys of an `sftp` connection: up to eight RSA keys in order, a pinned host key, and nothing else."""
+"""Read the keys of an `sftp` connection: up to eight RSA keys, and a pinned host key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INSECURE = ("no_host_key_check", "ignore_hostkey_verification", "allow_host_key
 
 @dataclass(frozen=True, slots=True)
 class SftpIdentity:
-    """Who we are (user, keys in the order to try) and whom we trust (host keys)."""
+    """Our user name and keys in the order to try, and the host keys that we trust."""
 
     username: str
     keys: tuple[asyncssh.SSHKey, ...]
@@ -35,12 +35,15 @@ class SftpIdentity:
 
 
 def identity_of(connection: Connection) -> SftpIdentity:
-    """Read an Airflow connection of type ``sftp``; `ConfigError` says what is wrong, without showing any of it.
+    r"""Read the keys of an Airflow connection of type ``sftp``.
 
     Extras: `private_key` (one or several PEM blocks, or a list) or `key_file` (a path, or a list of paths),
-    `private_key_passphrase`, `host_key` (one or several public keys, or a list; a bare key is RSA, as the provider
-    has it, and lines of ssh-keyscan are understood) or `known_hosts` (a path). Keys often lose their line breaks on
-    the way into a connection: written as ``\\n``, as blanks, or the whole key in base64, they are read all the same.
+    `private_key_passphrase`, `host_key` (one or several public keys, or a list; a bare key is RSA, as for the
+    provider, and lines of ssh-keyscan are accepted) or `known_hosts` (a path). A key may have lost its line breaks:
+    they may be written as ``\\n`` or as blanks, or the whole key may be base64.
+
+    Raises:
+        ConfigError: a setting is wrong or missing; the message shows no key.
     """
     name = f"connection {connection.conn_id}"
     if connection.conn_type != "sftp":
@@ -48,14 +51,14 @@ def identity_of(connection: Connection) -> SftpIdentity:
         raise ConfigError(msg)
     extra = connection.extra_dejson
     if connection.password:
-        msg = f"{name}: has a password; Pismo's SFTP takes RSA keys only, remove it"
+        msg = f"{name}: has a password; Pismo's SFTP accepts only RSA keys, so remove the password"
         raise ConfigError(msg)
     if not connection.login:
         msg = f"{name}: the login, Pismo's SFTP user name, is missing"
         raise ConfigError(msg)
     for setting in _INSECURE:
         if str(extra.get(setting, "")).lower() == "true":
-            msg = f"{name}: {setting} is set; the host key must be pinned, give host_key instead"
+            msg = f"{name}: {setting} is set; pin the host key with host_key instead"
             raise ConfigError(msg)
     return SftpIdentity(connection.login, _private_keys(name, extra), _host_keys(name, extra))
 
@@ -80,10 +83,10 @@ def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ..
             locked = isinstance(error, asyncssh.KeyEncryptionError) or "passphrase" in str(error).lower()
             why = "needs the right private_key_passphrase" if locked else "is not a private key in PEM form"
             msg = f"{name}: private key {number} {why}"
-            # the cause is not chained: it may quote the key
+            # do not chain the cause: it may quote the key
             raise ConfigError(msg) from None
         if key.algorithm != b"ssh-rsa":
-            msg = f"{name}: private key {number} is {key.algorithm.decode()}; Pismo takes RSA keys only"
+            msg = f"{name}: private key {number} is {key.algorithm.decode()}; Pismo accepts only RSA keys"
             raise ConfigError(msg)
         keys.append(key)
     return tuple(keys)
@@ -91,12 +94,12 @@ def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ..
 
 def _host_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
     texts = _listed(extra.get("host_key"))
-    # the names in the file are not looked at: it is this connection's own pin
+    # the host names in the file are ignored: the file pins keys for this connection alone
     texts += [_file(name, path) for path in _listed(extra.get("known_hosts"))]
     lines = [line.strip() for text in texts for line in _WRITTEN_NEWLINE.sub("\n", text).splitlines()]
     keys = []
     for line in lines:
-        # a marked line is of a revoked key, or of an authority
+        # a marked line holds a revoked key, or the key of an authority
         if not line or line.startswith(("#", "@")):
             continue
         found = _PUBLIC_KEY.search(line)
@@ -107,13 +110,13 @@ def _host_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
             msg = f"{name}: host_key is not a public key such as 'ssh-rsa AAAA…'"
             raise ConfigError(msg) from None
     if not keys:
-        msg = f"{name}: no host_key; it must be pinned, ask Pismo for it and compare it with ssh-keyscan's answer"
+        msg = f"{name}: no host_key; ask Pismo for the key, and compare it with the answer of ssh-keyscan"
         raise ConfigError(msg)
     return tuple(keys)
 
 
 def _blocks(text: str) -> list[str]:
-    """Return the PEM blocks of a text, with the line breaks that they should have."""
+    """Return the PEM blocks of a text with their line breaks restored."""
     whole = _WRITTEN_NEWLINE.sub("\n", text)
     if not _BLOCK.search(whole):
         try:
@@ -145,5 +148,5 @@ def _file(name: str, path: str) -> str:
 
 
 def key_label(key: asyncssh.SSHKey) -> str:
-    """A key's public fingerprint, for logs and reports."""
+    """Return a key's public fingerprint, for logs and reports."""
     return str(key.get_fingerprint())

@@ -1,4 +1,4 @@
-"""List folders of an SFTP server: which entries are event files, and whether a folder that is refused is there."""
+"""List folders of an SFTP server, and find out whether a refused folder exists."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Server(Protocol):
         """The hook's log."""
 
     async def persist(self, work: Callable[[Session], Awaitable[Any]], key: str) -> Any:
-        """Do some work on a session, on another one if it is lost."""
+        """Do some work on a session, and repeat it on another session if that one is lost."""
 
     def path_of(self, key: str) -> bytes:
         """Return a key's path at the server."""
@@ -50,13 +50,16 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A folder that cannot be listed, and of which nothing says whether it is there."""
+    """A folder that cannot be listed, and that may be missing."""
 
     reason: str
 
 
 class Listing:
-    """One look at some folders; it keeps the names in their parents, which are asked for if a folder is refused."""
+    """One listing of some folders.
+
+    If a folder is refused, its parent is listed once, and the names in it are kept for its other folders.
+    """
 
     def __init__(self, server: Server) -> None:
         self._server, self._source, self._log = server, server.source, server.log
@@ -65,13 +68,13 @@ class Listing:
         self._asking = asyncio.Lock()
 
     async def files(self, groups: Sequence[Sequence[str]]) -> list[RemoteFile]:
-        """List folders, each group of them the spellings of one hour. A folder that is not there has no files.
+        """List groups of folders, each the spellings of one hour; a missing folder has no files.
 
-        Some servers refuse a missing folder instead of saying that it is missing. A refused one counts as missing if
-        its parent can be listed and does not have it, or if another spelling of its hour can be listed.
+        Some servers refuse a missing folder instead of reporting it as missing. A refused folder counts as missing if
+        its parent can be listed and lacks it, or if another spelling of its hour can be listed.
         """
         firsts = await asyncio.gather(*(self._look(group) for group in groups))
-        # a busy server may refuse too: the rest is asked again one by one, with nothing else under way
+        # a busy server may refuse too, so list refused folders again, one at a time and without other requests
         self._above = {folder: names for folder, names in self._above.items() if names is not None}
         return [file for first in firsts for file in await self._settle(first)]
 
@@ -80,14 +83,14 @@ class Listing:
         return dict(zip(folders, answers, strict=True))
 
     async def _settle(self, answers: dict[str, list[RemoteFile] | _Refused]) -> list[RemoteFile]:
-        """Return the files of one hour, once nothing that was refused is in doubt."""
+        """Return the files of one hour; list its refused folders once more."""
         found: list[RemoteFile] = []
         listed = any(answer for answer in answers.values() if not isinstance(answer, _Refused))
         for folder, first in answers.items():
             answer = await self._one(folder, sure=not listed) if isinstance(first, _Refused) else first
             if isinstance(answer, _Refused):
                 self._log.warning(
-                    "%s/%s is taken for missing: the server refuses it (%s), and another spelling of it can be listed",
+                    "%s/%s counts as missing: the server refuses it (%s), but another spelling can be listed",
                     self._server.place, folder, answer.reason,
                 )  # fmt: skip
             else:
@@ -95,7 +98,7 @@ class Listing:
         return found
 
     async def _one(self, folder: str, *, sure: bool) -> list[RemoteFile] | _Refused:
-        """List one folder. If it is refused and may be missing: the refusal, or its error if that is to be `sure`."""
+        """List one folder; if it may be missing, return the refusal, or raise it if `sure`."""
 
         async def work(session: Session) -> list[RemoteFile] | _Refused:
             try:
@@ -122,8 +125,12 @@ class Listing:
         return [file for file in files if file is not None]
 
     async def _entries(self, session: Session, folder: str, most: int | None = None) -> list[asyncssh.SFTPName]:
-        """Read a folder's entries, TimeoutError if nothing comes of it for `stall_seconds`."""
-        # asked for as bytes: with text asyncssh gives up the whole folder for one name that is not UTF-8
+        """Read a folder's entries.
+
+        Raises:
+            TimeoutError: no entry arrived for `stall_seconds`.
+        """
+        # request bytes: with text, asyncssh fails for the whole folder if one name is not UTF-8
         path, found = self._server.path_of(folder.rstrip("/")), list[asyncssh.SFTPName]()
 
         async def collect() -> None:
@@ -140,7 +147,7 @@ class Listing:
             while not task.done():
                 await asyncio.wait({task}, timeout=self._source.stall_seconds)
                 if not task.done() and len(found) == seen:
-                    # not awaited: it would wait for the server to close the folder
+                    # do not await it: it would wait until the server closes the folder
                     task.cancel()
                     raise TimeoutError
                 seen = len(found)
@@ -154,7 +161,7 @@ class Listing:
     # --- is it there? -----------------------------------------------------------------------------------------
 
     async def _is_there(self, session: Session, folder: str) -> bool | None:
-        """Whether a folder that cannot be listed is there; None if nothing says so."""
+        """Return whether an unlistable folder exists; None if that is unknown."""
         parent, _, name = folder.rstrip("/").rpartition("/")
         names = await self._names(session, parent)
         if names is not None:
@@ -172,7 +179,7 @@ class Listing:
         return False if parent and await self._is_there(session, parent) is False else None
 
     async def _names(self, session: Session, folder: str) -> frozenset[str] | None:
-        """Return the names in a folder, None if it cannot be listed."""
+        """Return the names in a folder; None if it cannot be listed."""
         async with self._asking:
             if folder not in self._above:
                 try:
@@ -190,12 +197,15 @@ class Listing:
     # --- kinds of entries -------------------------------------------------------------------------------------
 
     async def _file(self, session: Session, folder: str, entry: asyncssh.SFTPName) -> RemoteFile | None:
-        """Return the event file of an entry, None if it is none; all but folder markers are named in the log."""
+        """Return the event file of an entry; None (and a warning) if it is something else.
+
+        Folder markers are dropped without a warning.
+        """
         name = _text(entry)
         key, attrs = f"{folder}{name}", entry.attrs
         kind: int | None = _kind(entry)
         if key.endswith("/"):
-            # a folder marker, which is no event file
+            # a folder marker is not an event file
             kind = _FOLDER if name.strip("/") else None
         elif not can_be_kept(key):
             self._log.warning("%s/%s: its name is not UTF-8 or has a NUL", self._server.place, _shown(key))
@@ -206,15 +216,15 @@ class Listing:
                 attrs, kind = await self._followed(session, key, entry)
         if kind not in {_FILE, _UNKNOWN}:
             shown = "a folder" if kind == _FOLDER else "neither file nor folder"
-            self._log.warning("%s/%s is %s, no event file: not read", self._server.place, _shown(key), shown)
+            self._log.warning("%s/%s is %s, not an event file: not read", self._server.place, _shown(key), shown)
             return None
         version = f"mtime-{attrs.mtime}" if self._source.mtime_is_version and attrs.mtime is not None else None
         return RemoteFile(key, attrs.size if self._source.size_is_right else None, version)
 
     async def _followed(self, session: Session, key: str, entry: asyncssh.SFTPName) -> tuple[asyncssh.SFTPAttrs, int]:
-        """Return attributes and kind of the file behind a link, or behind attributes without permission bits.
+        """Return attributes and kind of the file behind a link or without permission bits.
 
-        One that cannot be asked about is taken for a file: its landing fails and names it.
+        If the server does not answer for it, it counts as a file: its landing fails and names it.
         """
         path = self._server.path_of(key)
         try:
@@ -223,14 +233,17 @@ class Listing:
         except asyncssh.SFTPError as error:
             if isinstance(error, LOST):
                 raise
-            # the size of a link is that of its text
+            # a link's size is the length of its target's path
             return (asyncssh.SFTPAttrs() if _kind(entry) == _LINK else entry.attrs), _UNKNOWN
         if attrs.type == _UNKNOWN and await self._has_entries(session, key):
             return attrs, _FOLDER
         return attrs, attrs.type
 
     async def _has_entries(self, session: Session, key: str) -> bool:
-        """Whether there is something in it. A layer over objects may list any name, then as an empty folder."""
+        """Return whether a folder has entries.
+
+        Servers over object stores may list any name as an empty folder.
+        """
         try:
             return bool(await self._entries(session, key, most=1))
         except asyncssh.SFTPError as error:
@@ -252,13 +265,13 @@ def _text(entry: asyncssh.SFTPName) -> str:
 
 
 def _shown(key: str) -> str:
-    """Return a key with escapes for bytes that are not UTF-8 and for letters that cannot be printed."""
+    """Return a key with escapes for bytes that are not UTF-8 and for unprintable letters."""
     text = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _kind(entry: asyncssh.SFTPName) -> int:
-    """Return the kind of an entry, from its long name if its attributes have no permission bits."""
+    """Return the kind of an entry; without permission bits, take it from the long name."""
     if entry.attrs.type != _UNKNOWN:
         return entry.attrs.type
     long_name = entry.longname if isinstance(entry.longname, bytes) else (entry.longname or "").encode()

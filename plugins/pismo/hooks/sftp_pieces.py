@@ -1,4 +1,4 @@
-"""Which ranges of a remote file to ask for, and its bytes in order however the answers come."""
+"""Choose the ranges of a remote file to request, and put the answers in order."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import heapq
 
 
 class Pieces:
-    """The ranges of one file that are still wanted. The length of an answer decides nothing but how much is left.
+    """The ranges of one file that are still to be read.
 
-    `data` grows in order. `hint` is where the file is thought to end. If it is `exact`, one byte behind it is asked
-    for and no more; otherwise ever longer steps are taken until the server says that the file ends.
+    An answer may be shorter than its range; then the rest is requested again. `data` grows in order. `hint` is the
+    expected end of the file. If it is `exact`, one byte after it is requested and no more. Otherwise the steps grow
+    until the server reports the end of the file.
     """
 
     def __init__(self, data: bytearray, *, hint: int, exact: bool, block: int) -> None:
@@ -20,7 +21,7 @@ class Pieces:
         self.end: int | None = None
 
     def take(self) -> tuple[int, int] | None:
-        """Return the offset and length of the next range to ask for, None if there is none at present."""
+        """Return the offset and length of the next range to request; None if there is none now."""
         while self._rests:
             offset, length = heapq.heappop(self._rests)
             if self.end is None or offset < self.end:
@@ -36,7 +37,7 @@ class Pieces:
         return offset, length
 
     def answered(self, offset: int, length: int, content: bytes) -> None:
-        """Take the answer to a range: all of it, its beginning, or nothing if the file ends before it."""
+        """Take the answer to a range: all of it, its beginning, or nothing at the end of the file."""
         if not content:
             self.end_at(offset)
             return
@@ -47,11 +48,11 @@ class Pieces:
             self.data += following
 
     def end_at(self, offset: int) -> None:
-        """Ask for nothing from `offset` on."""
+        """Request nothing from `offset` on."""
         self.end = offset if self.end is None else min(self.end, offset)
 
     def go_on(self, content: bytes) -> None:
-        """Take back the end: `content` comes next, and all behind it is asked for again."""
+        """Drop the assumed end: append `content`, and request everything after it again."""
         self.data += content
         self.end, self._next = None, len(self.data)
         self._rests.clear()
@@ -59,5 +60,5 @@ class Pieces:
 
     @property
     def whole(self) -> bool:
-        """Whether the end is known and all bytes before it are there, and none behind it."""
+        """Whether the end is known, and `data` has exactly the bytes before it."""
         return len(self.data) == self.end and not self._early

@@ -1,4 +1,4 @@
-"""Read a remote file with several requests under way, and go on after a cut at the byte that was reached."""
+"""Read a remote file with parallel requests, and resume at the byte that was reached."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAY_BE_THE_END = (asyncssh.SFTPFailure, asyncssh.SFTPInvalidParameter, asyncssh
 async def open_remote(session: Session, path: bytes, seconds: float) -> AsyncIterator[asyncssh.SFTPClientFile]:
     """Open a remote file; each `read` of it is one request.
 
-    asyncssh would split reads by itself, but leaves its parts behind when one of them fails.
+    asyncssh can split reads by itself, but then leaves the other parts running if one fails.
     """
     async with session.request() as client, asyncio.timeout(seconds):
         remote = await client.open(path, "rb", block_size=0)
@@ -40,10 +40,10 @@ async def open_remote(session: Session, path: bytes, seconds: float) -> AsyncIte
 
 
 class Download:
-    """The bytes of one remote file, read over as many connections as it takes.
+    """The bytes of one remote file, read over one or several connections.
 
-    `size` is the announced length, None if there is none. If sizes are not `believed`, the file is read to its end
-    and its length is the one that comes. `place` and `key` name the file in errors.
+    `size` is the announced length, or None. If sizes are not `believed`, the file is read to its end, and its length
+    is the number of bytes that arrive. `place` and `key` name the file in errors.
     """
 
     def __init__(
@@ -56,7 +56,12 @@ class Download:
         self._version: tuple[int | None, int | None] = (None, None)
 
     async def go_on(self, session: Session, remote: asyncssh.SFTPClientFile) -> None:
-        """Read what is missing. TimeoutError if no read is answered in time, `SizeMismatch` for a wrong length."""
+        """Read the missing bytes.
+
+        Raises:
+            TimeoutError: no read was answered in time.
+            SizeMismatch: the length is wrong.
+        """
         stated = await self._stated_size(session, remote)
         block = min(session.client.limits.max_read_len or _SAFE_BLOCK, _LARGEST_BLOCK)
         pieces = Pieces(self.data, hint=stated or 0, exact=self._announced is not None, block=block)
@@ -67,19 +72,19 @@ class Download:
                 if doubt is not None:
                     ended = await self._ends_at(session, remote, pieces, doubt, stated)
                 else:
-                    # without a size to compare with, an end is asked for twice
+                    # without a trusted size, check the end with a second request
                     ended = self._believed or not await self._goes_on(session, remote, pieces, block)
         except asyncssh.SFTPError:
-            # some servers refuse reads when too many are under way
+            # some servers refuse reads if too many run at once
             self._reads = max(1, self._reads // _FEWER)
             raise
         if not pieces.whole:
-            msg = f"the answers contradict each other: an end at byte {pieces.end}, and bytes behind it"
+            msg = f"the answers contradict each other: the file ends at byte {pieces.end}, but more bytes follow"
             raise asyncssh.SFTPBadMessage(msg)
         self._check_length(stated)
 
     async def _stated_size(self, session: Session, remote: asyncssh.SFTPClientFile) -> int | None:
-        """Return the size that the server states, and start over if this may be another file than before."""
+        """Return the size that the server states; start over if the file may have changed."""
         if self._announced is not None and not self.data:
             return self._announced
         version: tuple[int | None, int | None] = (None, None)
@@ -93,7 +98,7 @@ class Download:
         if self._believed:
             same = version[0] is not None and version[0] == self._announced
         else:
-            # no size to believe: only an unchanged modification time says that it is the same file
+            # sizes are not trusted: only an unchanged modification time shows that the file is the same
             same = version[1] is not None and version == self._version
         if not same:
             self.data.clear()
@@ -103,7 +108,7 @@ class Download:
     async def _fill(
         self, session: Session, remote: asyncssh.SFTPClientFile, pieces: Pieces, most: int
     ) -> tuple[int, int, asyncssh.SFTPError] | None:
-        """Read until the end. Return the first range that the server refused, if that may be the end."""
+        """Read until the end; return the first refused range if the file may end there."""
         doubt: tuple[int, int, asyncssh.SFTPError] | None = None
         tasks: dict[asyncio.Task[bytes], tuple[int, int]] = {}
         try:
@@ -128,7 +133,7 @@ class Download:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _refusal(self, task: asyncio.Task[bytes], offset: int) -> asyncssh.SFTPError | None:
-        """Return a status that may say that the file ends here; raise any other error."""
+        """Return a status that may mean the end of the file; raise any other error."""
         error = task.exception()
         if error is None:
             return None
@@ -138,7 +143,7 @@ class Download:
             return error
         if self._announced is None or offset < self._announced:
             raise error
-        # all announced bytes are before it: some servers answer FAILURE behind the end
+        # all announced bytes come before it: some servers answer FAILURE after the end
         return None
 
     async def _ends_at(
@@ -149,11 +154,11 @@ class Download:
         doubt: tuple[int, int, asyncssh.SFTPError],
         stated: int | None,
     ) -> bool:
-        """Whether the file ends where a range was refused. If not, the bytes that can be read there are taken.
+        """Return whether the file ends at a refused range; if not, take the bytes there.
 
-        No other read of the file is under way, and it asks for less and less: the server may have refused too many
-        reads, or a range that reaches over the end. If the file is said to be longer, or nothing came of it yet, the
-        refusal is an error.
+        No other read of the file is running, and each request is shorter than the last: the server may have refused
+        because there were too many reads, or because a range crossed the end. If the stated size is larger, or no byte
+        has arrived yet, the refusal is raised.
         """
         offset, length, refusal = doubt
         if self._believed and stated is not None and offset >= stated:
@@ -175,7 +180,7 @@ class Download:
         return True
 
     async def _goes_on(self, session: Session, remote: asyncssh.SFTPClientFile, pieces: Pieces, block: int) -> bool:
-        """Read once more at the end. Whether there are bytes after all, which are taken then."""
+        """Read once more at the end; return whether bytes arrived, and take them."""
         try:
             async with asyncio.timeout(self._stall_seconds):
                 content = await session.read(remote, len(self.data), block)
@@ -195,7 +200,7 @@ class Download:
     def _mismatch(self, came: str, expected: int | None = None) -> SizeMismatch:
         expected = self._announced if expected is None else expected
         return SizeMismatch(
-            f"{self._place}/{self._key} came with {came} bytes, {expected} were announced. If the sizes that this"
-            " server states are wrong, set source.size_is_right: false",
+            f"{self._place}/{self._key} has {came} bytes, but {expected} were announced. If the sizes that this"
+            " server states can be wrong, set source.size_is_right: false",
             key=self._key,
         )

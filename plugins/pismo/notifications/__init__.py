@@ -1,4 +1,4 @@
-"""Tell people about a delivery."""
+"""Notify people about a delivery."""
 
 from pismo.notifications.delivery import DeliveryNotifier, deadline_of, tell
 

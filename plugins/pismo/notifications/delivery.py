@@ -1,4 +1,4 @@
-"""Tells people of failed and late runs: in the log, and through the delivery's SNS topic where it has one."""
+"""Notify people of failed and late runs: in the log, and by SNS if set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _SUBJECT_LENGTH = 100
 
 
 def tell(delivery: Delivery, subject: str, text: str) -> None:
-    """Publish to the delivery's topic, if any. No payload, key or secret is ever part of a text."""
+    """Publish a message to the delivery's topic, if it has one.
+
+    The text must hold no payload, no key and no secret.
+    """
     if delivery.alerts is None:
         return
     from airflow.providers.amazon.aws.hooks.sns import SnsHook
@@ -30,7 +33,14 @@ def tell(delivery: Delivery, subject: str, text: str) -> None:
 
 
 class DeliveryNotifier(BaseNotifier):
-    """For `on_failure_callback=` and `DeadlineAlert`; `what` is what happened, e.g. ``failed`` or ``late``."""
+    """Notify people from `on_failure_callback=` or a `DeadlineAlert`.
+
+    Args:
+        delivery_name: the delivery.
+        deliveries_file: the file with its settings.
+        what: the event to report, for example ``ingestion failed``.
+        **kwargs: passed to `BaseNotifier`.
+    """
 
     template_fields = ("delivery_name", "deliveries_file", "what")
 
@@ -39,7 +49,7 @@ class DeliveryNotifier(BaseNotifier):
         self.delivery_name, self.deliveries_file, self.what = delivery_name, deliveries_file, what
 
     def notify(self, context: Context) -> None:
-        """Tell it, from the process that runs callbacks."""
+        """Notify people; Airflow calls this in the process that runs callbacks."""
         from pismo_lake.settings.deliveries import find_delivery
 
         subject = f"{self.delivery_name}: {self.what}"
@@ -48,12 +58,15 @@ class DeliveryNotifier(BaseNotifier):
         tell(find_delivery(self.deliveries_file, self.delivery_name), subject, f"{subject}\n{text}")
 
     async def async_notify(self, context: Context) -> None:
-        """Tell it, from the triggerer."""
+        """Notify people; Airflow calls this in the triggerer."""
         await asyncio.to_thread(self.notify, context)
 
 
 def deadline_of(delivery: Delivery, deliveries_file: str) -> Any:
-    """The deadline of closing a day, from the moment its run is queued: a backfill of old days is not late at once."""
+    """Return the deadline for closing a day, counted from the moment its run is queued.
+
+    So a backfill of old days is not late from the start.
+    """
     from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference  # type: ignore[attr-defined]
 
     about = {
@@ -69,7 +82,7 @@ def deadline_of(delivery: Delivery, deliveries_file: str) -> Any:
 
 
 def _text(context: Context) -> str:
-    """DAG, run and task; of the exception its kind only, since texts of foreign errors may hold anything."""
+    """Return the DAG, run, task and kind of error; the error's message may hold anything."""
     values: dict[str, Any] = dict(context)
     run, task = values.get("dag_run"), values.get("ti") or values.get("task_instance")
     parts = [
@@ -83,9 +96,9 @@ def _text(context: Context) -> str:
         )
         if value
     ]
-    return ", ".join(parts) or "no more is known here, see Airflow"
+    return ", ".join(parts) or "no details here, see Airflow"
 
 
 def _of(thing: Any, name: str) -> Any:
-    """An attribute, or an item where the context was serialised."""
+    """Return an attribute, or an item if Airflow has serialized the context."""
     return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)

@@ -1,4 +1,4 @@
-"""Run the work as Airflow tasks."""
+"""Run the pipeline's steps as Airflow tasks."""
 
 from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator, ShareOutUnitsOperator
 from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator

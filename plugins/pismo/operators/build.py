@@ -1,4 +1,4 @@
-"""Build the lake's Parquet files of units: publish hours, and publish days."""
+"""Build the lake's Parquet files of publish hours and publish days."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ShareOutUnitsOperator(DeliveryOperator):
-    """Turn the lists of units of the index tasks into lists that do not overlap, one for each build task."""
+    """Merge the lists of units of the index tasks, so that no two build tasks share a unit."""
 
     ui_color = "#e3f4e6"
     template_fields = (*DeliveryOperator.template_fields, "lists")
@@ -31,14 +31,14 @@ class ShareOutUnitsOperator(DeliveryOperator):
         self.lists = lists
 
     def execute(self, context: Context) -> list[list[str]]:  # noqa: ARG002 - the signature is Airflow's
-        """Return the lists."""
+        """Return the lists of units."""
         return share_out(cast("Iterable[Sequence[str]]", self.lists))
 
 
 class BuildUnitsOperator(DeliveryOperator):
-    """Build a list of units; parts whose input has not changed are left as they are, unless the run says `force`.
+    """Build a list of units, but leave unchanged parts alone unless the run sets `force`.
 
-    Most lists are one publish hour. An hour whose day is closed comes as that day (YYYY-MM-DD).
+    Most lists hold one publish hour. If an hour's day is closed, the list names that day (YYYY-MM-DD) instead.
     """
 
     ui_color = "#e3f4e6"
@@ -49,13 +49,13 @@ class BuildUnitsOperator(DeliveryOperator):
         self.units = units
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Build the units; fail at the end, after all others are written, if a file or a unit could not be read."""
+        """Build the units; fail at the end if a file or a unit could not be read."""
         from pismo.connect.ledger import settings_of
         from pismo_lake.build.day import build_unit
         from pismo_lake.build.summary import BuildSummary
         from pismo_lake.build.units import UNIT_ERRORS, refuse_unbuilt
 
-        # a run that asks for an event builds its files again, because something about the event is in doubt
+        # a run with event ids builds their files again: the person doubts something about these events
         force = bool(context["params"].get("force") or context["params"].get("event_ids"))
         built = BuildSummary(", ".join(self.units))
         failures: dict[str, PismoError] = {}
@@ -64,7 +64,7 @@ class BuildUnitsOperator(DeliveryOperator):
                 try:
                     built.join(build_unit(settings_of(delivery), ledger, unit, force=force, log=self.task_log))
                 except UNIT_ERRORS as error:
-                    self.log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - its text says it all
+                    self.log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - the message needs no traceback
                     failures[unit] = error
             refuse_unbuilt(failures)
             _refuse_unindexed(delivery, ledger, self.units)
@@ -73,12 +73,15 @@ class BuildUnitsOperator(DeliveryOperator):
 
 
 class ClosePublishDayOperator(DeliveryOperator):
-    """Rebuild a publish day into few large files that replace those of its hours; an unchanged day stays as it is."""
+    """Rebuild a publish day into a few large files that replace those of its hours.
+
+    An unchanged day is left alone.
+    """
 
     ui_color = "#d9ead3"
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Close the day; `force` rebuilds an unchanged one too."""
+        """Close the day; with `force`, rebuild it even if it has not changed."""
         from pismo.connect.ledger import settings_of
         from pismo_lake.build.day import close_day
 
@@ -104,12 +107,15 @@ def _refuse_unreadable(built: BuildSummary) -> None:
     from pismo_lake.errors import FramingError
 
     if built.unreadable:
-        msg = f"kept in landing and listed in rejects, but not readable: {', '.join(built.unreadable)}"
+        msg = f"kept in landing and listed in rejects, but unreadable: {', '.join(built.unreadable)}"
         raise FramingError(msg)
 
 
 def _counts(built: BuildSummary) -> dict[str, Any]:
-    """Return the counts for XCom: those of the parts that this task wrote, so that sums over tasks add up."""
+    """Return the counts for XCom, only of the parts that this task wrote.
+
+    So sums over tasks count each part once.
+    """
     from pismo_lake.build.summary import COUNTED
 
     skipped = {"by_type", "written", *COUNTED}

@@ -1,4 +1,4 @@
-"""The common part of the tasks of one delivery: its two arguments, its settings and its open ledger."""
+"""Open the delivery of a task: the code that all operators and sensors share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class DeliveryTask:
-    """Open the delivery that a task names; the constructor is each base's own, because Airflow wraps it."""
+    """Open the delivery that a task names.
+
+    Each base class has its own constructor, because Airflow wraps constructors.
+    """
 
     delivery_name: str
     deliveries_file: str
@@ -31,7 +34,7 @@ class DeliveryTask:
 
     @contextmanager
     def open_delivery(self, context: Context) -> Iterator[tuple[Delivery, Ledger]]:
-        """Open the delivery's storage and its ledger; what the task lands and builds carries the name of its run."""
+        """Open the delivery's storage and ledger; ledger entries carry the name of the run."""
         from pismo.connect.ledger import ledger_of
 
         delivery = self.read_delivery()
@@ -40,12 +43,12 @@ class DeliveryTask:
 
     @property
     def task_log(self) -> logging.Logger:
-        """The task's log, for functions that know no Airflow."""
+        """The task's log, for functions that do not import Airflow."""
         return cast("logging.Logger", cast("BaseOperator", self).log)
 
 
 class DeliveryOperator(DeliveryTask, BaseOperator):
-    """Base of the operators that work on one delivery."""
+    """Base class of the operators that work on one delivery."""
 
     template_fields: Collection[str] = ("delivery_name", "deliveries_file")
 
@@ -55,7 +58,7 @@ class DeliveryOperator(DeliveryTask, BaseOperator):
 
 
 class DeliverySensor(DeliveryTask, BaseSensorOperator):
-    """Base of the sensors that wait for one delivery."""
+    """Base class of the sensors that wait for one delivery."""
 
     template_fields: Collection[str] = ("delivery_name", "deliveries_file")
 

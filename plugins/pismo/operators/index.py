@@ -22,7 +22,7 @@ class _IndexOperator(DeliveryOperator):
     ui_color = "#f3ecd2"
 
     def index_hours(self, context: Context, hours: Sequence[str]) -> set[str]:
-        """Index the hours' files and push the counts; return the units that have to be built because of it."""
+        """Index the files of these hours, push the counts, and return the units to build."""
         from pismo.connect.ledger import settings_of
         from pismo_lake.index.run import index_landed
         from pismo_lake.ledger import FileLedger
@@ -30,17 +30,18 @@ class _IndexOperator(DeliveryOperator):
         with self.open_delivery(context) as (delivery, ledger):
             done = index_landed(settings_of(delivery), ledger, hours, log=self.task_log)
             for name, problem in done.failures:
-                self.log.error("landed, and not in the lake, since it could not be indexed: %s: %s", name, problem)
+                self.log.error("landed, but not in the lake, because it could not be indexed: %s: %s", name, problem)
             context["ti"].xcom_push(key="counts", value=_counts(done))
             files = FileLedger(ledger, delivery.lake, delivery.name)
             return set(files.units_of_hours(done.publish_hours)) & set(files.unbuilt_units())
 
 
 class IndexUnitOperator(_IndexOperator):
-    """Index a unit's files; push the units to build: itself, and later ones that hold a copy which now loses.
+    """Index a unit's files; push the units to build.
 
-    A file that cannot be indexed stops neither the other files of its hour nor other hours. The build of its own hour
-    fails and names it. A closed day has no files without an index: its unit is passed on.
+    These are the unit itself, and later units that hold a copy which now loses. If a file cannot be indexed, the
+    others of its hour and other hours are still indexed; the build of its own hour fails and names it. A closed day
+    has no files without an index: its unit is passed on.
     """
 
     template_fields = (*DeliveryOperator.template_fields, "unit")
@@ -55,7 +56,7 @@ class IndexUnitOperator(_IndexOperator):
 
 
 class IndexPublishDayOperator(_IndexOperator):
-    """Index the files that a closing day has landed; push the units outside the day to build, a list each."""
+    """Index the files that a closing run has landed; push the units outside its day to build."""
 
     template_fields = (*DeliveryOperator.template_fields, "publish_hours")
 
@@ -64,7 +65,7 @@ class IndexPublishDayOperator(_IndexOperator):
         self.publish_hours = publish_hours
 
     def execute(self, context: Context) -> list[list[str]]:
-        """Index the hours' files; the day's report names a file that cannot be indexed."""
+        """Index the files of the hours; the day's report names each file that cannot be indexed."""
         day = str(day_of(context))
         touched = self.index_hours(context, cast("Sequence[str]", self.publish_hours))
         return [[unit] for unit in sorted(touched) if unit[: len(day)] != day]

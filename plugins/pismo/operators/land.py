@@ -21,18 +21,18 @@ FAILURES = "failures"
 
 
 class LandEventFilesOperator(DeliveryOperator):
-    """Fetch files side by side, check their size, and push the units (publish hours, closed days) to look at.
+    """Fetch files in parallel, check their sizes, and push the units to index or build.
 
-    These units have files without an index, or wait for a build.
+    A unit is a publish hour or a closed day.
     """
 
     ui_color = "#fdf3dc"
 
     def execute(self, context: Context) -> list[str]:
-        """Drain the notices, list further files, and land.
+        """Drain the notices, list further files, and land all of them.
 
-        Files that fail stop no other file: the task ends well, and `CheckLandingOperator` names them. Only if the run
-        has nothing else to do, and another try may help, does Airflow try this task again.
+        A file that fails does not stop the others: the task succeeds, and `CheckLandingOperator` names the failed
+        files. Airflow retries this task only if the run has nothing else to do and a retry may help.
         """
         from pismo.runs.failures import count_failures, failures_for_xcom
         from pismo.runs.find import resolve_events
@@ -53,7 +53,7 @@ class LandEventFilesOperator(DeliveryOperator):
         counts = landed.counts | asdict(landed.summary) | {"failed": len(landed.failures)}
         context["ti"].xcom_push(key="counts", value=counts | {"publish_hours": len(units), "listed": landed.listed})
         context["ti"].xcom_push(key=FAILURES, value=failures_for_xcom(failed))
-        # the newest first: a backlog of hours to build anew must not keep fresh events waiting
+        # the newest first: a backlog of old hours must not delay fresh events
         return sorted(sorted(units, reverse=True)[:LONGEST_HOURS])
 
     def _window(self, context: Context, delivery: Delivery) -> Window:
@@ -62,7 +62,7 @@ class LandEventFilesOperator(DeliveryOperator):
     def _units(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
-        """Return the units that wait for an index or a build, also after a crash, and those that `force` asks for."""
+        """Return the units that need an index or a build, also after a crash, and forced ones."""
         from pismo.runs.find import forced_units
         from pismo_lake.ledger import FileLedger
 
@@ -71,9 +71,9 @@ class LandEventFilesOperator(DeliveryOperator):
 
 
 class LandPublishDayOperator(LandEventFilesOperator):
-    """Land the missing files of a publish day and of the hours beside it; push the hours to index.
+    """Land missing files of a publish day and of the hours beside it; push the hours to index.
 
-    If listing is denied, or switched off for the run, the day consists of the files that notices and the ledger know.
+    If listing is denied, or switched off for the run, the day has only the files that notices and the ledger name.
     """
 
     def _window(self, context: Context, delivery: Delivery) -> Window:  # noqa: ARG002 - the signature is the other's
@@ -84,15 +84,16 @@ class LandPublishDayOperator(LandEventFilesOperator):
     ) -> set[str]:  # fmt: skip
         from pismo_lake.ledger import RawLedger
 
-        # beside the day only what this landing touched: thirty days at once must not each do what the others land
+        # outside the day only the hours of this landing: else each of thirty days would do the work of the others
         left = RawLedger(ledger, delivery.lake, delivery.name).hours_of_day(str(day_of(context)))
         return {*left, *landed.summary.publish_hours}
 
 
 class CheckLandingOperator(DeliveryOperator):
-    """Fail if files could not be landed, naming each with its reason; all other files go their way meanwhile.
+    """Fail if files could not be landed, and name each with its reason.
 
-    Another try cannot help: the next run tries the files again, until they are quarantined.
+    The other files are indexed and built meanwhile. A retry of this task cannot help: the next run tries the files
+    again, until they are quarantined.
     """
 
     ui_color = "#fdf3dc"

@@ -1,4 +1,4 @@
-"""Write the day report, and fail if the day is not complete or its control totals do not balance."""
+"""Write the day report; fail if the day is incomplete or its control totals do not balance."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class ReportPublishDayOperator(DeliveryOperator):
-    """Reconcile the run's publish day and write its report: JSON, Parquet, and a page for people.
+    """Reconcile the run's publish day and write its report: JSON, Parquet, and HTML.
 
-    Only a complete day updates the asset: its alias is the outlet, because a plain outlet is updated by every success.
-    A day whose control totals differ fails the task. So does a day that is incomplete (gaps, files that never came),
-    unless the delivery's `fail_incomplete` is false; the delivery's alerts get the reasons in both cases.
+    Only a complete day updates the asset. The outlet is an alias, because every success updates a plain outlet. The
+    task fails if the day's control totals differ. It also fails if the day is incomplete (gaps, or files that never
+    arrived), unless the delivery's `fail_incomplete` is false. Both cases send the reasons to the delivery's alerts.
     """
 
     ui_color = "#ead9f2"
@@ -34,7 +34,12 @@ class ReportPublishDayOperator(DeliveryOperator):
         self.landing_task_id, self.asset_name = landing_task_id, asset_name
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Return the report's figures and its place."""
+        """Write the report; return its figures and its path.
+
+        Raises:
+            UnbalancedError: the control totals differ.
+            DayIncompleteError: the day is incomplete, and the delivery's `fail_incomplete` is true.
+        """
         from pismo_lake.errors import DayIncompleteError
         from pismo_lake.report.model import DayVerdict
 
@@ -42,7 +47,7 @@ class ReportPublishDayOperator(DeliveryOperator):
         delivery, report, place = self._report(context, day)
         self.log.info("report of %s: %s", day, place)
         figures = _figures(report) | {"report": place}
-        # before the task may fail: other tasks read the verdict of an incomplete day too
+        # push before the task can fail: other tasks read the verdict of an incomplete day too
         context["ti"].xcom_push(key="report", value=figures)
         _refuse_unbalanced(delivery, report)
         match report.verdict:
@@ -55,13 +60,13 @@ class ReportPublishDayOperator(DeliveryOperator):
                 if delivery.fail_incomplete:
                     raise DayIncompleteError(str(report))
             case DayVerdict.NO_FILES if not report.ever:
-                self._warn(delivery, report, place, "no event file has ever come")
+                self._warn(delivery, report, place, "no event file has ever arrived")
             case DayVerdict.NO_FILES:
                 self.log.info("%s", report)
         return figures
 
     def _report(self, context: Context, day: PublishDay) -> tuple[Delivery, DayReport, str]:
-        """Reconcile the day and write its report; return it with the place of its page."""
+        """Reconcile the day and write its report; return both and the path of its page."""
         from pismo.connect.ledger import settings_of
         from pismo_lake.hours import PublishHour
         from pismo_lake.report.reconcile import reconcile
@@ -88,7 +93,7 @@ class ReportPublishDayOperator(DeliveryOperator):
         tell(delivery, f"{delivery.name}: {subject}", f"{report}\n{place}")
 
     def _accounting(self, delivery: Delivery, day: PublishDay) -> tuple[AccountingLine, ...] | None:
-        """Compare the day with Pismo's own report of it; return None if Pismo has written none."""
+        """Compare the day with Pismo's own report; return None if Pismo has not written one."""
         from pismo.connect.ledger import settings_of
         from pismo.connect.source import source_of
         from pismo_lake.errors import ListingDenied
@@ -98,7 +103,7 @@ class ReportPublishDayOperator(DeliveryOperator):
             try:
                 files = [file for prefix in report_prefixes(str(day)) for file in source.list_prefix(prefix)]
             except ListingDenied as error:
-                self.log.warning("Pismo's accounting report cannot be looked for: %s", error)
+                self.log.warning("cannot look for Pismo's accounting report: %s", error)
                 return None
             reports = []
             for file in files:

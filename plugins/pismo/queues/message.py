@@ -1,4 +1,4 @@
-"""What draining asks of a queue of notices, whichever service it is."""
+"""Define the queue of notices that draining needs, for any service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message held under a lease: its id, its body, what deletes it, and how often it was delivered, if told."""
+    """A leased message: its id and body, the receipt to delete it, and its deliveries so far."""
 
     id: str
     body: str | bytes
@@ -26,44 +26,44 @@ class Message:
 
 
 class NoticeQueue(Protocol):
-    """A queue whose messages are leased, and come back unless they are deleted in time."""
+    """A queue whose messages are leased; a message returns unless it is deleted in time."""
 
     name: str
     lease_seconds: int
 
     def receive(self, most: int) -> list[Message]:
-        """Up to `most` messages under a lease of `lease_seconds`; none where the queue has none now."""
+        """Return up to `most` messages, leased for `lease_seconds`; none if the queue is empty."""
 
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
-        """Hold messages for another `seconds` from now, `lease_seconds` by default."""
+        """Lease messages for another `seconds` from now; the default is `lease_seconds`."""
 
     def delete(self, messages: Sequence[Message]) -> None:
-        """Take messages from the queue for good."""
+        """Delete messages for good."""
 
     def backlog(self) -> int | None:
-        """About how many messages wait, without touching them; None where the service cannot tell."""
+        """Return about how many messages wait, without taking any; None if the service cannot tell."""
 
     def has_dead_letters(self) -> bool:
-        """Whether messages that nobody can use end somewhere."""
+        """Return whether the service moves messages that fail too often to another queue."""
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close connections."""
 
 
 def in_batches(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
-    """Slices of at most `size`."""
+    """Yield slices of at most `size` messages."""
     for start in range(0, len(messages), size):
         yield messages[start : start + size]
 
 
 def renew_leases(queue: NoticeQueue, messages: Sequence[Message], log: logging.Logger) -> AbstractContextManager[None]:
-    """Renew the messages' leases at a third of their length, for as long as the block runs."""
+    """Renew the messages' leases each third of their length, while the block runs."""
 
     def renew() -> None:
         try:
             queue.extend(messages)
         except PismoError as error:
-            # the messages come back and their files are known then: more work, no wrong result
+            # the messages return and their files are known then: more work, but no wrong result
             log.warning("leases were not renewed: %s", error)
 
     return renew_every(queue.lease_seconds / 3, renew, f"lease-{queue.name[-40:]}")

@@ -1,4 +1,4 @@
-"""Notices in Pub/Sub, pulled through the provider's hook."""
+"""Pull notices from Pub/Sub through the provider's hook."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ _TRANSIENT = Retry(
 
 
 class PismoPubSubHook(PubSubHook):
-    """The provider's hook with another endpoint where one is set; ``http://`` means without TLS, for an emulator."""
+    """The provider's hook, with an endpoint if set; ``http://`` means no TLS, for an emulator."""
 
     def __init__(self, conn_id: str, endpoint_url: str | None) -> None:
         super().__init__(gcp_conn_id=conn_id)
         self._endpoint = endpoint_url
 
     def get_client_options(self, api_endpoint_override: str | None = None) -> ClientOptions:
-        """The client's options, with the endpoint."""
+        """Return the client's options, with the endpoint."""
         own = self._endpoint.removeprefix("https://") if self._endpoint else None
         return super().get_client_options(api_endpoint_override or own)
 
     @cached_property
     def subscriber_client(self) -> SubscriberClient:
-        """The client: plain text to an emulator, the connection's credentials otherwise."""
+        """The client: without TLS for an emulator, else with the connection's credentials."""
         if not self._endpoint or not self._endpoint.startswith("http://"):
             return super().subscriber_client
         options = [("grpc.max_receive_message_length", -1)]
@@ -68,20 +68,20 @@ class PismoPubSubHook(PubSubHook):
 
 
 class PubSubQueue:
-    """A subscription; nothing is acknowledged but by `delete`."""
+    """A subscription; only `delete` acknowledges messages."""
 
     def __init__(self, notices: Notices) -> None:
         self.name, self.lease_seconds = notices.queue, notices.lease_seconds
         self._hook = PismoPubSubHook(notices.conn_id, notices.endpoint_url)
 
     def receive(self, most: int) -> list[Message]:
-        """Pull until `most` are held, a pull comes back empty, or a third of the lease is over."""
+        """Pull until it has `most`, a pull is empty, or a third of the lease is over."""
         messages: dict[str, Message] = {}
         until = time.monotonic() + self.lease_seconds / 3
         while len(messages) < most and (left := until - time.monotonic()) > 0:
             request = {"subscription": self.name, "max_messages": min(_BATCH, most - len(messages))}
             try:
-                # a pull of nothing must not outlast the lease of what is held
+                # an empty pull must not outlast the lease of the messages taken before
                 answer = self._call("pull", request, min(_WAIT_SECONDS, left))
             except DeadlineExceeded:
                 break
@@ -99,7 +99,7 @@ class PubSubQueue:
         return list(messages.values())
 
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
-        """Hold messages for another lease from now."""
+        """Lease messages again from now."""
         lease = self.lease_seconds if seconds is None else seconds
         for some in in_batches(messages, _BATCH):
             ids = [item.receipt for item in some]
@@ -107,17 +107,20 @@ class PubSubQueue:
             self._call("modify_ack_deadline", request, _CALL_SECONDS)
 
     def delete(self, messages: Sequence[Message]) -> None:
-        """Acknowledge; an acknowledgement that comes too late leaves the message to be delivered again."""
+        """Acknowledge messages; if an acknowledgement is late, the message is delivered again."""
         for some in in_batches(messages, _BATCH):
             request = {"subscription": self.name, "ack_ids": [item.receipt for item in some]}
             self._call("acknowledge", request, _CALL_SECONDS)
 
     def backlog(self) -> None:
-        """Not to be had without pulling, which counts as a delivery towards the dead-letter topic."""
+        """Return None: only a pull could count, and it counts as a delivery.
+
+        Deliveries decide when a message moves to the dead-letter topic.
+        """
         return
 
     def has_dead_letters(self) -> bool:
-        """Whether the subscription has a dead-letter policy; needs pubsub.subscriptions.get."""
+        """Return whether there is a dead-letter policy; needs pubsub.subscriptions.get."""
         found = self._call("get_subscription", {"subscription": self.name}, _CALL_SECONDS)
         return bool(found.dead_letter_policy.dead_letter_topic)
 
@@ -140,8 +143,8 @@ class PubSubQueue:
     def _named(self, error: Exception) -> PismoError:
         told = without_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
         if isinstance(error, NotFound):
-            return ConfigError(f"{self.name}: there is no such subscription ({told})")
+            return ConfigError(f"{self.name}: no such subscription ({told})")
         if isinstance(error, PermissionDenied | Unauthenticated | GoogleAuthError):
             needs = "it needs roles/pubsub.subscriber"
-            return AccessDenied(f"{self.name}: refused to the connection's identity; {needs} ({told})")
+            return AccessDenied(f"{self.name}: the connection's identity is refused; {needs} ({told})")
         return SourceUnavailable(f"{self.name}: {told}, try again")

@@ -1,4 +1,4 @@
-"""Notices in SQS, where an SNS topic (or EventBridge, or S3 itself) puts them."""
+"""Take notices from SQS; an SNS topic, EventBridge, or S3 itself sends them there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings.channels import Notices
 
 _BATCH = 10
-# an empty answer to a long poll says that no server of the queue has a message; to a short one it does not
+# if a long poll is empty, no server of the queue has a message; an empty short poll does not show that
 _WAIT_SECONDS = 1
 _DIGITS = 10
 _DENIED = ("AccessDenied", "AuthFailure", "SignatureDoesNotMatch", "InvalidClientTokenId", "InvalidSecurity")
@@ -27,7 +27,7 @@ _MISSING = ("QueueDoesNotExist", "NonExistentQueue", "InvalidAddress")
 
 
 class SqsQueue:
-    """An SQS queue through the provider's hook; nothing is deleted but by `delete`."""
+    """An SQS queue through the provider's hook; only `delete` deletes messages."""
 
     def __init__(self, notices: Notices) -> None:
         self.name, self.lease_seconds = notices.queue, notices.lease_seconds
@@ -40,7 +40,7 @@ class SqsQueue:
             self._hook.conn_config.endpoint_url = notices.endpoint_url
 
     def receive(self, most: int) -> list[Message]:
-        """Long polls until `most` are held, one of them comes back empty, or a third of the lease is over."""
+        """Poll until it has `most`, a poll is empty, or a third of the lease is over."""
         messages: dict[str, Message] = {}
         until = time.monotonic() + self.lease_seconds / 3
         while len(messages) < most and time.monotonic() < until:
@@ -56,25 +56,25 @@ class SqsQueue:
             for item in answer:
                 count = str(item.get("Attributes", {}).get("ApproximateReceiveCount", ""))
                 deliveries = int(count) if count.isascii() and count.isdigit() and len(count) < _DIGITS else 0
-                # delivered twice within one batch: the later receipt is the one that deletes
+                # if a message arrives twice in one batch, only its later receipt can delete it
                 messages[item["MessageId"]] = Message(
                     item["MessageId"], item.get("Body", ""), item["ReceiptHandle"], deliveries=deliveries
                 )
         return list(messages.values())
 
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
-        """Hold messages for another lease from now."""
+        """Lease messages again from now."""
         lease = self.lease_seconds if seconds is None else seconds
         for some in in_batches(messages, _BATCH):
             entries = [
                 {"Id": str(number), "ReceiptHandle": item.receipt, "VisibilityTimeout": lease}
                 for number, item in enumerate(some)
             ]
-            # one that is refused was deleted, or its lease ran out: it comes back and is known then
+            # ignore refused entries: the message was deleted, or its lease ended; then it returns and is known
             self._call("change_message_visibility_batch", Entries=entries)
 
     def delete(self, messages: Sequence[Message]) -> None:
-        """Delete in batches; what the service fails to delete is asked for once more."""
+        """Delete messages in batches; try once more to delete those that the service keeps."""
         left = list(messages)
         for _ in range(2):
             refused: list[Message] = []
@@ -85,21 +85,21 @@ class SqsQueue:
             if not refused:
                 return
             left = refused
-        msg = f"{self.name}: {len(left)} message(s) could not be deleted; they come back and are known then"
+        msg = f"{self.name}: {len(left)} message(s) could not be deleted; they return later and are known then"
         raise SourceUnavailable(msg)
 
     def backlog(self) -> int:
-        """Messages that wait, by `ApproximateNumberOfMessages`; those held by somebody do not count."""
+        """Return `ApproximateNumberOfMessages`, which does not count leased messages."""
         name = "ApproximateNumberOfMessages"
         return int(self._call("get_queue_attributes", AttributeNames=[name])["Attributes"][name])
 
     def has_dead_letters(self) -> bool:
-        """Whether the queue has a redrive policy."""
+        """Return whether the queue has a redrive policy."""
         answer = self._call("get_queue_attributes", AttributeNames=["RedrivePolicy"])
         return "RedrivePolicy" in answer.get("Attributes", {})
 
     def close(self) -> None:
-        """Nothing to give back: botocore's pool ends with the client."""
+        """Do nothing: botocore closes its connections with the client."""
 
     def _call(self, operation: str, **arguments: Any) -> Any:
         try:
@@ -116,12 +116,12 @@ class SqsQueue:
         action = "sqs:" + "".join(word.capitalize() for word in operation.removesuffix("_batch").split("_"))
         if code.startswith("KMS.") or "kms" in code.lower():
             return KmsDenied(
-                f"{self.name}: its messages cannot be decrypted; kms:Decrypt on the queue's key is needed ({told})"
+                f"{self.name}: its messages cannot be decrypted without kms:Decrypt on the queue's key ({told})"
             )
         if any(word in code for word in _MISSING):
-            return ConfigError(f"{self.name}: there is no such queue ({told})")
+            return ConfigError(f"{self.name}: no such queue ({told})")
         if any(word in code for word in _DENIED):
-            return AccessDenied(f"{self.name}: {action} refused to the connection's identity ({told})")
+            return AccessDenied(f"{self.name}: the connection's identity is refused {action} ({told})")
         if reason.fault.permanent:
             return AccessDenied(f"{self.name}: {action} failed: {reason}")
         return SourceUnavailable(f"{self.name}: {told} on {action}, try again")

@@ -1,4 +1,4 @@
-"""Take notices from their queue and land their files; a notice is deleted only after its file is landed and noted."""
+"""Take notices from their queue, land their files, and delete each landed file's notice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 10, 600
 
 @dataclass(slots=True)
 class Drained:
-    """Count the messages of a run by their fate; `failures` are errors by key, or by queue if it is the queue's."""
+    """The messages of a run, counted by outcome.
+
+    `failures` holds errors by object key, or by queue name if the error concerns the queue.
+    """
 
     messages: int = 0
     announced: int = 0
@@ -42,7 +45,7 @@ class Drained:
     failures: dict[str, PismoError] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
-        """For logs and XCom."""
+        """Return the counts for logs and XCom."""
         names = ("messages", "announced", "known", "ignored", "bad", "not_there")
         return {name: getattr(self, name) for name in names}
 
@@ -56,16 +59,17 @@ def drain(
     land: Land,
     log: logging.Logger,
 ) -> Drained:
-    """Land the announced files, batch by batch, until the queue is empty or `most` messages were taken.
+    """Land announced files in batches, until the queue is empty or `most` messages are taken.
 
-    A message that is not understood, or is no notice of this delivery, is left to the queue's redrive policy. One whose
-    object is not there (yet) comes back later and later. Messages of files that fail for other reasons stay as well,
-    and the failures are returned for the caller to raise. A fault of one message concerns no other.
+    A notice is deleted only after its file is landed and recorded. A message stays in the queue for its redrive policy
+    if it cannot be read, or if it is no notice of this delivery. If its object is missing, it returns after a pause
+    that grows with each delivery. Messages of files that fail for other reasons stay as well; the caller raises the
+    returned failures. An error of one message does not affect the others.
     """
     drained, left_before = Drained(), set[str]()
     while drained.messages < notices.most:
         messages = queue.receive(min(notices.batch, notices.most - drained.messages))
-        # what comes back within one run came too soon: it is the next run's
+        # a message that returns within one run returned too soon: leave it to the next run
         if all(message.id in left_before for message in messages):
             break
         drained.messages += len(messages)
@@ -93,7 +97,7 @@ class _Batch:
 
 
 def _delete(queue: NoticeQueue, messages: Sequence[Message], drained: Drained, log: logging.Logger) -> None:
-    """Delete messages; those that the service keeps come back and are known then, so the work goes on."""
+    """Delete messages; a message that the service keeps returns later and is known then."""
     try:
         queue.delete(messages)
     except SourceUnavailable as error:
@@ -102,7 +106,7 @@ def _delete(queue: NoticeQueue, messages: Sequence[Message], drained: Drained, l
 
 
 def _batch(work: _Batch, messages: Sequence[Message]) -> dict[str, bool]:
-    """Land a batch; return the ids of the messages that stay, True for those whose object may yet come."""
+    """Land a batch; return the messages to keep by id, True if their object may still arrive."""
     drained, stays = work.drained, dict[str, bool]()
     files_of: dict[str, list[RemoteFile]] = {}
     for message in messages:
@@ -121,7 +125,7 @@ def _batch(work: _Batch, messages: Sequence[Message]) -> dict[str, bool]:
     for file in named:
         sizes.setdefault(file.key, set()).add(file.size)
     fresh = new_files(named, FileLedger(work.ledger, work.delivery.lake, work.delivery.name).known(sizes))
-    # two messages may name two sizes of one object: it has the size that it comes with
+    # if two messages give different sizes for one object, trust the size of the fetched object
     fresh = [file if len(sizes[file.key]) == 1 else replace(file, size=None) for file in fresh]
     drained.announced += len(sizes)
     drained.known += len(sizes) - len(fresh)
@@ -134,7 +138,7 @@ def _batch(work: _Batch, messages: Sequence[Message]) -> dict[str, bool]:
 
 
 def _files_of(work: _Batch, message: Message) -> tuple[list[RemoteFile], list[str]]:
-    """Return the event files that a message announces, and why it must stay in the queue, if so."""
+    """Return the event files that a message announces, and the reasons to keep it in the queue."""
     files: list[RemoteFile] = []
     try:
         found = announced(message.body, message.attributes, work.delivery.expected)
@@ -146,9 +150,9 @@ def _files_of(work: _Batch, message: Message) -> tuple[list[RemoteFile], list[st
     except PismoError as error:
         work.drained.failures[message.id] = error
         problems = [str(error)]
-    except Exception as error:  # noqa: BLE001 - whatever one message brings about, the others go on
-        # its text may quote the message
-        problems = [f"{type(error).__name__} while it was read, a defect of this program"]
+    except Exception as error:  # noqa: BLE001 - one message must not stop the others
+        # leave out the error's own text: it may quote the message
+        problems = [f"{type(error).__name__} while reading the message, a defect of this program"]
     return files, problems
 
 
@@ -158,7 +162,7 @@ def _land(work: _Batch, files: Sequence[RemoteFile]) -> Mapping[str, PismoError]
     for key, cause in landing.failures.items():
         if isinstance(cause, FileMissing):
             work.drained.not_there += 1
-            work.log.warning("announced, but not there (yet): %s", key)
+            work.log.warning("announced, but missing at Pismo so far: %s", key)
         else:
             work.drained.failures[key] = cause
     return landing.failures

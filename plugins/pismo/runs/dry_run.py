@@ -1,4 +1,4 @@
-"""A dry run says what would be landed, built and removed, in the log of its first task, and changes nothing."""
+"""Log the files that a run would land, build and remove, and change nothing."""
 
 from __future__ import annotations
 
@@ -26,22 +26,25 @@ _SHOWN = 200
 def log_plan(
     delivery: Delivery, ledger: Ledger, found: Found, units: Iterable[str], *, force: bool, log: logging.Logger
 ) -> None:
-    """Log the files to land and the parts to build with what they replace; files named here count as not landed yet."""
+    """Log the files to land, and the parts to build with the files that they replace.
+
+    The files that this plan lands count as not landed yet.
+    """
     log.info("DRY RUN: nothing is landed, built or removed")
     if found.unlisted is not None:
         log.info("nothing was listed: %s", found.unlisted)
     if found.notices:
-        log.info("about %d notice(s) wait; they stay in their queue, unread", found.notices)
+        log.info("about %d notice(s) are waiting; they stay unread in their queue", found.notices)
     _log_files(found.files, log)
     raws = Counter(file.publish_hour for file in RawLedger(ledger, delivery.lake, delivery.name).waiting())
     for of_hour, count in sorted(raws.items()):
-        log.info("index: %s: %d file(s) that are landed", of_hour, count)
+        log.info("index: %s: %d landed file(s)", of_hour, count)
     joined = {str(hour) for file in found.files if (hour := PublishHour.of_key(file.key))}
     wanted = sorted({*units, *FileLedger(ledger, delivery.lake, delivery.name).units_of_hours(joined), *joined})
     plans = plan_units(settings_of(delivery), ledger, wanted, force=force)
     planned = {plan.unit for plan in plans}
     for plan in plans:
-        joins = " (before the files above join it)" if plan.unit in joined or _day_joined(plan.unit, joined) else ""
+        joins = " (without the files above)" if plan.unit in joined or _day_joined(plan.unit, joined) else ""
         log.info("build: %s%s", plan, joins)
         for path in plan.replaces if plan.state != "unchanged" else ():
             log.info("  replace: %s", path)

@@ -1,4 +1,4 @@
-"""Count how often files could not be landed, quarantine those with too many tries, and pass them to the last task."""
+"""Count failed landings, quarantine files that fail too often, and report the failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_PROBLEM = 500
 
 @dataclass(frozen=True, slots=True)
 class FailedFile:
-    """A file that could not be landed: in how many runs so far, and whether it is quarantined now."""
+    """A file that could not be landed, with the number of runs that tried."""
 
     key: str
     problem: str
@@ -32,15 +32,15 @@ class FailedFile:
     quarantined: bool
 
     def __str__(self) -> str:
-        tried = f" (run {self.tries} that could not land it)" if self.tries else ""
+        tried = f" (failed in {self.tries} run(s))" if self.tries else ""
         return f"{self.problem}{tried}{'; it is quarantined now' if self.quarantined else ''}"
 
 
 def count_failures(delivery: Delivery, ledger: Ledger, window: Window, landed: Landed) -> list[FailedFile]:
-    """Count a try for each failure, and return the failures that the run has to show.
+    """Count a try for each failure, and return the failures that the run must show.
 
-    A failure of a file that is quarantined already was shown before. It is shown again only if the run asked for it.
-    An outage counts for no file: a lost right or a server that does not answer must not quarantine good files.
+    If a file was quarantined before, its failure was shown then; it is shown again only if the run names the file. An
+    outage is not counted against any file: a lost right or a silent server must not quarantine good files.
     """
     sightings = Sightings(ledger, delivery.lake, delivery.name)
     before = sightings.quarantined()
@@ -58,11 +58,11 @@ def count_failures(delivery: Delivery, ledger: Ledger, window: Window, landed: L
 
 
 def failures_for_xcom(failed: Iterable[FailedFile]) -> list[dict[str, Any]]:
-    """Return plain values, the first of many."""
+    """Return at most `MOST_IN_XCOM` failures as plain values."""
     return [asdict(file) for file in failed][:MOST_IN_XCOM]
 
 
 def refusal_of(failed: Iterable[Mapping[str, Any]]) -> LandingRefusedError | None:
-    """Return the error that names each failed file, from XCom's values; None if there is none."""
+    """Return the error that names each failed file, or None if no file failed."""
     files = [FailedFile(**values) for values in failed]
     return LandingRefusedError({file.key: SourceError(str(file), key=file.key) for file in files}) if files else None

@@ -1,4 +1,4 @@
-"""Find what a run has to do: notices that wait, and event files of its window that are not landed yet."""
+"""Find the work of a run: waiting notices, and event files that are not landed yet."""
 
 from __future__ import annotations
 
@@ -28,44 +28,51 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _NOTHING_ELSE = (
-    "{}; nothing else tells this delivery which files exist. Ask Pismo for s3:ListBucket on the bucket, set up"
-    " notices, or trigger a run with object_keys"
+    "{}; without notices, this delivery cannot learn which files exist. Ask Pismo for s3:ListBucket on the bucket,"
+    " set up notices, or trigger a run with object_keys"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """New files of the window, and about how many notices wait; `unlisted` says why nothing was listed."""
+    """The new files of a window, and the approximate number of waiting notices.
+
+    If the source was not listed, `unlisted` holds the reason.
+    """
 
     files: tuple[RemoteFile, ...] = ()
     notices: int = 0
     unlisted: str | None = None
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Return whether the run has work."""
         return bool(self.files or self.notices)
 
     def summary(self, unbuilt: Iterable[str]) -> dict[str, object]:
-        """What XCom carries: publish hours and counts, never file lists."""
+        """Return publish hours and counts for XCom, never file lists."""
         hours = {str(hour) for file in self.files if (hour := PublishHour.of_key(file.key))}
         return {"files": len(self.files), "bytes": sum(file.size or 0 for file in self.files),
                 "notices": self.notices, "publish_hours": sorted(hours), "unbuilt_units": sorted(unbuilt)}  # fmt: skip
 
 
 def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
-    """Look at the queue, without touching it, and at the window's folders."""
+    """Find the window's new files, and count the waiting notices without taking them."""
     with source_of(delivery) as source:
         found = find_files(source, ledger, delivery, window)
     if delivery.notices is None or window.object_keys or not window.relist:
         return found
     with closing(open_queue(delivery)) as queue:
         backlog = queue.backlog()
-    # where the service cannot say, only taking messages tells
+    # if the service has no count, assume one: only taking messages would tell
     return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
 
 
 def resolve_events(window: Window, delivery: Delivery, ledger: Ledger) -> Window:
-    """A window whose events are named by the objects that hold them; `ConfigError` for an event nobody landed."""
+    """Return the window with the objects of its events as `object_keys`.
+
+    Raises:
+        ConfigError: an event is in no landed file.
+    """
     if not window.event_ids:
         return window
     from pismo_lake.events.find import keys_of_events
@@ -73,20 +80,22 @@ def resolve_events(window: Window, delivery: Delivery, ledger: Ledger) -> Window
     keys = keys_of_events(delivery.settings, ledger, window.event_ids)
     unknown = [event_id for event_id, held_by in keys.items() if not held_by]
     if unknown:
-        msg = f"in no landed file of {delivery.name}: {', '.join(unknown)}; give object_keys or a window instead"
+        msg = f"no landed file of {delivery.name} has {', '.join(unknown)}; give object_keys or a window instead"
         raise ConfigError(msg)
     every = {*window.object_keys, *(key for held_by in keys.values() for key in held_by)}
     return replace(window, object_keys=tuple(sorted(every)))
 
 
 def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: Window) -> Found:
-    """Return the new files of a window, without the quarantined ones that it does not ask for.
+    """Return the new files of a window, without quarantined files that it does not ask for.
 
-    Keys given by hand are taken as they are, without listing; `force` lands them again. A denied listing is a mode if
-    there are notices, else `AccessDenied` with advice.
+    Keys from `object_keys` are used without listing; `force` lands them again.
+
+    Raises:
+        AccessDenied: listing is denied, and the delivery has no notices.
     """
     if not window.relist:
-        return Found(unlisted="not asked to look at Pismo")
+        return Found(unlisted="relist is off")
     quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
     wanted = wanted_again(window, quarantined.values())
     again = [RemoteFile(key, None) for key in sorted({*_named(source, window), *wanted})]
@@ -99,27 +108,27 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
 
 
 def wanted_again(window: Window, quarantined: Iterable[Sighting]) -> set[str]:
-    """Return the keys of the quarantined files that a run is to try once more."""
+    """Return the keys of the quarantined files that a run tries again."""
     hours = set(map(str, window.hours)) if window.of_landed_day else set()
     named = {spelling for key in window.object_keys for spelling in (key, unquote(key))}
     return {seen.key for seen in quarantined if window.retry_failed or seen.publish_hour in hours or seen.key in named}
 
 
 def ledger_key(key: str) -> str:
-    """Return the key by which the ledger knows a file, also one whose own key no database can hold."""
+    """Return the ledger's key of a file; it differs if no database can hold the file's key."""
     return key if can_be_kept(key) else safe_key(key)
 
 
 def _named(source: EventSource, window: Window) -> set[str]:
-    """Return the keys of the objects that the run names, as the source has them."""
+    """Return the keys of the objects that the run names, as the source spells them."""
     for key in window.object_keys:
         if not is_event_file(key):
-            _LOG.warning("%s names a folder, no event file: give window_start and window_end for its files", key)
+            _LOG.warning("%s is a folder, not an event file: give window_start and window_end for its files", key)
     return {settled_by_hand(source, key) for key in window.object_keys if is_event_file(key)}
 
 
 def _list(source: EventSource, delivery: Delivery, window: Window) -> tuple[list[RemoteFile], str | None]:
-    """List the window's folders; return the files, and why nothing was listed."""
+    """List the window's folders; return the files, or the reason that nothing was listed."""
     if window.object_keys:
         return [], None
     if not delivery.listing:
@@ -133,7 +142,7 @@ def _list(source: EventSource, delivery: Delivery, window: Window) -> tuple[list
 
 
 def forced_units(files: FileLedger, window: Window) -> set[str]:
-    """Return the landed units that the `force` of a window asks for: those of its hours and of its objects."""
+    """Return the landed units to rebuild if the window sets `force`: of its hours and objects."""
     if not window.force:
         return set()
     hours = {*map(str, window.hours), *files.hours_of_keys(landed_spellings(files, window.object_keys))}
@@ -141,6 +150,6 @@ def forced_units(files: FileLedger, window: Window) -> set[str]:
 
 
 def drop_landed(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
-    """Return the event files that the ledger does not have in this version, each key once, in key order."""
+    """Return the event files that the ledger lacks in this version, each key once, in key order."""
     listed = [file for file in files if is_event_file(file.key)]
     return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).known([file.key for file in listed]))

@@ -1,4 +1,4 @@
-"""Land a run's window: drain the notices, list the files that they did not announce, fetch, and return the failures."""
+"""Land a run's window: drain the notices, list further files, and fetch them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Landed:
-    """The result of a run's landing; `listed` is ``listed``, or says why the source was not listed.
+    """The result of a run's landing.
 
-    `failures` has the error of each key that could not be landed and is needed. They are the files' own fault only if
-    the `source_works`: another file could be read.
+    `listed` is ``listed``, or the reason that the source was not listed. `failures` has the error of each needed file
+    that could not be landed. If `source_works`, another file could be read: then the fault is in the files themselves.
     """
 
     summary: LandSummary
@@ -42,9 +42,9 @@ class Landed:
 
 
 def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger) -> Landed:
-    """Land the files of a window; a file that cannot be landed is among the failures and stops no other file."""
+    """Land the files of a window; one bad file does not stop the others, but is returned."""
     if not window.relist:
-        return Landed(add_summaries([]), "not asked to look at Pismo")
+        return Landed(add_summaries([]), "relist is off")
     summaries: list[LandSummary] = []
     failures: dict[str, PismoError] = {}
     counts: dict[str, Any] = {}
@@ -69,13 +69,13 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
             failures = _needed(delivery, ledger, drained.failures, log)
         found = find_files(source, ledger, delivery, window)
         if found.unlisted is not None:
-            log.info("nothing was listed: %s; notices alone tell of new files", found.unlisted)
+            log.info("nothing was listed: %s; new files are known only from notices", found.unlisted)
         seen_by = ASKED_FOR if window.object_keys else "listed"
         landing = land(found.files, seen_by)
         summaries.append(landing.summary)
         again = [file for file in found.files if _may_heal(landing.failures.get(file.key))]
         if again and landing.summary.files:
-            # the source works for others: one more try here is dearer than none, and cheaper than a failed run
+            # the source works for other files: one more try here costs less than a failed run
             second = land(again, seen_by)
             summaries.append(second.summary)
             retried = {file.key for file in again}
@@ -98,21 +98,24 @@ def _refusal(key: str) -> QuarantinedError:
 def _needed(
     delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError], log: logging.Logger
 ) -> dict[str, PismoError]:
-    """Return the failures that matter: neither a file that is gone at Pismo and landed here, nor a quarantined one."""
+    """Return the failures to show.
+
+    Leave out files that are gone at Pismo but landed here, and quarantined files.
+    """
     known = FileLedger(ledger, delivery.lake, delivery.name).known(failures)
     needed: dict[str, PismoError] = {}
     for key, error in failures.items():
         if isinstance(error, FileMissing) and key in known:
-            log.warning("gone at Pismo, the landed bytes stay: %s", key)
+            log.warning("deleted at Pismo, kept in landing: %s", key)
         elif isinstance(error, QuarantinedError):
-            log.warning("%s; its notice is left to the dead-letter queue", error)
+            log.warning("%s; its notice will move to the dead-letter queue", error)
         else:
             needed[key] = error
     return needed
 
 
 def _reads(source: EventSource, delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError]) -> bool:
-    """Return whether failures say something about their files: an outage, or a lost right, says nothing of one file."""
+    """Return whether the source can be read at all, so that the failures are the files' own."""
     if not any(isinstance(error, SourceUnavailable | AccessDenied) for error in failures.values()):
         return True
     key = FileLedger(ledger, delivery.lake, delivery.name).newest_key()

@@ -1,4 +1,4 @@
-"""Find the one key of an object that is named in two spellings: percent-encoded, and as it is."""
+"""Find the one key of an object with two spellings: percent-encoded and decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def settled_key(source: EventSource, key: str, other: str | None) -> str:
-    """Return the spelling under which the source has the object; `key` if it has it under neither."""
+    """Return the spelling that the source knows; `key` if it knows neither."""
     if other is None or source.has(key) or not source.has(other):
         return key
     return other
@@ -27,13 +27,13 @@ def settled_by_hand(source: EventSource, key: str) -> str:
 
 
 def landed_spellings(files: FileLedger, keys: Iterable[str]) -> list[str]:
-    """Return the keys that a person named as the ledger has them; a key that it has in no spelling stays."""
+    """Return the ledger's spelling of keys from a person; an unknown key stays unchanged."""
     decoded = {key: _decoded(key) for key in keys}
     known = files.known({*decoded, *(other for other in decoded.values() if other is not None)})
     return [key if other is None or key in known or other not in known else other for key, other in decoded.items()]
 
 
 def _decoded(key: str) -> str | None:
-    """Return a key without its percent-encoding; None if that is no other key."""
+    """Return a key without its percent-encoding; None if that does not change it."""
     decoded = unquote(key)
     return decoded if decoded != key and can_be_kept(decoded) else None

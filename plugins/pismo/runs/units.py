@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def share_out(lists: Iterable[Iterable[str]]) -> list[list[str]]:
-    """Return lists that do not overlap: lists that share a unit become one, in order of publish time.
+    """Merge lists that share a unit; return the rest unchanged, in order of publish time.
 
-    The order within a list matters. A unit that wins a copy of an event is built before a later unit that loses it, so
-    that a reader finds the event at each moment.
+    The order within a list matters. If a unit wins a copy of an event, it is built before the later unit that loses
+    it. So a reader finds the event at each moment.
     """
     groups: list[set[str]] = []
     for units in lists:

@@ -1,4 +1,4 @@
-"""Which publish hours a run is about: from its data interval, its Params, or the present time."""
+"""Choose the publish hours of a run: from its Params, its data interval, or the clock."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CLOSE_PARAMS = frozenset({"publish_day", "relist", "force", "dry_run"})
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a run looks for: all new files of some hours, or the objects, or the objects of the events, it was given.
+    """The files that a run looks for: all new files of some hours, or given objects or events.
 
-    `event_ids` become `object_keys` once the ledger is open; `relist` False leaves Pismo alone. A `of_landed_day`
-    window is content with the files that the ledger knows if listing is denied, and tries the quarantined files of its
-    hours once more. `retry_failed` asks for every quarantined file of the delivery.
+    `event_ids` become `object_keys` once the ledger is open. If `relist` is False, the run does not contact Pismo. If
+    listing is denied, an `of_landed_day` window uses the files that the ledger knows; it also retries the quarantined
+    files of its hours. `retry_failed` retries every quarantined file of the delivery.
     """
 
     hours: tuple[PublishHour, ...]
@@ -43,16 +43,19 @@ class Window:
 
 
 def window_of(context: Context, delivery: Delivery) -> Window:
-    """The window of a run: Params first, then the data interval with its look-back, else from now.
+    """Return the window of a run: from Params, else its data interval with look-back, else now.
 
-    One hour on each side is added: the zone and the cut of Pismo's hour folders are undocumented.
+    One hour on each side is added: Pismo does not document the time zone and the limits of its hour folders.
+
+    Raises:
+        ConfigError: a Param is unknown, or the window is not valid.
     """
     params = _read_params(context, INGEST_PARAMS)
     keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
     ids = _texts(params, "event_ids")
     force, retry = bool(params.get("force")), bool(params.get("retry_failed"))
     if keys or ids:
-        # an event is asked for because something about it is in doubt: its files are fetched and built anew
+        # a run with event ids builds their files again: the person doubts something about these events
         return Window((), keys, force or bool(ids), ids, retry_failed=retry)
     lookback = timedelta(hours=delivery.lookback_hours)
     start, end = _moment(params, "window_start"), _moment(params, "window_end")
@@ -67,13 +70,13 @@ def window_of(context: Context, delivery: Delivery) -> Window:
         raise ConfigError(msg)
     hours = hours_between(start - timedelta(hours=1), end + timedelta(hours=1))
     if len(hours) > LONGEST_HOURS:
-        msg = f"a window of {len(hours)} publish hours; at most {LONGEST_HOURS} in one run, split it"
+        msg = f"the window has {len(hours)} publish hours; a run takes at most {LONGEST_HOURS}, so split it"
         raise ConfigError(msg)
     return Window(hours, (), force, retry_failed=retry)
 
 
 def day_of(context: Context) -> PublishDay:
-    """The publish day of a closing run: from its Params, else the day its data interval begins on, else yesterday."""
+    """Return the publish day to close: from Params, else the data interval, else yesterday."""
     text = _read_params(context, CLOSE_PARAMS).get("publish_day")
     if text:
         try:
@@ -90,18 +93,21 @@ def day_of(context: Context) -> PublishDay:
 
 
 def day_window(context: Context) -> Window:
-    """All hours of the day and its neighbours: the zone of Pismo's folders is undocumented."""
+    """Return a window of the day's hours and one more on each side.
+
+    Pismo does not document the time zone of its folders.
+    """
     params, hours = context["params"], day_of(context).hours
     every = (hours[0].plus(-1), *hours, hours[-1].plus(1))
     return Window(every, force=False, relist=bool(params.get("relist", True)), of_landed_day=True)
 
 
 def _read_params(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
-    """The Params of a run; a misspelt one is an error, not a run that does something else."""
+    """Return the Params of a run; refuse unknown names, so that no typo is ignored."""
     params: Mapping[str, Any] = context["params"]
     unknown = sorted(set(params) - names)
     if unknown:
-        msg = f"no Param is named {', '.join(unknown)}; there are {', '.join(sorted(names))}"
+        msg = f"unknown Param {', '.join(unknown)}; valid names: {', '.join(sorted(names))}"
         raise ConfigError(msg)
     return params
 
@@ -117,6 +123,6 @@ def _moment(params: Mapping[str, Any], name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
-        msg = f"{name} is {text!r}, an ISO 8601 time is expected, e.g. 2026-03-01T12:00:00Z"
+        msg = f"{name} is {text!r}; give an ISO 8601 time, e.g. 2026-03-01T12:00:00Z"
         raise ConfigError(msg) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Wait, in the triggerer, until a publish day has settled: late files have had their time to come."""
+"""Wait in the triggerer until a publish day has settled, so that late files can arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DaySettledSensor(DeliverySensor):
     """Wait until the delivery's `close_after_hours` after the end of the run's publish day.
 
-    A day that the run names is not waited for. A dry run ends here, skipped, after the log says what the run would do.
+    If the run names its day, it does not wait. A dry run logs its plan here and ends as skipped.
     """
 
     ui_color = "#e8f1fb"
@@ -32,12 +32,12 @@ class DaySettledSensor(DeliverySensor):
         if self.poke(context):
             return str(day_of(context))
         settled = self._settled_at(context)
-        self.log.info("%s has settled at %s, waiting", day_of(context), settled.isoformat())
+        self.log.info("%s settles at %s, waiting", day_of(context), settled.isoformat())
         self.defer(trigger=DateTimeTrigger(moment=settled), method_name="resume")
         raise AssertionError("defer() does not return")
 
     def resume(self, context: Context, event: Any = None) -> str:  # noqa: ARG002 - the signature is Airflow's
-        """Return the publish day when the triggerer's wait is over."""
+        """Return the publish day after the triggerer's wait."""
         return str(day_of(context))
 
     def poke(self, context: Context) -> bool:

@@ -1,4 +1,4 @@
-"""Find event files that are not landed yet; wait deferred, and end skipped if there is nothing to do."""
+"""Find event files that are not landed yet; defer while there are none, then skip."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 class NewFilesSensor(DeliverySensor):
-    """Look once in the worker, then wait in the triggerer for up to the delivery's `wait_minutes`.
+    """Look once in the worker, then wait in the triggerer for up to `wait_minutes`.
 
-    A window that is over, as that of a backfill, is not waited for. Publish hours and counts go to XCom. A denied
-    listing is no error if there are notices or the run names object keys. A dry run ends here, skipped, after the log
-    says what the run would do.
+    If the window is over, as in a backfill, the sensor does not wait. Publish hours and counts are pushed to XCom. A
+    denied listing is no error if there are notices, or if the run names object keys. A dry run logs its plan here and
+    ends as skipped.
     """
 
     ui_color = "#e8f1fb"
 
     def execute(self, context: Context) -> dict[str, object]:
-        """Look once; defer if nothing is there yet."""
+        """Look once; defer if there is no work yet."""
         delivery = self.read_delivery()
         window = window_of(context, delivery)
         if context["params"].get("dry_run"):
@@ -41,7 +41,7 @@ class NewFilesSensor(DeliverySensor):
             return found
         past = not window.hours or window.hours[-1].plus(1).start <= datetime.now(UTC)
         if past or delivery.wait_minutes <= 0:
-            # a backfill of hours long over would only wait for files that the runs of their own time find
+            # do not wait: other runs find the late files of hours that are over
             raise AirflowSkipException("nothing new")
         hours = [str(hour) for hour in window.hours]
         deadline = time.time() + delivery.wait_minutes * 60
@@ -51,9 +51,9 @@ class NewFilesSensor(DeliverySensor):
         raise AssertionError("defer() does not return")
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
-        """Look once more if the triggerer saw files, and skip if it did not."""
+        """Look once more if the triggerer found files; skip if it did not."""
         if event["status"] == "error":
-            # the worker's own look raises the error by its name
+            # the worker looks again and raises the same error
             self.log.warning("the triggerer stopped looking: %s", event["message"])
         found = None if event["status"] == "nothing" else self._look(context)
         if found is None:

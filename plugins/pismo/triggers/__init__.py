@@ -1,4 +1,4 @@
-"""Wait in the triggerer."""
+"""Wait in the triggerer for new files and notices."""
 
 from pismo.triggers.new_files import NewFilesTrigger
 from pismo.triggers.notices_waiting import NoticesWaitingTrigger

@@ -1,4 +1,4 @@
-"""Keep the former path of the trigger, so that runs deferred by version 0.1 resume after an upgrade."""
+"""Keep the old path of the trigger: runs that version 0.1 deferred resume after an upgrade."""
 
 from pismo.triggers.notices_waiting import NoticesWaitingTrigger
 

@@ -1,4 +1,4 @@
-"""Waits in the triggerer until the source lists a file the ledger does not have."""
+"""Wait in the triggerer until the source lists a file that is not in the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NewFilesTrigger(BaseTrigger):
-    """Lists the window's hours every `poll_seconds` until `deadline` (seconds since the epoch)."""
+    """Poll the window's hours every `poll_seconds` until `deadline` (seconds since the epoch)."""
 
     def __init__(
         self, deliveries_file: str, delivery: str, hours: list[str], deadline: float, poll_seconds: float = 30.0
@@ -23,7 +23,7 @@ class NewFilesTrigger(BaseTrigger):
         self.deadline, self.poll_seconds = deadline, poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments."""
+        """Return the class path and the arguments."""
         arguments = {
             "deliveries_file": self.deliveries_file, "delivery": self.delivery, "hours": self.hours,
             "deadline": self.deadline, "poll_seconds": self.poll_seconds,
@@ -31,7 +31,7 @@ class NewFilesTrigger(BaseTrigger):
         return "pismo.triggers.new_files.NewFilesTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: ``found``, ``nothing`` at the deadline, or ``error`` with the kind for the worker."""
+        """Yield one event: ``found``, ``nothing`` at the deadline, or ``error`` with its kind."""
         from pismo_lake.errors import PismoError
 
         while True:

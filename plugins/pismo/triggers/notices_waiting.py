@@ -1,4 +1,4 @@
-"""The doorbell: rings while notices wait in their queue, and leaves them there for the run that it calls."""
+"""Ring a doorbell while notices wait in their queue, and leave them there for the run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ _LONGEST_SILENCE = 300.0
 
 
 class NoticesWaitingTrigger(BaseEventTrigger):
-    """For an `AssetWatcher`: an event while messages wait, the next one later and later as long as nothing is landed.
+    """Yield an event while messages wait, for an `AssetWatcher`.
 
-    It only observes. The event says how many there are, not which: the queue is the work list, since Airflow may hand
-    one run the first of many events only. A service that cannot tell its backlog (Pub/Sub: looking would be taking)
-    is not asked; there the folders of the last hours are listed instead.
+    If nothing is landed between two looks, the pause doubles.
+
+    The trigger takes no message. The event carries their number, not their names: the queue is the work list, since
+    Airflow may pass only the first of many events to a run. If a service has no count of its messages (Pub/Sub would
+    have to take them), the trigger lists the folders of the last hours instead.
     """
 
     def __init__(self, deliveries_file: str, delivery: str, poll_seconds: float = 15.0) -> None:
@@ -26,14 +28,14 @@ class NoticesWaitingTrigger(BaseEventTrigger):
         self.deliveries_file, self.delivery, self.poll_seconds = deliveries_file, delivery, poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments."""
+        """Return the class path and the arguments."""
         arguments = {
             "deliveries_file": self.deliveries_file, "delivery": self.delivery, "poll_seconds": self.poll_seconds,
         }  # fmt: skip
         return "pismo.triggers.notices_waiting.NoticesWaitingTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield ``{"waiting": n}`` for as long as the triggerer keeps it."""
+        """Yield ``{"waiting": n}`` until the triggerer stops the trigger."""
         from pismo_lake.errors import PismoError
 
         pause = self.poll_seconds
@@ -42,7 +44,7 @@ class NoticesWaitingTrigger(BaseEventTrigger):
             try:
                 waiting, now_landed = await asyncio.to_thread(self._look)
             except PismoError as error:
-                # the run on schedule fails with the same error where people see it; the bell must not die of it
+                # the scheduled run fails with the same error, and people see it there; the trigger must go on
                 self.log.warning("cannot look for notices: %s", error)
                 waiting, now_landed = 0, None
             if waiting:
@@ -52,7 +54,10 @@ class NoticesWaitingTrigger(BaseEventTrigger):
             await asyncio.sleep(pause)
 
     def _look(self) -> tuple[int, dict[str, int] | None]:
-        """How many messages wait; where some do, how many files the last publish hours have, more with each taken."""
+        """Return how many messages wait; if any, also the landed files of the last publish hours.
+
+        The second value changes if a run lands files between two looks.
+        """
         from contextlib import closing
         from datetime import UTC, datetime, timedelta
 
@@ -79,9 +84,9 @@ class NoticesWaitingTrigger(BaseEventTrigger):
 
 
 def pause_after(pause: float, poll_seconds: float, *, waits: bool, taken: bool) -> float:
-    """Seconds until the next look after one that came `pause` after its predecessor.
+    """Return the seconds until the next look; `pause` is the time before the last one.
 
-    Where something waits and nothing was `taken` since, nobody answers (the DAG is paused, its runs fail): calling
-    again soon is no use. In a busy feed something waits at every look, though all of it is taken.
+    If messages wait and no run has landed one since (the DAG is paused, or its runs fail), a quick second event cannot
+    help. In a busy feed messages wait at every look, although runs land them.
     """
     return min(pause * 2, _LONGEST_SILENCE) if waits and not taken else poll_seconds

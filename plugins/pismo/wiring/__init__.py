@@ -1,4 +1,4 @@
-"""Put both DAG files together: schedule, retries, invalid deliveries."""
+"""Build the parts that both DAG files share: schedule, retries, invalid deliveries."""
 
 from pismo.wiring.invalid import InvalidDeliveryOperator, invalid_delivery_dag
 from pismo.wiring.retries import TASK_DEFAULTS

@@ -1,4 +1,4 @@
-"""A delivery that cannot be used stays visible: a DAG of its own that says what is wrong, and fails saying it."""
+"""Show a delivery with wrong settings as a DAG of its own, which fails with the error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class InvalidDeliveryOperator(BaseOperator):
-    """Fails with the delivery's problem."""
+    """Fail with the error in the delivery's settings."""
 
     ui_color = "#f8d7da"
 
@@ -22,14 +22,14 @@ class InvalidDeliveryOperator(BaseOperator):
         self.problem = problem
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - the signature is Airflow's
-        """Say what is wrong."""
+        """Raise the error as `ConfigError`."""
         from pismo_lake.errors import ConfigError
 
         raise ConfigError(self.problem)
 
 
 def invalid_delivery_dag(delivery: InvalidDelivery) -> DAG:
-    """The DAG that stands where the delivery's DAG would."""
+    """Return the DAG that replaces the ingest DAG of an invalid delivery."""
     with DAG(
         dag_id=f"pismo_ingest_{_dag_name(delivery.name)}",
         schedule=None,

@@ -1,4 +1,4 @@
-"""Decide which errors a task tries again: passing ones follow `retries`, permanent ones fail at once."""
+"""Decide which errors a task retries: temporary ones follow `retries`, permanent ones fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def retry_rules(error: type[PismoError] = PismoError, *, inherited: bool | None = None) -> Iterator[RetryRule]:
-    """Yield a rule for each class of the error tree whose `permanent` differs from that of its parent.
+    """Yield a rule for each error class whose `permanent` differs from its parent's.
 
     Airflow takes the first rule that matches a class or one of its parents, so subclasses come first.
     """
@@ -22,12 +22,12 @@ def retry_rules(error: type[PismoError] = PismoError, *, inherited: bool | None 
         yield from retry_rules(kind, inherited=error.permanent)
     if error.permanent is not inherited:
         action = RetryAction.FAIL if error.permanent else RetryAction.DEFAULT
-        reason = "another try cannot help" if error.permanent else "another try may help"
+        reason = "a retry cannot help" if error.permanent else "a retry may help"
         yield RetryRule(exception=f"{error.__module__}.{error.__qualname__}", action=action, reason=reason)
 
 
 PISMO_RETRIES = ExceptionRetryPolicy(list(retry_rules()))
-"""For `retry_policy=`. A missing right, a wrong setting or a foreign format does not heal by itself."""
+"""For `retry_policy=`. A retry cannot repair a missing right, a wrong setting or a foreign format."""
 
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": "pismo",

@@ -1,4 +1,4 @@
-"""When a delivery's ingestion runs: by the clock, and where there are notices also when they ring."""
+"""Schedule a delivery's ingestion: by the clock, and also by notices if it has any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def schedule_of(delivery: Delivery, deliveries_file: str) -> Any:
-    """The DAG's schedule; the clock stays where there is a bell: a notice that never comes is found by listing."""
+    """Return the DAG's schedule: the clock, and also the doorbell if the delivery has notices.
+
+    The clock stays, because only listing finds a file if its notice is lost.
+    """
     clock = CronDataIntervalTimetable(delivery.schedule, timezone="UTC")
     if delivery.notices is None:
         return clock

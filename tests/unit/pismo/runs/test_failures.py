@@ -89,8 +89,8 @@ def test_the_last_task_names_each_file_and_its_reason() -> None:
     error = refusal_of(failures_for_xcom([_failed(key, 2), _failed(f"{key}b", 5)]))
     assert isinstance(error, LandingRefusedError)
     assert "2 file(s) not landed" in str(error)
-    assert f"{key}: archived (run 2 that could not land it)" in str(error)
-    assert f"{key}b: archived (run 5 that could not land it); it is quarantined now" in str(error)
+    assert f"{key}: archived (failed in 2 run(s))" in str(error)
+    assert f"{key}b: archived (failed in 5 run(s)); it is quarantined now" in str(error)
 
 
 def _failed(key: str, tries: int) -> Any:

@@ -24,13 +24,13 @@ def context(**params: Any) -> Any:
 
 @pytest.mark.parametrize("params", [{"dryrun": True}, {"windowstart": "2026-03-01"}, {"publish_day": "2026-03-01"}])
 def test_a_misspelt_param_of_an_ingest_run(params: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=rf"no Param is named {next(iter(params))}; there are dry_run, event_ids"):
+    with pytest.raises(ConfigError, match=rf"unknown Param {next(iter(params))}; valid names: dry_run, event_ids"):
         window_of(context(**params), FEED)
 
 
 @pytest.mark.parametrize("ask", [day_of, day_window])
 def test_a_misspelt_param_of_a_closing_run(ask: Any) -> None:
-    with pytest.raises(ConfigError, match="no Param is named dryrun; there are dry_run, force, publish_day, relist"):
+    with pytest.raises(ConfigError, match="unknown Param dryrun; valid names: dry_run, force, publish_day, relist"):
         ask(context(publish_day="2026-03-01", dryrun=True))
 
 
