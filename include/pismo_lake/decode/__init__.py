@@ -1,4 +1,4 @@
-"""Get from a file's bytes to its events and their envelopes."""
+"""Find the events of a file and their envelopes in its bytes."""
 
 from pismo_lake.decode.container import Plain, uncompress
 from pismo_lake.decode.envelope import Envelope, parse, parse_exact

@@ -7,14 +7,14 @@ import pyarrow.json as pj
 
 
 def read_events(text: bytes, count: int, schema: pa.Schema, unexpected: str = "error") -> pa.Table | None:
-    """Parse `count` events of these fields; None where pyarrow refuses any or sees another number of them.
+    """Parse `count` events of these fields; None if pyarrow refuses one or finds another number.
 
-    `unexpected` fields are an "error", or it is to "ignore" them.
+    `unexpected` says how to treat other fields: "error" or "ignore".
     """
     parsing = pj.ParseOptions(explicit_schema=schema, newlines_in_values=True, unexpected_field_behavior=unexpected)
     reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
     try:
-        # one block, so one batch; `read_json` gives the same and starts a thread for each call
+        # one block, so one batch; `read_json` gives the same, but starts a thread for each call
         table = pj.open_json(pa.BufferReader(text), read_options=reading, parse_options=parsing).read_all()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None

@@ -1,4 +1,4 @@
-"""Undo the compression of an event file."""
+"""Decompress an event file."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pismo_lake.errors import FramingError
 
 MAX_PLAIN_BYTES = 128 << 20
-"""A compressed event file that holds more bytes than this is refused (Pismo closes a batch at 10 MB).
+"""A compressed event file with more bytes than this is refused (Pismo closes a batch at 10 MB).
 
-There is no limit on the ratio: sound files of equal events compress well, and memory depends on the size alone.
+The ratio has no limit: sound files of equal events compress well, and memory depends only on the size.
 """
 
 GZIP = b"\x1f\x8b"
@@ -26,14 +26,14 @@ _UNSUPPORTED = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-# deflate makes at most 1,032 bytes of one: a step gives at most 4 MiB
+# deflate makes at most 1,032 bytes of one byte, so a step gives at most 4 MiB
 _STEP = 4096
 _SMALL_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Uncompressed bytes of an event file; `lost` holds the bytes that could not be decompressed."""
+    """The uncompressed bytes of an event file; `lost` has the bytes that cannot be decompressed."""
 
     data: bytes
     framing: str
@@ -41,25 +41,27 @@ class Plain:
 
 
 def uncompress(raw: bytes, name: str, limit: int = MAX_PLAIN_BYTES) -> Plain:
-    """Undo gzip if the magic bytes show it; keep the readable part of a damaged stream.
+    """Decompress gzip, known by its magic bytes; keep the readable part of a damaged stream.
 
-    Memory is bounded by `limit`, the largest number of uncompressed bytes. Raises `FramingError` if there are
-    more, and for any other compression or container: the caller keeps the file.
+    Memory is bounded by `limit`, the largest number of uncompressed bytes.
+
+    Raises:
+        FramingError: the file has more bytes, or it has another compression or container. The caller keeps the file.
     """
     if not raw.startswith(GZIP):
         for magic, label in _UNSUPPORTED.items():
             if raw.startswith(magic):
-                msg = f"{name} is {label}, which is not an event file this project reads"
+                msg = f"{name} is {label}, which this project cannot read"
                 raise FramingError(msg)
         return Plain(raw, "plain")
-    # one growing buffer: a list of pieces would be in memory twice when it is joined
+    # one growing buffer: joining a list of pieces would need twice the memory
     sink = io.BytesIO()
     at = 0
     while raw.startswith(GZIP, at):
         begin = sink.tell()
         end = _member(raw, at, sink, limit, name)
         if end is None:
-            # in small steps, so that little of the part before the damage is missed
+            # in small steps, so that the bytes before the damage are kept as far as possible
             sink.seek(begin)
             sink.truncate()
             end = _member(raw, at, sink, limit, name, step=_SMALL_STEP)
@@ -70,12 +72,12 @@ def uncompress(raw: bytes, name: str, limit: int = MAX_PLAIN_BYTES) -> Plain:
 
 
 def _member(raw: bytes, start: int, sink: io.BytesIO, limit: int, name: str, step: int = _STEP) -> int | None:
-    """Uncompress one gzip member into `sink`.
+    """Decompress one gzip member into `sink`.
 
-    Returns its end, 0 if the bytes end before it does, and None if it is damaged.
+    Return its end, or 0 if the bytes end before the member does, or None if it is damaged.
     """
     stream = zlib.decompressobj(wbits=31)
-    # short first: a file may consist of many small members
+    # a short step first: a file may consist of many small members
     at, width = start, min(step, _SMALL_STEP)
     while at < len(raw):
         try:

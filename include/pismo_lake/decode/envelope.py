@@ -1,4 +1,7 @@
-"""One event's envelope, read once when its file is landed (source: Pismo's Event base contract)."""
+"""Read the envelope of an event, once after its file is landed.
+
+Source: Pismo's page "Event base contract".
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pismo_lake.decode.timestamps import timestamp_us
 
 
 class UnusableEventError(ValueError):
-    """The bytes are no event that can be placed in the lake; `reason` is the word `rejects` carries."""
+    """The bytes are no event that the lake can hold; `reason` is the word in `rejects`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,10 +25,10 @@ class UnusableEventError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The envelope of a usable event; its texts are named as the columns of an index file.
+    """The envelope of a usable event; its texts have the names of the columns of an index file.
 
-    `timestamp_us` is microseconds since 1970 UTC, None where the text is missing, unparsable or without a zone.
-    `plain` is False where a field is not of its documented kind and the exact road must report it.
+    `timestamp_us` is in microseconds since 1970 UTC. It is None if the text is missing, or is no time, or has no zone.
+    `plain` is False if a field is not of its documented kind, so that the slow path must report it.
     """
 
     event_id: str
@@ -40,9 +43,11 @@ class Envelope:
 
 
 def parse(raw: bytes) -> tuple[dict[str, Any], bool]:
-    """Parse an event; the second value is True where the strict parser took it.
+    """Parse an event; the second value is True if the strict parser accepts it.
 
-    Raises `UnusableEventError` for NaN, invalid UTF-8, over-deep nesting; `ValueError` where it is not JSON.
+    Raises:
+        UnusableEventError: NaN, invalid UTF-8, or nesting that is too deep.
+        ValueError: the bytes are not JSON.
     """
     try:
         value = orjson.loads(raw)
@@ -54,7 +59,10 @@ def parse(raw: bytes) -> tuple[dict[str, Any], bool]:
 
 
 def parse_exact(raw: bytes) -> dict[str, Any]:
-    """Parse an event digit for digit and leniently (control characters, lone surrogates); errors as `parse`."""
+    """Parse an event with exact digits, and allow control characters and lone surrogates.
+
+    It raises the same errors as `parse`.
+    """
     try:
         value = loads(_decoded(raw))
     except NonFiniteNumberError:
@@ -67,11 +75,16 @@ def parse_exact(raw: bytes) -> dict[str, Any]:
 
 
 def _decoded(raw: bytes) -> str:
-    """The text of an event. Bytes that are no text are refused; ValueError where the structure is broken too."""
+    """Decode the text of an event.
+
+    Raises:
+        UnusableEventError: the bytes are not text.
+        ValueError: their structure is broken too.
+    """
     reason = "invalid_json"
     try:
         text = raw.decode()
-        # padding or a torn write inside a string: the lenient parser would let it through
+        # NUL bytes are padding, or a torn write inside a string; the lenient parser would accept them
         if "\0" not in text:
             return text
     except UnicodeDecodeError:
@@ -81,7 +94,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def text_or_none(value: object) -> str | None:
-    """A string that can be written as UTF-8, else None."""
+    """Return a string that can be written as UTF-8, or else None."""
     if type(value) is not str:
         return None
     try:
@@ -92,15 +105,19 @@ def text_or_none(value: object) -> str | None:
 
 
 def text_of_version(value: object) -> str | None:
-    """A schema_version as text; None where it is neither text nor a whole number of 64 bits."""
+    """Return a schema_version as text; None if it is neither text nor a 64-bit integer."""
     if type(value) is int:
-        # beyond it the quick parser sees a float
+        # the fast parser reads a larger number as a float
         return str(value) if -(1 << 63) <= value < 1 << 64 else None
     return text_or_none(value)
 
 
 def envelope_of(event: dict[str, Any]) -> Envelope:
-    """Read the envelope; raise `UnusableEventError` if a required field is missing, empty or not text."""
+    """Read the envelope of an event.
+
+    Raises:
+        UnusableEventError: a required field is missing, empty or not text.
+    """
     texts = {key: text_or_none(event.get(key)) for key in TEXT_KEYS}
     for key in REQUIRED_KEYS:
         if not texts[key]:
@@ -109,7 +126,7 @@ def envelope_of(event: dict[str, Any]) -> Envelope:
     version_text = text_of_version(version)
     micros = timestamp_us(stamp) if stamp else None
     plain = (version_text is not None or version is None) and (micros is not None or event.get("timestamp") is None)
-    # each field that is given has to be text
+    # each field that is present must be text
     plain = plain and not any(text is None and event.get(key) is not None for key, text in texts.items())
     return Envelope(
         event_id=texts["event_id"] or "",
@@ -125,7 +142,7 @@ def envelope_of(event: dict[str, Any]) -> Envelope:
 
 
 def extra_keys(event: dict[str, Any]) -> dict[str, Any]:
-    """The keys beyond the documented envelope, in the event's own order."""
+    """Return the keys beyond the documented envelope, in the event's own order."""
     if not event.keys() - ENVELOPE_KEYS:
         return {}
     return {key: value for key, value in event.items() if key not in ENVELOPE_KEYS}

@@ -1,4 +1,4 @@
-"""JSON in and out without losing a digit: decimals from their text, duplicate keys seen, non-finite refused."""
+"""Read and write JSON without losing a digit, a duplicate key or a non-finite number."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from typing import Any, Self
 
 import simplejson
 
-# int() of a longer text is refused by CPython (sys.set_int_max_str_digits), Decimal is not.
+# CPython refuses int() of a longer text (sys.set_int_max_str_digits); it accepts Decimal.
 _LONGEST_INT = 4000
 
 
 class NonFiniteNumberError(ValueError):
-    """NaN or Infinity: not JSON, and no amount."""
+    """NaN or Infinity, which is not JSON."""
 
 
 class Unbounded(Decimal):
-    """A number with an exponent that no `Decimal` has: infinite where it is compared, its own text where written."""
+    """A number with an exponent that is too large for `Decimal`.
+
+    It compares as infinite, and it is written as its own text.
+    """
 
     text: str
 
@@ -31,7 +34,7 @@ class Unbounded(Decimal):
 
 
 class DuplicateKeys(dict[str, Any]):
-    """An object in which a key came more than once; the last value stands, `shadowed` keeps the others."""
+    """An object with a repeated key; it holds the last value, and `shadowed` the others."""
 
     shadowed: tuple[tuple[str, Any], ...] = ()
 
@@ -67,14 +70,21 @@ _EXACT = json.JSONDecoder(
 
 
 def loads(text: str) -> Any:
-    """Parse one JSON value; numbers with a fraction or exponent come back as `decimal.Decimal`.
+    """Parse one JSON value; a number with a fraction or exponent becomes a `decimal.Decimal`.
 
-    Control characters inside strings are let through (they lose nothing); NaN and Infinity raise
-    `NonFiniteNumberError`; other damage raises `ValueError`, deep nesting `RecursionError`.
+    Control characters inside strings are accepted, because they lose nothing.
+
+    Raises:
+        NonFiniteNumberError: NaN or Infinity.
+        ValueError: other damage.
+        RecursionError: the nesting is too deep.
     """
     return _EXACT.decode(text)
 
 
 def dumps(value: Any) -> str:
-    """JSON text of `value`, digits as they were, ASCII only (so a lone surrogate survives as its escape)."""
+    """Return `value` as JSON text with its original digits, in ASCII.
+
+    So a lone surrogate is kept as an escape.
+    """
     return str(simplejson.dumps(value, use_decimal=True, ensure_ascii=True, separators=(",", ":")))

@@ -1,7 +1,7 @@
-"""A first, quick opinion on where events begin. Every one of its answers is verified.
+"""Guess the places at which events begin; every guess is verified.
 
-In valid JSON ``}{`` stands outside strings only between two top-level objects. Where each piece between such places
-turns out to be a valid object, the split is the right one: no valid object begins with another.
+In valid JSON ``}{`` is outside strings only between two top-level objects. If each piece between such places is a
+valid object, the split is right, because no valid object begins with another one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE, _QUOTE = b'{}"'
 _BLANK = np.zeros(256, dtype=bool)
 _BLANK[list(b" \t\r\n")] = True
-# what may stand after the quote that ends a string
+# the bytes that may follow the quote at the end of a string
 _AFTER_STRING = _BLANK.copy()
 _AFTER_STRING[list(b",:]}")] = True
 _EMPTY = re.compile(rb"\{[ \t\r\n]*\}")
@@ -28,7 +28,10 @@ _STEP = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The bytes of each piece, their offsets and exclusive ends; `hollow` ones may have an empty object somewhere."""
+    """The bytes of each piece, with offsets and exclusive ends.
+
+    A `hollow` piece may contain an empty object.
+    """
 
     raw: list[bytes]
     starts: NDArray[np.int64]
@@ -37,13 +40,13 @@ class Pieces:
 
 
 def pieces(data: bytes) -> Pieces | None:
-    """The pieces of undelimited events; None where the file is not of that form."""
+    """Return the pieces of events without delimiters; None if the file has another form."""
     end = len(data.rstrip(b" \t\r\n\0"))
     if not end or data[0] != _OPEN or data[end - 1] != _CLOSE:
         return None
     buffer = np.frombuffer(data, dtype=np.uint8)
     opens = _opens(buffer)
-    # after }{ in a string, a quote ends the string, and what follows is no letter of a key
+    # if }{ is inside a string, the next quote ends the string, and the byte after it is no letter of a key
     begins = (buffer[opens - 1] == _CLOSE) & (_at(buffer, opens + 1) == _QUOTE)
     begins &= ~_AFTER_STRING[_at(buffer, opens + 2)]
     begins[0] = True
@@ -52,20 +55,20 @@ def pieces(data: bytes) -> Pieces | None:
 
 
 def spanned(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Pieces:
-    """Pieces at known places, in order."""
+    """Return the pieces at known places, in order."""
     buffer = np.frombuffer(data, dtype=np.uint8)
     opens = _opens(buffer)
     return _pieces(data, buffer, opens[opens >= starts[0]], starts, ends)
 
 
 def _opens(buffer: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where opening braces stand; looked for in steps that stay in the processor's cache."""
+    """Return the places of opening braces, in steps that fit the processor's cache."""
     steps = range(0, len(buffer), _STEP)
     return np.concatenate([np.flatnonzero(buffer[at : at + _STEP] == _OPEN) + at for at in steps])
 
 
 def _at(buffer: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The bytes at these places; the last one for those beyond it."""
+    """Return the bytes at these places; the last byte for places after the end."""
     return buffer.take(places, mode="clip")
 
 
@@ -84,14 +87,14 @@ def _pieces(
 
 
 def _hollow(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which pieces have one of these empty objects outside a string."""
+    """Return which pieces have one of these empty objects outside a string."""
     hollow = np.zeros(len(starts), dtype=bool)
     owners = np.searchsorted(starts, empty, side="right") - 1
     last, at, in_string = -1, 0, False
     for owner, start, place in zip(owners.tolist(), starts[owners].tolist(), empty.tolist(), strict=True):
         if owner != last:
             last, at, in_string = owner, start, False
-        # on from the one before: the piece may be the whole file, and have one on every line
+        # continue at the last place: the piece may be the whole file, with an empty object on every line
         in_string ^= _odd_quotes(data[at:place])
         at = place
         hollow[owner] |= not in_string
@@ -99,5 +102,8 @@ def _hollow(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) ->
 
 
 def _odd_quotes(some: bytes) -> bool:
-    """Whether these bytes of an event, which end at no escape, change from within strings to without or back."""
+    """Return whether these bytes have an odd number of quotes, so they enter or leave a string.
+
+    They must not end inside an escape.
+    """
     return (some if b"\\" not in some else _ESCAPED.sub(b"", some)).count(b'"') % 2 == 1

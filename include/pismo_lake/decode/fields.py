@@ -1,4 +1,7 @@
-"""The keys of an event's envelope in one table (source: Pismo's page "Event base contract")."""
+"""Define the keys of an event's envelope, in one table.
+
+Source: Pismo's page "Event base contract".
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ ENVELOPE = (
     EnvelopeField("event_id", "event_id", "event_id", required=True),
     EnvelopeField("org_id", "org_id", "org_id"),
     EnvelopeField("cid", "cid", "cid"),
-    # Pismo writes a whole number or text; a reader of decimals takes both
+    # Pismo writes an integer or a text; a reader of decimals accepts both
     EnvelopeField("schema_version", "schema_version", "schema_version", read_as=_ANY_NUMBER),
     EnvelopeField("domain", "domain", None, required=True),
     EnvelopeField("event_type", "event_type", "event_type_text", required=True),
@@ -47,7 +50,7 @@ ENVELOPE = (
 """The fields of the envelope, in the order of the lake's columns."""
 
 TIME_COLUMN = "event_timestamp"
-"""The column of the instant that `timestamp` names: microseconds since 1970 UTC, null without a zone."""
+"""The column of the time that `timestamp` names: microseconds since 1970 UTC, null without a zone."""
 
 PAYLOAD_KEY = "data"
 """The key of the payload."""

@@ -1,8 +1,8 @@
-"""Events in two: the head, which is Pismo's envelope, and the rest from `data` on.
+"""Read events in two parts: the head (Pismo's envelope), and the rest from `data` on.
 
-Pismo writes the envelope first (every example of its Event base contract does). Heads are alike whatever the event
-type, so those of a whole file take one parse; and where nothing but the envelope stands in a head, who wants the
-payload need not parse it again.
+Pismo writes the envelope first (every example of its Event base contract does). Heads have the same form for all event
+types, so one parse reads the heads of a whole file. If a head holds only envelope keys, readers of the payload can
+skip it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ _COMMAS_AND_BRACE = len(TEXT_KEYS) + 1
 _MARKS = 3  # two quotes and the colon of a key
 _KEYS = sum(len(key) + _MARKS for key in (*TEXT_KEYS, VERSION_KEY)) + _COMMAS_AND_BRACE
 _DIGITS = 18
-# a number in quotes passes too, and one like 1.0: `closed` is asked, or a stricter parse
+# it also accepts a number in quotes, and a number like 1.0: `closed` or a stricter parse checks that
 _SCHEMA = pa.schema([*((key, pa.string()) for key in TEXT_KEYS), (VERSION_KEY, pa.decimal128(_DIGITS, 0))])
 
 
 def cut_of(raw: bytes, event: dict[str, Any]) -> int:
-    """Where the payload's key stands in an event whose head is closed, as `read_heads` says; 0 in any other."""
+    """Return the place of the payload's key in an event whose head is closed; 0 for any other.
+
+    `read_heads` says which heads are closed.
+    """
     end = raw.find(_DATA)
     first = list(islice(event, len(ENVELOPE_KEYS)))
     if end < 1 or first[-1] != PAYLOAD_KEY or ENVELOPE_KEYS.difference(first):
@@ -55,17 +58,20 @@ def cut_of(raw: bytes, event: dict[str, Any]) -> int:
 
 
 def ends_of_heads(raw: Sequence[bytes]) -> NDArray[np.int64]:
-    """Where the comma before ``"data":{`` stands in each event, -1 where there is none. It may stand deeper."""
+    """Return the place of the comma before ``"data":{`` in each event; -1 if there is none.
+
+    The place may be inside a nested object.
+    """
     return np.fromiter(map(bytes.find, raw, repeat(_DATA)), np.int64, len(raw))
 
 
 def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
-    """The envelopes of events, a row each, with their `form`; None where any of them is not readable so.
+    """Return the envelopes of events, one row each, with `form`; None if one is unreadable.
 
-    `ends` are those of `ends_of_heads`; an event without one is read whole. Unknown keys are passed over. A head is
-    `CLOSED` where its bytes are the seven keys and values, spelled compactly without escapes, and nothing else: then it
-    is what it was read as. Another may lack keys that stand behind the payload. In events read whole the version
-    seems to be a `NUMBER`, or missing, or `TEXT`.
+    `ends` come from `ends_of_heads`; an event without an end is read whole. Unknown keys are ignored. A head is
+    `CLOSED` if its bytes are exactly the seven keys and values, in compact form without escapes: then it was read
+    correctly. Another head may lack keys that come after the payload. In events that are read whole, the version looks
+    like a `NUMBER` (or is missing) or like `TEXT`.
     """
     heads = [event[:end] + b"}" if end > 0 else event for event, end in zip(raw, ends, strict=True)]
     table = read_events(b"\n".join(heads), len(heads), _SCHEMA, unexpected="ignore")
@@ -76,12 +82,12 @@ def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
     spelled = _length(version)
     for key in TEXT_KEYS:
         spelled = pc.add(spelled, pc.add(_length(table[key]), 2))
-    # null where any value is
+    # null if any value is null
     left = pc.subtract(pa.array(np.asarray(ends)), pc.add(spelled, _KEYS)).fill_null(-1).to_numpy()
     form = np.where(left == 0, CLOSED, NUMBER)
     for place in np.flatnonzero(left).tolist():
         if _QUOTED in heads[place]:
-            # with two quotes a number is as long as one like 1.0
+            # with its two quotes, a number in quotes is as long as a number like 1.0
             form[place] = CLOSED if left[place] == len(b'""') else TEXT
     return table.set_column(table.schema.names.index(VERSION_KEY), VERSION_KEY, version).append_column(
         "form", pa.array(form)
@@ -93,5 +99,5 @@ def _length(texts: Any) -> Any:
 
 
 def tails(raw: Sequence[bytes], cuts: Sequence[int]) -> bytes:
-    """Events from their `cuts` on, as objects with the payload and what comes after it."""
+    """Return events from their `cuts` on, as objects with the payload and the keys after it."""
     return b"{" + b"\n{".join([event[cut:] for event, cut in zip(raw, cuts, strict=True)])

@@ -1,7 +1,7 @@
-"""Find the good events of damaged bytes, and say exactly which bytes are not events.
+"""Find the good events in damaged bytes, and report exactly which bytes are not events.
 
-The slow road, taken only where the structural scan does not come out even: decode value by value; where that
-fails, move to the next place at which an event begins, and report everything between as damage.
+This is the slow path, for bytes whose structure does not balance. It decodes value by value. If that fails, it moves
+to the next place at which an event begins, and reports the bytes between as damage.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _SURE_BYTES, _MOST_VALUES = 16 << 20, 4_000_000
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 # latin-1 keeps one character per byte, so offsets in the text are byte offsets; ï»¿ is a UTF-8 byte order mark.
-# Possessive: else the matcher keeps a way back, some 100 bytes, for each blank.
+# Possessive: otherwise the matcher stores a way back for each blank, some 100 bytes.
 _BLANK = re.compile("(?:[ \t\r\n,\0\\[\\]]++|\u00ef\u00bb\u00bf)++")
 _OBJECT = re.compile(r'\{\s*"')
 _ENVELOPE = re.compile(rf'\{{\s*"(?:{"|".join(sorted(ENVELOPE_KEYS))})"\s*:')
-# parse_int/parse_float as str: only the extent is wanted here, and very long digits must not raise.
+# parse_int/parse_float as str: only the length is needed here, and very long digits must not raise.
 _EXTENT = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
-# A failure costs as much as this many characters, apart from those it looked at.
+# A failure costs as much as this many characters, besides the characters that it read.
 _FAILURE = 64
 # about a second of decoding
 _FREE = 64 << 20
 _WINDOW, _WIDER = 1 << 14, 8
-# within so many characters of a window's end an error may come from the end: a literal, a number, an escape
+# an error so near a window's end may come from the end itself, which can cut a literal, a number or an escape
 _TAIL = 16
 
 
@@ -49,7 +49,10 @@ class Span:
 
 
 def too_large(data: bytes | str, start: int, end: int) -> bool:
-    """Whether an event of `data[start:end]` takes too much memory when it is parsed: up to 100 bytes a value."""
+    """Return whether parsing an event of `data[start:end]` takes too much memory.
+
+    Parsing takes up to 100 bytes for each value.
+    """
     size = end - start
     if size <= _SURE_BYTES:
         return False
@@ -67,9 +70,9 @@ def _looks_like_event(value: Any) -> bool:
 def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
     """Yield the objects and the damaged ranges of `data[start:end]`, in order.
 
-    After damage only an object that carries an event's envelope is taken for an event again: a nested object
-    of the damaged event is not one. Work stays linear for hostile input: once failed attempts have cost more
-    than a few passes over the bytes, only places that open with an envelope key are tried, and few of these.
+    After damage, an object counts as an event again only if it has an event's envelope: it may be a nested object of
+    the damaged event. The work stays linear for hostile input: once failed attempts have cost more than a few passes
+    over the bytes, only places that open with an envelope key are tried, and few of these.
     """
     attempts = _Attempts(data[start:end].decode("latin-1"))
     text = attempts.text
@@ -87,7 +90,7 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
         stop, value, too_deep = attempts.at(position)
         swallowed = _swallowed_event(attempts, position, stop) if isinstance(value, str) else 0
         if swallowed:
-            # a stray quote in front of an event makes a "string" of its beginning
+            # a stray quote before an event turns the event's beginning into a "string"
             bad_from = position if bad_from < 0 else bad_from
             position = swallowed
             continue
@@ -111,7 +114,7 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
 
 
 def _swallowed_event(attempts: _Attempts, start: int, stop: int) -> int:
-    """Return the place at which an event begins inside a string, 0 if none does."""
+    """Return the place at which an event begins inside a string; 0 if none does."""
     for candidate in _OBJECT.finditer(attempts.text, start, min(stop + 1, len(attempts.text))):
         if _looks_like_event(attempts.at(candidate.start())[1]):
             return candidate.start()
@@ -119,7 +122,7 @@ def _swallowed_event(attempts: _Attempts, start: int, stop: int) -> int:
 
 
 class _Attempts:
-    """Attempts to decode at places of a text; counts in characters the work of those that fail."""
+    """Attempts to decode at places of a text; counts the work of failed ones in characters."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -129,7 +132,7 @@ class _Attempts:
     def following(self, position: int) -> int:
         """Return the next place to try, from `position` on; the text's length if there is none.
 
-        When too much is spent, each character passed allows for another one to be looked at.
+        If too much work is spent, places are skipped: each skipped character pays for another attempt.
         """
         pattern = _OBJECT
         if self.overdrawn(0):
@@ -138,14 +141,14 @@ class _Attempts:
         return found.start() if found else len(self.text)
 
     def overdrawn(self, position: int) -> bool:
-        """Whether too much is spent to try anything before a place further on."""
+        """Return whether too much work is spent to try a place before `position`."""
         return self.spent - self._allowed > position
 
     def at(self, position: int) -> tuple[int, Any, bool]:
         """Decode at `position`: (end or 0, value, whether it is nested too deep).
 
-        A window of the text is decoded, and a wider one if its end may be the reason of the failure. So a failure
-        costs no more than what it looked at: an error of the decoder counts the lines from the text's beginning.
+        First a window of the text is decoded, then a wider one if the window's end may have caused the failure. So a
+        failure costs no more than its window: the decoder counts lines from the text's beginning for each error.
         """
         left = len(self.text) - position
         window = _WINDOW
@@ -168,7 +171,7 @@ class _Attempts:
                 return 0, None, True
             else:
                 if last or stop <= window - _TAIL:
-                    # no failure, and progress pays for it
+                    # a success costs nothing
                     self.spent -= _FAILURE
                     return position + stop, value, False
                 self.spent += stop

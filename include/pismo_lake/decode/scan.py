@@ -1,9 +1,9 @@
-"""Event boundaries of undelimited JSON by one vectorised structural scan.
+"""Find the events in JSON without delimiters by one vectorised scan of its structure.
 
-Pismo writes events into a batch file "sequentially and without delimiters between the events" (Data events
-recovery), so neither lines nor the text ``}{`` mark a boundary: strings contain both. The scan finds the braces
-outside strings and the places at which their running depth returns to zero. It goes block by block, so its memory
-depends on the number of values and not on the bytes between.
+Pismo writes events into a batch file "sequentially and without delimiters between the events" (Data events recovery).
+So neither lines nor the text ``}{`` mark a boundary: strings contain both. The scan finds the braces outside strings,
+and the places at which their depth returns to zero. It reads block by block, so its memory depends on the number of
+values and not on the bytes between them.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SMALLEST_EVENT = 40
 """No usable event has fewer bytes: the three keys that it must have take 45."""
 
 FEW_VALUES = 100_000
-"""So many values, or ranges that are no events, are looked at in any file, however small they are."""
+"""A file may always have this many values, or ranges that are no events, even if they are small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Top-level values of a buffer: byte offsets, exclusive ends and each value's greatest nesting depth."""
+    """The top-level values of a buffer: offsets, exclusive ends, and the greatest depth of each."""
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
@@ -44,9 +44,9 @@ class Scan:
 
 
 def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64], *, odd_before: bool = False) -> NDArray[np.bool_]:
-    """Return which quotes are escaped: those after a run of an odd number of backslashes.
+    """Return which quotes are escaped: those after an odd number of backslashes.
 
-    `odd_before` says that such a run ends where the buffer begins.
+    `odd_before` says that such backslashes come just before the buffer.
     """
     found: NDArray[np.bool_] = (quotes == 0) & odd_before
     behind = np.flatnonzero((quotes > 0) & (buffer[quotes - 1] == _BACKSLASH))
@@ -74,7 +74,7 @@ class _Scanner:
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=list)
 
     def take(self, buffer: NDArray[np.uint8], base: int) -> bool:
-        """Scan a block that begins at `base`; False if more values end than begin."""
+        """Scan a block that begins at `base`; return False if more values end than begin."""
         places = np.flatnonzero(_INTERESTING[buffer])
         symbols = buffer[places]
         quote = symbols == _QUOTE
@@ -110,10 +110,13 @@ class _Scanner:
 
 
 def scan(data: bytes | memoryview) -> Scan | None:
-    """Return the top-level objects and arrays of `data`, or None if the structure does not come out even.
+    """Return the top-level objects and arrays of `data`; None if its structure does not balance.
 
-    None means a truncated tail, damaged bytes or unbalanced quotes: the caller salvages. The bytes between the
-    values are not looked at here. Raises `FramingError` if there are more values than an event file can have.
+    None means a truncated end, damaged bytes or unbalanced quotes: the caller must salvage. The bytes between the
+    values are not checked here.
+
+    Raises:
+        FramingError: there are more values than an event file can have.
     """
     buffer = np.frombuffer(data, dtype=np.uint8)
     scanner = _Scanner()
@@ -129,14 +132,18 @@ def scan(data: bytes | memoryview) -> Scan | None:
 
 
 def check_count(values: int, size: int) -> None:
-    """Raise `FramingError` if `size` bytes hold so many values that most cannot be events: each costs memory."""
+    """Check the number of values, because each costs memory.
+
+    Raises:
+        FramingError: `size` bytes hold so many values that most of them cannot be events.
+    """
     if values > size // SMALLEST_EVENT + FEW_VALUES:
         msg = f"holds more values than {size} bytes of events can"
         raise FramingError(msg)
 
 
 def _odd_tail(buffer: NDArray[np.uint8], *, before: bool) -> bool:
-    """Whether the buffer ends with an odd number of backslashes, those before its beginning included."""
+    """Return whether the buffer ends with an odd number of backslashes, with those before it."""
     others = np.flatnonzero(buffer != _BACKSLASH) if buffer[-1] == _BACKSLASH else None
     if others is None:
         return False

@@ -1,8 +1,8 @@
-"""From the bytes of an event file to the byte ranges of its events.
+"""Split the bytes of an event file into the byte ranges of its events.
 
-Accepts every framing that Pismo's documents leave open: no delimiter (the documented one), white space, new
-lines, pretty-printed, JSON Lines, one JSON array, commas, a byte order mark, NUL padding, an empty file, gzip by
-its magic bytes whatever the name (also multi-member).
+Every framing that Pismo's documents leave open is accepted: no delimiter (the documented one), white space, new lines,
+pretty-printed, JSON Lines, one JSON array, commas, a byte order mark, NUL padding, an empty file, and gzip with any
+name (also with several members).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pismo_lake.decode.scan import Scan
 
 MAX_DEPTH = 200
-"""Deeper nesting than this is refused: the decoders recurse, and no documented payload comes near it."""
+"""Deeper nesting is refused: the decoders recurse, and documented payloads are much flatter."""
 
 _BLANKS = b" \t\r\n,\0"
 _BOM = b"\xef\xbb\xbf"
-# more arrays than this one by one cost more than decoding value by value
+# with more arrays than this, decoding value by value is faster
 _MOST_ARRAYS = 1000
 _AT_ONCE = 1 << 16
 
 
 class _MisalignedError(Exception):
-    """From `at` on the structural scan cannot be trusted: something there is neither an event nor blank."""
+    """The scan cannot be trusted from `at` on: the bytes there are neither an event nor blank."""
 
     def __init__(self, at: int) -> None:
         self.at = at
@@ -37,9 +37,9 @@ class _MisalignedError(Exception):
 def split(data: bytes) -> Iterator[Span]:
     """Yield the events of a file as spans in file order, and every other byte range as damage.
 
-    A top-level array is unwrapped once. Spans without damage are balanced, not yet valid, JSON objects. If one turns
-    out not to be valid, the caller goes on with `recover` from its start: damage with an odd quote turns strings
-    inside out for all that follows, and a second one hides it.
+    A top-level array is unwrapped once. Spans without damage are balanced, but perhaps not valid, JSON objects. If one
+    is not valid, the caller continues with `recover` from its start: damage with an odd quote swaps the inside and
+    outside of all later strings, and a second odd quote hides it.
     """
     try:
         yield from _aligned(data, 0, len(data), in_array=False)
@@ -71,14 +71,17 @@ def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[S
 
 
 def _values(found: Scan) -> Iterator[tuple[int, int, int]]:
-    """Yield start, end and depth of each value as numbers, few at a time: an array takes less memory."""
+    """Yield start, end and depth of each value as numbers, few at a time to save memory."""
     for first in range(0, len(found.starts), _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
         yield from zip(found.starts[some].tolist(), found.ends[some].tolist(), found.depths[some].tolist(), strict=True)
 
 
 def recover(data: bytes, start: int) -> Iterator[Span]:
-    """Yield the good events from `start` to the end of damaged bytes, and the damage; over-deep events are damage."""
+    """Yield the good events from `start` to the end of damaged bytes, and the damage.
+
+    Events that are too deep are damage.
+    """
     for span in salvage(data, start, len(data)):
         if span.damage is None:
             yield Span(span.start, span.end, "too_deep" if _too_deep(data, span) else None)

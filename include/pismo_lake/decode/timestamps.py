@@ -1,4 +1,4 @@
-"""Times of events and dates of payloads, many at once."""
+"""Read the times of events and the dates of payloads, many at once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
-# what both ways of reading agree on; the rest is rare and read one by one
+# pyarrow and `timestamp_us` read these texts alike; the rest is rare and read one by one
 _USUAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def timestamps_us(texts: pa.StringArray) -> pa.TimestampArray:
-    """`timestamp_us` of each text; null where it is null or has no such time."""
+    """Return `timestamp_us` of each text; null if the text is null or no such time."""
     if pc.all(pc.match_substring_regex(texts, _USUAL)).as_py():
-        # finer than a microsecond is cut, as it is one by one
+        # digits after the microseconds are cut, as `timestamp_us` does
         cut = pc.replace_substring_regex(texts, r"(\.[0-9]{6})[0-9]+", r"\1")
         try:
             return cut.cast(_MICROSECONDS)
@@ -28,7 +28,7 @@ def timestamps_us(texts: pa.StringArray) -> pa.TimestampArray:
 
 
 def typed_values(texts: pa.StringArray, kind: pa.DataType) -> pa.Array:
-    """Texts as dates (``YYYY-MM-DD``) or as times in UTC, microseconds; null where they are none."""
+    """Return texts as dates (``YYYY-MM-DD``) or as UTC times; null for texts of another form."""
     if not pa.types.is_date(kind):
         return timestamps_us(texts)
     if pc.all(pc.match_substring_regex(texts, _DATE)).as_py():
@@ -64,15 +64,15 @@ _MOST_HOURS, _MOST_MINUTES = 23, 59
 
 
 def timestamp_us(text: str) -> int | None:
-    """Return the microseconds since the epoch of an ISO 8601 time; None without a date, a zone or a year.
+    """Return an ISO 8601 time in microseconds since the epoch; None without date, zone or year.
 
-    Seconds may be missing and have any number of digits after the point, of which six count; a zone is ``Z``, ``+hh``,
-    ``+hhmm`` or ``+hh:mm``. A leap second is the moment after it, as in POSIX time: the day has no other place for it.
+    Seconds may be missing, and may have any number of digits after the point, of which six count. A zone is ``Z``,
+    ``+hh``, ``+hhmm`` or ``+hh:mm``. A leap second becomes the second after it, as in POSIX time, which has no value
+    for it.
 
-    >>> timestamp_us("1970-01-01T00:00:01.5Z"), timestamp_us("2026-03-01T09:07:34")
-    (1500000, None)
-    >>> timestamp_us("1970-01-01T01:00+01"), timestamp_us("2016-12-31T23:59:60Z") == timestamp_us("2017-01-01T00:00Z")
-    (0, True)
+    >>> timestamp_us("1970-01-01T00:00:01.5Z"), timestamp_us("2026-03-01T09:07:34") (1500000, None) >>>
+    timestamp_us("1970-01-01T01:00+01"), timestamp_us("2016-12-31T23:59:60Z") == timestamp_us("2017-01-01T00:00Z") (0,
+    True)
     """
     found = _RFC3339.fullmatch(text)
     if not found:
@@ -86,12 +86,12 @@ def timestamp_us(text: str) -> int | None:
             if hour > _MOST_HOURS or rest > _MOST_MINUTES:
                 return None
             ahead = timedelta(hours=hour, minutes=rest)
-            # in UTC it may be of no year that dates have, before 1 or after 9999
+            # in UTC its year may be before 1 or after 9999, which `datetime` refuses
             moment = moment + ahead if sign == "-" else moment - ahead
         if leap:
             moment += timedelta(seconds=1)
             if moment.hour or moment.minute:
-                # they are inserted at midnight UTC alone
+                # leap seconds are inserted only at midnight UTC
                 return None
         return (moment - _EPOCH) // _MICROSECOND + int(fraction[:6].ljust(6, "0"))
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Find each event of a landed file, and judge which of its copies wins."""
+"""Find each event of a landed file, and decide which of its copies wins."""
 
 from pismo_lake.index.dedupe import Verdict, judge_all
 from pismo_lake.index.files import read_index

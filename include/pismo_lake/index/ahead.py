@@ -1,4 +1,4 @@
-"""An index that a worker process made before the turn of its file."""
+"""Take over an index that a worker process made before its file's turn."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """An index made ahead of its file's turn, the file's SHA-256, and the versions of the contracts behind it."""
+    """An index made before its file's turn, with its contracts' versions and the file's SHA-256."""
 
     index: MadeIndex
     sha256: str
     versions: Mapping[tuple[str, str], int]
 
     def holds(self, contracts: ContractStore) -> bool:
-        """Whether the index is the one that would be made now."""
+        """Return whether indexing the file now would give the same index."""
         if self._same(contracts):
             return True
-        # another run may have saved what the worker read: to know it too is as good
+        # another run may have saved the contracts that the worker read: refresh, and compare again
         contracts.refresh()
         return self._same(contracts)
 
@@ -52,11 +52,14 @@ class Indexers(Protocol):
 
 
 def result_of(future: Future[Any] | None) -> Any:
-    """What a worker gave; None where there is nothing, or where the workers are gone: then it is done here."""
+    """Return a worker's result; None if there is none, or if the workers are gone.
+
+    Then the caller does the work itself.
+    """
     if future is None:
         return None
     try:
         return future.result()
     except BrokenExecutor:
-        _LOG.warning("a worker process ended (killed, or out of memory?): its work is done here")
+        _LOG.warning("a worker process ended (killed, or out of memory?): this process does its work")
         return None

@@ -1,8 +1,8 @@
-"""Which copy of an event stands: the one in the smallest (publish hour, key, offset), by data alone.
+"""Decide which copy of an event wins: the one with the smallest (publish hour, key, offset).
 
-Pismo delivers at least once and names `event_id` as the way to tell duplicates (Event base contract). The order
-in which files were landed or built plays no part. Only files whose event times overlap are consulted: a
-redelivered event keeps its timestamp.
+Pismo delivers at least once and names `event_id` as the means to find duplicates (Event base contract). The order in
+which files were landed or built does not matter. Only files whose event times overlap are read, because a redelivered
+event keeps its timestamp.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _GROUP_EVENTS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """For each usable event of a file in byte order: is it the copy that stands; if not, does its content differ.
+    """For each usable event of a file, in byte order: does it win, and does its content differ.
 
-    `erased` events are no rows, whichever copy they are.
+    `kept` events win. `conflict` events lose, and their content differs from the winner's. `erased` events become no
+    rows, even if they win.
     """
 
     kept: NDArray[np.bool_]
@@ -48,7 +49,7 @@ class Verdict:
 
 
 def predecessors(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord]) -> list[FileRecord]:
-    """Files that may hold an earlier copy of an event of `own`, in rank order."""
+    """Return the files that may hold an earlier copy of an event of `own`, in rank order."""
     if not own:
         return []
     hours = [record.publish_hour for record in own]
@@ -60,7 +61,7 @@ def predecessors(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecor
 
 
 def time_range(records: Sequence[FileRecord]) -> tuple[int, int] | None:
-    """The event-time range of files; None where some event has no time, so that nothing can be ruled out."""
+    """Return the event-time range of files; None (any file may overlap) if an event has no time."""
     if any(record.untimed for record in records):
         return None
     lows = [record.min_timestamp for record in records if record.min_timestamp is not None]
@@ -69,7 +70,7 @@ def time_range(records: Sequence[FileRecord]) -> tuple[int, int] | None:
 
 
 def judge_all(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord]) -> dict[str, Verdict]:
-    """`judge` for files of any number of hours, a few million events at a time, so that memory is bounded."""
+    """Judge the files of any number of hours, a few million events at a time to bound memory."""
     verdicts: dict[str, Verdict] = {}
     erased = np.array(sorted(erased_keys(ledger, settings.lake)), dtype="S16")
     group: list[FileRecord] = []
@@ -86,9 +87,10 @@ def judge_all(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecord])
 
 
 class JudgedInputs:
-    """Files of a unit with the verdict on them, judged anew only where these, their predecessors or erasures differ.
+    """Cache of verdicts for a unit's files.
 
-    A unit is looked at before its claim and after it, an hour once a part.
+    It is recomputed only if its files, earlier files or erasures change. A build needs the verdicts before its claim
+    and after it, an hour's build once for each part.
     """
 
     def __init__(self, settings: LakeSettings, ledger: Ledger) -> None:
@@ -96,7 +98,7 @@ class JudgedInputs:
         self._judged: tuple[object, dict[str, Verdict]] | None = None
 
     def of(self, files: list[FileRecord]) -> tuple[list[FileRecord], dict[str, Verdict]]:
-        """The files as they came, and `judge_all` of them by file name."""
+        """Return the same files, and the verdict on each by file name."""
         ranks = [record.rank for record in predecessors(self._settings, self._ledger, files)]
         seen = (files, ranks, erasure_count(self._ledger, self._settings.lake))
         if self._judged is None or self._judged[0] != seen:
@@ -107,9 +109,10 @@ class JudgedInputs:
 def judge(
     own: Sequence[FileRecord], earlier: Sequence[FileRecord], horizon_days: int, erased: NDArray[np.bytes_]
 ) -> dict[str, Verdict]:
-    """The verdict for each of `own`, by file name: an event stands unless a copy within the horizon comes before it.
+    """Return the verdict on each of `own` by file name.
 
-    Of `earlier` only the keys that `own` has too are kept in memory, so it is bounded by the events of `own`.
+    An event wins unless a copy within the horizon comes before it. Of `earlier`, only the keys that `own` also has are
+    kept in memory, so memory is bounded by the events of `own`.
     """
     mine = {(record.delivery, record.name) for record in own}
     mine_read = {record.name: usable_keys(read_index(record, KEY_COLUMNS)) for record in own}
@@ -150,7 +153,7 @@ def _hour_number(hour: str) -> int:
 
 
 def _short(keys: NDArray[np.bytes_]) -> NDArray[np.uint64]:
-    """The first eight bytes of each key: enough to tell most keys apart, and quick to compare."""
+    """Return the first eight bytes of each key: they tell most keys apart, and compare quickly."""
     return np.ascontiguousarray(keys).view(np.uint64).reshape(-1, 2)[:, 0] if len(keys) else np.zeros(0, np.uint64)
 
 
@@ -162,9 +165,12 @@ def _contains(ordered: NDArray[np.uint64], values: NDArray[np.uint64]) -> NDArra
 
 
 def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
-    """For each copy (in rank order) the position of the first copy of its key within `horizon` hours before it."""
+    """Return for each copy its key's first copy within `horizon` hours before it, by position.
+
+    Copies are in rank order.
+    """
     order, fresh = _grouped(keys)
-    # hours never fall within a key, so (key, hour) as one number is in order too
+    # the hours of a key never decrease, so (key, hour) as one number is in order too
     since = hours[order] - hours.min(initial=0)
     span = int(since.max(initial=0)) + 1
     group = (np.cumsum(fresh) - 1) * span
@@ -175,14 +181,17 @@ def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -
 
 
 def _grouped(keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """An order in which equal keys follow each other as they came, and where in it another key begins."""
+    """Return an order that puts equal keys together, and the places in it of each new key.
+
+    Equal keys keep their order.
+    """
     short = _short(keys)
     order = np.argsort(short, kind="stable")
     fresh = np.ones(len(keys), dtype=bool)
     fresh[1:] = short[order[1:]] != short[order[:-1]]
     alike = np.flatnonzero(~fresh)
     if (keys[order[alike]] != keys[order[alike - 1]]).any():
-        # eight bytes do not tell them apart
+        # the first eight bytes of some different keys are equal
         order = np.argsort(keys, kind="stable")
         fresh[1:] = keys[order[1:]] != keys[order[:-1]]
     return order, fresh

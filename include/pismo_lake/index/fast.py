@@ -1,8 +1,7 @@
-"""The quick way to index a file: its envelopes in one parse, then the payloads of each type in one that shows whether
-they fit.
+"""Index a file on the fast path: one parse for all envelopes, then one for each type.
 
-What does not fit plainly, or is rare, is looked at event by event, as the careful way does with every event. Both
-ways give the same index and teach contracts the same; this one declines any file that is not whole and valid.
+Events that do not fit plainly, or are rare, are read one by one, as the slow path reads every event. Both paths give
+the same index and teach contracts the same. The fast path declines any file that is not whole and valid.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
 
 _STEP = 16
 _FEW = 12
-# with smaller objects the arrays of places are larger than the file
+# with smaller objects, the arrays of places need more memory than the file
 _BYTES_AN_OBJECT = 8
-# below this as many parses as there are event types gain nothing
+# in a smaller file, one parse for each event type gains nothing
 _SMALL_FILE = 1 << 18
 _NONE = np.zeros(0, dtype=np.int64)
 _NAMED_BY = (*TYPE_KEYS, "form")
@@ -48,10 +47,10 @@ _NAMED_BY = (*TYPE_KEYS, "form")
 
 @dataclass(frozen=True, slots=True)
 class QuickIndex:
-    """Some pieces of a file: the `places` of those that fit, a row of `envelopes` each, and the `others` in order.
+    """Some pieces of a file: `places` of those that fit, their `envelopes`, and the `others`.
 
-    `cuts` says of those that fit where the payload's key stands if the head is a closed envelope, else 0. `parsed` are
-    payloads that need no other parse.
+    `others` are in order. For each piece that fits, `cuts` is the place of the payload's key if its head is closed,
+    else 0. `parsed` are payloads that need no other parse.
     """
 
     pieces: Pieces
@@ -63,14 +62,15 @@ class QuickIndex:
 
 
 class _NotWholeError(Exception):
-    """A piece is no JSON: the split was wrong or the file is damaged."""
+    """A piece is not JSON: the split was wrong, or the file is damaged."""
 
 
 def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
-    """Sort a file's events into those that fit and those to look at; nothing where the file asks for care.
+    """Sort a file's events into those that fit and those to read one by one.
 
-    Nothing is learned here. Where many events are of new types those at the file's beginning come first, by
-    themselves: what contracts learn from them tells of the rest whether they fit.
+    Yield nothing if the file needs the slow path. Contracts learn nothing here. If many events are of new types, the
+    events at the file's beginning are yielded first: the contracts learn from them, and can then say which other
+    events fit.
     """
     if len(data) < _SMALL_FILE or data.count(b"{") > len(data) // _BYTES_AN_OBJECT or not _is_text(data):
         return
@@ -79,7 +79,7 @@ def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
         if too_large(data, int(found.starts[longest]), int(found.ends[longest])):
             return
         try:
-            # all is known to be whole before anything is given out
+            # check the whole file before yielding anything
             sorter = _Sorter(found, contract_of)
             ahead = sorter.ahead()
             whole = None if ahead else sorter.sort()
@@ -115,7 +115,7 @@ def _splits(data: bytes) -> Iterator[Pieces]:
 
 
 class _Sorter:
-    """One file with one idea of where its events are."""
+    """Sorts the events of one file, for one guess of their places."""
 
     def __init__(self, found: Pieces, contract_of: ContractOf) -> None:
         self._pieces, self._contract_of = found, contract_of
@@ -129,7 +129,7 @@ class _Sorter:
         self._groups = list(_groups(self._envelopes)) if heads else []
 
     def ahead(self) -> int:
-        """How many events are to be looked at before the rest is sorted; none where most types are known."""
+        """Return how many events to read before the rest is sorted; 0 if most types are known."""
         count = len(self._pieces.raw)
         new = sum(len(rows) for event, rows in self._groups if event and not self._contract(event).data.fields)
         if new <= max(count // _STEP, _STEP * _FEW):
@@ -138,7 +138,7 @@ class _Sorter:
         return count // _STEP
 
     def sort(self, first: int = 0) -> QuickIndex:
-        """The events from the `first` on."""
+        """Sort the events from the `first` on."""
         places = self._places
         if not len(places):
             return QuickIndex(self._pieces, self._looked_at(first))
@@ -151,7 +151,7 @@ class _Sorter:
                 self._sort_group(event, places, cuts, rows)
         stamps = timestamps_us(self._envelopes["timestamp"].combine_chunks())
         has_id = pc.fill_null(pc.not_equal(self._envelopes["event_id"], ""), fill_value=False)
-        # a text that is no time goes to _rescued too
+        # a text that is no time is kept in _rescued, which the slow path does
         timed = pc.equal(self._envelopes["timestamp"].is_valid(), stamps.is_valid())
         sound = pc.and_(has_id, timed).to_numpy()
         fit = np.concatenate([_NONE, *self._fit])
@@ -165,13 +165,13 @@ class _Sorter:
         return self._contract_of(event.domain, event.name)
 
     def _read(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
-        """Places and their envelopes; the few among which one is not readable with the others join those."""
+        """Yield places and their envelopes; small groups with an unreadable one join the others."""
         raw = self._pieces.raw
         table = None
         if len(places) >= _FEW:
             table = read_heads([raw[place] for place in places.tolist()], self._ends[places].tolist())
         if table is not None:
-            # keys of the envelope may stand behind the payload, or others before it: such events are read whole
+            # the payload may come before some keys of the envelope, or after unknown keys: read such events whole
             again = (table["form"].to_numpy() != CLOSED) & (self._ends[places] > 0)
             self._ends[places[again]] = -1
             if not again.all():
@@ -187,7 +187,7 @@ class _Sorter:
     def _sort_group(
         self, event: _Event, places: NDArray[np.int64], cuts: NDArray[np.int64], rows: NDArray[np.int64]
     ) -> None:
-        """Rows that fit their contract join those that do, others the others."""
+        """Add the rows that fit their contract to those that fit, and the rest to the others."""
         contract = self._contract(event)
         raw = [self._pieces.raw[place] for place in places[rows].tolist()]
         text = tails(raw, cuts[rows].tolist()) if event.form == CLOSED else b"\n".join(raw)
@@ -206,16 +206,19 @@ class _Sorter:
             self._others.append(places[rows])
 
     def _looked_at(self, first: int) -> list[int]:
-        """The others from the `first` on, in order."""
+        """Return the others from the `first` on, in order."""
         others: list[int] = np.sort(np.concatenate(self._others)).tolist()
         others = [place for place in others if place >= first]
         self._look_at(others)
         return others
 
     def _look_at(self, places: Iterable[int]) -> None:
-        """Each of the pieces is one JSON value of bearable depth; otherwise nothing is believed of the split.
+        """Check that each piece is one JSON value whose nesting is not too deep.
 
-        Where parsing ends before the piece does (NaN), the careful way decides what the piece is.
+        If parsing ends before the piece does (NaN), the slow path decides about the piece.
+
+        Raises:
+            _NotWholeError: a piece is not; then the whole split is wrong.
         """
         for place in places:
             raw = self._pieces.raw[place]
@@ -233,7 +236,7 @@ def _divided(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
-    """Rows by what they are and how they are to be read; None where that is nothing."""
+    """Yield the rows of each type and form; the type is None if the envelope does not name one."""
     events, group = numbered(envelopes, _NAMED_BY, _Event.named)
     order = np.argsort(group, kind="stable")
     yield from zip(events, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
@@ -241,7 +244,10 @@ def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """What a contract is of, as envelopes name it, and the form of their heads; the version where it is yet to read."""
+    """The type of a contract, as envelopes name it, and the form of their heads.
+
+    `version` is None if the head is read already.
+    """
 
     domain: str
     name: str
@@ -250,14 +256,14 @@ class _Event:
 
     @classmethod
     def named(cls, domain: str | None, event_type: str | None, schema_version: str | None, form: int) -> Self | None:
-        """Of these values of an envelope."""
+        """Return the event of these values of an envelope."""
         if not domain or not event_type:
             return None
         return cls(domain, event_name(event_type, schema_version), None if form == CLOSED else schema_version, form)
 
     @property
     def version_type(self) -> pa.DataType | None:
-        """The type that takes the version as it is spelled and nothing else; None where the head is read already."""
+        """The one type that fits the version as it is written; None if the head is read already."""
         if self.form == CLOSED:
             return None
         if self.version is None:
@@ -265,7 +271,7 @@ class _Event:
         return pa.string() if self.form == TEXT else pa.int64()
 
     def same_version(self, table: pa.Table) -> NDArray[np.bool_]:
-        """Which parsed events have the version that their heads were taken to have."""
+        """Return which parsed events have the version that their heads seemed to have."""
         if self.form == CLOSED or self.version is None:
             return np.ones(len(table), dtype=bool)
         same: NDArray[np.bool_] = pc.equal(table[VERSION_KEY].cast(pa.string()), self.version).to_numpy()

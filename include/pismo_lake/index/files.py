@@ -1,4 +1,4 @@
-"""A raw file's index as it is kept: made with the contracts of the ledger, which learn from it, and its bytes."""
+"""Write and read the index of a raw file, and read the raw file's bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ class Raw:
 
 
 def read_raw(file: RawFile) -> Raw:
-    """Read a raw file in landing; `LandedFileError` if it is gone or is not the one that was landed."""
+    """Read a raw file in landing.
+
+    Raises:
+        LandedFileError: the file is gone, or its bytes are not those that were landed.
+    """
     try:
         data = storage.read_bytes(file.raw_uri)
     except FileNotFoundError:
@@ -46,32 +50,33 @@ def read_raw(file: RawFile) -> Raw:
 
 
 def gone(file: RawFile | FileRecord) -> LandedFileError:
-    """Return the error of a raw file that is not in landing any more."""
+    """Return the error for a raw file that is not in landing any more."""
     msg = f"{file.name} is gone from landing; ask for its object key again, with force"
     return LandedFileError(msg, key=file.key, name=file.name)
 
 
 def altered(file: RawFile | FileRecord) -> LandedFileError:
-    """Return the error of a raw file whose bytes are not those that were landed."""
-    msg = f"{file.name} is not what was landed; remove it from landing and ask for its object key again, with force"
+    """Return the error for a raw file whose bytes are not those that were landed."""
+    msg = f"{file.name} differs from the file that was landed; remove it, and ask for its object key again, with force"
     return LandedFileError(msg, key=file.key, name=file.name)
 
 
 def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
-    """Where a landed file's index stands."""
+    """Return the URI of a landed file's index."""
     return storage.join(settings.landing, index_path(settings.delivery, file.name))
 
 
 def write_index(settings: LakeSettings, file: RawFile, hour: str, found: IndexedFile, sha256: str) -> None:
-    """Write a file's index, and keep what was parsed for it."""
+    """Write a file's index, and keep its parsed payloads."""
     storage.write_atomic(index_uri_of(settings, file), index_bytes(found.table, file, hour, sha256))
     keep(settings, file.name, sha256, found.parsed)
 
 
 def index_bytes(table: pa.Table, file: RawFile, hour: str, sha256: str) -> bytes:
-    """Return an index file; its note tells a ledger's rebuild the facts that the raw file's path does not tell.
+    """Return an index file; its note holds facts that the raw file's path does not tell.
 
-    The note says, too, that the file has a digest: one flipped bit cannot hide both.
+    A rebuild of the ledger needs them. The note also says that the file has a digest, so that one flipped bit cannot
+    hide both.
     """
     note = {"name": file.name, "key": file.key, "etag": file.etag or "", "publish_hour": hour}
     note |= {"published_at": file.published_at} if file.published_at else {}
@@ -80,7 +85,11 @@ def index_bytes(table: pa.Table, file: RawFile, hour: str, sha256: str) -> bytes
 
 
 def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table:
-    """Read a landed file's index table; `LandedFileError` if the index is damaged."""
+    """Read a landed file's index table.
+
+    Raises:
+        LandedFileError: the index is damaged.
+    """
     try:
         return read_index_at(str(record.index_uri), columns)
     except LandedFileError as error:
@@ -88,9 +97,12 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
 
 
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
-    """Read the index table at a URI; null in a column that it was written without.
+    """Read the index table at a URI; a column that the file lacks is null.
 
-    `LandedFileError` if its bytes are not those that were written. An index of an earlier version has no digest.
+    An index of an earlier version has no digest.
+
+    Raises:
+        LandedFileError: its bytes differ from the bytes that were written.
     """
     content = storage.read_bytes(uri)
     wanted = SCHEMA.names if columns is None else columns
@@ -98,7 +110,7 @@ def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
         holds = parquet_out.digest_holds(content)
         if holds is False:
             raise _damaged(uri)
-        # not the dataset reader: its threads outlive the process's end now and then
+        # not the dataset reader: now and then its threads outlive the end of the process
         file = pq.ParquetFile(pa.BufferReader(content))
         if holds is None and b'"digest"' in (file.schema_arrow.metadata or {}).get(NOTE, b""):
             raise _damaged(uri)

@@ -1,4 +1,4 @@
-"""Rows by what they stand for."""
+"""Number rows by the group that they belong to."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ T = TypeVar("T")
 
 
 def numbered(table: pa.Table, columns: Sequence[str], named: Callable[..., T]) -> tuple[list[T], NDArray[np.int64]]:
-    """What rows stand for, each thing once, and the number of each row's own.
+    """Return the distinct groups, and for each row the index of its group.
 
-    `named` makes it of a row's values in `columns`, given by name; several combinations may stand for the same.
+    `named` makes the group of a row from its values in `columns`, passed by name. Several combinations of values may
+    give the same group.
     """
     code = np.zeros(len(table), dtype=np.int64)
     for name in columns:

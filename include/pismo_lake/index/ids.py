@@ -1,7 +1,7 @@
-"""Event ids of a closed day, sorted, in one Parquet file: a look-up reads a footer and one row group, not the day.
+"""Write and search the sorted event ids of a closed day, in one Parquet file.
 
-It stands in `<lake>/_ids/`, which dataset readers pass over, and is one of the day's outputs: written, recorded and
-replaced with them.
+A search reads a footer and one row group, not the day. The file is in `<lake>/_ids/`, which dataset readers ignore. It
+is one of the day's outputs: written, recorded and replaced with them.
 """
 
 from __future__ import annotations
@@ -39,15 +39,18 @@ _SAMPLED_FILES = 16
 
 
 def ids_folder(publish_date: str) -> str:
-    """Folder of a day's id index below the lake."""
+    """Return the folder of a day's id index, relative to the lake."""
     return f"{IDS}/publish_date={publish_date}"
 
 
 def write_ids(files: Sequence[FileRecord], path: Path) -> int:
-    """Write the sorted ids of files to a local path; how many there are. Memory holds two million at a time."""
+    """Write the sorted ids of files to a local path, and return their number.
+
+    Memory holds two million ids at a time.
+    """
     total = sum(record.events + record.rejects for record in files)
     edges = _edges(files, math.ceil(total / _EVENTS_AT_ONCE))
-    # numbers in the order of names take a fraction of their room
+    # number the names in order: numbers need a fraction of their memory
     ordered = sorted(files, key=lambda record: record.name)
     names = pa.array([record.name for record in ordered], pa.string())
     written = 0
@@ -68,7 +71,7 @@ def write_ids(files: Sequence[FileRecord], path: Path) -> int:
 
 
 def _edges(files: Sequence[FileRecord], parts: int) -> list[str]:
-    """Ids that part all ids into about equal ranges, from the ids of some files."""
+    """Return ids that split all ids into ranges of about equal size, estimated from some files."""
     if parts < 2:
         return []
     step = max(1, len(files) // _SAMPLED_FILES)
@@ -94,7 +97,7 @@ def _between(record: FileRecord, number: int, low: str | None, high: str | None)
 
 
 def find_ids(uri: str, event_id: str) -> list[tuple[str, int]]:
-    """(file name, offset) of every copy of an id in a day's index."""
+    """Return (file name, offset) of every copy of an id in a day's index."""
     with storage.open_for_reading(uri) as source, sound(uri):
         file = pq.ParquetFile(source)
         groups = [group for group in range(file.num_row_groups) if may_hold(file, group, "event_id", event_id)]
@@ -106,7 +109,7 @@ def find_ids(uri: str, event_id: str) -> list[tuple[str, int]]:
 
 
 def may_hold(file: pq.ParquetFile, group: int, column: str, value: Any) -> bool:
-    """Whether a row group's statistics leave room for a value; True where there are none."""
+    """Return whether a row group's statistics allow a value; True if it has no statistics."""
     metadata = file.metadata.row_group(group)
     place = next(i for i in range(metadata.num_columns) if metadata.column(i).path_in_schema == column)
     statistics = metadata.column(place).statistics
@@ -116,5 +119,5 @@ def may_hold(file: pq.ParquetFile, group: int, column: str, value: Any) -> bool:
 
 
 def row_groups_with(file: pq.ParquetFile, column: str, value: Any) -> Iterator[int]:
-    """The row groups that may hold a value."""
+    """Return the row groups that may hold a value."""
     return (group for group in range(file.num_row_groups) if may_hold(file, group, column, value))

@@ -1,4 +1,4 @@
-"""Identity of an event: the key that finds its copies, and the hash that tells whether copies differ."""
+"""Identify an event: the key that finds its copies, and the hash that shows if they differ."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def organisation_key(org_id: str | None) -> str:
-    """Return an organisation as it is compared: Pismo writes its id in upper and in lower case."""
+    """Return an organisation in the form to compare: Pismo writes its id in both cases."""
     return (org_id or "").lower()
 
 
 def dedupe_key(org_id: str | None, event_id: str) -> bytes:
-    """Return the identity of an event: 128 bits of its organisation and its id, which is plain text."""
+    """Return the identity of an event: 128 bits of its organisation and its id."""
     return hashlib.blake2b(f"{organisation_key(org_id)}\0{event_id}".encode(), digest_size=16).digest()
 
 
 def dedupe_keys(org_ids: pa.StringArray, event_ids: pa.StringArray) -> bytes:
-    """`dedupe_key` of many events, one after the other."""
+    """Return the `dedupe_key` of many events, joined."""
     coded = org_ids.fill_null("").dictionary_encode()
-    # few organisations: each in lower case once, by Python's rules
+    # few organisations: convert each to lower case once, by Python's rules
     lower = pa.array([organisation_key(org_id) for org_id in coded.dictionary.to_pylist()], pa.string())
     named = pc.binary_join_element_wise(lower.take(coded.indices), event_ids, "\0").cast(pa.binary())
     digest = hashlib.blake2b
@@ -34,7 +34,7 @@ def dedupe_keys(org_ids: pa.StringArray, event_ids: pa.StringArray) -> bytes:
 
 
 def content_hash(raw: bytes) -> bytes:
-    """64 bits of an event's bytes: tells copies that differ from those that do not."""
+    """Return 64 bits of an event's bytes, which show if two copies differ."""
     return hashlib.blake2b(raw, digest_size=8).digest()
 
 
@@ -42,7 +42,7 @@ KEY_COLUMNS = ["reason", "dedupe_key", "content_hash"]
 
 
 def usable_keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
-    """Dedupe keys and content hashes of the usable events, as fixed-width bytes."""
+    """Return the dedupe keys and content hashes of the usable events, as fixed-width bytes."""
     usable = table.filter(pc.is_null(table.column("reason")))
     keys = usable.column("dedupe_key").combine_chunks()
     hashes = usable.column("content_hash").combine_chunks()

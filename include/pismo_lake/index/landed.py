@@ -1,4 +1,4 @@
-"""Read landed raw files again, after they were indexed: only if they are still the ones that were landed."""
+"""Read landed raw files again after indexing, only if they are unchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _HASHED = ["offset", "length", "reason", "content_hash"]
 
 
 def landed_bytes(record: FileRecord) -> bytes:
-    """Read a landed file; `LandedFileError` if it is gone, or is neither as it was landed nor blanked by an erasure."""
+    """Read a landed file.
+
+    Raises:
+        LandedFileError: it is gone, or it has changed in another way than by an erasure.
+    """
     try:
         data = storage.read_bytes(record.raw_uri)
     except FileNotFoundError:
@@ -53,17 +57,18 @@ def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
 
 
 def as_landed(record: FileRecord, data: bytes | mmap) -> bool:
-    """Whether bytes have the digest that was recorded, or differ by erased events alone."""
+    """Return whether bytes have the recorded digest, or differ only by erased events."""
     if hashlib.sha256(data).hexdigest() == record.sha256:
         return True
     return only_blanked(bytes(data), record.name, read_index(record, _HASHED), record.plain_size)
 
 
 def only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = None) -> bool:
-    """Whether each event is as it was indexed or all blank, as an erasure leaves it, and some event is blank.
+    """Return whether an erasure alone explains how the bytes differ from their index.
 
-    An erasure writes the file anew, so the file's own digest does not hold any more: those of its events do.
-    `size` is that of the uncompressed bytes, if it is known.
+    Then each event is unchanged or all blank, and at least one is blank. An erasure writes the file again, so the
+    digest of the file does not match any more, but those of its events do. `size` is the number of uncompressed bytes,
+    if known.
     """
     try:
         plain = uncompress(data, name, size or MAX_PLAIN_BYTES).data

@@ -1,4 +1,4 @@
-"""Files that come late may hold the copy of an event that stands: the later hours that hold another lose it."""
+"""Find hours to rebuild because a late file holds an earlier copy of one of their events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CACHED_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class _HourKeys:
-    """The dedupe keys of one hour's files that were looked at, in order."""
+    """The dedupe keys, in order, of the files of one hour that were read."""
 
     names: set[str] = field(default_factory=set)
     keys: NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, dtype="S16"))
@@ -46,19 +46,18 @@ class _HourKeys:
 
 
 class LaterCopies:
-    """Reads each index of later hours once a landing, however many files come before them and in whatever order."""
+    """Reads each index of later hours once in a landing, for any number of files in any order."""
 
     def __init__(self, settings: LakeSettings, ledger: Ledger) -> None:
         self._settings, self._ledger = settings, ledger
         self._hours: dict[tuple[str, str], _HourKeys] = {}
 
     def hours_sharing(self, record: FileRecord, index: Callable[[], pa.Table]) -> set[tuple[str, str]]:
-        """(delivery, publish hour) of files that hold a copy of this file's events, which loses now.
+        """Return (delivery, publish hour) of files whose copy of an event of this file loses now.
 
-        `index` is asked for the file's own where there are later files.
-
-        They need a new build: mark them unbuilt, so that a crash before it does not leave the doubled event standing.
-        Only hours with a file whose event times overlap are consulted.
+        `index` is called for the file's own index if there are later files. The hours need a new build: mark them
+        unbuilt, so that a crash before the build does not leave a doubled event. Only hours with a file whose event
+        times overlap are read.
         """
         if not record.events:
             return set()

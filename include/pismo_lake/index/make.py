@@ -1,7 +1,8 @@
-"""The index of an event file: one row an event or damaged range, made once when the file is landed.
+"""Make the index of an event file: one row for each event or damaged range.
 
-It gives dedupe, lineage, control totals and random access to the raw bytes without parsing twice, and says which
-events may take the fast road. Learning the contracts happens in the same pass.
+The index is made once, after the file is landed. It serves dedupe, lineage, control totals and random access to the
+raw bytes without a second parse, and it says which events can take the fast path. The contracts learn in the same
+pass.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 MOST_REJECTS = 100_000
-"""A file with more ranges that are no events is refused as a whole: each is a row of the index and of rejects."""
+"""A file with more ranges that are no events is refused as a whole: each would be a row of the index and of rejects."""
 
 _ROWS_AT_ONCE = 1 << 15
 
@@ -45,21 +46,25 @@ _TEXTS = tuple(field.column for field in ENVELOPE)
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows of an index on their way, few of them as Python values."""
+    """Rows of an index under construction, with few of them as Python values."""
 
     damaged: int = 0
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA.names})
     done: list[pa.Table] = field(default_factory=list)
 
     def add(self, **values: object) -> None:
-        """Add a row; columns that are not given are null."""
+        """Add a row; missing columns are null."""
         for name, column in self.columns.items():
             column.append(values.get(name))
         if len(self.columns["offset"]) == _ROWS_AT_ONCE:
             self._convert()
 
     def damage(self, span: Span, reason: str, event_id: str | None = None) -> None:
-        """Add a range that is no event; `FramingError` if there are too many for a file of events."""
+        """Add a range that is no event.
+
+        Raises:
+            FramingError: there are too many for a file of events.
+        """
         self.damaged += 1
         if self.damaged > MOST_REJECTS:
             msg = f"holds more than {MOST_REJECTS} ranges that are no events"
@@ -82,8 +87,10 @@ class _Rows:
 def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> IndexedFile:
     """Split, validate and index a file's events in byte order.
 
-    `contract_of(domain, event name with version)` returns the contract that learns each event. Raises `FramingError`
-    for bytes that hold too many values to be events.
+    `contract_of(domain, event name with version)` returns the contract that learns from each event.
+
+    Raises:
+        FramingError: the bytes hold too many values to be events.
     """
     rows = _Rows()
     data = plain.data
@@ -113,7 +120,7 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
 
 
 def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> None:
-    """Event by event, with damage wherever it is."""
+    """Index event by event; damage may be anywhere."""
     for span in split(data):
         if not _index_span(data, span, rows, contract_of):
             for part in recover(data, span.start):
@@ -123,11 +130,11 @@ def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str],
 
 
 def _table_of(quick: QuickIndex) -> pa.Table:
-    """The index of the events that fit."""
+    """Return the index of the events that fit."""
     places, raw = quick.places, quick.pieces.raw
     envelopes = {name: quick.envelopes[name].combine_chunks() for name in quick.envelopes.column_names}
     digest = hashlib.blake2b
-    # as `content_hash`, without the cost of calling it
+    # like `content_hash`, but without the cost of a call
     hashes = b"".join([digest(raw[place], digest_size=8).digest() for place in places.tolist()])
     keys = dedupe_keys(envelopes["org_id"], envelopes["event_id"])
     made = {
@@ -149,7 +156,7 @@ def _fixed(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:
 
 
 def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> bool:
-    """Index one span; return False if its balanced bytes are no JSON, so that the scan has gone astray."""
+    """Index one span; return False if its bytes are not JSON, so that the scan went wrong."""
     if span.damage:
         rows.damage(span, span.damage)
         return True
@@ -192,9 +199,9 @@ _RELEARN = 50
 
 @dataclass(frozen=True, slots=True)
 class MadeIndex:
-    """A file's index, its uncompressed size in bytes and its form; `problem` says why it could not be read.
+    """A file's index, its uncompressed size in bytes and its framing.
 
-    Where it is `written`, the index file stands in landing and `found` has its totals alone.
+    `problem` says why the file could not be read. If the index is `written` already, `found` has only its totals.
     """
 
     found: IndexedFile
@@ -205,15 +212,15 @@ class MadeIndex:
 
 
 def make_index(raw: bytes, name: str, contracts: ContractStore, limit: int = MAX_PLAIN_BYTES) -> MadeIndex:
-    """Index a raw file and save the changes that its events made to contracts.
+    """Index a raw file, and save the changes that its events made to contracts.
 
-    A file that is not readable has no events. `limit` is the largest number of bytes that it may uncompress to.
+    A file that is not readable has no events. `limit` is the largest number of uncompressed bytes.
     """
     try:
         plain = uncompress(raw, name, limit)
         found = _learn(plain, name, contracts)
     except FramingError as error:
-        # events before the place at which it was given up may have taught something
+        # contracts may have learned from events before the error
         contracts.forget_learned()
         return MadeIndex(index_file(Plain(b"", "unreadable"), contracts.get), 0, "unreadable", str(error))
     return MadeIndex(found, len(plain.data), plain.framing)

@@ -1,8 +1,8 @@
-"""Payloads as they were parsed when a file was indexed, kept beside its index until it is built.
+"""Keep the payloads that were parsed for an index, until the file is built.
 
-A build that finds them need not parse again. Nothing depends on them: where they are missing, damaged, of other bytes
-or of columns that the contract has otherwise, the raw file is read. They are kept only where landing is a folder of
-this machine, and in it, so nothing is copied to where the raw file is not; they go with the build.
+A build that finds them need not parse again. Nothing depends on them: if they are missing or damaged, or belong to
+other bytes, or have other columns than the contract, the build reads the raw file. They are kept only if landing is a
+local folder, and inside that folder, so that no data is copied away from the raw file. The build removes them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _READING = pa.ipc.IpcReadOptions(use_threads=False)
 
 @dataclass(frozen=True, slots=True)
 class ParsedRows:
-    """Events of one type that fit their contract: offsets in their file, ascending, and their payloads, a row each."""
+    """Events of one type that fit their contract: ascending offsets, and a payload row for each."""
 
     domain: str
     name: str
@@ -46,7 +46,7 @@ class ParsedRows:
     payload: pa.Table
 
     def at(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], pa.Table]:
-        """Which of these offsets are here, by their position, and their payloads in this order."""
+        """Return which of these offsets are here, by position, and their payloads in this order."""
         places = np.searchsorted(self.offsets, offsets).clip(max=len(self.offsets) - 1)
         here = np.flatnonzero(self.offsets[places] == offsets)
         whole = len(here) == len(self.offsets) and np.array_equal(places[here], np.arange(len(here)))
@@ -54,27 +54,27 @@ class ParsedRows:
 
 
 def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[ParsedRows]) -> None:
-    """Keep what was parsed of a raw file; not synced, since the raw file is."""
+    """Keep the parsed payloads of a raw file; only the raw file needs a sync to disk."""
     uri = _uri(settings, settings.delivery, name)
     if uri is None or not parsed:
         return
     pieces, streams = [], []
     for rows in parsed:
         sink = pa.BufferOutputStream()
-        # first, and found by its place: a key beyond the envelope may have any name
+        # the first column, found by its position: an event's key may have any name
         table = rows.payload.add_column(0, "offset", pa.array(rows.offsets))
         with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as stream:
             stream.write_table(table)
         pieces.append(sink.getvalue())
         streams.append([rows.domain, rows.name, pieces[-1].size])
-    # another lake may have another idea of the same files
+    # another lake may have other contracts for the same files
     about = json.dumps({"lake": settings.lake, "sha256": sha256, "streams": streams}).encode()
     content = b"".join([*pieces, about, len(about).to_bytes(_LENGTH, "big")])
     storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
 
 
 def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows]]:
-    """What is kept of a raw file, by domain and event name; nothing where there is any doubt."""
+    """Return the kept payloads of a raw file, by domain and event name; nothing if in doubt."""
     uri = _uri(settings, file.delivery, file.name)
     try:
         content = memoryview(storage.read_bytes(uri) if uri else b"")
@@ -90,7 +90,9 @@ def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows
     try:
         return _read(content, about["streams"])
     except (KeyError, ValueError, pa.ArrowException) as error:
-        _LOG.warning("parsed payloads of %s are not readable (%s): it is parsed again", file.name, type(error).__name__)
+        _LOG.warning(
+            "cannot read the parsed payloads of %s (%s): the file is parsed again", file.name, type(error).__name__
+        )
         return {}
 
 
@@ -107,7 +109,7 @@ def _read(content: memoryview, streams: Sequence[tuple[str, str, int]]) -> dict[
 
 
 def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
-    """Remove what is kept of files."""
+    """Remove the kept payloads of files."""
     for file in files:
         uri = _uri(settings, file.delivery, file.name)
         if uri:
@@ -115,6 +117,6 @@ def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
 
 
 def _uri(settings: LakeSettings, delivery: str, name: str) -> str | None:
-    """Where it is kept; None where nothing is."""
+    """Return the URI of the kept payloads; None if none are kept."""
     local = storage.is_local(settings.landing)
     return storage.join(settings.landing, columns_path(delivery, name)) if local else None

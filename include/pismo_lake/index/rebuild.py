@@ -1,8 +1,8 @@
-"""Make the ledger agree with the landing zone and the lake, after it was lost or restored from an older copy.
+"""Make the ledger agree with landing and lake, after a loss or a restore from an old copy.
 
-The order is: refuse the ledger to all others, restore contracts, restore erasures, index raw files, adopt the outputs
-in the lake, give the lake to this ledger. Only then is anything built. Each step may be repeated: a second call after a
-kill ends as an undisturbed one does.
+The order is: block the ledger for all others, restore contracts, restore erasures, index raw files, adopt the outputs
+in the lake, give the lake to this ledger. Nothing is built before that. Each step can be repeated: after a kill, a
+second call gives the same result as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _VERSION = re.compile(r"~[0-9a-f]{12}$")
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """The result of a rebuild; `units` are to be built (unchanged content gives the same outputs).
+    """The result of a rebuild.
 
-    `orphans` are raw files without a publish hour: landing failed on them, and they stay as they are. `failures` are
-    (file name, problem) of raw files that could not be indexed. `adopted` are units whose outputs in the lake the
-    ledger did not know. `strangers` are files among the outputs that no build has written. `waiting` are deliveries
-    that have to be rebuilt too before the ledger may be used.
+    `units` are to be built (unchanged content gives the same outputs). `orphans` are raw files without a publish hour:
+    their landing failed, and they stay unchanged. `failures` are (file name, problem) of raw files that could not be
+    indexed. `adopted` are units whose outputs in the lake were not in the ledger. `strangers` are files among the
+    outputs that no build has written. `waiting` are deliveries that must be rebuilt too before the ledger can be used.
     """
 
     files: int
@@ -65,9 +65,9 @@ class Rebuilt:
 def rebuild_ledger(
     settings: LakeSettings, ledger: Ledger, *, checkpoint: Callable[[str], None] | None = None
 ) -> Rebuilt:
-    """Record every raw file of the delivery in rank order, and adopt the outputs that the lake holds already.
+    """Record every raw file of the delivery in rank order, and adopt the outputs in the lake.
 
-    `checkpoint` gets the name of the step about to be taken ("contracts", "erasures", "file" for each raw file,
+    `checkpoint` is called with the name of the next step ("contracts", "erasures", "file" for each raw file,
     "outputs", "bind"), so that tests can kill the process there.
     """
     step = checkpoint or (lambda _: None)
@@ -93,7 +93,7 @@ def rebuild_ledger(
 
 
 def _has_content(settings: LakeSettings) -> bool:
-    """Return whether there is a lake or a raw file; a rebuild of nothing writes nothing."""
+    """Return whether there is a lake or a raw file; otherwise a rebuild writes nothing."""
     root = storage.join(settings.landing, safe_segment(settings.delivery))
     return any(next(iter(storage.list_files(place)), None) is not None for place in (settings.lake, root))
 
@@ -101,7 +101,10 @@ def _has_content(settings: LakeSettings) -> bool:
 def _index_raw_files(
     settings: LakeSettings, ledger: Ledger, step: Callable[[str], None]
 ) -> tuple[int, list[str], list[tuple[str, str]]]:
-    """Index and record the raw files that the ledger does not know: their number, the orphans, the failures."""
+    """Index and record the raw files that the ledger lacks.
+
+    Return their number, the orphans and the failures.
+    """
     root = storage.join(settings.landing, safe_segment(settings.delivery))
     raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith("_index/")]
     found = [(_note(settings, uri, root), uri) for uri in raws]
@@ -130,7 +133,7 @@ def _index_raw_files(
 
 
 def _read(settings: LakeSettings, file: RawFile) -> Raw:
-    """Read a raw file; if its index has another digest of it, an erasure must be the only reason."""
+    """Read a raw file; if its index has another digest, only an erasure may be the reason."""
     try:
         return read_raw(file)
     except LandedFileError:
@@ -141,7 +144,7 @@ def _read(settings: LakeSettings, file: RawFile) -> Raw:
 
 
 def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:
-    """Return the note in a raw file's index; without an index, the name and the hour that its path gives."""
+    """Return the note in a raw file's index; without an index, the name and hour of its path."""
     path = uri[len(root) :].strip("/")
     index = storage.join(settings.landing, safe_segment(settings.delivery), "_index", f"{path}.parquet")
     try:
@@ -158,7 +161,7 @@ def _hour_of(name: str) -> dict[str, str]:
 
 
 def _find_outputs(settings: LakeSettings) -> tuple[dict[tuple[str, int], list[str]], list[str]]:
-    """Return the outputs of the delivery in the lake by (unit, part), and the files there that no build has written."""
+    """Return the outputs of the delivery in the lake by (unit, part), and unknown files there."""
     mine = safe_segment(settings.delivery)
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
     strangers = []
@@ -167,7 +170,7 @@ def _find_outputs(settings: LakeSettings) -> tuple[dict[tuple[str, int], list[st
         if named is None:
             strangers.append(path)
         elif named[0] == mine:
-            # the number in the name of a day's output counts the files of a partition
+            # in the name of a day's output, the number counts the files of a partition
             unit, part = named[1:]
             found[unit, part if "T" in unit else PART].append(path)
     return found, strangers

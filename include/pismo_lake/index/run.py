@@ -1,6 +1,6 @@
-"""Index landed files in rank order: their events, what these teach the contracts, and the record that builds read.
+"""Index landed files in rank order: their events, the contracts, and the record for builds.
 
-A file is recorded after its index is written; until then it waits in the ledger, and a crash leaves it waiting.
+A file is recorded after its index is written. Until then it waits in the ledger, also after a crash.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
 _READ_AHEAD = 2
-# what a file's content can bring about where this program has a defect: it must not hold up other files
+# errors that a file's content may cause if this program has a defect: they must not stop other files
 _DEFECTS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """What an indexing did; `publish_hours` need a build for it, later hours that now hold a losing copy included.
+    """The result of indexing; `publish_hours` need a build.
 
-    `unreadable` files (zstd, …) are kept raw and recorded as that. `failures` are (file name, problem) of those that
-    could not be indexed and go on waiting.
+    These include later hours that now hold a losing copy. `unreadable` files (zstd, …) are kept raw and recorded as
+    unreadable. `failures` are (file name, problem) of files that could not be indexed and still wait.
     """
 
     files: int
@@ -73,9 +73,9 @@ def index_landed(
     workers: Indexers | None = None,
     log: logging.Logger = _LOG,
 ) -> IndexSummary:
-    """Index what waits for it, of some publish hours or of all, one file after the other.
+    """Index the files that wait for it, of some publish hours or of all, one file at a time.
 
-    `hour_of` gives the publish hour of a file whose key names none. `workers` index files ahead of their turn.
+    `hour_of` returns the publish hour of a file whose key has none. `workers` index files before their turn.
     """
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     waiting = raws.waiting(hours)
@@ -90,7 +90,7 @@ def index_landed(
             try:
                 indexer.take(file, ahead.popleft(), workers)
             except (LedgerError, StorageUnavailable):
-                # of no single file, and it passes: the files wait until the next try
+                # not the fault of one file, and temporary: the files wait until the next run
                 raise
             except (PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
                 problem = indexer.failed(file, error)
@@ -101,9 +101,9 @@ def index_landed(
                 _progress(log, position + 1, len(waiting), indexer, told - started)
     _progress(log, len(waiting), len(waiting), indexer, time.monotonic() - started)
     if workers is not None:
-        log.info("indexing: %d of %d files were indexed ahead", indexer.ahead, len(waiting))
+        log.info("indexing: workers indexed %d of %d files", indexer.ahead, len(waiting))
     for name in indexer.unreadable:
-        log.error("kept, but not readable: %s", name)
+        log.error("kept in landing, but unreadable: %s", name)
     return indexer.summary()
 
 
@@ -130,7 +130,7 @@ class Indexer:
     def take(
         self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None, workers: Indexers | None = None
     ) -> FileRecord:
-        """Index a file of which a reader, or a worker, has begun something."""
+        """Index a file; `begun` is the result of a reader or of a worker, if there is one."""
         broken = workers is not None and begun is not None and isinstance(begun.exception(), BrokenExecutor)
         got = workers.alone(file) if workers is not None and broken else result_of(begun)
         if isinstance(got, Raw):
@@ -141,19 +141,19 @@ class Indexer:
         return self.index(file, read_raw(file))
 
     def index(self, file: RawFile, raw: Raw) -> FileRecord:
-        """Index a raw file that stands in landing, save what contracts learned, record it."""
+        """Index a raw file in landing, save what contracts learned, and record the file."""
         made = make_index(raw.data, file.name, self._contracts, self._settings.max_plain_bytes)
         return self._record(file, made, raw.sha256)
 
     def failed(self, file: RawFile, error: Exception) -> str:
-        """Go on without a file; why it was not indexed."""
-        # what it taught before it failed is not saved with another file
+        """Skip a file that failed, and return the reason."""
+        # do not save what contracts learned from it before the error
         self._contracts.forget_learned()
         problem = str(error)
         if isinstance(error, MemoryError):
-            problem = f"{file.name} ({file.size} bytes as landed) needs more memory than there is"
+            problem = f"{file.name} ({file.size} bytes in landing) needs more memory than is free"
         elif not isinstance(error, PismoError):
-            # its text may quote an event
+            # leave out the error's own text: it may quote an event
             place = traceback.extract_tb(error.__traceback__)[-1]
             problem = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect of this program"
         self.failures.append((file.name, problem))
@@ -193,11 +193,12 @@ class Indexer:
         def index() -> pa.Table:
             return read_index_at(index_uri, KEY_COLUMNS) if made.written else indexed.table
 
-        # with the record, so that a crash cannot leave a doubled event unnoticed; after it, for files in between
+        # in one transaction with the record, so that a crash cannot hide a doubled event; and again after it, for
+        # files recorded in between
         shared = self._later.hours_sharing(wanted, index)
         record = self._files.record(wanted, settings.part_bytes, shared)
         if record.built:
-            # its index was lost and is made again: nothing has to be built
+            # the index was lost and is made again: no build is needed
             let_go(settings, [record])
         between = self._later.hours_sharing(wanted, index) - shared
         for delivery, sharer in between:
@@ -216,12 +217,12 @@ class Indexer:
         if file.publish_hour != NO_HOUR:
             return file.publish_hour
         if self._hour_of is None:
-            msg = f"{file.key} does not stand in an hour folder"
+            msg = f"{file.key} is not in an hour folder"
             raise ConfigError(msg)
         return str(self._hour_of(file, indexed))
 
     def summary(self) -> IndexSummary:
-        """What was indexed by now."""
+        """Return the summary of the files indexed so far."""
         return IndexSummary(
             self.files, self.bytes, self.events, self.rejects, tuple(sorted(self._hours)), tuple(self.unreadable),
             tuple(self.failures),

@@ -1,4 +1,4 @@
-"""The columns of an index file, and a file's index with its totals."""
+"""Define the columns of an index file, and a file's index with its totals."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ SCHEMA = pa.schema(
         pa.field(TIME_COLUMN, pa.timestamp("us", tz="UTC")),
         pa.field("dedupe_key", pa.binary(16)),
         pa.field("content_hash", pa.binary(8)),
-        pa.field("payload_at", pa.int32()),  # where the payload's key stands in an event whose head is closed
+        pa.field("payload_at", pa.int32()),  # the place of the payload's key in an event whose head is closed
     ]
 )
 
 
 @dataclass(slots=True)
 class IndexedFile:
-    """The index table of a file and its totals; times are microseconds since the epoch, None without any.
+    """The index table of a file and its totals.
 
-    `parsed` are payloads that a build need not parse again.
+    Times are microseconds since the epoch; None if no event has a time. `parsed` are payloads that a build need not
+    parse again.
     """
 
     table: pa.Table

@@ -1,7 +1,7 @@
-"""Land event files: raw bytes verbatim, and a row in the ledger that says so. Their index is made afterwards.
+"""Land event files: write the unchanged bytes, and record them in the ledger.
 
-Downloads run side by side, each writes what it got, and what is done is noted in the ledger together. Bytes that
-stand in landing are never overwritten by others. A crash anywhere leaves files that the next run finds there.
+Downloads run in parallel. Each writes its file, and the ledger records several at a time. Bytes in landing are never
+overwritten by other bytes. A crash at any point leaves files that the next run finds. The index is made later.
 """
 
 from __future__ import annotations
@@ -47,14 +47,17 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
-# an error of these kinds can come from the content, the key or an answer about one file
+# errors of these kinds can come from the content, the key, or an answer about one file
 DEFECTS = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, RecursionError, MemoryError)
 _NOTED_TOGETHER, _NOTED_SECONDS = 100, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LandSummary:
-    """What a landing did; `skipped` files were there already. The `publish_hours` of the others wait for an index."""
+    """The result of a landing.
+
+    `skipped` files were in landing before. The `publish_hours` of the others wait for an index.
+    """
 
     files: int
     skipped: int
@@ -93,13 +96,13 @@ def land_files(
     seen_by: str = "listed",
     log: logging.Logger = _LOG,
 ) -> Landing:
-    """Fetch and land `files`; a file that cannot be landed is among the failures and stops no other file.
+    """Fetch and land `files`; a file that cannot be landed stops no other file.
 
-    `fetch` opens a file as an iterator of chunks; it is called from `parallel` threads. Folder markers are left out.
-    Keys outside an hour folder are refused, unless they may be `anywhere`. `seen_by` says how the files were found:
+    `fetch` opens a file as an iterator of chunks; `parallel` threads call it. Folder markers are left out. Keys
+    outside an hour folder are refused, unless they may be `anywhere`. `seen_by` says how the files were found:
     ``listed`` | ``announced`` | ``asked for``.
     """
-    # a marker's name, written as a file, would be in the way of its folder's files
+    # written as a file, a marker's name would block the folder of its files
     files = [file for file in files if is_event_file(file.key)]
     binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
     binding.check_once()
@@ -127,12 +130,12 @@ def land_files(
 
 def _unkept(file: RemoteFile) -> tuple[str, PismoError]:
     shown = safe_key(file.key)
-    return shown, SourceError(f"{shown} holds a NUL or half a character, no ledger can keep it", key=shown)
+    return shown, SourceError(f"{shown} has a NUL or half a character, which no ledger can store", key=shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Landed:
-    """What became of one file: the raw files to note, or the `same` version that stood in landing before."""
+    """The result of one file: raw files to record, or the `same` version that was landed before."""
 
     file: RemoteFile
     raws: tuple[RawFile, ...]
@@ -141,13 +144,13 @@ class _Landed:
 
 
 def _holds_for_all(error: BaseException) -> bool:
-    """Return whether an error is about every file: a credential that is refused, or a disk that is full."""
+    """Return whether an error affects every file: a refused credential, or a full disk."""
     every = RoleDenied | KeysDenied | HostKeyDenied | SourceRefused | StorageError
     return not isinstance(error, PismoError) or isinstance(error, every)
 
 
 class _Lander:
-    """Fetches and writes single files, from many threads."""
+    """Fetches and writes single files; many threads use it."""
 
     def __init__(
         self, settings: LakeSettings, fetch: Fetch, versions: Mapping[str, Sequence[Version]], *, anywhere: bool
@@ -155,24 +158,24 @@ class _Lander:
         self._settings, self._fetch, self._versions, self._anywhere = settings, fetch, versions, anywhere
 
     def land(self, file: RemoteFile) -> _Landed:
-        """Fetch a file and write it; an unexpected error of one file is the failure of that file alone."""
+        """Fetch a file and write it; an unexpected error fails only this file."""
         try:
             return self._land(file)
         except DEFECTS as error:
-            # its text may quote the content
+            # leave out the error's own text: it may quote the content
             place = traceback.extract_tb(error.__traceback__)[-1]
             msg = f"{file.key}: {type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect"
             raise SourceError(msg, key=file.key) from error
 
     def _land(self, file: RemoteFile) -> _Landed:
         if not self._anywhere and hour_of_key(file.key) == NO_HOUR:
-            # nothing is written for it: a report, or a key mistyped by hand
-            msg = f"{file.key} is not directly in an hour folder, so no publish hour is known for it"
+            # write nothing for a report, or for a key with a typing error
+            msg = f"{file.key} is not directly in an hour folder, so it has no publish hour"
             raise ConfigError(msg)
         with self._fetch(file) as chunks:
             raw = b"".join(chunks)
         if file.size is not None and len(raw) != file.size:
-            msg = f"{file.key} came with {len(raw)} bytes, {file.size} were announced"
+            msg = f"{file.key} has {len(raw)} bytes, but {file.size} were announced"
             raise SizeMismatch(msg, key=file.key)
         versions = self._versions.get(file.key, ())
         same = next((version for version in versions if _holds(version, raw)), None)
@@ -189,7 +192,7 @@ class _Lander:
         storage.write_atomic(named.raw_uri, raw)
         if stands is None:
             return _Landed(file, (named,), size=len(raw))
-        # landed by a run that was killed before it said so, and another version since: both count
+        # a run landed other bytes and was killed before it recorded them: record both versions
         other = self._raw_file(RemoteFile(file.key, len(stands)), file.key, len(stands))
         return _Landed(file, (other, named), size=len(raw))
 
@@ -198,7 +201,7 @@ class _Lander:
         return RawFile(name, file.key, size, file.etag, sha256, uri, file.published_at)
 
     def _again(self, file: RemoteFile, same: Version, raw: bytes) -> _Landed:
-        """Put back what was removed of a landed file; asking for it again is how it is mended."""
+        """Restore the removed parts of a landed file; a person repairs it by asking for it again."""
         if not storage.exists(same.raw_uri):
             storage.write_atomic(same.raw_uri, raw)
         lost = same.index_uri is not None and not storage.exists(same.index_uri)
@@ -207,7 +210,7 @@ class _Lander:
 
 
 def _holds(version: Version, raw: bytes) -> bool:
-    """Whether a version is of these bytes; one that was lost before its index is, by its size."""
+    """Return whether a version has these bytes; if it was lost before its index, compare sizes."""
     if version.size != len(raw):
         return False
     if version.sha256 is not None:
@@ -219,7 +222,7 @@ def _holds(version: Version, raw: bytes) -> bool:
 
 
 class _Done:
-    """Notes what was landed, and tells how far it got."""
+    """Records landed files, and logs the progress."""
 
     def __init__(self, raws: RawLedger, binding: LakeBinding, total: int, log: logging.Logger) -> None:
         self._raws, self._binding, self._total, self._log = raws, binding, total, log
@@ -235,7 +238,7 @@ class _Done:
         self.note()
 
     def take(self, landed: _Landed, failed: int) -> None:
-        """Note files in the ledger, many at a time: what a kill leaves out is found standing in landing."""
+        """Record files in the ledger, several at a time; after a kill, the next run finds the rest."""
         self._held.append(landed)
         if len(self._held) >= _NOTED_TOGETHER or time.monotonic() - self._noted > _NOTED_SECONDS:
             self.note()
@@ -244,11 +247,11 @@ class _Done:
             self.tell(failed)
 
     def note(self) -> None:
-        """Note what is held back."""
+        """Record the files that are held back."""
         landed, self._held, self._noted = self._held, [], time.monotonic()
         noted = [raw for one in landed for raw in one.raws]
         if noted:
-            # not before: a landing that lands nothing makes no lake
+            # not earlier: a landing without files must not create a lake
             self._binding.bind()
             self._raws.note(noted)
         known = {one.same.name: (one.file.key, one.file.etag) for one in landed if one.same is not None}
@@ -260,7 +263,7 @@ class _Done:
         self._bytes += sum(one.size for one in landed)
 
     def tell(self, failed: int) -> None:
-        """A line of progress."""
+        """Log a line of progress."""
         speed = self._bytes / 1e6 / max(time.monotonic() - self._started, 1e-6)
         done = self._files + self._skipped + failed
         self._log.info(
@@ -269,5 +272,5 @@ class _Done:
         )  # fmt: skip
 
     def summary(self) -> LandSummary:
-        """What was landed by now."""
+        """Return the summary of the files landed so far."""
         return LandSummary(self._files, self._skipped, self._bytes, tuple(sorted(self._hours - {NO_HOUR})))

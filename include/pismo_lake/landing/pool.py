@@ -1,4 +1,4 @@
-"""Threads that work through a list side by side, with little said between them and who reads their results."""
+"""Work through a list in parallel threads, with little synchronisation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 
 
 class Crew(Generic[Item, Result]):
-    """`threads` threads that take one item after the other: no more are at work than there are threads.
+    """Exactly `threads` threads that take one item after the other.
 
-    After an error that is `fatal` no further item is begun.
+    After an error that is `fatal`, no further item is begun.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Crew(Generic[Item, Result]):
             thread.join()
 
     def results(self) -> Iterator[tuple[Item, Result | BaseException]]:
-        """What became of each item, or the error of it, in no order; end it at a fatal one."""
+        """Yield the result or the error of each item, in any order; stop reading after a fatal one."""
         for _ in range(self._count):
             yield self._came.get()
 
@@ -57,7 +57,7 @@ class Crew(Generic[Item, Result]):
                 item = self._waiting.get_nowait()
                 try:
                     self._came.put((item, self._work(item)))
-                except BaseException as error:  # noqa: BLE001 - raised again where results are read
+                except BaseException as error:  # noqa: BLE001 - the reader of the results raises it
                     if self._fatal(error):
                         self._over = True
                     self._came.put((item, error))

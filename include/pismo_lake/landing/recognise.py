@@ -1,7 +1,7 @@
-"""Tell an event file from any other file by its content, before it is landed from a folder that holds both.
+"""Recognise an event file by its content, to land it from a folder with other files.
 
-A damaged event file is one all the same: raw bytes are kept first. Refused is content in which nothing shows an event,
-and text in which an event is no more than an example.
+A damaged event file is still one: raw bytes are kept first. A file is refused if nothing in it shows an event, or if
+it is a text that only quotes an event.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ _GZIP = b"\x1f\x8b"
 def why_no_event_file(raw: bytes, name: str, *, hour_known: bool) -> str | None:
     """Return why a file is no event file; None if it is one, or may be a damaged one.
 
-    A file without a publish hour (not `hour_known`) has to show it by the time of an event, and be mostly events.
+    If the publish hour is unknown (not `hour_known`), the file must have an event with a time, and must be mostly
+    events.
     """
     if hour_known and _shows_event(_head(raw)):
         return None
     try:
         plain = uncompress(raw, name)
     except FramingError as error:
-        # what comes in an hour's folder is kept, whatever it is packed with
+        # a file in an hour folder is kept, even with another compression
         return None if hour_known else str(error)
     data = plain.data
     if hour_known:
@@ -49,7 +50,7 @@ def why_no_event_file(raw: bytes, name: str, *, hour_known: bool) -> str | None:
 
 
 def _head(raw: bytes) -> bytes:
-    """Return the beginning of a file's content; nothing of a gzip file that is damaged there."""
+    """Return the beginning of a file's content; nothing if gzip is damaged there."""
     if not raw.startswith(_GZIP):
         return raw[:_HEAD]
     try:
@@ -59,7 +60,7 @@ def _head(raw: bytes) -> bytes:
 
 
 def _shows_event(data: bytes) -> bool:
-    """Say whether two keys of an event's envelope are written there, be their event whole or not."""
+    """Return whether two keys of an envelope appear in the data; the event may be damaged."""
     first = _KEYS.search(data)
     return first is not None and any(found[1] != first[1] for found in _KEYS.finditer(data, first.end()))
 

@@ -1,4 +1,4 @@
-"""Event files at the source, and which of them are new."""
+"""Describe event files at the source, and find the new ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """An event file at the source; `size` in bytes as listed or announced, None where unknown."""
+    """An event file at the source; `size` in bytes as listed or announced, None if unknown."""
 
     key: str
     size: int | None
@@ -24,13 +24,16 @@ class RemoteFile:
 
     @property
     def published_at(self) -> str | None:
-        """When the source says that the file came to be, ISO 8601, UTC."""
+        """The time at which the source says it was created: ISO 8601, UTC."""
         moment = self.last_modified
         return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
 
 
 def new_files(files: Iterable[RemoteFile], known: Mapping[str, KnownFile]) -> list[RemoteFile]:
-    """The files the ledger does not know, or knows with another size or ETag; each key once, in key order."""
+    """Return the files that the ledger lacks, or has with another size or ETag.
+
+    Each key comes once, in key order.
+    """
     fresh: dict[str, RemoteFile] = {}
     for file in files:
         have = known.get(file.key)

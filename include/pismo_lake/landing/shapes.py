@@ -1,8 +1,8 @@
-"""Find the objects that a message announces, in any of the shapes in which such messages are sent.
+"""Find the objects that a message announces, in any of the shapes of such messages.
 
 Known are Pismo's own event, S3's notices (also MinIO's and Ceph's), EventBridge, CloudTrail, GCS's notices with and
 without a payload, CloudEvents and Cloud Audit Logs. Each may be wrapped: by SNS, by SQS, by Pub/Sub, or as text in
-another message. A part of a message in no known shape is kept apart, so that the caller can leave the message alone.
+another message. Parts of unknown shape are returned separately, so that the caller can leave the message alone.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _RESOURCE = re.compile(r"projects/[^/]+/buckets/([^/]+)/objects/(.+)", re.DOTALL
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One announced object: its bucket, its key without a leading slash, and its size in bytes and organisation.
+    """One announced object: its bucket, key (no leading slash), size in bytes, and organisation.
 
-    `other_key` is a second spelling of the key, if the message leaves open whether its key is encoded.
+    If the message does not say whether its key is encoded, `other_key` is the second spelling.
     """
 
     bucket: str
@@ -59,7 +59,7 @@ class Notice:
 
 @dataclass(slots=True)
 class Contents:
-    """A message taken apart: its notices, the faults of its known parts, and its parts of no known shape."""
+    """The contents of a message: its notices, the faults of its known parts, and unknown parts."""
 
     notices: list[Notice] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -67,20 +67,20 @@ class Contents:
 
 
 def contents_of(body: str | bytes, attributes: Mapping[str, Any] | None = None) -> Contents:
-    """Take a message apart; `attributes` are those of a message pulled from Pub/Sub."""
+    """Read a message; `attributes` are those of a message pulled from Pub/Sub."""
     found = Contents()
     _Reader(found).message(body, attributes if isinstance(attributes, Mapping) else {}, DEPTH)
     return found
 
 
 class _Reader:
-    """Takes one message apart; a fault of one part does not keep the others from being read."""
+    """Reads one message; a fault of one part does not stop the others."""
 
     def __init__(self, found: Contents) -> None:
         self._found = found
 
     def message(self, body: str | bytes, attributes: Mapping[str, Any], depth: int) -> None:
-        """Read a message with its attributes, which GCS alone may use for the whole notice."""
+        """Read a message with its attributes; GCS may put the whole notice in them."""
         kind = attributes.get("eventType")
         if kind in _GCS_OTHER:
             return
@@ -96,7 +96,7 @@ class _Reader:
         before = len(self._found.unknown), len(self._found.notices)
         self._try(lambda: self._text(body, "the message", depth))
         if attributes and len(self._found.unknown) > before[0] and len(self._found.notices) == before[1]:
-            # the attributes of a message that was not understood may be the part that names an object
+            # the attributes of an unknown message may name the object
             self._found.unknown.append(dict(attributes))
 
     def _try(self, work: Callable[[], None]) -> None:
@@ -106,7 +106,7 @@ class _Reader:
             self._found.faults.append(str(error))
 
     def _text(self, text: str | bytes, name: str, depth: int) -> None:
-        """Read a text that has to be a JSON object, or a list of them."""
+        """Read a text that must be a JSON object, or a list of objects."""
         try:
             value = loads(text.lstrip("\ufeff") if isinstance(text, str) else text)
             if isinstance(value, str):
@@ -136,7 +136,7 @@ class _Reader:
     def _object(self, value: dict[str, Any], depth: int) -> None:
         """Read a JSON object by the shape that its keys show."""
         if depth == 0:
-            msg = "it is wrapped too often"
+            msg = "it has too many wrappers"
             raise NoticeError(msg)
         message, detail = value.get("message"), value.get("detail")
         records = next((value[name] for name in ("Records", "Event") if isinstance(value.get(name), list)), None)
@@ -208,7 +208,7 @@ class _Reader:
 
     def _sns(self, value: dict[str, Any], depth: int) -> None:
         if value.get("Type") in {"SubscriptionConfirmation", "UnsubscribeConfirmation"}:
-            msg = "it is an SNS subscription that waits to be confirmed"
+            msg = "it is an SNS subscription that must be confirmed"
             raise NoticeError(msg)
         self._text(value["Message"], "an SNS message", depth - 1)
 
@@ -220,7 +220,7 @@ class _Reader:
             self._object(detail, depth - 1)
 
     def _trail(self, record: dict[str, Any]) -> None:
-        """Read a call that CloudTrail logged; one that failed made no object."""
+        """Read a call from CloudTrail's log; a failed call created no object."""
         name, asked = str(record.get("eventName")), record["requestParameters"]
         if name in _TRAIL_CREATED:
             if not record.get("errorCode"):
@@ -229,7 +229,7 @@ class _Reader:
             self._found.unknown.append(record)
 
     def _audit(self, call: dict[str, Any], record: dict[str, Any]) -> None:
-        """Read a call that Google's audit log holds."""
+        """Read a call from Google's audit log."""
         method, status = str(call.get("methodName", "")), call.get("status")
         resource = _RESOURCE.fullmatch(str(call.get("resourceName", "")))
         if method == "storage.objects.create" and resource:
@@ -266,7 +266,7 @@ class _Reader:
         self.message(body, attributes if isinstance(attributes, dict) else {}, depth - 1)
 
     def _descend(self, value: dict[str, Any], depth: int) -> None:
-        """Look for notices inside an object of no known shape: a wrapper that is not known, say."""
+        """Look for notices inside an object of unknown shape, which may be an unknown wrapper."""
         inside = Contents()
         reader = _Reader(inside)
         for item in value.values() if depth > 1 else ():
@@ -281,20 +281,20 @@ class _Reader:
             self._found.unknown.append(value)
 
     def _add(self, bucket: Any, key: Any, size: Any, organisation: Any, *, form: bool = False) -> None:
-        """Add a notice; keys of S3's notices are encoded as a `form` is, all others come as they are."""
+        """Add a notice; S3 encodes its keys like a `form`, all others write them unchanged."""
         if not isinstance(bucket, str) or not bucket or not isinstance(key, str) or not key.strip("/"):
             msg = "it is a notice without a bucket or an object name"
             raise NoticeError(msg)
         name, other = spellings(key, form=form)
         if not can_be_kept(name):
-            msg = "it is a notice of an object name with a NUL or half a character"
+            msg = "it is a notice whose object name has a NUL or half a character"
             raise NoticeError(msg)
         org = organisation if isinstance(organisation, str) else None
         self._found.notices.append(Notice(bucket, name, size_of(size), org, other))
 
 
 def _is_pismo(value: dict[str, Any]) -> bool:
-    """Whether it is Pismo's event; `domain` and the payload's keys say so, its type has several spellings."""
+    """Return whether it is Pismo's event, by `domain` and payload keys: its type varies."""
     data = value.get("data")
     return value.get("domain") == "dataplatform" and isinstance(data, dict) and "object_name" in data
 
@@ -304,7 +304,7 @@ def _names_object(value: dict[str, Any]) -> bool:
 
 
 def _s3_event(name: str) -> bool | None:
-    """Whether an S3 event says that an object is there to read; None for a name that is not known."""
+    """Return whether an S3 event says that an object can be read; None for an unknown name."""
     plain = name.lower().removeprefix("s3:")
     if plain.startswith(_S3_CREATED):
         return True

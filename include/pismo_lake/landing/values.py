@@ -1,4 +1,4 @@
-"""Values in a message: JSON, base64, sizes, and the spellings of an object's key."""
+"""Read values in a message: JSON, base64, sizes, and the spellings of an object's key."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEPTH = 5
-"""A notice is looked for in so many wrappers inside each other."""
+"""A notice may be inside this many wrappers."""
 
 _DIGITS = len(str(1 << 63))
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value, as it is and decoded: percent-encoding, base64, JSON inside a text."""
-    # a stack of (value, how often it may be decoded): a message may be nested deeper than functions may be
+    """Yield every text in a JSON value, unchanged and decoded: percent-encoding, base64, JSON."""
+    # a stack of (value, how often it may be decoded): a message may be nested deeper than recursion allows
     left = [(value, DEPTH)]
     while left:
         item, depth = left.pop()
@@ -39,7 +39,7 @@ def texts_of(value: Any) -> Iterator[str]:
 
 
 def _insides(text: str) -> Iterator[Any]:
-    """Yield the values that a text may encode: the text without percent signs, JSON, the content of base64."""
+    """Yield the values that a text may encode: percent-encoded text, JSON, base64."""
     if "%" in text and (decoded_text := unquote(text)) != text:
         yield decoded_text
     try:
@@ -61,7 +61,11 @@ def of_base64(text: str) -> str | None:
 
 
 def loads(text: str | bytes) -> Any:
-    """Parse JSON; `NoticeError` for anything else. A number of too many digits becomes a text, not a fault."""
+    """Parse JSON; a number with too many digits becomes a text.
+
+    Raises:
+        NoticeError: the text is not JSON.
+    """
     try:
         return json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
@@ -74,15 +78,15 @@ def _whole(digits: str) -> int | str:
 
 
 def spellings(key: str, *, form: bool) -> tuple[str, str | None]:
-    """Return a key as its object is named, and a second spelling if it cannot be told which of both it is."""
+    """Return the key of an object, and a second spelling if its encoding is not certain."""
     if form:
         name = unquote_plus(key)
-        # S3 encodes nearly every sign: a key with a plus and no percent sign may not be encoded at all
+        # S3 encodes nearly every sign: a key with a plus and no percent sign may be unencoded
         other = key if "+" in key and "%" not in key else None
     else:
         name = key
         while "/" not in name and "%2f" in name.lower():
-            # no key of the stream is without a slash
+            # every key of the stream has a slash
             name = unquote_plus(name)
         decoded = unquote(name)
         other = decoded if decoded != name and can_be_kept(decoded) else None
@@ -111,7 +115,7 @@ def size_in(body: str | bytes) -> Any:
 
 
 def size_of(size: Any) -> int | None:
-    """Return a size in bytes, which GCS sends as text; None for anything that is no sensible whole number."""
+    """Return a size in bytes, which GCS sends as text; None if it is no sensible integer."""
     text = str(size) if isinstance(size, int | str) and not isinstance(size, bool) else ""
     whole = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
     return whole if whole is not None and whole < 1 << 63 else None

@@ -224,7 +224,7 @@ def test_object_keys_stay_in_landing(tmp_path: Path, name: str) -> None:
 def test_a_key_that_no_ledger_can_hold_does_not_hold_up_the_others(lake: LakeUnderTest, name: str) -> None:
     good = f"{HOUR}/good"
     landing = lake.land_raw({good: event(), f"{HOUR}/{name}": event("e-2")})
-    assert ["holds a NUL or half a character" in str(error) for error in landing.failures.values()] == [True]
+    assert ["has a NUL or half a character" in str(error) for error in landing.failures.values()] == [True]
     assert landing.summary.files == 1
     lake.build()
     assert len(lake.rows()) == 1

@@ -240,7 +240,7 @@ def test_lack_of_memory_is_the_file_s_own_failure(lake: LakeUnderTest, monkeypat
     monkeypatch.setattr(make, "index_file", index_file)
     taken = lake.land({key(1): event("greedy"), key(2): event("modest")})
     assert taken.failures == (
-        (key(1), f"{key(1)} ({len(event('greedy'))} bytes as landed) needs more memory than there is"),
+        (key(1), f"{key(1)} ({len(event('greedy'))} bytes in landing) needs more memory than is free"),
     )
     lake.build([f"2026-03-01T0{hour}" for hour in (1, 2)])
     assert [row["event_id"] for row in lake.rows()] == ["modest"]

@@ -65,7 +65,7 @@ def test_an_altered_file_makes_its_unit_red_and_no_other(lake: LakeUnderTest, *,
     assert isinstance(error, LandedFileError)
     assert isinstance(error, UNIT_ERRORS)
     assert (error.key, error.permanent) == (key(9, "altered"), True)
-    assert "is not what was landed" in str(error)
+    assert "differs from the file that was landed" in str(error)
 
 
 @pytest.mark.parametrize("damage", ["altered", "cut", "gone", "empty"])
@@ -104,12 +104,12 @@ def test_report_files_and_where_is_name_an_altered_file(
     report = reconcile(lake.settings, lake.ledger, PublishDay.parse(DAY))
     named = [file for file in report.open_files if file.key == key(9, "altered")]
     assert [file.state for file in named] == ["landed, not readable"]
-    assert "is not what was landed" in named[0].problem
+    assert "differs from the file that was landed" in named[0].problem
     assert not report.complete
-    assert "is not what was landed" in str(find_event(lake.settings, lake.ledger, "a")[0])
+    assert "differs from the file that was landed" in str(find_event(lake.settings, lake.ledger, "a")[0])
     place = ["--delivery", "test", "--lake", lake.settings.lake, "--landing", lake.settings.landing]
     assert main(["files", *place, "--ledger", f"sqlite:///{lake.root}/ledger.db"]) == 0
-    assert f"{key(9, 'altered')}  ({key(9, 'altered')} is not what was landed" in capsys.readouterr().out
+    assert f"{key(9, 'altered')}  ({key(9, 'altered')} differs from the file that was landed" in capsys.readouterr().out
     # as told: the key is asked for again
     raw_path(lake).unlink()
     lake.land({key(9, "altered"): sound})
@@ -185,7 +185,7 @@ def test_a_file_that_is_altered_before_it_is_indexed_is_not_indexed(lake: LakeUn
     alter(raw_path(lake))
     (failure,) = lake.index().failures
     assert failure[0] == key(9, "altered")
-    assert "is not what was landed" in failure[1]
+    assert "differs from the file that was landed" in failure[1]
 
 
 def test_text_that_is_no_utf8_makes_no_parquet_file(lake: LakeUnderTest) -> None:

@@ -114,7 +114,7 @@ def test_a_landed_file_that_is_damaged_before_its_index_is_named_and_mended(lake
     assert indexed.files == 1
     ((name, problem),) = indexed.failures
     assert name == A
-    assert ("gone from landing" if damage == "gone" else "is not what was landed") in problem
+    assert ("gone from landing" if damage == "gone" else "differs from the file that was landed") in problem
     (open_file,) = [item for item in reconcile(lake.settings, lake.ledger, DAY).open_files if item.key == A]
     assert (open_file.state, open_file.problem) == ("landed, not indexed", problem)
     lake.build()

@@ -186,7 +186,7 @@ def test_an_unknown_shape_that_names_an_event_file_is_not_to_be_deleted(name: st
     for body in (UNKNOWN[name], sns(UNKNOWN[name]), [UNKNOWN[name]]):
         found = announced(json.dumps(body), None, EXPECTED)
         assert found.notices == []
-        assert found.problems == [f"it names {BUCKET} or an event file in a shape that is not known"]
+        assert found.problems == [f"it names {BUCKET} or an event file in an unknown shape"]
 
 
 @pytest.mark.parametrize("depth", [6, 300, 950])
@@ -295,7 +295,7 @@ def test_wrapped_too_often() -> None:
     value: dict[str, Any] = EVENT
     for _ in range(8):
         value = {"detail": value}
-    with pytest.raises(NoticeError, match="too often"):
+    with pytest.raises(NoticeError, match="too many wrappers"):
         read_notices(json.dumps(value))
 
 

@@ -105,7 +105,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def test_many_processes_make_the_lake_of_one(feed: Path, alone: Path, tmp_path: Path) -> None:
     said = finished(flatten(feed, tmp_path, 3))
-    ahead = re.search(r"(\d+) of \d+ files were indexed ahead", said)
+    ahead = re.search(r"workers indexed (\d+) of \d+ files", said)
     assert ahead is not None
     assert int(ahead[1]) > 0, said
     assert files_of(tmp_path) == files_of(alone)
@@ -215,7 +215,7 @@ def test_what_a_dead_worker_had_is_done_here(caplog: pytest.LogCaptureFixture) -
     future: Future[None] = Future()
     future.set_exception(BrokenProcessPool())
     assert result_of(future) is None
-    assert "is done here" in caplog.text
+    assert "this process does its work" in caplog.text
 
 
 def test_a_file_that_ends_each_process_is_named_and_the_others_go_on(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_file_that_ends_each_process_is_named_and_the_others_go_on(tmp_path: P
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert f"{HOUR}/deadly: {HOUR}/deadly: each process that worked on it was ended" in done.stderr
+    assert f"{HOUR}/deadly: {HOUR}/deadly: each process that worked on it ended" in done.stderr
     lake = LakeUnderTest(tmp_path / "reader")
     lake.root = tmp_path
     assert sorted(row["event_id"] for row in lake.rows()) == ["e-a", "e-z"]
