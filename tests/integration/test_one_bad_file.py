@@ -95,7 +95,7 @@ def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home, capsys: p
     assert {(file["key"], file["state"]) for file in report["open_files"]} == {
         (IN_SUB_FOLDER, "quarantined, not landed"), (REFUSED, "quarantined, not landed"),
     }  # fmt: skip
-    assert f"incomplete: 2 file(s) are not in the lake as they should be: {IN_SUB_FOLDER}" in close.log
+    assert f"incomplete: 2 file(s) are missing from the lake or wrong in it: {IN_SUB_FOLDER}" in close.log
     assert again.state == "success"
 
     assert main(["files", "--failed", "--lake", str(home.lake), "--ledger", home.ledger]) == 0

@@ -1,4 +1,4 @@
-"""Arrow types and columns of a contract, and the fast road: pyarrow's JSON reader with the explicit schema."""
+"""Give a contract's Arrow types and columns, and read events with pyarrow's JSON reader."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENVELOPE = {field.key: field.read_as for field in ENVELOPE}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a contract: its name, the JSON keys of its path (without `data`), its node and its type."""
+    """A column of a contract: its name, the JSON keys of its path (without `data`), its node."""
 
     name: str
     keys: tuple[str, ...]
@@ -39,18 +39,18 @@ class Column:
 
     @property
     def type(self) -> pa.DataType:
-        """As it is read, before any privacy policy."""
+        """The type of the column before any privacy policy."""
         return _type(self.node)
 
 
 def payload_columns(contract: Contract) -> list[Column]:
-    """The columns of a contract in a stable order (by name): payload first, extra envelope keys after."""
+    """Return the columns of a contract, by name: the payload's first, then extra envelope keys."""
     parts = (_columns(contract.data, "data", ()), _columns(contract.envelope, "envelope", ()))
     return [column for part in parts for column in sorted(part, key=lambda column: column.name)]
 
 
 def payload_schema(contract: Contract) -> pa.Schema:
-    """`payload_columns` as a schema."""
+    """Return `payload_columns` as a schema."""
     return pa.schema([pa.field(column.name, column.type) for column in payload_columns(contract)])
 
 
@@ -64,13 +64,13 @@ def _columns(node: Node, name: str, keys: tuple[str, ...]) -> Iterator[Column]:
 
 
 def struct_fields(node: Node) -> list[tuple[str, Node]]:
-    """The JSON keys and nodes of the fields that a struct has, in its order; untyped ones have none."""
+    """Return the JSON keys and nodes of a struct's typed fields, in its order."""
     typed = ((key, child) for key, child in node.fields.items() if child.typed)
     return sorted(typed, key=lambda field: (field[1].segment, field[0]))
 
 
 def _type(node: Node) -> pa.DataType:
-    """The column type of a typed node; untyped fields of structs are left out until they have a kind."""
+    """Return the column type of a typed node; untyped fields of structs are left out."""
     if node.kind is Kind.LIST and node.item is not None:
         return pa.list_(_type(node.item))
     if node.kind is Kind.OBJECT:
@@ -79,7 +79,7 @@ def _type(node: Node) -> pa.DataType:
 
 
 class FastReader:
-    """Reads regular events of one contract by `pyarrow.json`; `usable` tells whether this contract allows it."""
+    """Reads regular events of one contract with `pyarrow.json`, if the contract is `usable` so."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -91,22 +91,22 @@ class FastReader:
         self.schema = payload_schema(contract)
 
     def read(self, text: bytes, count: int, *, headless: bool = False) -> pa.Table | None:
-        """Parse `count` events; None where pyarrow refuses any of them or sees another number of them.
+        """Parse `count` events; None if pyarrow refuses one or finds another number.
 
-        Where they are `headless` they begin with their payload.
+        `headless` events begin with their payload.
         """
         table = read_events(text, count, self._tails if headless else self._events)
         return None if table is None else self.columns_of(table)
 
     def takes(self, parsed: pa.Schema) -> bool:
-        """Whether `columns_of` gives the columns of payloads that were parsed so."""
+        """Return whether `columns_of` accepts payloads that were parsed with this schema."""
         return self.usable and self.columns_of(parsed.empty_table()) is not None
 
     def columns_of(self, parsed: pa.Table) -> pa.Table | None:
-        """The columns of the contract and an empty `_rescued` from payloads as they were parsed.
+        """Return the contract's columns and an empty `_rescued` from parsed payloads.
 
-        They may have been parsed under an earlier state of the contract: what it did not know then is null. None where
-        they hold what the contract does not know, or knows as something else.
+        They may have been parsed under an earlier state of the contract; its newer columns are null. Return None if
+        they have columns that the contract lacks, or has with another type.
         """
         values = {name: parsed.column(name).combine_chunks() for name in parsed.schema.names if name not in _ENVELOPE}
         columns: dict[str, pa.Array | None] = {}
@@ -117,12 +117,15 @@ class FastReader:
         arrays = [_as(columns[field.name], field.type, count) for field in self.schema]
         if any(array is None for array in arrays):
             return None
-        # with _rescued even a payload without any column keeps its rows
+        # because of _rescued, even a payload without columns keeps its rows
         return pa.table([*arrays, pa.nulls(count, pa.string())], schema=self.schema.append(RESCUED))
 
 
 def _spread(node: Node, values: dict[str, pa.Array] | None, name: str, columns: dict[str, pa.Array | None]) -> bool:
-    """Find a node's columns among the parsed values of its keys; False where there are others, or no object."""
+    """Find a node's columns among the parsed values of its keys.
+
+    Return False if there are other values, or if the value is no object.
+    """
     if values is None:
         return False
     for key, child in node.fields.items():
@@ -138,17 +141,17 @@ def _spread(node: Node, values: dict[str, pa.Array] | None, name: str, columns: 
 
 
 def _by_key(objects: pa.Array | None) -> dict[str, pa.Array] | None:
-    """The values of parsed objects by their keys; None where they are no objects."""
+    """Return the values of parsed objects by key; None if they are not objects."""
     if objects is None or pa.types.is_null(objects.type):
         return {}
     if not pa.types.is_struct(objects.type):
         return None
-    # flatten() hands the struct's own nulls down to the children
+    # flatten() passes the struct's own nulls to its children
     return dict(zip((field.name for field in objects.type), objects.flatten(), strict=True))
 
 
 def _as(values: pa.Array | None, kind: pa.DataType, count: int) -> pa.Array | None:
-    """Parsed values as a column of this type; None where they are of another."""
+    """Return parsed values as a column of this type; None if they have another type."""
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(count, kind)
     if values.type == kind:
@@ -157,7 +160,7 @@ def _as(values: pa.Array | None, kind: pa.DataType, count: int) -> pa.Array | No
 
 
 def _reading_type(node: Node) -> pa.DataType:
-    """The type to parse a path with: JSON keys as field names, `null` where nothing but null is expected."""
+    """Return the type to parse a path with: JSON keys as names, `null` if only null is expected."""
     if node.kind is Kind.OBJECT:
         return pa.struct([pa.field(key, _reading_type(child)) for key, child in node.fields.items()])
     if node.kind is Kind.LIST:
@@ -166,7 +169,7 @@ def _reading_type(node: Node) -> pa.DataType:
 
 
 def plain_type(node: Node) -> pa.DataType:
-    """As `_reading_type`, but null where a value, even of the type, would not fit plainly: JSON text."""
+    """Return `_reading_type`, but null for paths that hold JSON text."""
     if node.kind is Kind.OBJECT:
         return pa.struct([pa.field(key, plain_type(child)) for key, child in node.fields.items()])
     return pa.null() if _holds_json(node) else _reading_type(node)
@@ -178,7 +181,7 @@ def _holds_json(node: Node) -> bool:
 
 
 def renamed_in_lists(node: Node, *, in_list: bool = False) -> bool:
-    """Whether a struct inside a list has a field the fast road cannot name or type."""
+    """Return whether a struct inside a list has a field that the fast path cannot name or type."""
     for key, child in node.fields.items():
         if in_list and (child.segment != key or not child.typed):
             return True

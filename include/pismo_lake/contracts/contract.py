@@ -1,9 +1,10 @@
-"""The contract of one event type: a tree of JSON paths and the one kind each of them has.
+"""Keep the contract of one event type: a tree of JSON paths, with one kind for each.
 
-It is inferred, or begins as a JSON Schema says. The first kind at a path stands for good; the only widening is int to
-decimal, and it has every hour that holds the event type built anew. A value of another kind does not fail and is not
-lost: it goes to `_rescued`. Columns are added, never retyped otherwise, so files written years apart still read
-together. Contracts are learned when a file is landed, before anything is flattened.
+It is inferred, or it begins as a JSON Schema says. A path's kind is set by its first value and never changes, except
+that an integer becomes decimal when a fraction arrives; then every hour with the event type is built again. A value of
+another kind does not fail and is not lost: it is kept in `_rescued`. Columns are added, and change no type otherwise,
+so files written years apart can be read together. Contracts learn when a file is indexed, before its events are
+flattened.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_DEPTH = 12
-"""Objects nested deeper below `data` than this stay JSON text."""
+"""Objects that are nested deeper below `data` stay JSON text."""
 
 MAX_COLUMNS = 1500
-"""An event type gets no more columns than this; further keys go to `_rescued`."""
+"""The most columns of an event type; values of further keys are kept in `_rescued`."""
 
 MAX_KEYS = 300
-"""An object that comes with more keys than this is a map and stays JSON text; one that grows beyond gets no more."""
+"""An object with more keys is a map and stays JSON text; an object that grows beyond this gets no further fields."""
 
 MAX_NOTED = 500
-"""So many oddities of an event type are recorded as changes, the others only counted as rescued values."""
+"""The most oddities of an event type that are recorded as changes; the others are only counted as rescued values."""
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
-# pyarrow's JSON reader lets 21 integer digits into decimal128(38, 18) unnoticed; such values take the exact road.
+# pyarrow's JSON reader accepts 21 integer digits in decimal128(38, 18): such values take the slow path.
 DECIMAL_LIMIT = 1e20
 _NUMBERS = frozenset({int, float, Decimal, Unbounded})
 _WORDS = {
@@ -45,10 +46,10 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step of a contract's evolution: a path that came, got its kind, widened, or was met with what it is not.
+    """One step of a contract's evolution: a new path, its kind, its widening, or a misfit value.
 
-    `after` is the kind, or ``rescued <kind>`` or ``discarded <kind>``. `offset` is that of the event, None where a
-    schema brought the change.
+    `after` is the kind, or ``rescued <kind>`` or ``discarded <kind>``. `offset` is the event's; None for a schema's
+    change.
     """
 
     path: str
@@ -58,12 +59,12 @@ class Change:
 
     @property
     def widens(self) -> bool:
-        """Whether columns that stand in the lake already change their type."""
+        """Whether columns in the lake change their type."""
         return self.before == Kind.INT and self.after == Kind.DECIMAL
 
 
 class Contract:
-    """What one event type's payload (`data`) and extra envelope keys (`envelope`) look like so far."""
+    """The columns of one event type so far: its payload (`data`), and extra envelope keys."""
 
     def __init__(
         self,
@@ -87,24 +88,27 @@ class Contract:
         self._offset: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Storage form, see `Node.to_json`; `noted` are the oddities that were recorded."""
+        """Return the form for storage, see `Node.to_json`; `noted` are the recorded oddities."""
         tree: dict[str, Any] = {"data": self.data.to_json(), "envelope": self.envelope.to_json()}
         return tree | {"noted": sorted(self.noted)} if self.noted else tree
 
     def widened(self) -> tuple[str, ...]:
-        """The paths that were int64 columns and are decimal now."""
+        """Return the paths that were int64 columns and are decimal now."""
         return (*widened_paths(self.data, "/data"), *widened_paths(self.envelope, ""))
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], **options: Any) -> Contract:
-        """Inverse of `to_json`, an empty tree gives an empty contract; `options` are those of the constructor."""
+        """Return the contract of a `to_json` tree; an empty tree gives an empty contract.
+
+        `options` are those of the constructor.
+        """
         data, envelope = (Node.from_json(tree[part]) if part in tree else None for part in ("data", "envelope"))
         contract = cls(data, envelope, **options)
         contract.noted = set(tree.get("noted", ()))
         return contract
 
     def declare(self, declared: Node) -> list[Change]:
-        """Take in what a schema says of the payload; the paths that have another kind for good, which stand."""
+        """Add a schema's columns; return the paths whose kind is already another one and stays."""
         conflicts: list[Change] = []
         self._offset = None
         self._agree(self.data, declared, "data", "", conflicts)
@@ -130,10 +134,10 @@ class Contract:
             self._agree(node.item, declared.item, "*", f"{path}/{key}", conflicts)
 
     def learn(self, data: Any, extras: Mapping[str, Any], offset: int | None = None) -> bool:
-        """Take one event in; False where the event does not fit plainly and needs the exact road.
+        """Learn from one event; return False if it does not fit plainly and needs the slow path.
 
-        `data` is the parsed payload (floats may stand for decimals here: only kinds are learned), `offset` the
-        event's place in its file.
+        `data` is the parsed payload; decimals may be floats, since only kinds are learned. `offset` is the event's
+        place in its file.
         """
         self._offset = offset
         regular = data is None or (isinstance(data, dict) and self._learn_object(self.data, data, "/data", 1))
@@ -176,7 +180,7 @@ class Contract:
         return Node(Kind.NULL, "item")
 
     def _note(self, path: str, key: str, before: str, value: Any) -> bool:
-        """Record, once, what does not get a column; always False."""
+        """Record, once, a value that gets no column; always return False."""
         verb = "discarded" if not before and self.mode is Mode.DISCARD else "rescued"
         change = Change(f"{path}/{key}", before, f"{verb} {_WORDS.get(type(value), 'null')}", self._offset)
         name = f"{change.path} {change.after}"
@@ -186,7 +190,7 @@ class Contract:
         return False
 
     def _learn(self, node: Node, value: Any, key: str, path: str, depth: int, name: str = "") -> bool:
-        """Of an item `key` is ``*`` and `name` the key of its list."""
+        """Learn from one value; for an item of a list, `key` is ``*`` and `name` the list's key."""
         kind = node.kind
         seen = type(value)
         if kind is Kind.NULL and self._stays_json(key, path):

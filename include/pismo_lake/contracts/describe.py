@@ -1,4 +1,4 @@
-"""What contracts say, for people: columns of an event type, where schema and lake differ, a schema made of events."""
+"""Describe contracts for people: columns, differences from the schema, and inferred schemas."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A path of which schema and lake do not say the same; an empty kind stands for nothing."""
+    """A path on which schema and lake differ; an empty kind means that one of them lacks it."""
 
     event: str
     path: str
@@ -38,20 +38,20 @@ class Difference:
 
 
 def described(contract: Contract, declared: Node | None) -> Iterator[str]:
-    """A line a column: name, type, whether a schema or data brought it."""
+    """Yield a line for each column: its name, its type, and if a schema declares it."""
     for column in payload_columns(contract):
         known = declared is not None and _at(declared, column.keys) is not None and column.name.startswith("data")
         widened = ", int64 before" if column.node.widened else ""
         yield f"{column.name:48} {column.type!s:28} {'declared' if known else 'inferred'}{widened}"
         if column.node.format:
             why = "no time with a zone" if column.node.format == "date-time" else "no date"
-            yield f"{'':48} its typed column is null where the text is {why}"
+            yield f"{'':48} its typed column is null if the text is {why}"
     for note in sorted(contract.noted):
-        yield f"seen and without a column: {note}"
+        yield f"seen, but without a column: {note}"
 
 
 def differences(contracts: ContractStore, domain: str, event_type: str) -> list[Difference]:
-    """Where the schema of an event type and what the lake knows of it differ; empty where there is no schema."""
+    """Return the differences of an event type's schema and the lake; empty without a schema."""
     declared = contracts.declared(domain, event_type)
     if declared is None:
         return []
@@ -60,14 +60,17 @@ def differences(contracts: ContractStore, domain: str, event_type: str) -> list[
 
 
 def schema_of(contract: Contract, title: str) -> dict[str, Any]:
-    """A draft-07 schema of the payload as it is known, to be reviewed: nothing is required, everything may be null."""
+    """Return a draft-07 schema of the known payload, for review.
+
+    No key is required, and every value may be null.
+    """
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": title}
-    told = "Made from events that came. Nothing is known of what is required."
+    told = "Made from events. They do not show which keys are required."
     return head | {"description": told} | _schema(contract.data)
 
 
 def changes_of(ledger: Ledger, lake: str, domain: str, event_type: str) -> list[tuple[Any, ...]]:
-    """The recorded changes of a contract: (path, before, after, first file, offset, seen at), oldest first."""
+    """Return changes, oldest first: (path, before, after, first file, offset, seen at)."""
     table = contract_changes.c
     query = select(table.path, table.before, table.after, table.first_file, table.first_offset, table.seen_at)
     mine = (table.lake == lake, table.domain == domain, table.event_type == event_type)
@@ -76,7 +79,10 @@ def changes_of(ledger: Ledger, lake: str, domain: str, event_type: str) -> list[
 
 
 def _compared(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str, str]]:
-    """(path, declared kind, kind in the lake) of what differs; int columns take what is declared as a decimal."""
+    """Yield (path, declared kind, kind in the lake) of differing paths.
+
+    Integer and decimal do not differ, because an int column can become decimal.
+    """
     if declared.kind is not have.kind:
         if Kind.NULL not in {declared.kind, have.kind} and {declared.kind, have.kind} != {Kind.INT, Kind.DECIMAL}:
             yield path, declared.kind, have.kind

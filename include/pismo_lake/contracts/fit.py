@@ -1,8 +1,8 @@
-"""Whether many events of one type fit their contract as it stands, answered by one parse of all of them.
+"""Check with one parse whether many events of one type fit their contract.
 
-Events that fit teach the contract nothing and may take the fast road, so they need no look of their own. pyarrow's
-JSON reader is laxer than the contract in places (a quoted number passes as a decimal, ``{}`` as an object of nulls);
-the types here are chosen, the strings counted, and the callers asked, so that nothing laxer than the contract passes.
+Events that fit teach the contract nothing and can take the fast path, so they need not be read one by one. pyarrow's
+JSON reader is in places less strict than the contract: it accepts a quoted number as a decimal, and ``{}`` as an
+object of nulls. The types are chosen, the strings are counted and the callers check, so that no such event passes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 _SCALARS = {
     Kind.BOOL: pa.bool_(),
     Kind.INT: pa.int64(),
-    # a decimal column takes numbers in quotes too, a float column does not
+    # a decimal column also accepts numbers in quotes, a float column does not
     Kind.DECIMAL: pa.float64(),
     Kind.STRING: pa.string(),
 }
-# the upper half of a decimal's 128 bits is below this wherever the value is below the limit
+# if the value is below the limit, the upper half of a decimal's 128 bits is below this
 _HIGHEST_WORD = int(DECIMAL_LIMIT) * 10**DECIMAL.scale >> 64
 _STEP = 1 << 17
 _QUOTE, _COLON, _COMMA, _OPEN, _BACKSLASH, _SPACE = b'":,{\\ '
@@ -46,9 +46,9 @@ _READERS: WeakKeyDictionary[Contract, tuple[int, dict[pa.DataType | None, _Reade
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """Events that fit, a row each: their envelopes, and their payloads as parsed where these are exact.
+    """Events that fit, one row each: their envelopes, and their parsed payloads if exact.
 
-    There are no envelopes where the events came without, and no payload where a build has to parse it again.
+    There are no envelopes if the events begin with their payload. There is no payload if a build must parse it again.
     """
 
     envelopes: pa.Table
@@ -56,10 +56,11 @@ class Fitting:
 
 
 def fitting(contract: Contract, text: bytes, count: int, version: pa.DataType | None = None) -> Fitting | None:
-    """`count` events, or None where any of them does not fit plainly.
+    """Parse `count` events; None if one of them does not fit plainly.
 
-    `text` holds the events one after the other, `version` is the type of their schema_version; without it the events
-    begin with their payload. It must be valid UTF-8 without an empty object in it: those are not told apart here.
+    `text` holds the events one after the other, `version` is the type of their schema_version; without it, the events
+    begin with their payload. `text` must be valid UTF-8 without an empty object, because such objects are not
+    recognised here.
     """
     revision, readers = _READERS.get(contract, (-1, {}))
     if revision != contract.revision:
@@ -71,7 +72,7 @@ def fitting(contract: Contract, text: bytes, count: int, version: pa.DataType | 
 
 
 def _blind(contract: Contract) -> bool:
-    """Whether events of the contract take the exact road in any case, or none is known yet."""
+    """Return whether events of the contract always take the slow path, or it knows no event yet."""
     new = not contract.data.fields
     return new or renamed_in_lists(contract.data) or renamed_in_lists(contract.envelope)
 
@@ -98,7 +99,7 @@ class _Reader:
         return Fitting(table.select(self._envelope)) if fits else None
 
     def _read_exact(self, text: bytes, count: int) -> Fitting | None:
-        """With decimals as decimals: all of it, if it has as many strings as it should."""
+        """Parse all events with decimals as decimals; None if their number of strings is wrong."""
         table = read_events(text, count, self._exact)
         if table is None:
             return None
@@ -111,14 +112,14 @@ class _Reader:
 
 
 def strings_in(text: bytes) -> int | None:
-    """How many values in compact JSON objects are strings; None where their spelling does not tell.
+    """Return how many values in compact JSON objects are strings; None if that is not certain.
 
-    Quotes stand in pairs, a pair before a colon is a key. Whitespace before a colon makes the number too large.
+    Quotes come in pairs, and a pair before a colon is a key. White space before a colon makes the number too large.
     """
     buffer = np.frombuffer(text, dtype=np.uint8)
     quotes = keys = 0
     behind_slashes = [np.zeros(0, dtype=np.int64)]
-    # in steps that stay in the processor's cache, each with the byte before it and the one after it
+    # in steps that fit the processor's cache, each with the byte before it and the byte after it
     for at in range(1, len(buffer) - 1, _STEP):
         some = buffer[at - 1 : at + _STEP + 1]
         before, marks, colons = some[:-2], some[1:-1] == _QUOTE, some == _COLON
@@ -128,7 +129,7 @@ def strings_in(text: bytes) -> int | None:
         begins |= before <= _SPACE
         begins &= ends
         if begins.any():
-            # a quote that begins a text which itself begins with a colon
+            # such a quote begins a text that itself begins with a colon
             return None
         quotes += int(np.count_nonzero(marks))
         keys += int(np.count_nonzero(ends))
@@ -139,7 +140,7 @@ def strings_in(text: bytes) -> int | None:
 
 
 def _leaves(array: pa.Array) -> Iterator[pa.Array]:
-    """The arrays of single values below, at whatever depth."""
+    """Yield the arrays of single values inside an array, at any depth."""
     kind = array.type.id
     if kind == Type_STRUCT:
         for child in array.flatten():
@@ -151,7 +152,7 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
 
 
 def _within_limits(leaf: pa.Array) -> bool:
-    """Whether all numbers that are to be decimals have their whole digits; NaN and Infinity have none."""
+    """Return whether all numbers for decimal columns are in range; NaN and Infinity are not."""
     kind = leaf.type.id
     if kind == Type_DECIMAL128:
         words = np.frombuffer(leaf.buffers()[1], dtype=np.int64)[2 * leaf.offset : 2 * (leaf.offset + len(leaf))]
@@ -162,7 +163,7 @@ def _within_limits(leaf: pa.Array) -> bool:
 
 
 def _type(node: Node) -> pa.DataType:
-    """The type that takes what fits the node and nothing else; null where no value at all fits plainly."""
+    """Return the type that accepts exactly the node's values; null if no value fits plainly."""
     if node.kind is Kind.OBJECT:
         return pa.struct([pa.field(key, _type(child)) for key, child in node.fields.items()])
     if node.kind is Kind.LIST:

@@ -1,8 +1,8 @@
-"""Contracts from JSON Schema (draft-07) files in Pismo's own layout, ``<domain>/<event>-<version>.json``.
+"""Read contracts from JSON Schema (draft-07) files, as ``<domain>/<event>-<version>.json``.
 
-Source: Pismo's page "Access Pismo event schemas on GitHub", whose folder `published-event-schemas` drops in unchanged.
-A schema says what columns there are and of which kind; what it forbids is not enforced (the command `contracts check`
-reports it).
+Source: Pismo's page "Access Pismo event schemas on GitHub"; its folder `published-event-schemas` can be used
+unchanged. A schema defines columns and their kinds. Its other rules are not enforced; the command `contracts check`
+reports events that break them.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ _KINDS = {
 }  # fmt: skip
 _FORMATS = {"date", "date-time"}
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
-# a node's segment here: an object that names none of its keys
+# the segment, in this module, of an object that names none of its keys
 _MAP = "map"
 
 
 class SchemaFolder:
-    """The schemas below a folder, by domain and event as they are named there."""
+    """The schemas below a folder, by their domain and event."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder.absolute()
         self._payloads: dict[Path, Node] = {}
         if not self.root.is_dir():
-            msg = f"contracts folder {folder} is not there"
+            msg = f"contracts folder {folder} does not exist"
             raise ConfigError(msg)
 
     @cached_property
     def paths(self) -> dict[tuple[str, str], Path]:
-        """Where the schema of a domain and event with version stands, both folded: Pismo writes ``-`` and ``_``."""
+        """The schema files by domain and event with version, folded: Pismo mixes ``-`` and ``_``."""
         return {
             (_folded(path.parent.name), _folded(path.stem)): path
             for path in sorted(self.root.glob("*/*.json"))
@@ -60,11 +60,11 @@ class SchemaFolder:
         }
 
     def find(self, domain: str, event: str) -> Path | None:
-        """The schema file of an event type, None where there is none."""
+        """Return the schema file of an event type; None if there is none."""
         return self.paths.get((_folded(domain), _folded(event)))
 
     def document(self, path: Path) -> Any:
-        """A schema as it stands in its file."""
+        """Return the content of a schema file."""
         try:
             return orjson.loads(path.read_bytes())
         except (OSError, ValueError) as error:
@@ -72,9 +72,12 @@ class SchemaFolder:
             raise ConfigError(msg) from error
 
     def payload(self, path: Path) -> Node:
-        """What a schema says of the payload; it may describe that alone or the whole event around it.
+        """Return a schema's payload; the schema may describe only the payload, or the whole event.
 
-        `ConfigError` where the file is no JSON, no schema, or refers to what is not there. The node is shared.
+        The node is shared.
+
+        Raises:
+            ConfigError: the file is not JSON, or no schema, or refers to a missing file.
         """
         if path not in self._payloads:
             self._payloads[path] = self._payload(path)
@@ -93,11 +96,11 @@ class SchemaFolder:
             raise ConfigError(msg) from error
         if "data" in node.fields and node.fields.keys() & {"event_id", "domain", "event_type", "org_id"}:
             node = node.fields["data"]
-        # a payload without any property is an object all the same
+        # a payload without properties is still an object
         return node if node.kind is Kind.OBJECT else Node(Kind.OBJECT)
 
     def retrieve(self, uri: str) -> Resource[Any]:
-        """A file that a ``$ref`` names; none outside the folder, nothing from a network."""
+        """Return a file that a ``$ref`` names, only from inside the folder, never from a network."""
         path = Path(uri.removeprefix("file://"))
         if not uri.startswith("file://") or not path.resolve().is_relative_to(self.root.resolve()):
             msg = f"$ref to {uri}, which is not in {self.root}"
@@ -107,18 +110,18 @@ class SchemaFolder:
 
 @lru_cache(maxsize=64)
 def schema_folder(folder: Path) -> SchemaFolder:
-    """The schemas of a folder, looked through once a process."""
+    """Return the schemas of a folder; a process reads them once."""
     return SchemaFolder(folder)
 
 
 def schema_folders(rules: ContractRules) -> list[SchemaFolder]:
-    """The folders that rules name, the first one first."""
+    """Return the folders that rules name, in order."""
     own = [Path(rules.folder)] if rules.folder else []
     return [schema_folder(folder) for folder in [*own, *([SHIPPED] if rules.shipped else [])]]
 
 
 def find_schema(folders: Iterable[SchemaFolder], domain: str, event: str) -> tuple[SchemaFolder, Path] | None:
-    """The first folder that has a schema of an event type, and its file; None where there is none."""
+    """Return the first folder with a schema of an event type, and its file; None without any."""
     found = ((folder, folder.find(domain, event)) for folder in folders)
     return next(((folder, path) for folder, path in found if path is not None), None)
 
@@ -128,7 +131,7 @@ def _folded(name: str) -> str:
 
 
 def _closed(node: Node) -> Node:
-    """The node with maps, which have no keys of their own, as JSON text."""
+    """Return the node with its maps, which have no keys of their own, as JSON text."""
     for key, child in node.fields.items():
         node.fields[key] = _closed(child)
     if node.item is not None:
@@ -138,7 +141,7 @@ def _closed(node: Node) -> Node:
 
 def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
     if not isinstance(schema, dict):
-        # true and false say nothing of a kind
+        # true and false give no kind
         return Node()
     if "$ref" in schema:
         return _referred(str(schema["$ref"]), resolver, depth, way)
@@ -151,13 +154,13 @@ def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]
 def _referred(reference: str, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
     found = resolver.lookup(reference)
     if id(found.contents) in way:
-        # it refers to itself: what comes is inferred
+        # it refers to itself: the kinds below are inferred
         return Node()
     return _node(found.contents, found.resolver, depth, (*way, id(found.contents)))
 
 
 def _own(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
-    """What a schema says itself, without the schemas that it is combined of."""
+    """Return the node of a schema itself, without the schemas that it combines."""
     types = _types(schema)
     if len(types) > 1:
         return Node(Kind.DECIMAL if types == {"integer", "number"} else Kind.JSON)
@@ -209,7 +212,10 @@ def _alternatives(schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def _both(one: Node, other: Node) -> Node:
-    """A node that takes what either takes: objects with the fields of both, JSON text where kinds do not agree."""
+    """Return a node that accepts the values of both.
+
+    Objects get the fields of both; kinds that differ become JSON text.
+    """
     if Kind.NULL in {one.kind, other.kind}:
         return other if one.kind is Kind.NULL else one
     kinds = {one.kind, other.kind}

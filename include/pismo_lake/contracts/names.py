@@ -1,8 +1,8 @@
-"""Column names from JSON keys by one reversible rule.
+"""Make column names from JSON keys by one reversible rule.
 
-Path segments are joined by two underscores. Inside a segment everything but ASCII letters, digits, ``_`` and ``-``
-is percent-encoded as UTF-8, and so is an underscore that leads, trails or follows another, so a name splits back
-into its keys without doubt. The empty key is a lone ``%``.
+Path segments are joined by two underscores. Inside a segment, every character except ASCII letters, digits, ``_`` and
+``-`` is percent-encoded as UTF-8. So is an underscore at the start, at the end, or after another one. So a name can
+always be split back into its keys. The empty key becomes ``%``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 
 def column_segment(key: str) -> str:
-    """One JSON key as one segment of a column name.
+    """Return one JSON key as one segment of a column name.
 
-    >>> column_segment("amount"), column_segment("a__b"), column_segment("é.x"), column_segment("")
-    ('amount', 'a_%5Fb', '%C3%A9%2Ex', '%')
+    >>> column_segment("amount"), column_segment("a__b"), column_segment("é.x"), column_segment("") ('amount',
+    'a_%5Fb', '%C3%A9%2Ex', '%')
     """
     if _PLAIN.fullmatch(key):
         return key
@@ -34,10 +34,10 @@ def column_segment(key: str) -> str:
 
 
 def distinct_segment(key: str, taken: set[str]) -> str:
-    """The segment of `key`, spelt apart where only its case would tell it from one already `taken` (casefolded).
+    """Return the segment of `key`, changed if it differs only in case from one already `taken`.
 
-    Athena, Spark and DuckDB fold the case of column names: letters are percent-encoded one by one until the
-    name differs. It still decodes to the same key.
+    Athena, Spark and DuckDB ignore the case of column names. Letters are percent-encoded one by one until the name
+    differs; it still decodes to the same key. `taken` holds casefolded segments.
     """
     candidate = column_segment(key)
     for count in range(1, len(key) + 1):
@@ -49,10 +49,9 @@ def distinct_segment(key: str, taken: set[str]) -> str:
 
 
 def column_path(name: str) -> tuple[str, ...]:
-    """The JSON keys of a column name, the inverse of joining `column_segment`s by `SEPARATOR`.
+    """Return the JSON keys of a column name: the inverse of joining `column_segment`s.
 
-    >>> column_path("data__a_%5Fb__%")
-    ('data', 'a__b', '')
+    >>> column_path("data__a_%5Fb__%") ('data', 'a__b', '')
     """
     return tuple("" if segment == "%" else unquote(segment) for segment in name.split(SEPARATOR))
 

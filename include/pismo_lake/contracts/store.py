@@ -1,8 +1,8 @@
-"""Contracts in the ledger, one a lake and event type, kept beside the data as JSON too.
+"""Keep contracts in the ledger, one for each lake and event type, and as JSON in the lake.
 
-Several runs may learn at once: a contract is saved only over the version it was read from, else the learner
-reads the newer one and learns its file again. So a kind, once saved, stands. A widening reopens, in the same
-transaction, every part that holds the event type, and a build that began before it is not recorded.
+Several runs may learn at once. A contract is saved only over the version that was read. Otherwise the run reads the
+newer version and learns from its file again. So a saved kind never changes. A widening reopens, in the same
+transaction, every part with the event type, and a build that began before it is not recorded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ContractStore:
-    """Reads contracts on demand, hands them out to learn, saves those that changed."""
+    """Reads contracts on demand, lets them learn, and saves those that changed."""
 
     def __init__(self, ledger: Ledger, settings: LakeSettings) -> None:
         self._ledger = ledger
@@ -43,18 +43,18 @@ class ContractStore:
         self._loaded: dict[tuple[str, str], tuple[Contract, int]] = {}
 
     def get(self, domain: str, event_type: str) -> Contract:
-        """The contract of an event type (name with version), empty where it is new."""
-        # keyed as the lake is partitioned, so names of any length and content have a place
+        """Return the contract of an event type (name with version); a new type has an empty one."""
+        # with the keys of the lake's partitions, which allow names of any length and content
         return self._of((safe_segment(domain), safe_segment(event_type)))
 
     def names(self) -> list[tuple[str, str]]:
-        """(domain, event type with version) of every contract of the lake, as path segments, in order."""
+        """Return (domain, event type with version) of each contract as path segments, in order."""
         query = select(contracts.c.domain, contracts.c.event_type).where(contracts.c.lake == self._settings.lake)
         with self._ledger.engine.connect() as connection:
             return sorted((domain, event_type) for domain, event_type in connection.execute(query))
 
     def of(self, domain: str, event_type: str) -> Contract:
-        """A contract by its path segments, as `names` gives them."""
+        """Return a contract by its path segments, as `names` returns them."""
         return self._of((domain, event_type))
 
     @property
@@ -63,12 +63,12 @@ class ContractStore:
         return self._settings.privacy
 
     def version(self, domain: str, event_type: str) -> int:
-        """How often a contract was saved, given by its path segments; 0 where it never was."""
+        """Return how often a contract was saved, by its path segments; 0 if never."""
         self._of((domain, event_type))
         return self._loaded[domain, event_type][1]
 
     def refresh(self) -> None:
-        """Forget what others have saved anew; it is read again when it is asked for."""
+        """Forget contracts that others have saved since; the next use reads them again."""
         query = select(contracts.c.domain, contracts.c.event_type, contracts.c.version)
         with self._ledger.engine.connect() as connection:
             rows = connection.execute(query.where(contracts.c.lake == self._settings.lake))
@@ -76,7 +76,7 @@ class ContractStore:
         self._loaded = {key: loaded for key, loaded in self._loaded.items() if loaded[1] == now.get(key, 0)}
 
     def forget_learned(self) -> bool:
-        """Forget every contract that learned something and was not saved; whether there was one."""
+        """Forget contracts that learned and were not saved; return whether there was one."""
         same = {key: loaded for key, loaded in self._loaded.items() if not loaded[0].changes}
         learned = len(same) < len(self._loaded)
         self._loaded = same
@@ -88,12 +88,15 @@ class ContractStore:
         return self._loaded[key][0]
 
     def widened(self, name: str) -> tuple[str, ...]:
-        """The widened paths of an event type, given as a build counts it: ``<domain>/<event type>``, safe segments."""
+        """Return an event type's widened paths; it is named ``<domain>/<event type>``, as segments."""
         domain, event_type = name.split("/", 1)
         return self._of((domain, event_type)).widened()
 
     def widened_since(self, connection: Connection) -> bool:
-        """Whether a contract handed out here was widened after it was read; held off until the transaction ends."""
+        """Return whether a contract was widened after it was read here.
+
+        The rows stay locked against a widening until the transaction ends.
+        """
         for key, (contract, version) in self._loaded.items():
             query = select(contracts.c.tree, contracts.c.version).where(*self._where(key)).with_for_update(read=True)
             row = connection.execute(query).first()
@@ -106,7 +109,10 @@ class ContractStore:
         return False
 
     def save(self, first_file: str) -> bool:
-        """Save what changed; False where another run was first: then everything is forgotten, learn again."""
+        """Save the changed contracts; return False if another run was first.
+
+        Then all contracts are forgotten, and the caller must learn again.
+        """
         settings = self._settings
         for key, (contract, version) in list(self._loaded.items()):
             if not contract.changes:
@@ -128,7 +134,7 @@ class ContractStore:
         return self._parsed(key, None if row is None else row.tree), 0 if row is None else row.version
 
     def _parsed(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
-        """A contract as it was saved, with what the schemas of today add to it."""
+        """Return a contract as it was saved, with additions of the present schemas."""
         settings = self._settings
         contract = Contract.from_json(
             tree or {}, free_form=settings.free_form, decimals=settings.decimal_names, rules=settings.contracts,
@@ -140,7 +146,7 @@ class ContractStore:
         return contract
 
     def declared(self, domain: str, event_type: str) -> Node | None:
-        """What the schema of an event type says, given by its path segments; None where there is no schema."""
+        """Return the schema's node of an event type, by its path segments; None without a schema."""
         found = find_schema(self.schemas, domain, event_type)
         if found is None:
             return None
@@ -171,14 +177,14 @@ class ContractStore:
                 rows = [place | seen | change for change in changes]
                 connection.execute(contract_changes.insert(), rows)
                 if any(change.widens for change in contract.changes):
-                    # after the contract's own row, whose lock a build that is being recorded holds or waits for
+                    # after the contract's own row: a build that is being recorded holds its lock, or waits for it
                     reopen_parts(connection, self._settings.lake, "/".join(key))
         except IntegrityError:
             return False
         return True
 
     def restore(self) -> int:
-        """Load every contract of the lake that the ledger lacks, or has an earlier version of; return their number."""
+        """Load contracts of the lake that the ledger lacks or has older; return their number."""
         documents = {}
         for uri in storage.list_files(storage.join(self._settings.lake, CONTRACTS)):
             domain, event_type = uri.rsplit("/", 2)[-2:]
@@ -209,7 +215,10 @@ class ContractStore:
 
 
 def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The contract changes that files brought: (event type, path, before, after, first file, seen at, first offset)."""
+    """Return contract changes by their first file.
+
+    Each is (event type, path, before, after, first file, seen at, first offset).
+    """
     found: list[tuple[Any, ...]] = []
     table = contract_changes.c
     columns = [
@@ -224,5 +233,5 @@ def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tu
 
 
 def contract_path(domain: str, event_type: str) -> tuple[str, str]:
-    """Where a contract stands below `<lake>/_contracts`."""
+    """Return the path of a contract below `<lake>/_contracts`."""
     return domain, f"{event_type}.json"

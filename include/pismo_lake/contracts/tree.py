@@ -1,4 +1,4 @@
-"""The tree that a contract is: one node a JSON path."""
+"""Define the tree of a contract: one node for each JSON path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What a path holds. `NULL`: seen, but never with a value."""
+    """The kind of a path's values. `NULL`: the path was seen, but never with a value."""
 
     NULL = "null"
     BOOL = "bool"
@@ -25,9 +25,9 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Node:
-    """One path: its kind, its column segment, its fields (objects) or its items (lists), whether it was int before.
+    """One path: its kind, its column segment, its fields (objects) or its item (lists).
 
-    `format` is what a schema says of a string: ``date`` or ``date-time``.
+    `widened` paths were int before. `format` is a schema's format of a string: ``date`` or ``date-time``.
     """
 
     kind: Kind = Kind.NULL
@@ -39,7 +39,7 @@ class Node:
 
     @property
     def typed(self) -> bool:
-        """Whether the path has a column yet: untyped nulls, `[]` and `{}` have none."""
+        """Whether the path has a column yet: `[]`, `{}` and paths with only nulls have none."""
         if self.kind is Kind.OBJECT:
             return any(child.typed for child in self.fields.values())
         if self.kind is Kind.LIST:
@@ -47,7 +47,7 @@ class Node:
         return self.kind is not Kind.NULL
 
     def to_json(self) -> dict[str, Any]:
-        """A plain tree for storage; `from_json` gives the node back."""
+        """Return a plain tree for storage; `from_json` reads it."""
         tree: dict[str, Any] = {"kind": self.kind.value, "segment": self.segment}
         if self.fields:
             tree["fields"] = {key: child.to_json() for key, child in self.fields.items()}
@@ -61,7 +61,7 @@ class Node:
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Node:
-        """Inverse of `to_json`."""
+        """Return the node of a `to_json` tree."""
         item = tree.get("item")
         return cls(
             Kind(tree["kind"]),

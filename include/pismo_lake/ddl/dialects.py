@@ -1,4 +1,4 @@
-"""How each query engine spells types, names, and a table over Parquet files in folders by date."""
+"""Define for each query engine types, quotes, and a table over Parquet folders by date."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FIRST = date(2015, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Quotes, types, and `build(name, folder, columns, dates)`: the statements of a table.
+    """The types and quotes of an engine, and `build(name, folder, columns, dates)` for a table.
 
-    `many` is a list of a type, `struct` a struct of fields, `field` one of them; `nested` is used for all of these
-    if an engine has one type for anything. `dates` gives the first and the last date of the table's files.
+    `many` is a list of a type, `struct` a struct of fields, `field` one field. An engine with one type for any value
+    has `nested` instead. `dates` returns the first and the last date of the table's files.
     """
 
     quote: str
@@ -34,15 +34,15 @@ class Dialect:
     nested: str = ""
 
     def quoted(self, name: str) -> str:
-        """A name as the dialect quotes it."""
+        """Quote a name."""
         return f"{self.quote}{name.replace(self.quote, self.quote * 2)}{self.quote}"
 
     def qualified(self, schema: str, name: str) -> str:
-        """A table's name; `schema` is taken as it is written."""
+        """Return a table's name after its schema; `schema` is used as it is written."""
         return f"{schema}.{name}" if schema else name
 
     def type(self, kind: pa.DataType) -> str:
-        """The dialect's type for a column of the lake."""
+        """Return the engine's type for a column of the lake."""
         if kind in self.scalars:
             return self.scalars[kind]
         if self.nested:
@@ -53,7 +53,7 @@ class Dialect:
         return self.struct.format(", ".join(self.field.format(one.name, self.type(one.type)) for one in inner))
 
     def table(self, name: str, folder: str, schema: pa.Schema, dates: Dates = lambda: None) -> list[str]:
-        """Return the statements that make a table over a folder of the lake."""
+        """Return the statements that create a table over a folder of the lake."""
         return self.build(name, folder, [(field.name, self.type(field.type)) for field in schema], dates)
 
 
@@ -78,7 +78,7 @@ def _text(value: str) -> str:
 
 
 def _duckdb(name: str, folder: str, columns: list[tuple[str, str]], _: Dates) -> list[str]:
-    # the empty select first: it types columns that some files, or all of them, have otherwise or not at all
+    # the empty select first: it sets the types of columns that some files lack, or have with another type
     empty = _lines([f'NULL::{kind} AS "{column}"' for column, kind in [(_DATE, "DATE"), *columns]])
     return [
         (
@@ -108,9 +108,9 @@ def _athena(name: str, folder: str, columns: list[tuple[str, str]], dates: Dates
 
 
 def _range(dates: tuple[date, date] | None) -> str:
-    """Return Athena's range of dates: it shows no event of a date outside of it, and says nothing of that.
+    """Return Athena's range of dates; without an error, it hides events of other dates.
 
-    It begins a year or more before the first event, since later files may hold earlier events.
+    The range begins a year or more before the first event, since later files may hold earlier events.
     """
     first, last = dates or (_FIRST, _FIRST)
     begin = first.replace(year=max(first.year - 1, 1), month=1, day=1) if dates else _FIRST

@@ -1,6 +1,6 @@
-"""The names that `ddl` gave to tables and view columns: once given, they are kept in the lake and never move.
+"""Keep in the lake the names of tables and view columns, so that they never change.
 
-Without a record, a table would lose its name to a new event type of a similar name, and a view's column to a new
+Without the record, a table could lose its name to a new event type of a similar name, and a view's column to a new
 column with the same last key.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PLACE = ("_ddl", "names.json")
 VIEW = "__v"
-"""What a table's view is named after the table."""
+"""The suffix of a table's view, after the table's name."""
 
 _LOG = logging.getLogger(__name__)
 _RESERVED = frozenset({"account_status_latest", "card_status_latest"})
@@ -30,7 +30,7 @@ _RESERVED = frozenset({"account_status_latest", "card_status_latest"})
 
 @dataclass(slots=True)
 class GivenNames:
-    """Names by folder of the lake: a table's own, and its view's columns by the table's columns."""
+    """Names by folder of the lake: of tables, and of their views' columns."""
 
     lake: str
     tables: dict[str, str] = field(default_factory=dict)
@@ -39,7 +39,11 @@ class GivenNames:
 
     @classmethod
     def load(cls, lake: str) -> GivenNames:
-        """Read a lake's record; an empty one if there is none. `LakeError` if it cannot be understood."""
+        """Read a lake's record; without one, the names are empty.
+
+        Raises:
+            LakeError: the record is damaged.
+        """
         uri = storage.join(lake, *PLACE)
         try:
             saved = storage.read_bytes(uri)
@@ -50,12 +54,12 @@ class GivenNames:
             tables = {str(key): str(name) for key, name in content["tables"].items()}
             columns = {key: {str(a): str(b) for a, b in names.items()} for key, names in content["columns"].items()}
         except (ValueError, KeyError, TypeError, AttributeError):
-            msg = f"{uri} is damaged: restore it, or remove it to have all names given anew"
+            msg = f"{uri} is damaged: restore it, or remove it so that all names are given again"
             raise LakeError(msg) from None
         return cls(lake, tables, columns, saved)
 
     def table(self, folder: str, wanted: str) -> str:
-        """Return the name of a folder's table: the given one, else `wanted`, numbered if it or its view's is taken."""
+        """Return the name of a folder's table: the given one, else `wanted`, with a number if taken."""
         if folder not in self.tables:
             taken = {*self.tables.values(), *(f"{name}{VIEW}" for name in self.tables.values()), *_RESERVED}
             name, number = wanted, 1
@@ -66,14 +70,14 @@ class GivenNames:
         return self.tables[folder]
 
     def columns_of(self, folder: str, short_names: ShortNames) -> dict[str, str]:
-        """Return the names of a view's columns; `short_names` makes all of them from those that were given."""
+        """Return the names of a view's columns; `short_names` makes all of them from the given ones."""
         given = self.columns.get(folder, {})
         now = dict(short_names(given))
         self.columns[folder] = given | now
         return now
 
     def save(self) -> bool:
-        """Keep the names in the lake; False if they cannot be written, as in a lake that may only be read."""
+        """Keep the names in the lake; return False if the lake is read-only."""
         content = {"tables": self.tables, "columns": self.columns}
         document = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         if document == self._saved or not self.tables:
@@ -82,13 +86,13 @@ class GivenNames:
         try:
             storage.write_atomic(uri, document)
         except (StorageError, LakeError) as error:
-            _LOG.warning("names are not kept, %s cannot be written: %s", uri, error)
+            _LOG.warning("names are not kept: cannot write %s: %s", uri, error)
             return False
         self._saved = document
         return True
 
     def is_current(self) -> bool:
-        """Say whether nobody has kept other names since these were read."""
+        """Return whether the kept names are still those that were read."""
         try:
             return storage.read_bytes(storage.join(self.lake, *PLACE)) == self._saved
         except (FileNotFoundError, NotADirectoryError):

@@ -1,7 +1,7 @@
-"""Tables and views over the lake for query engines: DuckDB, Athena, Spark, Snowflake, BigQuery.
+"""Make tables and views over the lake for DuckDB, Athena, Spark, Snowflake and BigQuery.
 
-A table has every column under its full name, in all its files or not. Beside each is a view with short names, and two
-views give the latest state of accounts and cards. Names that were given once stay (`pismo_lake.ddl.names`).
+A table has every column under its full name, even if some of its files lack it. Beside each table is a view with short
+names, and two views give the latest state of accounts and cards. A given name never changes (`pismo_lake.ddl.names`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.ddl.dialects import Dialect
 
-# what each view is of: domain, event type without its version, entity and state (Pismo's pages "Event:
-# status-change" of the account domain and "Event: card_change" of the audit domain)
+# for each view: domain, event type without its version, entity and state (Pismo's pages "Event: status-change" of the
+# account domain and "Event: card_change" of the audit domain)
 _STATES = {
     "account_status_latest": ("account", "status-change", "data__account_id", "data__new_status__status"),
     "card_status_latest": ("audit", "card_change", "data__object__card_id", "data__object__status"),
@@ -40,9 +40,9 @@ _VERSIONED = re.compile(r"(.*?)(?:-\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class LakeTable:
-    """One event type of the lake, or a list's child table: segments of its folder, the name of its table, its columns.
+    """The table of one event type, or of a list's child table.
 
-    `event_date`, which is in the path, is not among them. `shorts` are the names of its view's columns.
+    `schema` has its columns, without `event_date`, which is in the path. `shorts` are the names of its view's columns.
     """
 
     domain: str
@@ -63,9 +63,9 @@ class LakeTable:
 
 
 def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()) -> list[LakeTable]:
-    """Return the event types that contracts know, by name, each with its child tables as far as these have files.
+    """Return a table for each event type of the contracts, and for each child table with files.
 
-    The names are kept in the lake. In a lake that may only be read, new names are given but not kept.
+    The names are kept in the lake. In a read-only lake, new names are given but not kept.
     """
     while True:
         given = GivenNames.load(lake)
@@ -79,7 +79,7 @@ def _named_tables(
     lake: str, contracts: ContractStore, domains: Sequence[str], given: GivenNames
 ) -> Iterator[LakeTable]:
     known = contracts.names()
-    # all of them, also those that are not asked for: two types whose names differ in signs alone get a number
+    # name all of them, also those that nobody asked for: if two types differ only in signs, one gets a number
     for domain, event_type in known:
         given.table(type_folder(domain, event_type), _identifier(f"{domain}__{event_type}"))
     for domain, event_type in known:
@@ -93,7 +93,7 @@ def _named_tables(
         for item, schema in child_schemas(contracts, domain, event_type):
             folder = items_folder(domain, event_type, item)
             child = given.table(folder, f"{name}__{_identifier(item)}")
-            # DuckDB makes no view over a folder of nothing
+            # DuckDB cannot make a view over an empty folder
             if any(True for _ in storage.list_files(storage.join(lake, folder))):
                 yield _table(lake, given, LakeTable(domain, f"{event_type}__{item}", child, folder, schema))
 
@@ -104,9 +104,12 @@ def _table(lake: str, given: GivenNames, table: LakeTable) -> LakeTable:
 
 
 def statements(lake: str, tables: Iterable[LakeTable], dialect: str, schema: str = "", stage: str = "") -> list[str]:
-    """Return the statements of a dialect, to be run in order; `schema` precedes each name, `stage` is Snowflake's."""
+    """Return the statements of a dialect, in the order in which to run them.
+
+    `schema` precedes each name; `stage` is Snowflake's.
+    """
     if dialect not in DIALECTS:
-        msg = f"{dialect!r} is no dialect: {', '.join(DIALECTS)}"
+        msg = f"{dialect!r} is not a dialect; give one of {', '.join(DIALECTS)}"
         raise ConfigError(msg)
     speech, known = DIALECTS[dialect], list(tables)
     place = f"@{stage or 'pismo_lake'}" if dialect == "snowflake" else lake
@@ -120,17 +123,17 @@ def statements(lake: str, tables: Iterable[LakeTable], dialect: str, schema: str
 
 
 def short_names(columns: Sequence[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the shortest name for each column: as many of its last keys as tell it from all others.
+    """Return the shortest name of each column: as few of its last keys as no other column has.
 
     Columns that were `given` a name keep it; the others get one that no column has, or had.
 
-    >>> short_names(["event_id", "data__amount", "data__payer__id", "data__payee__id", "data__event_id"])
-    {'event_id': 'event_id', 'data__amount': 'amount', 'data__payer__id': 'payer_id', 'data__payee__id': 'payee_id', 'data__event_id': 'data_event_id'}
-    >>> short_names(["data__payer__id", "data__payee__id"], {"data__payer__id": "id"})
-    {'data__payer__id': 'id', 'data__payee__id': 'payee_id'}
-    """  # noqa: E501
+    >>> short_names(["event_id", "data__amount", "data__payer__id", "data__payee__id", "data__event_id"]) {'event_id':
+    'event_id', 'data__amount': 'amount', 'data__payer__id': 'payer_id', 'data__payee__id': 'payee_id',
+    'data__event_id': 'data_event_id'} >>> short_names(["data__payer__id", "data__payee__id"], {"data__payer__id":
+    "id"}) {'data__payer__id': 'id', 'data__payee__id': 'payee_id'}
+    """
     given = given or {}
-    # the count of a list, and the typed value of a text, are named after these
+    # names of counts and of typed values come from these columns
     after = {name: f"data__{name.removeprefix(COUNT)}" for name in columns if name.startswith(COUNT)}
     after |= {name: f"data__{name.removeprefix(TYPED)}" for name in columns if name.startswith(TYPED)}
     counted = [after.get(name, name) for name in columns if not name.startswith(TYPED)]
@@ -156,7 +159,7 @@ def short_names(columns: Sequence[str], given: Mapping[str, str] | None = None) 
 
 
 def _shortest(columns: Sequence[str], taken: set[str]) -> dict[str, str]:
-    """Return names that are short, apart from each other and from those `taken`, as far as keys go."""
+    """Return short names that differ from each other and from those `taken`, if keys allow."""
     own = {*ENVELOPE_SCHEMA.names, *SOURCE_SCHEMA.names, "_rescued", "event_date"}
     paths = {name: (name,) if name in own else column_path(name) for name in columns}
     depth = dict.fromkeys(columns, 1)
@@ -170,14 +173,14 @@ def _shortest(columns: Sequence[str], taken: set[str]) -> dict[str, str]:
         ]
         grown = [name for name in crowded if depth[name] < len(paths[name])]
         if not grown:
-            # names that differ in signs alone keep the whole column name
+            # names that differ only in signs keep the whole column name
             return {name: name if name in crowded else short for name, short in names.items()}
         for name in grown:
             depth[name] += 1
 
 
 def _identifier(text: str) -> str:
-    """Letters, digits and underscores alone, lower case, as every engine takes them without quotes."""
+    """Return lower-case letters, digits and underscores only: no engine needs quotes for them."""
     plain = re.sub(r"[^a-z0-9_]+", "_", text.lower())
     return f"_{plain}" if plain[:1].isdigit() or not plain else plain
 
@@ -205,9 +208,9 @@ def _latest_views(speech: Dialect, schema: str, tables: Sequence[LakeTable]) -> 
 
 
 def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeTable], columns: tuple[str, str]) -> str:
-    """Return a view with one row for each organisation and entity, the newest one of all versions' events.
+    """Return a view with one row for each organisation and entity: the newest of all versions.
 
-    Organisations are compared without case, as events are: the same one is written in both.
+    Organisations are compared without case, as for events: Pismo writes the same one in both cases.
     """
     entity, state = columns
     short, quoted = speech.quoted(column_path(entity)[-1]), speech.quoted
@@ -218,7 +221,7 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
         f" {quoted(state)} AS {status} FROM {speech.qualified(schema, table.name)}"
         for table in tables
     )
-    # engines differ in the place of nulls: an event without a time is never the newest
+    # engines sort nulls differently: an event without a time must never be the newest
     newest = f"CASE WHEN {moment} IS NULL THEN 1 ELSE 0 END, {moment} DESC, {event} DESC"
     order = f"PARTITION BY LOWER(COALESCE({org}, '')), {short} ORDER BY {newest}"
     return (
@@ -230,11 +233,11 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
 
 
 def _alike(speech: Dialect, column: str, schema: pa.Schema, kinds: set[pa.DataType]) -> str:
-    """Return a column; as text, if it is text in another version of the event."""
+    """Return a column, as text if it is text in another version of the event."""
     name, kind = speech.quoted(column), schema.field(column).type
     if kind == pa.string() or pa.string() not in kinds:
         return name
     if pa.types.is_decimal(kind):
-        # an id without its zeros behind the point
+        # write an id without zeros after the point
         name = f"CAST({name} AS {speech.type(pa.int64())})"
     return f"CAST({name} AS {speech.type(pa.string())})"

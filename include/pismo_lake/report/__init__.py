@@ -1,4 +1,4 @@
-"""Say whether a day is complete, and prove it."""
+"""Report whether a day is complete, with proof."""
 
 from pismo_lake.report.model import DayReport
 from pismo_lake.report.reconcile import reconcile

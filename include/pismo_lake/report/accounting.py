@@ -1,8 +1,8 @@
-"""Pismo's own daily accounting report beside the lake: entries and amounts by entry type.
+"""Compare Pismo's daily accounting report with the lake: entries and amounts by entry type.
 
-Source: Accounting events report files. The report is a Parquet file with one row an entry, `Amount` as a double rounded
-to hundredths; events carry more decimals, so each is rounded before it is added. Reports are off by default, run once a
-day and stand under their target date.
+Source: Accounting events report files. The report is a Parquet file with one row for each entry and `Amount` as a
+double, rounded to hundredths. Events have more decimals, so each is rounded before it is added. Pismo writes reports
+only on request, once a day, in a folder of their target date.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Sum:
 
 
 def report_prefixes(publish_date: str) -> tuple[str, ...]:
-    """The folders that may hold the report of a target date (YYYY-MM-DD): unpadded as in Pismo's example, or padded."""
+    """Return the possible folders of a date's report: unpadded (Pismo's example) and padded."""
     day = date.fromisoformat(publish_date)
     return tuple(
         dict.fromkeys(
@@ -59,11 +59,14 @@ def report_prefixes(publish_date: str) -> tuple[str, ...]:
 def compare(
     lake: str, publish_date: str, reports: Sequence[bytes], organisation: str, key: LakeKey | None = None
 ) -> tuple[AccountingLine, ...]:
-    """One line an entry type, either side's absence as nought; `reports` are the day's Parquet files.
+    """Return one line for each entry type, with zeros for a side that lacks it.
 
-    The lake's side are the `accounting/entry_creation` rows of the event date. A row without a usable amount (its value
-    went to `_rescued`) counts as an entry of nothing, so that it shows as a difference. `LakeError` for a file whose
-    columns are not those that are documented.
+    `reports` are the day's Parquet files. The lake's side are the `accounting/entry_creation` rows of the event date.
+    A row without a usable amount (its value is in `_rescued`) counts as an entry of zero, so that it shows as a
+    difference.
+
+    Raises:
+        LakeError: a file lacks the documented columns.
     """
     reported: dict[str, _Sum] = defaultdict(_Sum)
     held: dict[str, _Sum] = defaultdict(_Sum)
@@ -95,11 +98,11 @@ def _lake_files(lake: str, publish_date: str) -> Iterator[str]:
 def _rows(
     file: Any, key: LakeKey | None, columns: list[str], organisation: str, name: str
 ) -> Iterator[tuple[str, Decimal | None]]:
-    """(entry type, amount in hundredths) of an organisation's rows."""
+    """Yield (entry type, amount in hundredths) of an organisation's rows."""
     try:
         parquet = open_parquet(file, key)
         present = set(parquet.schema_arrow.names)
-        # a column that no event of the file had is absent from the lake's files
+        # the lake's file lacks a column if no event in it has a value
         required = columns if columns is _REPORTED else columns[:1]
         missing = [column for column in required if column not in present]
         if missing:
@@ -107,7 +110,7 @@ def _rows(
             raise LakeError(msg)
         table = parquet.read([column for column in columns if column in present], use_threads=False)
     except pa.ArrowException as error:
-        msg = f"{name} is no Parquet file: {type(error).__name__}"
+        msg = f"{name} is not a Parquet file: {type(error).__name__}"
         raise LakeError(msg) from error
     taken = [table.column(column).to_pylist() if column in present else [None] * table.num_rows for column in columns]
     for org, entry_type, amount in zip(*taken, strict=True):
@@ -116,7 +119,7 @@ def _rows(
 
 
 def _hundredths(amount: Any) -> Decimal | None:
-    """Rounded half up; a double by its shortest digits, never by its binary value."""
+    """Round half up; read a double by its shortest digits, never by its binary value."""
     if amount is None:
         return None
     exact = amount if isinstance(amount, Decimal) else Decimal(repr(amount))

@@ -1,4 +1,4 @@
-"""What Pismo itself says of changing schemas: its events json_schema_change, an early warning of drift.
+"""Read Pismo's own announcements of schema changes, which warn early of drift.
 
 Source: Pismo's page "JSON schema change" (dataplatform-json-schema-change-1).
 """
@@ -21,13 +21,16 @@ _LONGEST = 200
 
 
 def announced_changes(places: Iterable[tuple[FileRecord, int, int]]) -> tuple[DriftLine, ...]:
-    """A line for each schema that an event announces as added, modified or removed; redelivered ones once."""
+    """Return a line for each schema that an event announces as added, modified or removed.
+
+    A redelivered event gives one line.
+    """
     found: dict[str, DriftLine] = {}
     for record, offset, length in places:
         try:
             event = parse_exact(event_bytes(record, offset, length))
         except (LandedFileError, ValueError):
-            # erased and blank, or the file is not the one that was landed: its build says so
+            # the event was erased, or the file has changed: the build reports that
             continue
         data = event.get("data")
         if not isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""Publish hours without a file, measured against the delivery's own cadence: a gap, or no traffic."""
+"""Compare publish hours without a file with the delivery's usual rhythm: gap, or no traffic."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _STEADY = 0.9
 def silent_hours(
     day: PublishDay, files: Mapping[str, int], heartbeats: Mapping[str, int], until: PublishHour | None = None
 ) -> tuple[SilentHour, ...]:
-    """The hours of a day without files and what to make of each.
+    """Return the hours of a day without files, with a verdict on each.
 
-    `files` counts files by publish hour for the day, the hour after it, and the two weeks that end with the last day
-    before it that had any: however long a feed is silent, it is measured against what it was. `heartbeats` are Pismo's
-    health checks (facts: Platform health check event) by hour of the day. Hours from `until` on are not over.
+    `files` counts files by publish hour for the day, for the hour after it, and for the two weeks that end with the
+    last earlier day that had files: even after a long silence, a feed is compared with its usual rhythm. `heartbeats`
+    are Pismo's health checks (facts: Platform health check event) by hour of the day. Hours from `until` on are not
+    over.
     """
     steady = _steady(day, files, heartbeats)
     last = max((hour for hour, count in files.items() if count and hour < str(day.hours[0])), default=None)
-    # whole days without any, up to this one
+    # the number of whole days without files, up to this one
     silent = 0 if last is None else (day.start.date() - PublishHour.parse(last).start.date()).days - 1
     known = [
         {hour.start.hour for hour in _earlier(day, silent + back) if files.get(str(hour))}
@@ -38,7 +39,7 @@ def silent_hours(
     ]
     known = [hours for hours in known if hours]
     found = []
-    # a delivery that begins on this day was silent before for no fault of anyone
+    # if the delivery begins on this day, its earlier silence is no fault
     begins = None if known else min((hour for hour in day.hours if files.get(str(hour))), default=None)
     for hour in day.hours:
         if begins is not None and hour < begins:
@@ -55,7 +56,7 @@ def _earlier(day: PublishDay, back: int) -> list[PublishHour]:
 
 
 def _steady(day: PublishDay, files: Mapping[str, int], heartbeats: Mapping[str, int]) -> bool:
-    """Whether health checks come in nearly every hour that has files at all."""
+    """Return whether health checks arrive in nearly every hour that has files."""
     busy = [str(hour) for hour in day.hours if files.get(str(hour))]
     beating = sum(bool(heartbeats.get(hour)) for hour in busy)
     return beating >= _LEAST_BEATS and beating >= _STEADY * len(busy)
@@ -69,12 +70,12 @@ def _silent(hour: PublishHour, usual: int, known: int, neighbours: int, *, stead
     evidence[-1] += " files"
     share = usual / known if known else None
     if steady:
-        evidence.append("health checks come in the day's other hours")
+        evidence.append("health checks arrive in the day's other hours")
     if share is not None and share <= _RARE and known >= _LEAST_DAYS:
         verdict = "no traffic"
     elif steady or (share is not None and share >= _USUAL and known >= _LEAST_DAYS):
         verdict = "gap"
     else:
-        # a day or two are no record to call an hour missing by, and enough to have it looked at
+        # one or two days are too few for a gap, but enough to ask a person to check
         verdict = "suspect" if neighbours == 2 or (share is not None and share >= _USUAL) else "no traffic"
     return SilentHour(str(hour), verdict, "; ".join(evidence))

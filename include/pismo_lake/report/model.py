@@ -1,7 +1,7 @@
-"""The day report's content: what a publish day brought, what became of it, and what is missing.
+"""Define the day report: the content of a publish day, its processing, and missing files.
 
-Plain values only, so that the JSON, the Parquet table and the page say the same. It is a function of the ledger, the
-indexes and the lake: writing it again for an unchanged day gives the same bytes.
+It has only plain values, so that the JSON, the Parquet table and the page agree. It depends only on the ledger, the
+indexes and the lake: for an unchanged day, it is written again with the same bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SHOWN = 3
 
 
 class DayVerdict(StrEnum):
-    """What a day report says of its day; only a day that has files can be complete."""
+    """The verdict of a day report; only a day that has files can be complete."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -23,7 +23,7 @@ class DayVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HourLine:
-    """One publish hour, ``YYYY-MM-DDTHH``: its files, their bytes as delivered, what became of their events."""
+    """One publish hour, ``YYYY-MM-DDTHH``: its files, their bytes, and counts of their events."""
 
     publish_hour: str
     files: int = 0
@@ -38,7 +38,10 @@ class HourLine:
 
 @dataclass(frozen=True, slots=True)
 class TypeLine:
-    """One event type, ``<domain>/<event type>-<version>``; conflicts are the duplicates whose content differs."""
+    """One event type, ``<domain>/<event type>-<version>``.
+
+    `conflicts` are the duplicates whose content differs.
+    """
 
     name: str
     events: int
@@ -50,7 +53,7 @@ class TypeLine:
 
 @dataclass(frozen=True, slots=True)
 class SilentHour:
-    """A publish hour without any file. `verdict`: ``gap`` | ``suspect`` | ``no traffic``; `evidence` says why."""
+    """A publish hour without files: ``gap``, ``suspect`` or ``no traffic``, with the `evidence`."""
 
     publish_hour: str
     verdict: str
@@ -59,10 +62,10 @@ class SilentHour:
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file that is not in the lake as it should be.
+    """A file that is missing from the lake, or that is not in it correctly.
 
     `state`: ``announced, not landed`` | ``listed, not landed`` | ``quarantined, not landed`` | ``landed, not indexed``
-    | ``landed, not readable`` | ``landed, not built`` | ``unreadable``; `since` is the time of the first sight.
+    | ``landed, not readable`` | ``landed, not built`` | ``unreadable``; `since` is the time of the first sighting.
     """
 
     key: str
@@ -74,10 +77,10 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class DriftLine:
-    """A change of a contract that a file of this day brought: `before` and `after` are kinds, empty for none.
+    """A change of a contract by a file of this day; `before` and `after` are kinds or empty.
 
-    With ``announced`` before it is what an event json_schema_change told: the change type, and in `path` the schema.
-    `first_offset` is that of the event that showed it, in bytes; None where a schema file brought it.
+    If `before` is ``announced``, Pismo's event json_schema_change announced it: `after` is the change type, `path` the
+    schema. `first_offset` is the byte offset of the first such event; None if a schema file made the change.
     """
 
     event_type: str
@@ -91,7 +94,7 @@ class DriftLine:
 
 @dataclass(frozen=True, slots=True)
 class ControlTotal:
-    """Two counts of one thing that must be equal, each by its own way; `difference` is right minus left."""
+    """Two counts of the same thing, found in two ways; `difference` is right minus left."""
 
     what: str
     left: int
@@ -99,13 +102,16 @@ class ControlTotal:
 
     @property
     def difference(self) -> int:
-        """Nought where it balances."""
+        """The difference, zero if the total balances."""
         return self.right - self.left
 
 
 @dataclass(frozen=True, slots=True)
 class AccountingLine:
-    """Entries of one entry type: Pismo's own daily report beside the lake; amounts as text, rounded to hundredths."""
+    """Entries of one entry type, in Pismo's daily report and in the lake.
+
+    Amounts are text, rounded to hundredths.
+    """
 
     entry_type_id: str
     reported_entries: int
@@ -115,13 +121,13 @@ class AccountingLine:
 
     @property
     def agrees(self) -> bool:
-        """Whether count and amount are the same."""
+        """Whether count and amount are equal."""
         return self.reported_entries == self.lake_entries and self.reported_amount == self.lake_amount
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How long the day took: seconds and MB/s of its build, and how long files waited from publishing to landing."""
+    """Times of the day: of its build, and of its files between publishing and landing."""
 
     build_seconds: float = 0.0
     build_mb_per_second: float = 0.0
@@ -134,9 +140,10 @@ class Timings:
 class DayReport:
     """One delivery's publish day.
 
-    `lateness` counts events by how long after their own time their publish hour ended (labels in order, an event
-    without a time under ``no time``), `heartbeats` are Pismo's own health checks among the events. `listed` says how
-    the source was looked at: ``listed``, or why not. `ever` says whether the delivery ever had a file, on any day.
+    `lateness` counts events by the time between their own time and the end of their publish hour (labels in order;
+    events without a time under ``no time``). `heartbeats` are Pismo's own health checks among the events. `listed` is
+    ``listed``, or the reason that the source was not listed. `ever` says whether the delivery ever had a file, on any
+    day.
     """
 
     delivery: str
@@ -172,25 +179,26 @@ class DayReport:
 
     @property
     def balanced(self) -> bool:
-        """Whether every control total holds, to the event."""
+        """Whether every control total balances."""
         return all(total.difference == 0 for total in self.totals)
 
     @property
     def gaps(self) -> tuple[SilentHour, ...]:
-        """The silent hours that should not be."""
+        """The silent hours in which files are expected."""
         return tuple(hour for hour in self.silent_hours if hour.verdict == "gap")
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return why the day is not complete; empty if nothing is missing."""
+        """Why the day is not complete; empty if nothing is missing."""
         differing = sum(total.difference != 0 for total in self.totals)
         accounting = sum(not line.agrees for line in self.accounting or ())
+        files = self.open_files
         said = {
             "it is not over": not self.over,
             "it is not closed": not self.closed,
             f"{differing} control total(s) do not balance": differing,
-            f"{len(self.open_files)} file(s) are not in the lake as they should be: {self._named()}": self.open_files,
-            f"{len(self.gaps)} publish hour(s) without files where there should be some": self.gaps,
+            f"{len(files)} file(s) are missing from the lake or wrong in it: {self._named()}": files,
+            f"{len(self.gaps)} publish hour(s) without files although the usual rhythm has some": self.gaps,
             f"{accounting} entry type(s) differ from Pismo's accounting report": accounting,
         }
         return tuple(reason for reason, holds in said.items() if holds)
@@ -202,14 +210,14 @@ class DayReport:
 
     @property
     def verdict(self) -> DayVerdict:
-        """Return the verdict: a day without files is never complete, also if none are missing."""
+        """The verdict: a day without files is never complete, even if none are missing."""
         if self.reasons:
             return DayVerdict.INCOMPLETE
         return DayVerdict.COMPLETE if self.files else DayVerdict.NO_FILES
 
     @property
     def complete(self) -> bool:
-        """Return whether the day has files, and all of them are in the lake as far as anyone can tell."""
+        """Whether the day has files, and all known files are in the lake."""
         return self.verdict is DayVerdict.COMPLETE
 
     def __str__(self) -> str:
@@ -225,7 +233,7 @@ class DayReport:
                 return f"{self.publish_date} has no files: the delivery has never had one"
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return the report as plain values."""
         lines = {"accounting_agrees": None if self.accounting is None else all(x.agrees for x in self.accounting)}
         flags = {"balanced": self.balanced, "complete": self.complete, "gaps": len(self.gaps)}
         return asdict(self) | flags | lines | {"verdict": self.verdict.value, "reasons": list(self.reasons)}

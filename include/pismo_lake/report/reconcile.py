@@ -1,7 +1,7 @@
-"""Reconcile a publish day: what was announced, listed, landed, built and written must be one and the same.
+"""Reconcile a publish day: compare its files and events after each step.
 
-Every count is taken twice by different ways (index and ledger, build and Parquet footers), so that a difference
-names the step that lost or doubled something.
+Every count is taken in two ways (index and ledger, build and Parquet footers), so that a difference names the step
+that lost or doubled something.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def reconcile(
     accounting: tuple[AccountingLine, ...] | None = None,
     until: PublishHour | None = None,
 ) -> DayReport:
-    """The day's report as things stand; nothing is changed.
+    """Return the day's report at this moment; nothing is changed.
 
-    `listed` says how the source was looked at, `until` the hour that is not over yet where the day is not.
+    `listed` is ``listed``, or the reason that the source was not listed. If the day is not over, `until` is the first
+    hour that is not over.
     """
     place = (settings.lake, settings.delivery)
     landed = FileLedger(ledger, *place)
@@ -110,7 +111,10 @@ def reconcile(
 
 
 def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:
-    """Rows by the footers of what stands in the lake; what has gone from it has none, and shows in the totals."""
+    """Count rows by the footers of the files in the lake.
+
+    A missing file counts as no rows, so the totals differ.
+    """
     counts: Counter[str] = Counter()
     for path in sorted({path for part in parts for path in part.outputs if not path.startswith(f"{IDS}/")}):
         uri = storage.join(settings.lake, path)
@@ -120,7 +124,7 @@ def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str
         except FileNotFoundError:
             continue
         except pa.ArrowInvalid as error:
-            msg = f"{uri} is no Parquet file any more: close the day again with force, or flatten the hour"
+            msg = f"{uri} is not a Parquet file any more: close the day again with force, or flatten the hour"
             raise LakeError(msg) from error
         counts["files"] += 1
         counts["bytes"] += storage.size(uri)

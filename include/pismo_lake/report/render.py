@@ -1,4 +1,4 @@
-"""The day report's plots as inline SVG: no script, no font file, the same bytes for the same numbers."""
+"""Draw the day report's plots as inline SVG: no script, no font file, stable bytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": _INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    # names come from outside: a dollar sign in one is no formula
+    # names come from outside: a dollar sign in a name is no formula
     "text.parse_math": False,
 }
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
@@ -44,11 +44,11 @@ _SPREAD = 100
 
 
 def plots(report: DayReport) -> dict[str, str]:
-    """Title and SVG of each plot, in the page's order."""
+    """Return the title and SVG of each plot, in the page's order."""
     with mpl.rc_context(_STYLE):
         return {
             "Files and events by publish hour": _by_hour(report),
-            "How late events came": _lateness(report),
+            "Lateness of events": _lateness(report),
             "Events by type": _by_type(report),
             "Duplicates and rejects by publish hour": _troubles(report),
             "Rejects by reason": _reasons(report),
@@ -59,7 +59,7 @@ def _svg(figure: Figure) -> str:
     sink = io.StringIO()
     figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = sink.getvalue()
-    # from the element on: the declaration and the DTD's address have no place inside a page
+    # only the element: a page must not contain the declaration and the DTD's address
     text = _METADATA.sub("", text[text.index("<svg") :])
     return text.replace('width="', 'data-width="', 1).replace('height="', 'data-height="', 1)
 
@@ -150,12 +150,12 @@ def _troubles(report: DayReport) -> str:
 
 
 MOST_LINES = 200
-"""A table of the page shows so many lines and says how many more there are; JSON has them all."""
+"""The most lines of a table on the page, which says how many more there are; the JSON has all."""
 
 
 def page(report: DayReport) -> str:
-    """One HTML document; keys and event types in it are text from outside and are escaped."""
-    # the SVG's own texts are escaped by its writer
+    """Return the report as an HTML document; keys and event types are escaped."""
+    # matplotlib escapes the texts in its SVG
     figures = {title: Markup(svg) for title, svg in plots(report).items()}  # noqa: S704
     return _template().render(report=report, plots=figures, most=MOST_LINES)
 

@@ -1,4 +1,4 @@
-"""What the indexes of a publish day say: counts by reason, lateness, heartbeats. One pass, column by column."""
+"""Count the events of a publish day in its indexes: reasons, lateness, heartbeats."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ _COLUMNS = ["reason", "domain", "event_type", "event_timestamp", "offset", "leng
 _MINUTE = 60_000_000
 _EDGES = [0, 65 * _MINUTE, 120 * _MINUTE, 360 * _MINUTE, 1440 * _MINUTE, 3 * 1440 * _MINUTE, 7 * 1440 * _MINUTE]
 LATENESS = ("ahead", "in its hour", "up to 2 h", "up to 6 h", "up to 24 h", "up to 3 days", "up to 7 days", "older")
-"""How long before the end of its publish hour an event happened; a batch may begin five minutes before its hour."""
+"""Classes of time from an event to the end of its publish hour; a batch may begin five minutes before its hour."""
 
 NO_TIME = "no time"
 _HEARTBEAT = "health"
-# Pismo's page "JSON schema change"; the wire name may come with either sign and with its version
+# Pismo's page "JSON schema change"; the wire name may have either sign, and its version
 _SCHEMA_CHANGE = "^json[_-]schema[_-]change"
 
 
 @dataclass(slots=True)
 class DayScan:
-    """Counts over the indexes of a day's files; `unindexed` names files without a sound index, and says why.
+    """Counts over the indexes of a day's files.
 
-    `schema_changes` are the places (file, offset, length) of Pismo's events that announce a change of a schema.
+    `unindexed` has the files without a valid index, with the reason. `schema_changes` are the places (file, offset,
+    length) of Pismo's events that announce a change of a schema.
     """
 
     events: int = 0
@@ -48,12 +49,12 @@ class DayScan:
     schema_changes: list[tuple[FileRecord, int, int]] = field(default_factory=list)
 
     def lateness_lines(self) -> tuple[tuple[str, int], ...]:
-        """All labels in order, empty ones too."""
+        """Return all labels in order with their counts, also zeros."""
         return tuple((label, self.lateness[label]) for label in (*LATENESS, NO_TIME))
 
 
 def scan_day(files: Iterable[FileRecord]) -> DayScan:
-    """Read the index of each file once."""
+    """Read the index of each file once, and count its events."""
     scan = DayScan()
     for record in files:
         try:

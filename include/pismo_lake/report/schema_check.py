@@ -1,4 +1,4 @@
-"""Events against their schemas: what a schema forbids is counted and shown where it came first, never enforced."""
+"""Check events against their schemas, and count violations; schemas are never enforced."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _COLUMNS = ["offset", "length", "reason", "domain", "event_type", "schema_versio
 
 @dataclass(slots=True)
 class Violation:
-    """A rule of a schema that events break: how many, and the file and byte offset of the first. No values."""
+    """A rule of a schema that events break: their number, and the first one's file and offset.
+
+    It holds no values of events.
+    """
 
     event: str
     path: str
@@ -42,7 +45,7 @@ class Violation:
 
 
 class SchemaCheck:
-    """Validates events of any files; `violations` and `checked` (events that have a schema) grow with them."""
+    """Validates events of any files; counts `violations`, and `checked` events with a schema."""
 
     def __init__(self, folders: Iterable[SchemaFolder]) -> None:
         self._folders = list(folders)
@@ -52,7 +55,7 @@ class SchemaCheck:
 
     @property
     def violations(self) -> list[Violation]:
-        """What was found, by event type and path."""
+        """The violations, sorted by event type and path."""
         return [self._found[key] for key in sorted(self._found)]
 
     def add(self, record: FileRecord) -> None:
@@ -77,7 +80,7 @@ class SchemaCheck:
         try:
             event = orjson.loads(raw)
         except ValueError:
-            # a lenient spelling; whatever it is, it is no breach of the schema
+            # JSON that only the lenient parser accepts: that breaks no rule of a schema
             return
         self.checked += 1
         rules, whole = validator
@@ -95,7 +98,11 @@ class SchemaCheck:
 
 
 def validator_of(folder: SchemaFolder, path: Path) -> tuple[Any, bool]:
-    """A schema's validator, and whether it is of the whole event; `ConfigError` where it is no draft-07 schema."""
+    """Return a schema's validator, and whether the schema describes the whole event.
+
+    Raises:
+        ConfigError: it is not a draft-07 schema.
+    """
     document = folder.document(path)
     whole = isinstance(document, dict) and bool(document.get("properties", {}).keys() & {"event_id", "event_type"})
     try:

@@ -1,4 +1,4 @@
-"""The day report in the lake: JSON and a Parquet table for machines, one page for people."""
+"""Write the day report into the lake: JSON and Parquet for programs, HTML for people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_TYPE = ("events", "rows", "duplicates", "conflicts")
 
 
 def write_report(lake: str, report: DayReport) -> tuple[str, ...]:
-    """Write the report's three files, those that changed; their URIs, the page last."""
+    """Write those of the report's three files that changed; return all URIs, the page's last."""
     folder = storage.join(lake, reports_path(report.publish_date))
     name = safe_segment(report.delivery)
     contents: dict[str, bytes] = {
@@ -64,7 +64,10 @@ def _parquet(report: DayReport) -> bytes:
 
 
 def _rows(report: DayReport) -> Iterator[tuple[str, str, str, int]]:
-    """(section, name, metric, value): one number a row, so that reports of many days are one long table."""
+    """Yield (section, name, metric, value): one number a row.
+
+    So the reports of many days form one long table.
+    """
     for metric in (*_TOTALS, "lake_files", "lake_bytes", *_FLAGS):
         yield "day", "", metric, int(getattr(report, metric))
     yield "verdict", report.verdict.value, "days", 1

@@ -1,4 +1,4 @@
-"""Make Arrow rows of events."""
+"""Make Arrow rows from events."""
 
 from pismo_lake.rows.child_tables import child_tables
 from pismo_lake.rows.dates import event_dates

@@ -1,8 +1,9 @@
-"""Lists of a payload as tables of their own, a row an item, where the contract rules ask for it.
+"""Write lists of a payload as tables of their own, if the contract rules ask for it.
 
-A child table stands beside the events, at ``items/domain=<d>/event_type=<event type>__<list>/event_date=<date>/``,
-so that whatever counts events never meets its rows. Its key is `org_id`, `event_id`, `position` (from 0). In the row of
-the event the list gives way to its length, which tells no list (null) from an empty one.
+A child table has one row for each item. It is beside the events, at ``items/domain=<d>/event_type=<event
+type>__<list>/event_date=<date>/``, so that queries that count events never read its rows. Its key is `org_id`,
+`event_id`, `position` (from 0). In the row of the event, the list's length replaces the list; null means that there is
+no list, 0 that it is empty.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 def child_tables(
     rows: pa.Table, payload: pa.Table, contract: Contract, privacy: Privacy | None, names: tuple[str, str], date: str
 ) -> Iterator[tuple[str, pa.Table]]:
-    """Yield (partition folder, table) of the lists in a partition's events; those without any item have none.
+    """Yield (partition folder, table) of the lists in a partition's events, if they have items.
 
-    `rows` are the events as they stand in the lake, `payload` their columns with the lists, row for row; `names` the
-    domain and the event type with its version.
+    `rows` are the events as in the lake, `payload` their columns with the lists, row for row; `names` are the domain
+    and the event type with its version.
     """
     domain, event = names
     for column in child_columns(contract):
@@ -49,14 +50,14 @@ def child_tables(
 
 
 def places(lists: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of every item of the lists, in order: the row of its list, and its position there."""
+    """Return for each item of the lists, in order, the row of its list and its position in it."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
     parents = np.repeat(np.arange(len(lists)), lengths)
     return parents, np.arange(len(parents)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
 def leaf_fields(field: pa.Field) -> list[pa.Field]:
-    """The fields of `leaves` of such items, named as the columns of a child table are."""
+    """Return the fields of `leaves` of such items, with the column names of a child table."""
     if not pa.types.is_struct(field.type):
         return [field]
     below = (child.with_name(f"{field.name}{SEPARATOR}{child.name}") for child in field.type)
@@ -64,7 +65,7 @@ def leaf_fields(field: pa.Field) -> list[pa.Field]:
 
 
 def leaves(items: pa.Array) -> list[pa.Array]:
-    """The values of items: structs field by field down to what is none."""
+    """Return the values of items, with structs split into their fields down to the last level."""
     if not pa.types.is_struct(items.type):
         return [items]
     return [leaf for child in items.flatten() for leaf in leaves(child)]

@@ -1,7 +1,7 @@
-"""The exact road: one event's payload into typed columns, whatever does not fit into `_rescued`.
+"""Fit an event's payload into typed columns on the slow path; `_rescued` keeps misfits.
 
-Slower than pyarrow's reader and more careful: decimals of any spelling, numbers out of range, mixed kinds,
-duplicate keys, lone surrogates, empty objects. The fast road must give the same rows where both can go.
+It is slower than pyarrow's reader and more careful: it handles decimals of any spelling, numbers out of range, mixed
+kinds, duplicate keys, lone surrogates and empty objects. If both paths can read an event, both must give the same row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ZERO = Decimal(0)
 
 
 class _Unfit(Exception):  # noqa: N818 - control flow inside this module, never seen outside
-    """A value does not fit the kind of its path; `reason` goes to `_rescued`."""
+    """A value does not fit the kind of its path; `reason` is written to `_rescued`."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -33,10 +33,10 @@ class _Unfit(Exception):  # noqa: N818 - control flow inside this module, never 
 
 @dataclass(slots=True)
 class Conformed:
-    """One event's values by column name, and what did not fit: path (a JSON pointer), reason, value.
+    """One event's values by column name, and the misfits: path (a JSON pointer), reason, value.
 
-    Where the path leads into a list, `positions` says which of its steps, counted from 0, are list positions. `discard`
-    leaves out fields without a column instead of keeping them among what did not fit.
+    If the path leads into a list, `positions` are the numbers of its steps, from 0, that are list positions. `discard`
+    drops fields without a column instead of keeping them as misfits.
     """
 
     columns: dict[str, Any] = field(default_factory=dict)
@@ -50,13 +50,13 @@ class Conformed:
         self.rescue_shadowed(value, _Place(path, positions))
 
     def rescue_keys(self, value: dict[str, Any], path: str, positions: tuple[int, ...] = ()) -> None:
-        """Keep what stands in an object under a key that comes again in it."""
+        """Keep the earlier values of an object's repeated keys."""
         if isinstance(value, DuplicateKeys):
             for key, shadowed in value.shadowed:
                 self.rescue(f"{path}/{pointer(key)}", "duplicate_key", shadowed, positions)
 
     def rescue_shadowed(self, value: Any, at: _Place) -> None:
-        """The same of a value and all that it holds: JSON text has a key once."""
+        """Keep the earlier values of repeated keys at any depth: JSON text has each key once."""
         if isinstance(value, dict):
             self.rescue_keys(value, at.path, at.positions)
             for key, item in value.items():
@@ -100,7 +100,11 @@ def fit_object(node: Node, value: Any, path: str, name: str, out: Conformed) -> 
 
 
 def _fit(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
-    """A value as its column holds it; `_Unfit` where it does not fit; parts of lists that do not go to `out`."""
+    """Return a value in its column's type; parts of lists that do not fit are added to `out`.
+
+    Raises:
+        _Unfit: the value does not fit.
+    """
     kind = node.kind
     if kind is Kind.STRING and isinstance(value, str):
         return _text(value)
@@ -124,7 +128,7 @@ def _fit(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
 
 
 def _fit_or_rescue(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
-    """What a list item, or a field of one, holds: null where the value does not fit and is rescued."""
+    """Return a list item, or a field of one; null if it does not fit and is rescued."""
     if value is None:
         return None
     try:
@@ -135,7 +139,7 @@ def _fit_or_rescue(node: Node, value: Any, at: _Place, out: Conformed) -> Any:
 
 
 def _struct(node: Node, value: dict[str, Any], at: _Place, out: Conformed) -> dict[str, Any]:
-    """An object in a list, whose fields are no columns of their own."""
+    """Fit an object in a list; its fields have no columns of their own."""
     if not value:
         raise _Unfit("empty_object")
     if isinstance(value, DuplicateKeys):
@@ -147,7 +151,7 @@ def _struct(node: Node, value: dict[str, Any], at: _Place, out: Conformed) -> di
             if item is not None and not out.discard:
                 out.rescue(at.field(key).path, "no_column", item, at.positions)
         elif not child.typed:
-            # what was never seen with a value is no field of the struct yet
+            # a field that never had a value is not part of the struct yet
             _fit_or_rescue(child, item, at.field(key), out)
         else:
             struct[child.segment] = _fit_or_rescue(child, item, at.field(key), out)
@@ -156,17 +160,17 @@ def _struct(node: Node, value: dict[str, Any], at: _Place, out: Conformed) -> di
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A JSON pointer, and which of its steps, counted from 0, are list positions."""
+    """A JSON pointer, and the numbers of its steps, from 0, that are list positions."""
 
     path: str
     positions: tuple[int, ...] = ()
 
     def item(self, position: int) -> _Place:
-        """A list's item."""
+        """Return the place of a list's item."""
         return _Place(f"{self.path}/{position}", (*self.positions, self.path.count("/")))
 
     def field(self, key: str) -> _Place:
-        """An object's field."""
+        """Return the place of an object's field."""
         return _Place(f"{self.path}/{pointer(key)}", self.positions)
 
 
@@ -179,7 +183,11 @@ def _text(value: str) -> str:
 
 
 def fit_decimal(value: int | Decimal) -> Decimal:
-    """The number at scale 18, digit for digit; `_Unfit` where it has more digits than decimal128(38, 18)."""
+    """Return the number at scale 18 with all its digits.
+
+    Raises:
+        _Unfit: it has more digits than decimal128(38, 18).
+    """
     number = Decimal(value)
     if not number:
         return _ZERO

@@ -1,4 +1,7 @@
-"""Events of one part into one Arrow table an event type: the fast road where it can go, the exact one elsewhere."""
+"""Flatten the events of one part into one Arrow table for each event type.
+
+They take the fast path if possible, else the slow one.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,11 @@ _SMALL = 32
 
 @dataclass(frozen=True, slots=True)
 class EventBytes:
-    """Raw bytes of the events of one type in output order; `regular` ones may take the fast road.
+    """Raw bytes of one type's events in output order; `regular` ones may take the fast path.
 
-    `cuts`, where given, says where the payload's key stands in events whose head is a closed envelope, 0 in others.
-    `parsed` are positions of events with payloads that were parsed before and that `FastReader.columns_of` takes:
-    nobody asks for the bytes of these.
+    `cuts`, if given, has the place of the payload's key in events whose head is a closed envelope, 0 for others.
+    `parsed` has the positions and payloads of events that were parsed before and that `FastReader.columns_of` accepts:
+    their bytes are not read.
     """
 
     raw: Sequence[bytes]
@@ -45,9 +48,9 @@ class EventBytes:
 
 
 def flatten(events: EventBytes, contract: Contract) -> pa.Table:
-    """The payload columns and `_rescued` of the events, a row each, in their order.
+    """Return the payload columns and `_rescued` of the events, one row each, in their order.
 
-    Every leaf of every payload stands in its column or in `_rescued`; a null leaf is null in its column.
+    Every value of every payload is in its column or in `_rescued`; a null value is null in its column.
     """
     schema = payload_schema(contract).append(RESCUED)
     reader = FastReader(contract)
@@ -66,7 +69,7 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
         exact.sort()
         tables.append(_read_exact([events.raw[place] for place in exact], contract, schema))
         places.append(np.array(exact))
-    # in one piece, so that files do not depend on how their rows were come by
+    # in one piece, so that files do not depend on the path of their rows
     table = (pa.concat_tables(tables) if tables else schema.empty_table()).combine_chunks()
     order = np.concatenate([np.zeros(0, np.int64), *places])
     if (np.diff(order) > 0).all():
@@ -75,11 +78,11 @@ def flatten(events: EventBytes, contract: Contract) -> pa.Table:
 
 
 def _columns_of(parsed: Sequence[tuple[NDArray[np.int64], pa.Table]], reader: FastReader) -> Iterator[pa.Table]:
-    """Columns of parsed payloads, which come file by file and mostly alike."""
+    """Yield the columns of parsed payloads; neighbouring files mostly have the same schema."""
     for _, alike in groupby((payload for _, payload in parsed), key=lambda payload: payload.schema):
         columns = reader.columns_of(pa.concat_tables(alike))
         if columns is None:
-            msg = "payloads that were kept are not those of the contract"
+            msg = "the kept payloads do not match the contract"
             raise LakeError(msg)
         yield columns
 
@@ -93,7 +96,7 @@ def _read_fast(
     done: list[NDArray[np.int64]],
     exact: list[int],
 ) -> None:
-    """Read by pyarrow; where it refuses, halve down to the few events that made it refuse."""
+    """Read events with pyarrow; if it refuses them, split them until only a few are refused."""
     if not len(places):
         return
     raw = [events.raw[place] for place in places.tolist()]
@@ -121,7 +124,7 @@ def _read_exact(raws: list[bytes], contract: Contract, schema: pa.Schema) -> pa.
 
 
 def conform_event(event: dict[str, Any], contract: Contract) -> Conformed:
-    """One parsed event as columns and rescued values."""
+    """Return one parsed event as columns and rescued values."""
     out = Conformed(discard=contract.mode is Mode.DISCARD)
     for key in TEXT_KEYS:
         _check_text(event, key, out)

@@ -1,4 +1,4 @@
-"""The schemas of what stands in the lake: rows of events and rejects."""
+"""Define the schemas of the lake's files: rows of events, of lists, and of rejects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings.privacy import Privacy
 
 TYPED = "typed__"
-"""What the names of typed columns begin with."""
+"""The prefix of the names of typed columns."""
 
 _TYPED_AS = {"date": pa.date32(), "date-time": pa.timestamp("us", tz="UTC")}
 
@@ -56,7 +56,7 @@ REJECTS_SCHEMA = pa.schema(
 )
 
 COUNT = "count__"
-"""What the names of the columns begin with that hold a list's length."""
+"""The prefix of the names of columns that hold a list's length."""
 
 POSITION = pa.field("position", pa.int32(), nullable=False)
 
@@ -64,9 +64,9 @@ EVENT_COLUMNS = [ENVELOPE_SCHEMA.field(name) for name in ("event_id", "org_id", 
 
 
 def typed_columns(contract: Contract) -> list[tuple[pa.Field, Column]]:
-    """Dates and times that a schema declares: the typed column beside each column of text, and that column.
+    """Return the typed column of each declared date and time, with the text column beside it.
 
-    The text stays as Pismo wrote it; the typed value is null where the text is no date, or a time without a zone.
+    The text stays as Pismo wrote it. The typed value is null if the text is no date, or a time without a zone.
     """
     return [
         (pa.field(f"{TYPED}{column.name.removeprefix('data__')}", _TYPED_AS[column.node.format]), column)
@@ -76,7 +76,7 @@ def typed_columns(contract: Contract) -> list[tuple[pa.Field, Column]]:
 
 
 def lake_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
-    """The columns of an event type's files, as far as its contract goes; `event_date` stands in the path alone."""
+    """Return the present columns of an event type's files; `event_date` is only in their path."""
     typed = [field for field, _ in typed_columns(contract)]
     children = child_columns(contract)
     apart = {column.name for column in children}
@@ -86,7 +86,7 @@ def lake_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.S
 
 
 def child_columns(contract: Contract) -> list[Column]:
-    """The lists of a contract that have a table of their own; a list inside another one stays in that one's items."""
+    """Return the lists that have a table of their own; a list in a list stays in its items."""
     return [
         column
         for column in payload_columns(contract)
@@ -95,17 +95,17 @@ def child_columns(contract: Contract) -> list[Column]:
 
 
 def count_field(column: Column) -> pa.Field:
-    """The column that stands for a list in the event's own row."""
+    """Return the column that replaces a list in the event's own row."""
     return pa.field(f"{COUNT}{list_name(column)}", pa.int32())
 
 
 def list_name(column: Column) -> str:
-    """A list as its child table is named after it: its column without ``data__``."""
+    """Return a list's name for its child table: its column without ``data__``."""
     return column.name.removeprefix("data__")
 
 
 def item_columns(column: Column) -> list[Column]:
-    """The columns of a list's items: a struct's fields, one each, or the items themselves under the list's name."""
+    """Return the columns of a list's items: the fields of structs, or the items themselves."""
     item = column.node.item
     assert item is not None  # a typed list has items
     return list(_spread(Column(column.name, column.keys, item)))
@@ -120,7 +120,10 @@ def _spread(column: Column) -> Iterator[Column]:
 
 
 def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Schema:
-    """The columns of a child table; `event` is ``<domain>/<event type with version>``, as policies name it."""
+    """Return the columns of a child table.
+
+    `event` is ``<domain>/<event type with version>``, as policies name it.
+    """
     fields = [protected_field(item, privacy, event) for item in item_columns(column)]
     return pa.schema([*EVENT_COLUMNS, POSITION, *fields, *SOURCE_SCHEMA])
 
@@ -131,7 +134,7 @@ def event_schema(contracts: ContractStore, domain: str, event_type: str) -> pa.S
 
 
 def child_schemas(contracts: ContractStore, domain: str, event_type: str) -> list[tuple[str, pa.Schema]]:
-    """Return name and columns of each child table of an event type; its name is given by path segments."""
+    """Return name and columns of each child table of an event type, by its path segments."""
     columns = child_columns(contracts.of(domain, event_type))
     event = f"{domain}/{event_type}"
     return [(list_name(column), child_schema(column, contracts.privacy, event)) for column in columns]

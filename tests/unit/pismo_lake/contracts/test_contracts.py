@@ -339,7 +339,7 @@ def test_declared_dates_and_times_have_a_typed_column_beside_their_text(lake: La
     assert {name for name in rows[0] if name.startswith("typed__")} == {"typed__day", "typed__at__time"}
     (table,) = lake_tables(lake.settings.lake, ContractStore(lake.ledger, lake.settings))
     told = list(described(ContractStore(lake.ledger, lake.settings).of(*PIX), None))
-    assert any("null where the text is no time with a zone" in line for line in told)
+    assert any("null if the text is no time with a zone" in line for line in told)
     shorts = short_names(table.schema.names)
     assert (shorts["data__day"], shorts["typed__day"], shorts["typed__at__time"]) == ("day", "day_typed", "time_typed")
 

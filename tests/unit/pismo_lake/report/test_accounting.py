@@ -84,7 +84,7 @@ def test_a_foreign_file_is_named() -> None:
     pq.write_table(pa.table({"Org_ID": ["x"]}), sink)
     with pytest.raises(LakeError, match="accounting report 2: no column EntryType_ID, Amount"):
         compare("/nowhere", DAY, [report((7, 1.0)), sink.getvalue()], ORG)
-    with pytest.raises(LakeError, match="accounting report 1 is no Parquet file"):
+    with pytest.raises(LakeError, match="accounting report 1 is not a Parquet file"):
         compare("/nowhere", DAY, [b"PAR1 not"], ORG)
 
 

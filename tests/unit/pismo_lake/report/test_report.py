@@ -34,8 +34,8 @@ EMPTY = DayReport(
     files=0, bytes=0, plain_bytes=0, events=0, rows=0, duplicates=0, conflicts=0, rejects=0, heartbeats=0,
 )  # fmt: skip
 HEADINGS = (
-    "Files and events by publish hour", "How late events came", "Events by type", "Rejects by reason",
-    "Duplicates and rejects by publish hour", "Control totals", "Files that are not in the lake as they should be",
+    "Files and events by publish hour", "Lateness of events", "Events by type", "Rejects by reason",
+    "Duplicates and rejects by publish hour", "Control totals", "Files that are missing from the lake or wrong in it",
     "Publish hours without files", "Contract drift", "Pismo's accounting report", "Event types", "Publish hours",
     "Timings",
 )  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_lake_file_that_is_gone_shows_in_the_totals_and_a_damaged_one_is_named
     (path,) = (lake.root / "lake" / "events").rglob("*.parquet")
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
-    with pytest.raises(LakeError, match=f"{path.name} is no Parquet file any more"):
+    with pytest.raises(LakeError, match=f"{path.name} is not a Parquet file any more"):
         looked_at(lake)
     path.unlink()
     report = looked_at(lake)
@@ -253,7 +253,7 @@ def test_a_key_in_a_sub_folder_belongs_to_the_day_of_its_hour(lake: LakeUnderTes
     (only,) = looked_at(lake).open_files
     assert (only.key, only.publish_hour, only.state) == (lost, "2026-03-20T03", "listed, not landed")
     assert "not directly in an hour folder" in only.problem
-    reason = f"1 file(s) are not in the lake as they should be: {lost} (listed, not landed)"
+    reason = f"1 file(s) are missing from the lake or wrong in it: {lost} (listed, not landed)"
     assert str(looked_at(lake)) == f"{DAY} is incomplete: {reason}"
 
 
