@@ -1,4 +1,4 @@
-"""Check the settings of a person; do no work."""
+"""Check the settings that people write; do no work."""
 
 from pismo_lake.settings.channels import Channel, Environment
 from pismo_lake.settings.contracts import ContractRules, Mode

@@ -1,4 +1,4 @@
-"""The settings of each channel, of notices and of alerts."""
+"""Define the settings of each channel, of notices and of alerts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Environment(StrEnum):
 
 
 class Channel(StrEnum):
-    """How files are fetched."""
+    """The way that files are fetched."""
 
     S3 = "s3"
     SFTP = "sftp"
@@ -29,7 +29,7 @@ class Channel(StrEnum):
 
 
 class NoticeChannel(StrEnum):
-    """How notices of new files come."""
+    """The service that delivers notices of new files."""
 
     SQS = "sqs"
     PUBSUB = "pubsub"
@@ -43,15 +43,19 @@ SFTP_ENDPOINTS = {
 
 
 def bucket_name(organisation: str) -> str:
-    """Pismo's bucket of an organisation (Setting up event file delivery): the Org ID in lower case."""
+    """Return Pismo's bucket of an organisation: the Org ID in lower case.
+
+    Source: Setting up event file delivery.
+    """
     return f"pismo-dataplatform-{organisation.lower()}"
 
 
 def below_prefix(key: str, prefix: str) -> str:
-    """A key from its stream's folder on, whatever folders a copy put before it; the key itself where it has none.
+    """Return a key from its stream's folder on; the key itself if it lacks that folder.
 
-    >>> below_prefix("copied/main_stream/2026/3/1/9/a", "copied/main_stream")
-    'main_stream/2026/3/1/9/a'
+    A copy may have put other folders before it.
+
+    >>> below_prefix("copied/main_stream/2026/3/1/9/a", "copied/main_stream") 'main_stream/2026/3/1/9/a'
     """
     stream = prefix.strip("/").rsplit("/", 1)[-1]
     _, found, rest = f"/{key}".rpartition(f"/{stream}/")
@@ -59,7 +63,10 @@ def below_prefix(key: str, prefix: str) -> str:
 
 
 def role_arn(pismo_account_id: str, organisation: str) -> str:
-    """The role Pismo makes for an organisation's consumers (Setting up event file delivery)."""
+    """Return the role that Pismo makes for an organisation's consumers.
+
+    Source: Setting up event file delivery.
+    """
     return f"arn:aws:iam::{pismo_account_id}:role/dataplatform-consumer-{organisation.lower()}"
 
 
@@ -68,7 +75,7 @@ _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class S3Source:
-    """Pismo's bucket and role; the organisation and `pismo_account_id` give each value that is not set."""
+    """Pismo's bucket and role; defaults come from the organisation and `pismo_account_id`."""
 
     pismo_account_id: str
     """Pismo's AWS data account, 12 digits in quotes. Pismo tells it."""
@@ -89,7 +96,7 @@ class S3Source:
 
     def __post_init__(self) -> None:
         if not _ACCOUNT.fullmatch(self.pismo_account_id):
-            msg = f"source.pismo_account_id {self.pismo_account_id!r} has not 12 digits (a 0 first wants quotes)"
+            msg = f"source.pismo_account_id {self.pismo_account_id!r} is not 12 digits (if the first is 0, use quotes)"
             raise ValueError(msg)
 
 
@@ -185,7 +192,7 @@ SOURCES: dict[Channel, type[Source]] = {Channel.S3: S3Source, Channel.SFTP: Sftp
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Expected:
-    """The organisation, bucket and prefix that a delivery's notices may name; letter case does not count."""
+    """The organisation, bucket and prefix that a delivery's notices may name, in any case."""
 
     organisation: str
     bucket: str

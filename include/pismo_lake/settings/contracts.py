@@ -1,4 +1,4 @@
-"""How contracts come about and change, by configuration."""
+"""Configure how contracts begin and change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pismo_lake.settings.validate import validate
 
 
 class Mode(StrEnum):
-    """What becomes of a field that a contract does not know: a column, an entry in `_rescued`, or nothing."""
+    """The fate of a field that a contract lacks: a column, an entry in `_rescued`, or nothing."""
 
     EVOLVE = "evolve"
     FREEZE = "freeze"
@@ -39,7 +39,7 @@ _MODES_SCHEMA = WithJsonSchema({"type": "object", "additionalProperties": {"enum
 
 @dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class ContractRules:
-    """How the columns of event types come about."""
+    """The rules by which event types get their columns."""
 
     folder: str | None = None
     """A folder of JSON Schema files, relative to the deliveries file."""
@@ -55,28 +55,32 @@ class ContractRules:
     """Patterns of lists that get a table of their own."""
 
     def mode_of(self, event: str) -> Mode:
-        """The mode of an event type ``<domain>/<name with version>``."""
+        """Return the mode of an event type ``<domain>/<name with version>``."""
         return next((mode for pattern, mode in self.modes if covers_event(pattern, event)), self.mode)
 
     def is_json(self, keys: tuple[str, ...]) -> bool:
-        """Whether a path of a payload is to stay JSON text."""
+        """Return whether a path of a payload stays JSON text."""
         return any(covers(pattern, keys) for pattern in self.json_paths)
 
     def is_child_table(self, keys: tuple[str, ...]) -> bool:
-        """Whether a list of a payload is to have a table of its own."""
+        """Return whether a list of a payload gets a table of its own."""
         return any(covers(pattern, keys) for pattern in self.child_tables)
 
     def fingerprint(self) -> str:
-        """Return the part of the rules that outputs depend on beside the contract; empty if every type evolves."""
+        """Return the rules that outputs depend on besides the contract; empty if all types evolve."""
         modes = [*self.modes, ("**", self.mode)]
         said = json.dumps(modes) if any(mode is Mode.DISCARD for _, mode in modes) else ""
         return f"{said}{json.dumps(self.child_tables)}" if self.child_tables else said
 
 
 EVOLVING = ContractRules()
-"""What holds where nothing is configured."""
+"""The rules if none are configured."""
 
 
 def parse_rules(values: Mapping[str, Any]) -> ContractRules:
-    """Return the rules of a mapping; raise `ConfigError` if one of its settings is unknown or wrong."""
+    """Return the rules of a mapping.
+
+    Raises:
+        ConfigError: a setting is unknown or wrong.
+    """
     return validate(ContractRules, values, "contracts.")

@@ -34,7 +34,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True, slots=True)
 class InvalidDelivery:
-    """A delivery that cannot be used; `problem` says what is wrong and in which line."""
+    """A delivery with wrong settings; `problem` has the error and its line."""
 
     name: str
     problem: str
@@ -42,7 +42,7 @@ class InvalidDelivery:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A file as it was read: it is read again if the file or a variable that it names has changed."""
+    """The contents of a file; it is read again if it, or a variable that it names, has changed."""
 
     stamp: Stamp
     variables: Mapping[str, str | None]
@@ -78,7 +78,11 @@ def load_deliveries(path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
 
 
 def find_delivery(path: str | Path, name: str) -> Delivery:
-    """Return one delivery by name; raise `ConfigError` if it is missing or invalid."""
+    """Return one delivery by name.
+
+    Raises:
+        ConfigError: it is missing or invalid.
+    """
     for delivery in load_deliveries(path):
         if delivery.name == name:
             if isinstance(delivery, InvalidDelivery):
@@ -116,10 +120,10 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
         if values.get("contracts") is not None:
             values["contracts"] = _contracts(values["contracts"], folder, lines)
         if values.get("privacy") not in {None, STRICT}:
-            # beside the deliveries file, in whatever folder a worker was started
+            # relative to the deliveries file, not to the folder in which a worker was started
             values["privacy"] = str(folder / str(values["privacy"]))
         delivery = validate(Delivery, values | {"name": name}, line=line)
-        # the ledger knows a lake by its name, which must not depend on the folder that a worker was started in
+        # the ledger knows a lake by its path, which must not depend on the folder in which a worker was started
         return replace(delivery, landing=root_of(delivery.landing), lake=root_of(delivery.lake))
     except ConfigError as error:
         line = getattr(error, "line", None) or line
@@ -134,7 +138,7 @@ def _contracts(values: Any, folder: Path, lines: Mapping[str, int]) -> ContractR
         if values.get("folder") is not None:
             values["folder"] = str(folder / str(values["folder"]))
             if not Path(values["folder"]).is_dir():
-                msg = f"contracts.folder {values['folder']} is not there"
+                msg = f"contracts.folder {values['folder']} does not exist"
                 raise SettingError(msg, values[LINES].get("folder"))
     return _nested(ContractRules, "contracts", values, lines)
 

@@ -1,4 +1,4 @@
-"""One delivery: an organisation in an environment over a channel, with all its settings."""
+"""Define one delivery: an organisation in an environment over a channel, with all settings."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Delivery:
     accounting_reports: Truth = False
     """If true, a closed day is compared with Pismo's own daily accounting report."""
     contracts: ContractRules = EVOLVING
-    """How the columns of event types come about."""
+    """The rules by which event types get their columns."""
     privacy: str | None = None
     """A privacy policy: strict, or the path of a YAML file, relative to the deliveries file."""
     privacy_key_conn_id: str | None = None
@@ -113,14 +113,14 @@ class Delivery:
             msg = f"{self.name}: give ledger_conn_id (an Airflow connection) or ledger_url"
             raise ValueError(msg)
         if not croniter.is_valid(self.schedule):
-            msg = f"{self.name}: schedule {self.schedule!r} is no cron expression, such as */15 * * * *"
+            msg = f"{self.name}: schedule {self.schedule!r} is not a cron expression such as */15 * * * *"
             raise ValueError(msg)
         self._check_places()
         if not isinstance(self.source, SOURCES[self.channel]):
             msg = f"{self.name}: channel {self.channel} with a {type(self.source).__name__}"
             raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError
         if not self.listing and self.notices is None:
-            msg = f"{self.name}: listing is false and there are no notices: nothing would tell of new files"
+            msg = f"{self.name}: listing is false and there are no notices: nothing would announce new files"
             raise ValueError(msg)
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
@@ -141,14 +141,14 @@ class Delivery:
 
     @property
     def expected(self) -> Expected:
-        """Return what notices may name: the organisation's bucket at Pismo, also if files come by another channel."""
+        """What notices may name: the organisation's bucket at Pismo, for any channel."""
         own = getattr(self.source, "bucket", None) if self.channel is Channel.S3 else None
         told = self.notices.bucket if self.notices else None
         return Expected(self.organisation, told or own or bucket_name(self.organisation))
 
     @property
     def settings(self) -> LakeSettings:
-        """Return the settings of landing and building; the caller adds keys from connections."""
+        """The settings for landing and building; the caller adds keys from connections."""
         return LakeSettings(
             delivery=self.name,
             landing=self.landing,

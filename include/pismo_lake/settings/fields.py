@@ -1,4 +1,4 @@
-"""Shared rules of the models that the deliveries file is checked with."""
+"""Define rules that the models of the deliveries file share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRICT_MODEL = ConfigDict(
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
-        msg = "true and false are no numbers"
+        msg = "true and false are not numbers"
         raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError
     return value
 

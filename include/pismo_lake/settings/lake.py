@@ -1,4 +1,4 @@
-"""How one delivery is landed and built; everything here is part of what an output is a function of."""
+"""Define how one delivery is landed and built; outputs depend on each of these settings."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ DECIMAL_NAMES = (
     r"(^|_)(amount|value|balance|credits?|debits?|limit|rate|fee|price|payment|percentage|interest|funds)(_|$)"
     r"|Amount|Balance|Value|Rate"
 )
-"""Number fields named like money are decimal from their first value on: one field holds 50 and 20.1 (facts §5.3)."""
+"""Numbers with names like these are decimal from their first value on: one field has 50 and 20.1 (facts §5.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LakeSettings:
-    """`landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes.
+    """The settings to land and build one delivery.
 
-    A compressed file is refused if it holds more than `max_plain_bytes`; what was indexed stays readable.
-    `target_bytes` is the size from which on a closed day starts another file in a partition. `privacy` is the policy
-    that rows, rejects and single events are shown under, `key` the KMS key that files of the lake are encrypted with.
+    `landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes. A compressed
+    file is refused if it holds more than `max_plain_bytes`; files that are indexed already stay readable. From
+    `target_bytes` on, a closed day starts another file in a partition. `privacy` is the policy for rows, rejects and
+    single events, `key` the KMS key that encrypts the files of the lake.
     """
 
     delivery: str
@@ -54,6 +55,6 @@ class LakeSettings:
         try:
             ZoneInfo(self.event_date_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            # OSError: America is a folder of zones
-            msg = f"{self.delivery}: event_date_zone {self.event_date_zone!r} is no IANA time zone"
+            # OSError: for example, America is a folder of zones
+            msg = f"{self.delivery}: event_date_zone {self.event_date_zone!r} is not an IANA time zone"
             raise ConfigError(msg) from None

@@ -1,9 +1,9 @@
-"""Keys as the words they are made of, and the names of personal fields found in them.
+"""Split keys into words, and find the names of personal fields in them.
 
-A key may be written in any way: ``cardHolderName``, ``card-holder_name``, ``CARDHOLDERNAME``. It is split into words at
-signs and at changes of case. A word that no policy knows is split into known words, if these fill it: ``fullname`` is
-``full name``, but ``shipping`` has no word ``pin``. A name of several words in one piece is always read as these words:
-``billtocity`` is ``bill to city``.
+A key may be written in any way: ``cardHolderName``, ``card-holder_name``, ``CARDHOLDERNAME``. It is split into words
+at signs and at changes of case. An unknown word is split into known words, if these fill it: ``fullname`` is ``full
+name``, but ``shipping`` has no word ``pin``. A name of several words is always known in one piece: ``billtocity`` is
+``bill to city``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CASES = re.compile(r"[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[^\W\d_A-Z]+|[^\W\d_]+|\
 
 
 def plain(key: str) -> str:
-    """Return a key in plain letters: no accents, no wide or invisible signs, its case as it was."""
+    """Return a key in plain letters: no accents, no wide or invisible signs, the same case."""
     if key.isascii():
         return key
     spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", key))
@@ -42,7 +42,7 @@ def plain(key: str) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that policies know, and how keys read in them."""
+    """The words that policies know, and the words of each key."""
 
     words: frozenset[str]
     compounds: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
@@ -57,7 +57,7 @@ class Vocabulary:
         return cls(frozenset(words.union(*_WORDS.values())), compounds)
 
     def readings(self, key: str) -> tuple[tuple[str, ...], ...]:
-        """Return the words of a key: split at signs and case, and as if it were in one case."""
+        """Return the words of a key in two ways: split at signs and case, and ignoring both."""
         found = self._read.get(key)
         if found is None:
             if len(self._read) > 20_000:
@@ -72,7 +72,7 @@ class Vocabulary:
         return tuple(part for word in words for part in self._parts(word) if part not in _WORDS["fillers"])
 
     def _parts(self, word: str) -> Sequence[str]:
-        """Split a word into known ones, as few as possible; the word itself if they do not fill it."""
+        """Split a word into as few known words as possible; return the word if they do not fill it."""
         whole = self._singular(word)
         if whole or len(word) > _LONGEST_RUN or word.isdigit():
             return (whole or word,)
@@ -98,7 +98,7 @@ class Vocabulary:
         return "" if word in _WORDS["whole"] else word
 
     def _singular(self, word: str) -> str:
-        """Return the singular of a word, or the word, if it is known; otherwise nothing."""
+        """Return a known word, in the singular if that is known; otherwise nothing."""
         for ending in ("es", "s", ""):
             if word.endswith(ending) and word.removesuffix(ending) in self.words:
                 return word.removesuffix(ending)
@@ -106,9 +106,10 @@ class Vocabulary:
 
 
 def name_in(name: tuple[str, ...], words: tuple[str, ...], *, alone: bool) -> bool:
-    """Tell whether a name's words are in a key's words, or, `alone`, are all of them but for ``new`` or a number.
+    """Return whether a key's words contain a name's words.
 
-    A name that is followed by a property is not in the key.
+    If `alone`, they may have no other words except ``new`` or a number. A name that is followed by a property is not
+    in the key.
     """
     size = len(name)
     for at in range(len(words) - size + 1):

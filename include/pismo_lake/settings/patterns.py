@@ -1,7 +1,7 @@
-"""Patterns of payload paths and event types, as policies and contract rules use them.
+"""Match patterns of payload paths and event types, for policies and contract rules.
 
-Paths are JSON keys joined by ``/``, list positions left out; ``*`` stands for any part of a key, ``**`` for any number
-of keys. Keys are compared without case and without signs, so ``document_number`` is ``documentNumber`` too.
+Paths are JSON keys joined by ``/``, without list positions. ``*`` matches any part of a key, ``**`` any number of
+keys. Keys are compared without case and without signs, so ``document_number`` also matches ``documentNumber``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from functools import lru_cache
 
 
 def fold(key: str) -> str:
-    """Return a key as patterns see it: lower case, letters and digits of any script and width alone."""
+    """Return a key for comparison: lower case, only letters and digits of any script and width."""
     plain = key if key.isascii() else unicodedata.normalize("NFKC", key)
     return "".join(letter for letter in plain.casefold() if letter.isalnum()) or "_"
 
 
 def covers(pattern: str, keys: tuple[str, ...]) -> bool:
-    """Whether a pattern matches a path or something above it.
+    """Return whether a pattern matches a path or a path above it.
 
     >>> covers("**/name", ("payer", "name")), covers("payer", ("payer", "name")), covers("name", ("payer", "name"))
     (True, True, False)
@@ -27,7 +27,7 @@ def covers(pattern: str, keys: tuple[str, ...]) -> bool:
 
 
 def covers_event(pattern: str, event: str) -> bool:
-    """Whether a pattern matches an event type ``<domain>/<name with version>``."""
+    """Return whether a pattern matches an event type ``<domain>/<name with version>``."""
     return covers(pattern, tuple(event.split("/")))
 
 
@@ -38,6 +38,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         if part == "**":
             text += "(?:[^/]+/)*"
         else:
-            # a star joins what stands on its sides
+            # a star joins the pieces on its sides
             text += "[^/]*".join(fold(piece) if piece else "" for piece in part.split("*")) + "/"
     return re.compile(f"{text}.*", re.DOTALL)

@@ -1,6 +1,6 @@
-"""Privacy policies: which payload paths are kept, dropped, masked, hashed or coarsened, and the key they hash with.
+"""Define privacy policies: which payload paths to keep, drop, mask, hash or coarsen.
 
-A policy is a list of rules, the first that matches a path or any object above it decides (see `path_patterns`).
+A policy is a list of rules. The first rule that matches a path, or any object above it, decides (see `patterns`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ STRICT = "strict"
 _RULE_KEYS = {"path", "names", "action", "event", "last", "alone", "values", "below", "about"}
 _POLICY_KEYS = {"extends", "card_numbers", "words", "rules"}
 _VERSION = 2
-"""Raised when the same policy leaves other values: what is built again is then written anew."""
+"""Raised if the same policy gives other values: then each new build writes its files again."""
 _LEAST_KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacyKey:
-    """The secret that hashes are made with; `key_id` stands in the metadata of hashed columns."""
+    """The secret of the hashes; the metadata of hashed columns has its `key_id`."""
 
     key_id: str
     secret: bytes = field(repr=False)
@@ -46,22 +46,25 @@ class PrivacyKey:
 
     @classmethod
     def parse(cls, text: str) -> PrivacyKey:
-        """From ``<key id>:<secret>``."""
+        """Parse ``<key id>:<secret>``."""
         key_id, found, secret = text.partition(":")
         if not found:
-            # the text may be the secret alone: it is not shown
-            msg = "a privacy key is written <key id>:<secret>, this one has no colon"
+            # do not show the text: it may be only the secret
+            msg = "a privacy key is written <key id>:<secret>, but this one has no colon"
             raise ConfigError(msg)
         return cls(key_id, secret.encode())
 
     def digest(self, text: str) -> str:
-        """HMAC-SHA-256 of a value's text, in hex."""
+        """Return the HMAC-SHA-256 of a value's text, in hex."""
         return hmac.digest(self.secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """A policy in force: its rules in order, whether card numbers in free text are masked, and its key."""
+    """A policy in force: its rules in order, and its key.
+
+    If `card_numbers`, card numbers in free text are masked.
+    """
 
     name: str
     rules: tuple[Rule, ...]
@@ -73,17 +76,21 @@ class Privacy:
         object.__setattr__(self, "_finder", RuleFinder(self.rules))
 
     def rule(self, event: str, keys: tuple[str, ...]) -> Rule | None:
-        """Return the rule for a path of an event type; None if no rule is for it, or one that scans it."""
+        """Return the rule for a path of an event type; None without one, or if it only scans."""
         found = self._finder.find(event, keys)
         return None if found is None or found.action is Action.SCAN else found
 
     @property
     def hashes(self) -> bool:
-        """Whether a key is needed."""
+        """Whether the policy needs a key."""
         return any(rule.action is Action.HASH for rule in self.rules)
 
     def checked(self) -> Privacy:
-        """Itself; `ConfigError` where it hashes and has no key."""
+        """Return the policy itself.
+
+        Raises:
+            ConfigError: it hashes and has no key.
+        """
         if self.hashes and self.key is None:
             msg = f"privacy policy {self.name} hashes: give its key (privacy_key_conn_id, or PISMO_PRIVACY_KEY)"
             raise ConfigError(msg)
@@ -100,11 +107,12 @@ class Privacy:
 
 
 def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
-    """Return a policy by its name (`strict`) or from a YAML file, which a process reads again only if it has changed.
+    """Return a policy by its name (`strict`) or from a YAML file.
 
-    The file has ``rules``, a list of ``path`` or ``names``, and ``action``, and the other fields of `Rule`.
-    ``card_numbers: mask`` is for all values that no rule is for. ``words`` are lists of words: ``<person> name``
-    in names is ``name`` with each word of ``person``. ``extends: strict`` appends the shipped rules to its own.
+    A process reads the file again only if it has changed. It has ``rules``, a list of ``path`` or ``names``, and
+    ``action``, and the other fields of `Rule`. ``card_numbers: mask`` applies to all values without a rule. ``words``
+    are lists of words: ``<person> name`` in names is ``name`` with each word of ``person``. ``extends: strict``
+    appends the shipped rules.
 
     Raises:
         ConfigError: the file cannot be read, or a rule in it is wrong.
@@ -154,13 +162,13 @@ def _words(policy: str, listed: Any) -> dict[str, list[str]]:
 
 
 def _listed(names: str | list[Any]) -> list[str]:
-    """Return the names of a list, or of a text in which commas part them."""
+    """Return the names of a list, or of a text with commas."""
     texts = names.split(",") if isinstance(names, str) else map(str, names)
     return [" ".join(text.replace("_", " ").casefold().split()) for text in texts if text.strip()]
 
 
 def _spelled_out(names: str | list[Any], words: dict[str, list[str]]) -> tuple[str, ...]:
-    """Return names, those with the name of a list of words once for each word of it."""
+    """Return names; a name with a list of words is repeated for each word of the list."""
     found: list[str] = []
     for name in _listed(names):
         used = re.search(r"<([^<>]+)>", name)
@@ -180,12 +188,12 @@ def _parsed(policy: str, number: int, rule: Any, words: dict[str, list[str]]) ->
         raise ConfigError(msg) from None
     last = rule.get("last", 0)
     if type(last) is not int or last < 0 or (last and action is not Action.MASK):
-        msg = f"{where}: last is a count of characters that a mask leaves"
+        msg = f"{where}: last is the number of characters that a mask leaves"
         raise ConfigError(msg)
     try:
         names, below = (_spelled_out(rule.get(part, []), words) for part in ("names", "below"))
     except KeyError as error:
-        msg = f"{where}: there are no words named {error.args[0]!r}"
+        msg = f"{where}: unknown list of words {error.args[0]!r}"
         raise ConfigError(msg) from None
     return Rule(
         str(rule.get("path", "")), action, str(rule.get("event", "**")), last, names,
@@ -194,6 +202,6 @@ def _parsed(policy: str, number: int, rule: Any, words: dict[str, list[str]]) ->
 
 
 def _no_place(rule: dict[str, Any]) -> bool:
-    """Tell whether a rule has neither a path nor names, or both, or names that are no list."""
+    """Return whether a rule lacks a path and names, has both, or has names that are no list."""
     named = [rule[part] for part in ("names", "below") if part in rule]
     return ("path" in rule) == ("names" in rule) or not all(isinstance(names, str | list) and names for names in named)

@@ -1,4 +1,4 @@
-"""The rule of a policy that decides on a path of keys: the first that is for it, by pattern or by names of fields."""
+"""Find the first rule of a policy for a path of keys, by pattern or by names of fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_KEPT = 50_000
 
 
 class RuleFinder:
-    """Finds the rules of paths, and remembers what it found of a path and of a key."""
+    """Finds the rules of paths, and caches them by path and by key."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
@@ -28,7 +28,7 @@ class RuleFinder:
         self._of_paths: dict[tuple[str, tuple[str, ...]], Rule | None] = {}
 
     def find(self, event: str, keys: tuple[str, ...]) -> Rule | None:
-        """Return the first rule that is for a path of an event type, or for an object above it."""
+        """Return the first rule for a path of an event type, or for an object above it."""
         try:
             return self._of_paths[event, keys]
         except KeyError:
@@ -51,7 +51,7 @@ class RuleFinder:
         )
 
     def _rules_of(self, key: str) -> tuple[frozenset[int], frozenset[int]]:
-        """Return the rules that name a key, and those that name it as one above."""
+        """Return the rules that name a key, and those that name it as a key above."""
         found = self._of_keys.get(key)
         if found is None:
             if len(self._of_keys) >= _MOST_KEPT:
@@ -77,7 +77,7 @@ class RuleFinder:
     def _by_first_word(self, names: Iterable[tuple[int, str]]) -> dict[str, list[tuple[int, tuple[str, ...]]]]:
         found = defaultdict(list)
         for at, name in names:
-            # read as keys are, so that their words are the same
+            # split the name like a key, so that their words match
             words = self._words.readings(name)[0]
             found[words[0]].append((at, words))
         return dict(found)

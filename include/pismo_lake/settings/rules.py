@@ -1,4 +1,4 @@
-"""One rule of a privacy policy, and the actions that rules have."""
+"""Define one rule of a privacy policy, and the actions of rules."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What happens to the values of a path; all but keep, scan and drop give text.
+    """The fate of the values of a path; all actions except keep, scan and drop give text.
 
-    `keep` keeps a value as it is. `scan` keeps it but for card numbers, and but for personal fields of JSON in it, as
-    if no rule spoke of it.
+    `keep` keeps a value unchanged. `scan` keeps it, except for card numbers and for personal fields of JSON in it, as
+    for a path without a rule.
     """
 
     KEEP = "keep"
@@ -32,10 +32,10 @@ class Action(StrEnum):
 class Rule:
     """A path pattern, or names of fields, and the action there.
 
-    `event` limits a rule to event types; `last` characters stay of a mask. Names are words; a rule with names is for
-    every key that has the words of one of them, at any depth, and for everything below it. With `alone` the key has no
-    other words. With `values` the rule is for values right under the key, not for objects. With `below` a key above has
-    one of these names.
+    `event` limits a rule to event types; a mask leaves the `last` characters. Names are words: a rule with names
+    applies to every key that has the words of one of them, at any depth, and to everything below it. With `alone` the
+    key has no other words. With `values` the rule applies to values right under the key, not to objects. With `below`
+    a key above has one of these names.
     """
 
     path: str

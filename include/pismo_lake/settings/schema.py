@@ -1,4 +1,4 @@
-"""The JSON Schema of the deliveries file, for editors and for the reference page.
+"""Make the JSON Schema of the deliveries file, for editors and for the reference page.
 
 ``python -m pismo_lake.settings.schema`` prints it; `make schema` writes it to ``config/deliveries.schema.json``.
 """
@@ -57,7 +57,10 @@ def deliveries_schema() -> dict[str, Any]:
 
 
 def _or_variable(setting: dict[str, Any]) -> dict[str, Any]:
-    """Let a setting that is no text be a variable of the environment; leave out the titles, which repeat the names."""
+    """Allow a variable of the environment for a setting that is no text; leave out titles.
+
+    Titles only repeat the names.
+    """
     setting = {key: value for key, value in setting.items() if key != "title"}
     kinds = setting.get("anyOf", [setting])
     if not any(kind.get("type") in _NOT_TEXT for kind in kinds):

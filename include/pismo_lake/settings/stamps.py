@@ -1,4 +1,4 @@
-"""Tell whether a file has changed since it was read."""
+"""Find out whether a file has changed since it was read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ Stamp = tuple[int, int, int]
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return the stamp of a file; raise `OSError` if it cannot be looked at."""
+    """Return the stamp of a file.
+
+    Raises:
+        OSError: the file's attributes cannot be read.
+    """
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,4 +1,4 @@
-"""Validate settings with their pydantic model, and say what is wrong in the words of the deliveries file."""
+"""Validate settings with their pydantic model; errors use the terms of the deliveries file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def validate(model: type[Model], values: Mapping[str, Any], prefix: str = "", li
     try:
         made: Model = _adapter(model).validate_python(given)
     except ValidationError as error:
-        # one at a time, and first a setting that is unknown: a misspelt name explains the missing one
+        # report one error, an unknown setting first: a misspelt name explains the missing one
         first = min(error.errors(include_url=False), key=lambda found: found["type"] != _UNKNOWN)
         name = str(first["loc"][0]) if first["loc"] else ""
         raise SettingError(_told(model, first, prefix, name), lines.get(name) or line) from None

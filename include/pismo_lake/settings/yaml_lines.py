@@ -22,7 +22,7 @@ class _LineLoader(_Safe):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001
         lines: dict[Any, int] = {}
-        # before keys that are merged in (<<: *defaults) are added: these may come again
+        # before merged keys (<<: *defaults) are added: these may be repeated
         for key, _ in node.value:
             if key.tag != _MERGE and key.value in lines:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)

@@ -176,7 +176,7 @@ def test_deep_json_inside_text_needs_no_recursion() -> None:
     ("text", "told"),
     [
         ("rules: [{path: a, names: b, action: drop}]", "rule 1: path and action are expected"),
-        ("rules: [{names: '<people> name', action: drop}]", "rule 1: there are no words named 'people'"),
+        ("rules: [{names: '<people> name', action: drop}]", "rule 1: unknown list of words 'people'"),
         ("words: [a]", "words are lists of words"),
         ("rules: [{names: 5, action: drop}]", "path and action are expected"),
     ],

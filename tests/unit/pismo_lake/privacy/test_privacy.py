@@ -227,7 +227,7 @@ def test_lists_keep_their_places_where_some_are_null_or_cut_off() -> None:
     [
         ("rules: [{path: a, action: burn}]", "rule 1: action is 'burn', allowed: keep, drop"),
         ("rules: [{path: a}]", "rule 1: path and action are expected"),
-        ("rules: [{path: a, action: hash, last: 2}]", "rule 1: last is a count"),
+        ("rules: [{path: a, action: hash, last: 2}]", "rule 1: last is the number"),
         ("rules: {}", "rules are a list"), ("[]", "a mapping of"), ("rulez: []", "a mapping of"),
         ("extends: lax", "extends can only be strict"), ("rules: [", "while parsing"),
         ("card_numbers: burn", "card_numbers is mask or keep"),

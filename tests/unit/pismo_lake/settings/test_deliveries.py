@@ -57,7 +57,7 @@ WRONG = {
     "truth": (f"{SFTP}    listing: maybe\n{TAIL}", 16, "true or false"),
     "nan": (f"{SFTP}    wait_minutes: .nan\n{TAIL}", 16, "a number is expected"),
     "contract mode": (f"{SFTP}    contracts:\n      mode: melt\n{TAIL}", 17, "allowed: evolve, freeze, discard"),
-    "no contracts there": (f"{SFTP}    contracts:\n      folder: nowhere\n{TAIL}", 17, "nowhere is not there"),
+    "no contracts there": (f"{SFTP}    contracts:\n      folder: nowhere\n{TAIL}", 17, "nowhere does not exist"),
     "unknown in contracts": (f"{SFTP}    contracts: {{colour: red}}\n{TAIL}", 16, "contracts.colour"),
     "privacy without a key": (f"{SFTP}    privacy: strict\n{TAIL}", 11, "privacy_key_conn_id"),
     "no such policy": (f"{SFTP}    privacy: mine.yaml\n{TAIL}", 11, "mine.yaml"),
@@ -75,9 +75,9 @@ WRONG = {
         "notices.queue is missing",
     ),
     "empty": ("  bad:\n", 11, "a mapping of settings"),
-    "schedule": (f"{SFTP}    schedule: hello\n{TAIL}", 11, "'hello' is no cron expression"),
-    "schedule out of range": (f"{SFTP}    schedule: '99 * * * *'\n{TAIL}", 11, "is no cron expression"),
-    "zone": (f"{SFTP}    event_date_zone: America\n{TAIL}", 11, "'America' is no IANA time zone"),
+    "schedule": (f"{SFTP}    schedule: hello\n{TAIL}", 11, "'hello' is not a cron expression"),
+    "schedule out of range": (f"{SFTP}    schedule: '99 * * * *'\n{TAIL}", 11, "is not a cron expression"),
+    "zone": (f"{SFTP}    event_date_zone: America\n{TAIL}", 11, "'America' is not an IANA time zone"),
     "endless": (f"{SFTP}    close_after_hours: 1e12\n{TAIL}", 16, "close_after_hours must be from 0 to 744"),
     "look-back": (f"{SFTP}    lookback_hours: 5000\n{TAIL}", 16, "lookback_hours must be from 0 to 900"),
     "no bucket": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3://')}", 11, "lake 's3://' is neither a path nor s3://"),
@@ -85,7 +85,7 @@ WRONG = {
     "another store": (f"{SFTP}{TAIL.replace('raw', 'gs://b/raw')}", 11, "landing 'gs://b/raw' is neither a path"),
     "one in the other": (f"{SFTP}{TAIL.replace('raw', 'l/raw')}", 11, "one of landing and lake is inside the other"),
     "account": (
-        f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "has not 12 digits"
+        f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "is not 12 digits"
     ),
     "poll": (
         f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n      poll_seconds: 0\n{TAIL}", 20, "poll_seconds must be 1"
