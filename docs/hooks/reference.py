@@ -79,7 +79,7 @@ def errors() -> str:
     """Render the tree of errors, each with its docstring and whether it is permanent."""
 
     def rows(error: type[PismoError], depth: int) -> Iterator[str]:
-        kind = "permanent" if error.permanent else "passing"
+        kind = "permanent" if error.permanent else "temporary"
         yield f"| {'&emsp;' * depth}`{error.__name__}` | {kind} | {_summary(error)} |"
         for child in error.__subclasses__():
             if child.__module__ == error.__module__:

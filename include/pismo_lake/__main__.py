@@ -1,4 +1,4 @@
-"""`python -m pismo_lake`."""
+"""Run the command line: `python -m pismo_lake`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if __name__ == "__main__":  # worker processes import this module too, and need 
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:
-        # whoever read the output has seen enough, `| head` for one
+        # the reader of the output has ended, for example `| head`
         code = _PIPE_CLOSED
     logging.shutdown()
-    # everything is written and closed; pyarrow's idle threads abort the interpreter's own way out once in a while
+    # everything is written and closed; in a normal exit, pyarrow's idle threads sometimes abort the interpreter
     os._exit(code)

@@ -1,40 +1,32 @@
-"""The project's errors, one small tree. Texts name the key, role or host; never a payload, a key or a secret.
+"""Define the project's errors in one tree.
 
-PismoError
-├── ConfigError           a delivery or a setting is wrong
-│   └── NoLedgerError        there is no ledger at the place that was given
-├── SourceError           something about one object or one right at Pismo's side; carries `.key`
-│   ├── AccessDenied
-│   │   ├── ListingDenied    no s3:ListBucket: a supported mode
-│   │   ├── KmsDenied        the object may be read, its KMS key may not be used
-│   │   ├── RoleDenied       sts:AssumeRole was refused
-│   │   ├── KeysDenied       none of the SSH keys was accepted
-│   │   └── HostKeyDenied    the server shows another host key than the pinned one
-│   ├── NoEventFileError     a file given by hand holds no event
-│   ├── SourceRefused        the source cannot be used as it is set up: no such bucket, another region, a wrong clock
-│   ├── FileArchived         the object is in an archived storage class: it must be restored first
-│   ├── QuarantinedError     too many attempts to land the object failed; it is tried only on demand
-│   ├── FileMissing          passing: announced or listed, but not (or no longer) there
-│   ├── SizeMismatch         passing: other bytes than announced
-│   └── SourceUnavailable    passing: throttled, cut off, timed out
-├── NoticeError           a notice that cannot be taken for one of this delivery; its message stays in the queue
-├── FramingError          an event file in a form that is not read; the raw file is kept
-├── LandingIncompleteError  passing: some files were not landed, all others were
-│   └── LandingRefusedError     the same, and trying again cannot help
-├── LedgerError           passing: the ledger cannot be reached
-│   └── LedgerRefused           no database, no right to it, or a read-only disk
-├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one
-├── StorageError          a file of landing or lake cannot be read or written; carries `.uri`
-│   ├── StorageRefused          a right, a bucket or a setting is missing or wrong
-│   └── StorageUnavailable      passing: no answer, throttled, or a full disk
-└── LakeError             what was written does not add up with what was read
-    ├── LandedFileError         a landed file, or its index, is gone or is not what was written
+Messages name the key, role or host, and never a payload, a key or a secret. *temporary*: a retry may help.
+
+PismoError ├── ConfigError           a delivery or a setting is wrong │   └── NoLedgerError        the given place has
+no ledger ├── SourceError           one object, or one right, at Pismo's side; has `.key` │   ├── AccessDenied │   │
+├── ListingDenied    no s3:ListBucket: a supported mode │   │   ├── KmsDenied        the object may be read, its KMS
+key may not be used │   │   ├── RoleDenied       sts:AssumeRole was refused │   │   ├── KeysDenied       the server
+accepts none of the SSH keys │   │   └── HostKeyDenied    the server shows another host key than the pinned one │   ├──
+NoEventFileError     a file given by hand holds no event │   ├── SourceRefused        the source cannot be used as
+configured: no such bucket, another region, a wrong clock │   ├── FileArchived         the object is in an archived
+storage class: it must be restored first │   ├── QuarantinedError     too many attempts to land the object failed; it
+is tried only on demand │   ├── FileMissing          temporary: announced or listed, but missing │   ├── SizeMismatch
+temporary: another size than announced │   └── SourceUnavailable    temporary: throttled, cut off, timed out ├──
+NoticeError           a message that is not a notice of this delivery; it stays in the queue ├── FramingError
+an event file in an unknown form; the raw file is kept ├── LandingIncompleteError  temporary: some files were not
+landed, all others were │   └── LandingRefusedError     the same, but a retry cannot help ├── LedgerError
+temporary: the ledger cannot be reached │   └── LedgerRefused           no database, no right to it, or a read-only
+disk ├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one ├──
+StorageError          a file of landing or lake cannot be read or written; has `.uri` │   ├── StorageRefused          a
+right, a bucket or a setting is missing or wrong │   └── StorageUnavailable      temporary: no answer, throttled, or a
+full disk └── LakeError             data in the lake or in landing is wrong or missing
+    ├── LandedFileError         a landed file, or its index, is gone or has changed
     │   └── MemoryShortError        a file needs more memory than the process may have
     ├── BuildIncompleteError    some units could not be built, all others were
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
     ├── UnbalancedError         a closed day's control totals differ
     ├── DayIncompleteError      a closed day is not complete
-    └── BuildSupersededError    passing: another run took the part over
+    └── BuildSupersededError    temporary: another run took the part over
 """
 
 from __future__ import annotations
@@ -46,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class PismoError(Exception):
-    """Root of the tree; `permanent` says whether trying again can help."""
+    """Root of the tree; if `permanent`, a retry cannot help."""
 
     permanent: ClassVar[bool] = True
 
@@ -56,11 +48,11 @@ class ConfigError(PismoError):
 
 
 class NoLedgerError(ConfigError):
-    """There is no ledger at the place that was given, and none is to be made."""
+    """The given place has no ledger, and none may be created."""
 
 
 class SourceError(PismoError):
-    """Something about one object, or one right, at the source."""
+    """An error of one object, or of one right, at the source."""
 
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)
@@ -95,11 +87,11 @@ class NoEventFileError(SourceError):
     """A file that was given by hand holds no event; it is not landed."""
 
 
-class SourceRefused(SourceError):  # noqa: N818 - as its sisters
-    """The source cannot be used as it is set up; this holds for every object of it."""
+class SourceRefused(SourceError):  # noqa: N818 - like its siblings
+    """The source cannot be used as configured; this affects each of its objects."""
 
 
-class FileArchived(SourceError):  # noqa: N818 - as its sisters
+class FileArchived(SourceError):  # noqa: N818 - like its siblings
     """The object is in an archived storage class and must be restored before it can be read."""
 
 
@@ -108,29 +100,29 @@ class QuarantinedError(SourceError):
 
 
 class FileMissing(SourceError):  # noqa: N818 - a noun of this field
-    """The object is not there."""
+    """The object is missing."""
 
     permanent = False
 
 
 class SizeMismatch(SourceError):  # noqa: N818 - a noun of this field
-    """The object came with another size than announced."""
+    """The object has another size than announced."""
 
     permanent = False
 
 
 class SourceUnavailable(SourceError):  # noqa: N818 - a noun of this field
-    """The source did not answer as it should; try again."""
+    """The source did not answer correctly; try again."""
 
     permanent = False
 
 
 class NoticeError(PismoError):
-    """A message that is no notice, or one of another organisation or bucket."""
+    """A message that is no notice, or a notice of another organisation or bucket."""
 
 
 class FramingError(PismoError):
-    """The file's form is not one that is read."""
+    """The file has a form that cannot be read."""
 
 
 class LedgerError(PismoError):
@@ -140,10 +132,10 @@ class LedgerError(PismoError):
 
 
 class LedgerMismatchError(PismoError):
-    """The ledger is not the present ledger of the lake; the text names the command that mends it."""
+    """The ledger is not the lake's present one; the message names the command that repairs it."""
 
 
-class LedgerRefused(LedgerError):  # noqa: N818 - as its sisters
+class LedgerRefused(LedgerError):  # noqa: N818 - like its siblings
     """The ledger is no database, its disk is read-only, or it refuses this user."""
 
     permanent = True
@@ -157,22 +149,22 @@ class StorageError(PismoError):
         self.uri = uri
 
 
-class StorageRefused(StorageError):  # noqa: N818 - as its sisters
+class StorageRefused(StorageError):  # noqa: N818 - like its siblings
     """A right, a bucket or a setting of the storage is missing or wrong."""
 
 
-class StorageUnavailable(StorageError):  # noqa: N818 - as its sisters
-    """The storage did not answer as it should, or its disk is full; try again."""
+class StorageUnavailable(StorageError):  # noqa: N818 - like its siblings
+    """The storage did not answer correctly, or its disk is full; try again."""
 
     permanent = False
 
 
 class LakeError(PismoError):
-    """What was written does not add up with what was read."""
+    """Data in the lake or in landing is wrong or missing."""
 
 
 class LandedFileError(LakeError):
-    """A landed file, or its index, is gone or is not what was written; `name` is that of the landed version."""
+    """A landed file, or its index, is gone or has changed; `name` is the landed version's."""
 
     def __init__(self, message: str, *, key: str, name: str = "") -> None:
         super().__init__(message)
@@ -188,16 +180,19 @@ class MemoryShortError(LandedFileError):
 
 
 def _landed_file_error(kind: type[LandedFileError], message: str, key: str, name: str) -> LandedFileError:
-    """Make the error again in another process."""
+    """Restore the error in another process."""
     return kind(message, key=key, name=name)
 
 
 class IndexIncompleteError(LakeError):
-    """Landed files could not be indexed, so their events are not in the lake; `failures` says why, by file name."""
+    """Landed files could not be indexed; `failures` has each reason, by file name.
+
+    Their events are not in the lake.
+    """
 
     def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
         shown = "; ".join(f"{name}: {problem}" for name, problem in failures[:5])
-        super().__init__(f"{len(failures)} landed file(s) could not be indexed, their events are missing: {shown}")
+        super().__init__(f"{len(failures)} landed file(s) could not be indexed, so their events are missing: {shown}")
         self.failures = dict(failures)
 
 
@@ -211,11 +206,11 @@ class BuildIncompleteError(LakeError):
 
 
 class UnbalancedError(LakeError):
-    """A closed day's control totals differ; the text names each difference."""
+    """A closed day's control totals differ; the message names each difference."""
 
 
 class DayIncompleteError(LakeError):
-    """A closed day is not complete; the text says why, as its report does."""
+    """A closed day is not complete; the message has the reasons, like its report."""
 
 
 class BuildSupersededError(LakeError):
@@ -236,12 +231,12 @@ class LandingIncompleteError(PismoError):
 
 
 class LandingRefusedError(LandingIncompleteError):
-    """Files could not be landed, and another try cannot help: missing rights, keys outside an hour folder."""
+    """Files could not be landed, and a retry cannot help: missing rights, wrong keys."""
 
     permanent = True
 
 
 def landing_error(failures: Mapping[str, PismoError]) -> LandingIncompleteError:
-    """Return the error for files that could not be landed: a permanent one if no other try can help any of them."""
+    """Return the error for failed files; it is permanent if a retry can help none of them."""
     refused = all(error.permanent for error in failures.values())
     return (LandingRefusedError if refused else LandingIncompleteError)(failures)

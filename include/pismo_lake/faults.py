@@ -1,7 +1,7 @@
-"""The other side's own reason for an error: its fault, its words without secrets, and advice in one sentence.
+"""Find the other side's reason for an error: the kind of fault, its text, and advice.
 
-AWS and the stores that speak its protocol answer with an error code and a message. botocore has errors of its own for
-what happens before an answer. Both are judged here, once for all that talk to such a service.
+AWS, and stores with its protocol, answer with an error code and a message. botocore has its own errors for failures
+before an answer. Both are judged here, for all code that uses such a service.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DEEPEST = 8
 
 
 class Fault(Enum):
-    """Kinds of faults; each but `EXPIRED`, `CONFLICT` and `PASSING` stays until a person has done something."""
+    """Kinds of faults; all but `EXPIRED`, `CONFLICT` and `PASSING` stay until a person acts."""
 
     MISSING = auto()
     DENIED = auto()
@@ -35,13 +35,13 @@ class Fault(Enum):
 
     @property
     def permanent(self) -> bool:
-        """Whether trying again cannot help."""
+        """Whether a retry cannot help."""
         return self not in {Fault.EXPIRED, Fault.CONFLICT, Fault.PASSING}
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a call failed: `told` is the other side's text, `advice` is a sentence of ours or empty."""
+    """Why a call failed: `told` is the other side's text, `advice` is our sentence or empty."""
 
     fault: Fault
     told: str
@@ -85,7 +85,7 @@ _REGION = re.compile(r"expecting '?([a-z]{2}(?:-[a-z]+)+-\d)")
 
 _CHECKSUMS = '{"request_checksum_calculation": "when_required"}'
 _ADVICE: tuple[tuple[str, str], ...] = (
-    # the first pattern that is found in "code: message" gives the advice
+    # the first pattern found in "code: message" gives the advice
     (r"1 hour session|role chaining", "a role that was assumed by a role gets one hour: set session_seconds to 3600"),
     (r"DurationSeconds|MaxSessionDuration", "set session_seconds to no more than the role allows: 3600 always works"),
     (r"^NoSuchBucket|^InvalidBucketName", "check the bucket's name, and that it is at this endpoint"),
@@ -121,20 +121,20 @@ _TELLING_NAMES = (
     r"|(?:aws)?access_?key_?id"
 )
 _HIDDEN: tuple[tuple[str, str], ...] = (
-    # credentials in URLs, and values whose name is that of a secret
+    # credentials in URLs, and values with the name of a secret
     (r"//[^/\s@]+@", "//***@"),
     (rf"(?i)\b({_TELLING_NAMES})([\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s&,;\"'<>]+", r"\1\2***"),
     (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", "***"),
-    # a word that calls itself a secret
+    # a word that contains "secret"
     (r"(?i)\S*secret[-_]\S*", "***"),
-    # a long run with upper case, lower case and a digit in it is no name
+    # a long run of letters with upper case, lower case and a digit is not a name
     (r"(?<![\w/+.:-])(?=[a-zA-Z/+]*\d)(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])[A-Za-z0-9/+=]{32,}", "***"),
     (r"(?s)-----BEGIN [^-]+-----.*?(?:-----END [^-]+-----|$)", "***"),
 )
 
 
 def without_secrets(text: str) -> str:
-    """Make a foreign text fit for a message: one line, of bounded length, with secrets replaced by asterisks."""
+    """Make a foreign text fit for a message: one line of bounded length, without secrets."""
     for pattern, instead in _HIDDEN:
         text = re.sub(pattern, instead, text)
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
@@ -142,7 +142,7 @@ def without_secrets(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Judge an error of botocore, or one that such an error caused."""
+    """Judge an error of botocore, or an error that it caused."""
     for one in _chain(error):
         response = getattr(one, "response", None)
         if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
@@ -162,7 +162,7 @@ def reason_of(error: BaseException) -> Reason:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it came from."""
+    """Yield an error and its causes."""
     one: BaseException | None = error
     for _ in range(_DEEPEST):
         if one is None:
@@ -172,13 +172,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _told(error: BaseException) -> str:
-    # the text of SQLAlchemy has the values of the statement, the driver's own text has none
+    # the text of SQLAlchemy has the statement's values; the driver's own text has none
     text = without_secrets(str(getattr(error, "orig", None) or error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _of_answer(response: Mapping[str, Any], operation: str) -> Reason:
-    """Judge an answer by its code, and by the words of its message if the code says too little."""
+    """Judge an answer by its code, and by its message if the code is too general."""
     about, meta = response["Error"], response.get("ResponseMetadata") or {}
     code, message = str(about.get("Code") or ""), without_secrets(str(about.get("Message") or ""))
     status = int(meta.get("HTTPStatusCode") or 0)

@@ -1,4 +1,4 @@
-"""Publish hours and publish days: the folders that Pismo writes, parsed and compared."""
+"""Parse and compare publish hours and publish days, the folders that Pismo writes."""
 
 from __future__ import annotations
 
@@ -18,25 +18,32 @@ _KEY = re.compile(f"{_FOLDER}[^/]*$")
 _ABOVE = re.compile(_FOLDER)
 
 NO_HOUR = "-"
-"""Stands for the publish hour of a key that names none."""
+"""The publish hour of a key that names none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PublishHour:
-    """The hour folder a file was published in (Data events recovery); its zone is undocumented, UTC is assumed."""
+    """The hour folder of a file's publishing; its zone is undocumented, UTC is assumed.
+
+    Source: Data events recovery.
+    """
 
     start: datetime
 
     @classmethod
     def containing(cls, moment: datetime) -> PublishHour:
-        """The hour that an aware moment falls into."""
-        # built anew: Airflow hands in pendulum times, whose differences are no plain timedelta
+        """Return the hour of an aware moment."""
+        # a new datetime: Airflow passes pendulum times, whose differences are not timedeltas
         utc = moment.astimezone(UTC)
         return cls(datetime(utc.year, utc.month, utc.day, utc.hour, tzinfo=UTC))
 
     @classmethod
     def parse(cls, text: str) -> PublishHour:
-        """From ``YYYY-MM-DDTHH``; ValueError for anything else."""
+        """Parse ``YYYY-MM-DDTHH``.
+
+        Raises:
+            ValueError: the text has another form.
+        """
         found = _TEXT.fullmatch(text)
         if not found:
             msg = f"{text!r} is not a publish hour: write YYYY-MM-DDTHH"
@@ -45,12 +52,15 @@ class PublishHour:
 
     @classmethod
     def of_key(cls, key: str) -> PublishHour | None:
-        """From an object key ``…/<y>/<m>/<d>/<h>/<name>``, padded, unpadded or hive style; None without one."""
+        """Return the hour of an object key ``…/<y>/<m>/<d>/<h>/<name>``; None if it has none.
+
+        The folders may be padded, unpadded or hive style.
+        """
         return cls._of_match(_KEY.search(key))
 
     @classmethod
     def above_key(cls, key: str) -> PublishHour | None:
-        """Return the hour whose folder, or a folder in it, holds an object; None if no folder above it is one."""
+        """Return the hour of an object in an hour folder, or below one; None without such a folder."""
         return cls._of_match(_ABOVE.search(key))
 
     @classmethod
@@ -69,12 +79,12 @@ class PublishHour:
         return self.start.date().isoformat()
 
     def plus(self, hours: int) -> PublishHour:
-        """The hour so many hours later, or earlier; the last one, or the first, where there is no such hour."""
+        """Return the hour that many hours later, or earlier, within the range of `datetime`."""
         least, most = (_FIRST_HOUR - self.start) // _HOUR, (_LAST_HOUR - self.start) // _HOUR
         return PublishHour(self.start + min(max(hours, least), most) * _HOUR)
 
     def prefixes(self, root: str = "main_stream") -> tuple[str, ...]:
-        """Every folder spelling of this hour: unpadded (as documented), padded, hive style; without doubles."""
+        """Return every folder spelling of this hour: unpadded (as documented), padded, hive style."""
         at = self.start
         spellings = (
             f"{root}/{at.year}/{at.month}/{at.day}/{at.hour}/",
@@ -87,25 +97,29 @@ class PublishHour:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PublishDay:
-    """The 24 publish hours of a date; once closed they are one unit of the lake."""
+    """The 24 publish hours of a date; after the close they are one unit of the lake."""
 
     start: datetime
 
     @classmethod
     def containing(cls, moment: datetime) -> PublishDay:
-        """The day, in UTC, that an aware moment falls into."""
+        """Return the UTC day of an aware moment."""
         return cls(PublishHour.containing(moment).start.replace(hour=0))
 
     @classmethod
     def parse(cls, text: str) -> PublishDay:
-        """From ``YYYY-MM-DD``; ValueError for anything else."""
+        """Parse ``YYYY-MM-DD``.
+
+        Raises:
+            ValueError: the text has another form, or is not a day of the calendar.
+        """
         if not _DAY.fullmatch(text):
             msg = f"{text!r} is not a publish day: write YYYY-MM-DD"
             raise ValueError(msg)
         try:
             return cls(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
         except ValueError:
-            msg = f"{text!r} is no day of the calendar"
+            msg = f"{text!r} is not a day of the calendar"
             raise ValueError(msg) from None
 
     def __str__(self) -> str:
@@ -113,17 +127,17 @@ class PublishDay:
 
     @property
     def hours(self) -> tuple[PublishHour, ...]:
-        """Its publish hours in order."""
+        """The publish hours of the day in order."""
         return tuple(PublishHour(self.start + step * _HOUR) for step in range(24))
 
 
 def unit_of(text: str) -> PublishHour | PublishDay:
-    """A build unit from its name: a publish hour (``YYYY-MM-DDTHH``) or a closed publish day (``YYYY-MM-DD``)."""
+    """Return a unit from its name: an hour (``YYYY-MM-DDTHH``) or a day (``YYYY-MM-DD``)."""
     return PublishDay.parse(text) if _DAY.fullmatch(text) else PublishHour.parse(text)
 
 
 def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
-    """The publish hours of `[start, end]`, both ends' hours included."""
+    """Return the publish hours from `start` to `end`, with the hours of both."""
     first, last = PublishHour.containing(start), PublishHour.containing(end)
     count = (last.start - first.start) // _HOUR
     return tuple(first.plus(step) for step in range(count + 1))
@@ -131,14 +145,14 @@ def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
 
 @lru_cache(maxsize=1024)
 def hour_of_key(key: str) -> str:
-    """The publish hour of a key as the ledger writes it, ``-`` where it names none."""
+    """Return the publish hour of a key for the ledger; ``-`` if it has none."""
     return str(PublishHour.of_key(key) or NO_HOUR)
 
 
 class Rank(NamedTuple):
-    """The place of a landed file in the order that decides which copy of an event wins: the smallest wins.
+    """The place of a landed file in the order of copies: the smallest place wins.
 
-    Within a file the copy with the smallest offset wins.
+    Within a file, the copy with the smallest offset wins.
     """
 
     publish_hour: str

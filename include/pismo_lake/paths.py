@@ -1,7 +1,7 @@
-"""Where things stand: publish hours in object keys, partitions in the lake, raw files and indexes in landing.
+"""Define the paths of partitions in the lake, and of raw files and indexes in landing.
 
-Keys, domains and event types come from outside; every function that makes a path makes each of them one safe
-segment, so none can leave its folder.
+Keys, domains and event types come from outside. Each function here turns each of them into one safe segment, so that
+no path can leave its folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OUTPUT_ROOTS = (*BUILD_ROOTS, "reports")
 CONTRACTS = "_contracts"
 ERASURES = "_erasures"
 SPOOL = "_spool"
-"""Files of a closing day on their way."""
+"""The folder for unfinished files of a closing day."""
 IDENTITY = "_lake.json"
 """The file that says which lake this is, and to which ledger it belongs."""
 GENERATIONS = "_lake"
@@ -34,10 +34,11 @@ GENERATIONS = "_lake"
 
 @lru_cache(maxsize=4096)
 def safe_segment(text: str) -> str:
-    """One path segment for any text: percent-encoded beyond [A-Za-z0-9_.-], never hidden, never over-long.
+    """Return one path segment for any text, never hidden and never too long.
 
-    >>> safe_segment("cards"), safe_segment("../x"), safe_segment("")
-    ('cards', '%2E.%2Fx', '%')
+    It is percent-encoded beyond [A-Za-z0-9_.-].
+
+    >>> safe_segment("cards"), safe_segment("../x"), safe_segment("") ('cards', '%2E.%2Fx', '%')
     """
     raw = text.encode("utf-8", "surrogatepass")
     segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or "%"
@@ -47,15 +48,15 @@ def safe_segment(text: str) -> str:
 
 
 def _shortened(segment: str, raw: bytes) -> str:
-    """A segment no longer than file systems take, told from others of the same beginning by what it stands for."""
+    """Return a segment that file systems accept; a long one ends with a hash of its text."""
     return segment if len(segment) <= _LONGEST else f"{segment[:80]}~{hashlib.sha256(raw).hexdigest()[:16]}"
 
 
 def event_name(event_type: str, schema_version: str | None) -> str:
-    """Event type with its version, once: the raw type comes with and without ``-<version>`` (facts §1.3).
+    """Return an event type with its version, which the raw type may lack (facts §1.3).
 
-    >>> event_name("creation-1", "1"), event_name("creation", "1"), event_name("creation", None)
-    ('creation-1', 'creation-1', 'creation')
+    >>> event_name("creation-1", "1"), event_name("creation", "1"), event_name("creation", None) ('creation-1',
+    'creation-1', 'creation')
     """
     if not schema_version or event_type.endswith(f"-{schema_version}"):
         return event_type
@@ -63,57 +64,63 @@ def event_name(event_type: str, schema_version: str | None) -> str:
 
 
 def root_of(uri: str) -> str:
-    """A landing zone or lake as the ledger knows it: a path of this machine from its root on, no trailing slash."""
+    """Return a landing zone or lake as the ledger knows it: absolute, without a trailing slash."""
     if "://" in uri and not uri.startswith("file://"):
         return uri.rstrip("/")
-    # links are not followed: what they point to may change
+    # do not follow links: their targets may change
     return os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
 
 
 def event_path(domain: str, name: str) -> str:
-    """An event type as counts, contracts and policies name it: ``<domain>/<name with version>``, safe segments."""
+    """Return an event type for counts, contracts and policies: ``<domain>/<name with version>``.
+
+    Both parts are safe segments.
+    """
     return f"{safe_segment(domain)}/{safe_segment(name)}"
 
 
 def type_folder(domain: str, event_type: str) -> str:
-    """Folder of an event type below the lake, from its safe segments."""
+    """Return the folder of an event type below the lake, from its safe segments."""
     return f"events/domain={domain}/event_type={event_type}"
 
 
 def partition_path(domain: str, name: str, event_date: str) -> str:
-    """Folder of a partition below the lake; `name` is an `event_name`."""
+    """Return the folder of a partition below the lake; `name` is an `event_name`."""
     return f"{type_folder(safe_segment(domain), safe_segment(name))}/event_date={event_date}"
 
 
 def items_folder(domain: str, event_type: str, name: str) -> str:
-    """Folder of a list's child table below the lake, from safe segments and the list's column without ``data__``."""
+    """Return the folder of a list's child table below the lake.
+
+    The domain and the event type are safe segments, `name` is the list's column without ``data__``.
+    """
     segment = f"{event_type}__{name}"
     if "__" in event_type or event_type.endswith("_"):
-        # where the type ends cannot be told: a__b with a list c, a with a list b__c
+        # the end of the type is not clear: a__b with a list c, or a with a list b__c
         segment += f"~{hashlib.sha256(event_type.encode()).hexdigest()[:_FINGERPRINT]}"
     return f"items/domain={domain}/event_type={_shortened(segment, segment.encode())}"
 
 
 def items_path(domain: str, event: str, name: str, event_date: str) -> str:
-    """Folder of a child table's partition below the lake; `event` is an `event_name`."""
+    """Return the folder of a child table's partition below the lake; `event` is an `event_name`."""
     return f"{items_folder(safe_segment(domain), safe_segment(event), name)}/event_date={event_date}"
 
 
 def rejects_path(publish_date: str) -> str:
-    """Folder of a publish day's rejects below the lake."""
+    """Return the folder of a publish day's rejects below the lake."""
     return f"rejects/publish_date={publish_date}"
 
 
 def reports_path(publish_date: str) -> str:
-    """Folder of a publish day's reports below the lake."""
+    """Return the folder of a publish day's reports below the lake."""
     return f"reports/publish_date={publish_date}"
 
 
 def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:
-    """File name of a part's outputs: the unit and part it holds, and what they are a function of.
+    """Return the file name of a part's outputs: its unit, its part, and the hash of its inputs.
 
-    Other inputs give another name, so nobody who was overtaken can touch what stands. For a closed day `part` numbers
-    the files of one partition.
+    Other inputs give another name, so a run that has lost its claim cannot change the files of its successor. For a
+    closed day, `part` numbers the files of one partition.
     """
     return f"{safe_segment(delivery)}-{unit}-p{part:04d}-{fingerprint[:_FINGERPRINT]}.parquet"
 
@@ -122,7 +129,7 @@ _OUTPUT = re.compile(rf"(.+)-(\d{{4}}-\d\d-\d\d(?:T\d\d)?)-p(\d{{4,}})-[0-9a-f]{
 
 
 def split_output_name(name: str) -> tuple[str, str, int] | None:
-    """Return (delivery as a safe segment, unit, part) of a name that `output_name` made; None for other names.
+    """Return (delivery as a safe segment, unit, part) of an `output_name`; None for other names.
 
     >>> split_output_name("prod-s3-2026-03-01T12-p0001-0123456789.parquet")
     ('prod-s3', '2026-03-01T12', 1)
@@ -132,7 +139,7 @@ def split_output_name(name: str) -> tuple[str, str, int] | None:
 
 
 def safe_key(key: str) -> str:
-    """An object key as a relative path: its slashes kept, every segment safe, none of them ``_index``."""
+    """Return an object key as a relative path of safe segments, none of them ``_index``."""
     segments = [safe_segment(segment) for segment in key.split("/") if segment]
     if segments and segments[0] == "_index":
         segments[0] = "%5Findex"
@@ -140,12 +147,18 @@ def safe_key(key: str) -> str:
 
 
 def is_event_file(key: str) -> bool:
-    """Say whether a key can be an event file's; consoles and tools mark a folder by an object whose key ends in `/`."""
+    """Return whether a key can be an event file's.
+
+    A key that ends in `/` marks a folder: consoles and tools create such objects.
+    """
     return not key.endswith("/")
 
 
 def can_be_kept(key: str) -> bool:
-    """Whether every ledger can hold an object key: PostgreSQL takes no NUL, and no database half a character."""
+    """Return whether every ledger can store an object key.
+
+    PostgreSQL refuses NUL, and every database refuses half a character.
+    """
     try:
         return "\0" not in key and bool(key.encode())
     except UnicodeEncodeError:
@@ -153,15 +166,15 @@ def can_be_kept(key: str) -> bool:
 
 
 def landing_path(delivery: str, name: str) -> str:
-    """A raw file below the landing root."""
+    """Return the path of a raw file below the landing root."""
     return f"{safe_segment(delivery)}/{safe_key(name)}"
 
 
 def index_path(delivery: str, name: str) -> str:
-    """A raw file's index below the landing root."""
+    """Return the path of a raw file's index below the landing root."""
     return f"{safe_segment(delivery)}/_index/{safe_key(name)}.parquet"
 
 
 def columns_path(delivery: str, name: str) -> str:
-    """The parsed payloads of a raw file that waits for its build, below the landing root."""
+    """Return the path of a raw file's parsed payloads below the landing root."""
     return f"{safe_segment(delivery)}/_index/{safe_key(name)}.columns"

@@ -1,4 +1,4 @@
-"""The words that `rejects` and `_rescued` give as a reason, each with its meaning."""
+"""Define the reasons in `rejects` and `_rescued`, each with its meaning."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ REJECT_REASONS = {
     "too_deep": "the JSON is nested too deeply to be read",
     "too_large": "the event has more bytes or more values than an event may have",
     "truncated": "the file ends in the middle of an event",
-    "unsupported_framing": "the whole file has a form that is not read (zstd, zip, …); the raw file is kept in landing",
+    "unsupported_framing": "the whole file has an unreadable form (zstd, zip, …); the raw file is kept in landing",
 }
 """Reasons of `rejects`: why a byte range of an event file is not a row."""
 
 RESCUE_REASONS = {
     "card_number": "the column holds numbers, and the value is a card number; its last four digits are kept here",
-    "duplicate_key": "the key comes again in the same object; the last value is in the column",
+    "duplicate_key": "the object has the key more than once; the last value is in the column",
     "empty_object": "an empty object `{}` has no columns",
     "lone_surrogate": "the text holds half of a surrogate pair, so it cannot be written as UTF-8",
     "no_column": "the contract has no column for the field: it is frozen, or has its largest number of columns",

@@ -1,4 +1,4 @@
-"""Renew something at intervals while other work runs: a lease of messages, a claim on a part."""
+"""Renew a lease or a claim at intervals while other work runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def renew_every(seconds: float, renew: Callable[[], None], name: str) -> Iterator[None]:
-    """Call `renew` every so many seconds, in a thread of this name, for as long as the block runs.
+    """Call `renew` every `seconds` in a thread named `name`, while the block runs.
 
-    A killed process renews no more. `renew` handles its own errors: one that leaves it ends the renewing.
+    If the process is killed, the renewing ends with it. `renew` must handle its own errors: an error that it raises
+    ends the renewing.
     """
     over = threading.Event()
 

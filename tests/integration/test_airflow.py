@@ -98,7 +98,7 @@ def test_a_landed_file_that_is_lost_before_its_index_turns_its_own_hour_red(home
         assert state == "failed"
         assert [name.split("[")[0] for name, state in tasks.items() if state == "failed"] == ["flatten_publish_hour"]
         assert f"{key} is gone from landing" in home.log
-        assert "1 landed file(s) could not be indexed, their events are missing" in home.log
+        assert "1 landed file(s) could not be indexed, so their events are missing" in home.log
     finally:
         with ledger.transaction() as connection:
             connection.execute(raw_files.delete().where(raw_files.c.key == key))

@@ -1,4 +1,4 @@
-"""The SQL record of the files that are landed, indexed and built."""
+"""Record in SQL the files that are landed, indexed and built."""
 
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import DayLedger

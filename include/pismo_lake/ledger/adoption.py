@@ -1,4 +1,4 @@
-"""Record the outputs that are in a lake as those of their units, for a ledger that does not know them."""
+"""Record a lake's outputs as those of their units, for a ledger that does not know them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 def adopt_outputs(
     ledger: Ledger, lake: str, delivery: str, found: Mapping[tuple[str, int], Sequence[str]]
 ) -> list[str]:
-    """Make the builds of a delivery agree with the outputs in the lake, in one transaction; return the changed units.
+    """Make a delivery's builds agree with the outputs in the lake; return the changed units.
 
-    A unit whose record names other outputs than the lake has is built again, and the outputs in the lake are replaced
-    then. A day with outputs was closed, so that it gets all its files back from their hours.
+    This is one transaction. If a unit's record names other outputs than the lake has, the unit is built again, and the
+    new build replaces the outputs in the lake. A day with outputs was closed, so it takes all its files from their
+    hours.
 
     Args:
-        ledger: The ledger.
-        lake: The lake.
-        delivery: The delivery.
-        found: The paths below the lake of each (unit, part).
+        ledger: the ledger.
+        lake: the lake.
+        delivery: the delivery.
+        found: the paths below the lake of each (unit, part).
     """
     place = (builds.c.lake == lake, builds.c.delivery == delivery)
     changed = []

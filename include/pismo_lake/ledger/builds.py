@@ -1,7 +1,8 @@
-"""Builds in the ledger: a part's fingerprint, its outputs, and who is at work on it.
+"""Record builds in the ledger: a part's fingerprint, its outputs, and its claim.
 
-A builder claims a part, plans its outputs (so that a crash leaves no file that nobody knows of), writes them, commits
-them, and removes what they supersede. Whoever claims a part after it finds its plan among what may have to go.
+A builder claims a part, plans its outputs (so that a crash leaves no unknown file), writes them, commits them, and
+removes the outputs that they supersede. If another builder claims the part later, it finds the plan among the files
+that may have to be removed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """What is recorded of one part; `outputs` and `superseded` are paths below the lake."""
+    """The record of one part; `outputs` and `superseded` are paths below the lake."""
 
     part: int
     fingerprint: str
@@ -42,7 +43,7 @@ class PartRecord:
 
 
 class BuildLedger:
-    """The builds of one unit (a publish hour or a closed publish day) of one delivery in one lake."""
+    """The builds of one unit, a publish hour or a closed day, of one delivery in one lake."""
 
     def __init__(self, ledger: Ledger, lake: str, delivery: str, unit: str) -> None:
         self._ledger = ledger
@@ -53,17 +54,17 @@ class BuildLedger:
         return where if part is None else (*where, builds.c.part == part)
 
     def parts(self) -> list[PartRecord]:
-        """The recorded parts in order."""
+        """Return the recorded parts in order."""
         query = select(builds).where(*self._where()).order_by(builds.c.part)
         with self._ledger.engine.connect() as connection:
             return [part_record(row) for row in connection.execute(query).mappings()]
 
     def part(self, part: int) -> PartRecord | None:
-        """One part's record."""
+        """Return the record of one part."""
         return next((record for record in self.parts() if record.part == part), None)
 
     def claim(self, part: int) -> str:
-        """Take a part over; whoever claimed it before finds out at its next `holds`."""
+        """Take a part over; the earlier claimant finds out at its next `holds`."""
         token = uuid.uuid4().hex
         with self._ledger.transaction() as connection:
             taken = connection.execute(update(builds).where(*self._where(part)).values(claim=token))
@@ -76,21 +77,21 @@ class BuildLedger:
         return token
 
     def holds(self, part: int, token: str) -> bool:
-        """Whether the claim still stands."""
+        """Return whether the claim still holds."""
         query = select(builds.c.claim).where(*self._where(part))
         with self._ledger.engine.connect() as connection:
             return connection.execute(query).scalar() == token
 
     def beat(self, part: int, token: str) -> None:
-        """Show whoever waits for the part that the work on it goes on."""
+        """Show those that wait for the part that the work on it continues."""
         with self._ledger.transaction() as connection:
             mine = (*self._where(part), builds.c.claim == token)
             connection.execute(update(builds).where(*mine).values(beat=builds.c.beat + 1))
 
     def plan(self, part: int, token: str, outputs: Iterable[str]) -> bool:
-        """Record the outputs that will be written, before the first one is; False if the claim is lost.
+        """Record the outputs before the first is written; return False if the claim is lost.
 
-        It raises the lake's generation: an older copy of the ledger does not know these outputs.
+        This raises the lake's generation: an older copy of the ledger does not know these outputs.
         """
         with self._ledger.transaction() as connection:
             row = self._held(connection, part, token)
@@ -114,9 +115,9 @@ class BuildLedger:
         taken_in: Sequence[FileRecord],
         verify: Callable[[Connection], None],
     ) -> tuple[str, ...] | None:
-        """Record a part's outputs and mark its files built; the superseded paths, or None where the claim is lost.
+        """Record a part's outputs and mark its files built; return the superseded paths.
 
-        `verify` raises in the same transaction where the outputs must not stand.
+        Return None if the claim is lost. If the outputs must not be used, `verify` raises in the same transaction.
         """
         with self._ledger.transaction() as connection:
             row = self._held(connection, part, token)
@@ -130,7 +131,8 @@ class BuildLedger:
             values["run"] = self._ledger.run
             connection.execute(update(builds).where(*self._where(part)).values(values))
             _mark_built(connection, taken_in)
-            # nothing is removed before the lake shows that a copy of the ledger with these files is too old
+            # remove nothing before the lake shows that older copies of the ledger, which name these files, are out of
+            # date
             generation = raise_generation(connection, self._key["lake"]) if superseded else None
         mark_generation(self._key["lake"], generation, self._ledger.run)
         return tuple(superseded)
@@ -140,11 +142,11 @@ class BuildLedger:
         return row if row is not None and row["claim"] == token else None
 
     def _taken_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:  # noqa: ARG002
-        """Outputs of other units that these replace: none for a publish hour."""
+        """Return the outputs of other units that these replace: none for a publish hour."""
         return set()
 
     def cleared(self, part: int, removed: Iterable[str]) -> None:
-        """Note that superseded paths are removed."""
+        """Record that superseded paths are removed."""
         with self._ledger.transaction() as connection:
             row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
             if row is not None:
@@ -153,12 +155,12 @@ class BuildLedger:
                 connection.execute(update(builds).where(*self._where(part)).values(values))
 
     def mark_built(self, taken_in: Sequence[FileRecord]) -> None:
-        """Note that these files are in the lake."""
+        """Record that these files are in the lake."""
         with self._ledger.transaction() as connection:
             _mark_built(connection, taken_in)
 
     def drop(self, part: int, seen: PartRecord) -> None:
-        """Forget a part that has no files any more and whose outputs are removed, unless it changed meanwhile."""
+        """Forget a part without files whose outputs are removed, unless it has changed."""
         with self._ledger.transaction() as connection:
             row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
             if row is not None and part_record(row) == seen:
@@ -172,7 +174,7 @@ def fresh_build(part: int) -> dict[str, Any]:
 
 
 def part_record(row: RowMapping) -> PartRecord:
-    """A row of the builds table."""
+    """Return the record of a row of the builds table."""
     paths = (tuple(row["outputs"]), tuple(row["superseded"]))
     return PartRecord(
         row["part"], row["fingerprint"], *paths, row["counts"], row["claim"], row["beat"], row["built_at"], row["run"]
@@ -186,9 +188,9 @@ def _mark_built(connection: Connection, taken_in: Sequence[FileRecord]) -> None:
 def mark_files(
     connection: Connection, records: Sequence[FileRecord], values: dict[str, Any], *, unchanged: bool = False
 ) -> None:
-    """Set columns of files; with `unchanged` only of those that were not marked unbuilt since they were read.
+    """Set columns of files; if `unchanged`, skip files that were marked unbuilt meanwhile.
 
-    A build that did not see why a file was marked must not mark it built.
+    A build that does not know why a file was marked must not mark it built.
     """
     if not records:
         return
@@ -203,7 +205,7 @@ def mark_files(
 
 
 def reopen_parts(connection: Connection, lake: str, type_name: str) -> None:
-    """Mark the files of every part that counts events of a type unbuilt, so that the next build looks at them."""
+    """Mark the files of every part with events of a type unbuilt, for the next build."""
     query = select(builds.c.delivery, builds.c.unit, builds.c.part, builds.c.counts)
     for row in connection.execute(query.where(builds.c.lake == lake)).all():
         if type_name in row.counts.get("by_type", {}):

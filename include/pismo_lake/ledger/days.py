@@ -1,4 +1,4 @@
-"""A closed publish day in the ledger: one build that takes the day's files out of their hours' hands."""
+"""Record a closed publish day: one build that takes the day's files from their hours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger.files import FileRecord
 
 PART = 0
-"""A closed day is one part, however many files it writes."""
+"""A closed day is one part, for any number of files."""
 
 
 class DayLedger(BuildLedger):
@@ -30,7 +30,7 @@ class DayLedger(BuildLedger):
         self._lake, self._delivery, self._day = lake, delivery, day
 
     def hours(self) -> list[str]:
-        """Publish hours of the day that still have builds of their own."""
+        """Return the publish hours of the day that still have builds of their own."""
         with self._ledger.engine.connect() as connection:
             query = select(builds.c.unit).where(*self._hours()).distinct().order_by(builds.c.unit)
             return list(connection.execute(query).scalars())
@@ -39,10 +39,10 @@ class DayLedger(BuildLedger):
         return (builds.c.lake == self._lake, builds.c.delivery == self._delivery, of_day(builds.c.unit, self._day))
 
     def _taken_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:
-        """In the transaction that records the day: its files leave their hours, the hours' builds end.
+        """Take the day's files from their hours, in the transaction that records the day.
 
-        Who builds one of these hours at this moment has lost the claim with its row. A file that came meanwhile is to
-        be built anew by its hour, whose outputs go.
+        The builds of the hours end. If another run builds one of these hours now, it loses its claim with the row. If
+        a file arrived meanwhile, its hour builds it again, because the outputs of that hour are removed.
         """
         rows = connection.execute(
             select(builds.c.outputs, builds.c.superseded)

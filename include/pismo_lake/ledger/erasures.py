@@ -1,7 +1,7 @@
-"""Which events are erased: keys of organisation and event id that no build turns into rows any more.
+"""Record erased events: keys of organisation and event id that become no rows any more.
 
-They are kept in the ledger and beside the lake's data, so that neither a rebuild from raw nor the loss of the ledger
-brings an event back. A key is a hash; it says nothing of a person.
+They are kept in the ledger and beside the lake's data, so that neither a rebuild from raw files nor the loss of the
+ledger restores an event. A key is a hash, which tells nothing about a person.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ROWS_PER_INSERT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One order to erase: a reference of the one who asked (a ticket), and when and by whom it was carried out."""
+    """One order to erase: its reference (a ticket), its time, and its run."""
 
     erasure_id: str
     reference: str
@@ -40,26 +40,26 @@ class Erasure:
 
     @classmethod
     def fresh(cls, reference: str, erased_at: str, run: str) -> Erasure:
-        """A new one with an id of its own."""
+        """Return a new erasure with an id of its own."""
         return cls(uuid.uuid4().hex, reference, erased_at, run)
 
 
 def erased_keys(ledger: Ledger, lake: str) -> set[bytes]:
-    """The dedupe keys (16 bytes) of all erased events of a lake."""
+    """Return the dedupe keys (16 bytes) of all erased events of a lake."""
     query = select(erasures.c.event_key).where(erasures.c.lake == lake)
     with ledger.engine.connect() as connection:
         return {bytes.fromhex(key) for (key,) in connection.execute(query)}
 
 
 def erasure_count(ledger: Ledger, lake: str) -> int:
-    """How many keys are recorded: changes whenever there are others."""
+    """Return the number of recorded keys, which changes with each erasure."""
     query = select(func.count()).where(erasures.c.lake == lake)
     with ledger.engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
 def record_erasure(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[bytes]) -> None:
-    """Record an erasure, in the lake first: what is only there comes back with `restore_erasures`."""
+    """Record an erasure, first in the lake; `restore_erasures` finds one that is only there."""
     note = {name.encode(): str(getattr(erasure, name)).encode() for name in Erasure.__slots__}
     table = pa.table({"event_key": pa.array(keys, pa.binary(16))}).replace_schema_metadata(note)
     sink = io.BytesIO()
@@ -69,7 +69,7 @@ def record_erasure(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[b
 
 
 def restore_erasures(ledger: Ledger, lake: str) -> int:
-    """Take erasures that stand in the lake into a ledger that lacks them; how many."""
+    """Add the lake's erasures that a ledger lacks; return their number."""
     query = select(erasures.c.erasure_id).where(erasures.c.lake == lake).distinct()
     with ledger.engine.connect() as connection:
         known = {row.erasure_id for row in connection.execute(query)}

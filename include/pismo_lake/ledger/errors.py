@@ -1,4 +1,4 @@
-"""Errors of the ledger's database, each with the ledger's name and the driver's own reason."""
+"""Convert errors of the ledger's database, with the ledger's name and the driver's reason."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
     from sqlalchemy.engine import ExceptionContext
 
-# another process made the same table at the same moment: the caller's to handle
+# another process created the same table at the same moment: the caller handles this
 _MADE_TWICE = re.compile(r"already exists|duplicate column", re.IGNORECASE)
 _RIGHTS = {"42501"}
 
 _REFUSED: tuple[tuple[str, str], ...] = (
     (r"not a database|malformed|unsupported file format", "restore it, or remove it and run: ledger rebuild"),
-    (r"unable to open database file", "its folder must be there, and this user must be allowed to write in it"),
+    (r"unable to open database file", "its folder must exist, and this user must be allowed to write in it"),
     (r"readonly database", "this user must be allowed to write the file and its folder"),
     (r"authentication failed|no password supplied|pg_hba\.conf", "check user and password of the ledger"),
     (r'database ".*" does not exist', "create the database first"),
@@ -34,24 +34,28 @@ _PASSING: tuple[tuple[str, str], ...] = (
 
 
 def read_url(url: str) -> URL:
-    """Read a SQLAlchemy URL; `ConfigError` if it is none."""
+    """Read a SQLAlchemy URL.
+
+    Raises:
+        ConfigError: the text is not a URL.
+    """
     try:
         return make_url(url)
     except ArgumentError as error:
         # the text may hold a password
         form = "sqlite:////folder/ledger.db or postgresql://user@host/database"
-        msg = f"the ledger's URL is none, write it as {form}: ArgumentError: {without_secrets(str(error))}"
+        msg = f"the ledger's URL is not valid, write it as {form}: ArgumentError: {without_secrets(str(error))}"
         raise ConfigError(msg) from error
 
 
 def name_errors(engine: Engine) -> None:
-    """Raise a `LedgerError` with the ledger's name for each error of its database that says nothing of the data."""
+    """Raise a `LedgerError` with the ledger's name for errors of its database, not of its data."""
     shown = engine.url.render_as_string(hide_password=True)
 
     @event.listens_for(engine, "handle_error")
     def _named(context: ExceptionContext) -> LedgerError | None:
         if context.is_pre_ping:
-            # the pool itself replaces a connection that was lost
+            # the pool itself replaces a lost connection
             return None
         error = context.sqlalchemy_exception
         original = context.original_exception

@@ -1,4 +1,4 @@
-"""The landed files of one delivery in one lake, as the ledger knows them."""
+"""Keep the landed files of one delivery in one lake."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class FileRecord:
 
     @property
     def rank(self) -> Rank:
-        """Return the file's place in the order that decides which copy of an event wins."""
+        """The file's place in the order that decides which copy of an event wins."""
         return Rank(self.publish_hour, self.name, self.delivery)
 
     @property
@@ -82,7 +82,7 @@ class FileLedger:
         self._ledger, self._lake, self._delivery = ledger, lake, delivery
 
     def known(self, keys: Iterable[str]) -> dict[str, KnownFile]:
-        """Return the landed ones among `keys`, indexed or not, each with its latest version."""
+        """Return the landed files among `keys`, indexed or not, each with its latest version."""
         wanted, found = [key for key in keys if can_be_kept(key)], {}
         with self._ledger.engine.connect() as connection:
             for chunk in chunks(wanted):
@@ -96,13 +96,14 @@ class FileLedger:
     def record(self, record: FileRecord, part_bytes: int, sharing: Iterable[tuple[str, str]] = ()) -> FileRecord:
         """Record an indexed file once and give it a part of its publish hour.
 
-        The part is the last one of the hour while it has room, else a new one. The file waits for an index no more.
+        The part is the last one of the hour if it has room, or else a new one. The file no longer waits for an index.
 
         Args:
-            record: The file; a file of this name that is recorded already stays as it is.
-            part_bytes: The size of a part, in bytes without compression.
-            sharing: (delivery, publish hour) of the units that hold a copy which loses now. They are marked unbuilt
-                in the same transaction.
+            record: the file; if a file of this name is recorded already, its row stays unchanged.
+            part_bytes: the size of a part, in uncompressed bytes.
+            sharing: (delivery, publish hour) of the units that hold a copy which loses now. They are marked unbuilt in
+                the
+                same transaction.
         """
         same = (*self._where(files), files.c.name == record.name)
         hour = (*self._where(files), files.c.publish_hour == record.publish_hour)
@@ -124,12 +125,12 @@ class FileLedger:
                     with connection.begin_nested():
                         connection.execute(files.insert().values(values))
                 except IntegrityError:
-                    pass  # another run recorded this version first, and its row stays
+                    pass  # another run recorded this version first: keep its row
             connection.execute(delete(raw_files).where(*self._where(raw_files), raw_files.c.name == record.name))
             return file_record(connection.execute(select(files).where(*same)).mappings().one())
 
     def of_hour(self, hour: str) -> list[FileRecord]:
-        """Return the files of one publish hour that its closed day has not taken in, in rank order."""
+        """Return the files of one publish hour that no closed day has taken, in rank order."""
         return self._records(files.c.publish_hour == hour, files.c.closed.is_(False))
 
     def of_day(self, day: str) -> list[FileRecord]:
@@ -137,7 +138,7 @@ class FileLedger:
         return self._records(of_day(files.c.publish_hour, day))
 
     def named(self, names: Iterable[str]) -> list[FileRecord]:
-        """Return the files of these names, in rank order."""
+        """Return the files with these names, in rank order."""
         found = [record for chunk in chunks(names) for record in self._records(files.c.name.in_(chunk))]
         return sorted(found, key=lambda record: record.rank)
 
@@ -147,9 +148,9 @@ class FileLedger:
             return set(connection.execute(select(files.c.name).where(*self._where(files))).scalars())
 
     def unbuilt_units(self) -> list[str]:
-        """Return the publish hours and closed publish days that a build has to look at, oldest first.
+        """Return the publish hours and closed publish days that need a build, oldest first.
 
-        They have files that no build has taken in, files without an index, or superseded outputs that a crash left.
+        They have files that no build has read, files without an index, or superseded outputs that a crash left.
         """
         changed = select(files.c.publish_hour, files.c.closed).where(*self._where(files), files.c.built.is_(False))
         left = select(builds.c.unit).where(*self._where(builds), builds.c.pending)
@@ -160,7 +161,7 @@ class FileLedger:
             return sorted(units | set(connection.execute(raw.distinct()).scalars()) - {NO_HOUR})
 
     def hours_of_keys(self, keys: Iterable[str]) -> set[str]:
-        """Return the publish hours that landed keys belong to."""
+        """Return the publish hours of landed keys."""
         found = set[str]()
         query = select(files.c.publish_hour).where(*self._where(files)).distinct()
         with self._ledger.engine.connect() as connection:
@@ -169,7 +170,7 @@ class FileLedger:
         return found
 
     def units_of_hours(self, hours: Iterable[str]) -> list[str]:
-        """Return the units that hold the files of publish hours: the hours, and the days that are closed."""
+        """Return the units with the files of publish hours: the hours, or their closed days."""
         query = select(files.c.publish_hour, files.c.closed).where(*self._where(files)).distinct()
         found = set[str]()
         with self._ledger.engine.connect() as connection:
@@ -199,13 +200,13 @@ class FileLedger:
             return connection.execute(query).scalar()
 
     def note_problem(self, name: str, problem: str | None) -> None:
-        """Note why a landed file cannot be read, or None if it can be again."""
+        """Record why a landed file cannot be read; None if it can be read again."""
         with self._ledger.transaction() as connection:
             same = (*self._where(files), files.c.name == name)
             connection.execute(update(files).where(*same).values(problem=problem and problem[:2000]))
 
     def mark_unbuilt(self, hour: str) -> None:
-        """Ask the next build to look at a publish hour again, even if a build is at work on it now."""
+        """Ask the next build to check a publish hour again, even if another build is running."""
         with self._ledger.transaction() as connection:
             mark_unbuilt(connection, self._lake, self._delivery, hour)
 

@@ -1,4 +1,4 @@
-"""Delete the records of a landed file, and ask for the builds that its loss needs, in one transaction."""
+"""Delete the records of a landed file, and mark the builds that its loss needs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 def forget_records(
     ledger: Ledger, lake: str, delivery: str, name: str, record: FileRecord | None, sharing: Iterable[tuple[str, str]]
 ) -> int:
-    """Delete the records of a file of one delivery in one lake.
+    """Delete the records of a file of one delivery in one lake, in one transaction.
 
     Args:
-        ledger: The ledger.
-        lake: The lake.
-        delivery: The delivery.
-        name: The name of the file.
-        record: The record of the indexed file, if there is one. Its unit is marked unbuilt.
-        sharing: (delivery, publish hour) of the units that hold another copy of its events. They are marked unbuilt.
+        ledger: the ledger.
+        lake: the lake.
+        delivery: the delivery.
+        name: the name of the file.
+        record: the record of the indexed file, if there is one. Its unit is marked unbuilt.
+        sharing: (delivery, publish hour) of the units with another copy of its events. They are marked unbuilt.
 
     Returns:
-        The number of deleted records, sightings not counted.
+        The number of deleted records, without sightings.
     """
     with ledger.transaction() as connection:
         if record is not None:
@@ -49,14 +49,14 @@ def forget_records(
 
 
 def is_recorded(ledger: Ledger, raw_uri: str) -> bool:
-    """Say whether any lake has the raw bytes at a URI recorded."""
+    """Return whether any lake has recorded the raw bytes at a URI."""
     with ledger.engine.connect() as connection:
         queries = (select(table.c.name).where(table.c.raw_uri == raw_uri).limit(1) for table in (files, raw_files))
         return any(connection.execute(query).first() for query in queries)
 
 
 def _reopen(connection: Connection, record: FileRecord, sharing: Iterable[tuple[str, str]]) -> None:
-    """Ask for builds of the file's own part, even if it was the last file of it, and of those that `sharing` names."""
+    """Mark the file's own part unbuilt, even if this was its last file, and those of `sharing`."""
     part = PART if record.closed else record.part
     unit = (*_of(builds, record.lake, record.delivery), builds.c.unit == record.unit)
     connection.execute(update(builds).where(*unit, builds.c.part == part).values(pending=True))

@@ -1,4 +1,4 @@
-"""The landed files of a whole lake, of all its deliveries, as the ledger knows them."""
+"""Read the landed files of a whole lake, with all its deliveries."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class LakeFiles:
         return self._records(*(() if day is None else (of_day(files.c.publish_hour, day),)))
 
     def not_closed(self) -> list[FileRecord]:
-        """Return every file that no closed day holds, in rank order."""
+        """Return every file that is in no closed day, in rank order."""
         return self._records(files.c.closed.is_(False))
 
     def overlapping(self, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
-        """Return files of publish hours `[first, last]` whose event times may overlap `times`, in rank order.
+        """Return files of publish hours `[first, last]` whose event times may overlap `times`.
 
-        Files with untimed events always count; if `times` is None, every file does.
+        They are in rank order. Files with untimed events always count; if `times` is None, every file does.
         """
         return self._records(*_overlap(first, last, times))
 
     def indexes_overlapping(
         self, first: str, last: str, times: tuple[int, int] | None
     ) -> list[tuple[str, str, str, str]]:
-        """Return (publish hour, name, delivery, index URI) of the files that `overlapping` returns, in no order."""
+        """Return (publish hour, name, delivery, index URI) of the files of `overlapping`, unordered."""
         columns = (files.c.publish_hour, files.c.name, files.c.delivery, files.c.index_uri)
         query = select(*columns).where(files.c.lake == self._lake, *_overlap(first, last, times))
         with self._ledger.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The parts that queries of several tables share."""
+"""Share the parts of queries that several tables need."""
 
 from __future__ import annotations
 

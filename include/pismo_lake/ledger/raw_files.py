@@ -1,6 +1,6 @@
-"""Raw files between their landing and their index, as the ledger knows them.
+"""Record raw files between their landing and their index.
 
-A notice may go, and Pismo be forgotten about, once a row stands here: the bytes are kept and will be indexed.
+If a row is here, the bytes are kept and will be indexed. So the notice may be deleted, and Pismo is no longer needed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A version of an event file in landing, `size` in bytes; `publish_hour` is ``-`` where the key names none.
+    """A version of an event file in landing; `publish_hour` is ``-`` if the key has none.
 
-    `sha256` is None where nobody has asked for it yet. `published_at` and `landed_at` are ISO 8601, UTC. `problem` says
-    why it could not be indexed when last tried.
+    `size` is in bytes. `sha256` is None until it is needed. `published_at` and `landed_at` are ISO 8601, UTC.
+    `problem` is the reason that the last attempt to index it failed.
     """
 
     name: str
@@ -46,7 +46,7 @@ class RawFile:
 
     @property
     def publish_hour(self) -> str:
-        """The hour folder it stands in."""
+        """The hour folder of the key."""
         return hour_of_key(self.key)
 
 
@@ -55,7 +55,10 @@ _FIELDS = tuple(item.name for item in fields(RawFile))
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A landed version of an object key; without an index it has no `index_uri`, and most often no `sha256`."""
+    """A landed version of an object key.
+
+    Without an index it has no `index_uri`, and usually no `sha256`.
+    """
 
     name: str
     size: int
@@ -71,7 +74,7 @@ class RawLedger:
         self._ledger, self._place = ledger, {"lake": lake, "delivery": delivery}
 
     def versions(self, keys: Iterable[str]) -> dict[str, list[Version]]:
-        """All landed versions of keys, indexed or not; keys without any are left out."""
+        """Return all landed versions of keys, indexed or not; keys without any are left out."""
         found: dict[str, list[Version]] = {}
         with self._ledger.engine.connect() as connection:
             for chunk in chunks(keys):
@@ -82,7 +85,7 @@ class RawLedger:
         return found
 
     def note(self, landed: Iterable[RawFile]) -> None:
-        """Record files whose bytes are in landing, in one transaction; recorded files stay as they are."""
+        """Record files whose bytes are in landing, in one transaction; known files stay unchanged."""
         same = self._place | {"landed_at": now_text(), "run": self._ledger.run}
         rows = [
             {name: getattr(file, name) for name in _FIELDS} | same | {"publish_hour": file.publish_hour}
@@ -97,7 +100,7 @@ class RawLedger:
         mark_generation(self._place["lake"], generation, self._ledger.run)
 
     def touched(self, etags: Mapping[str, tuple[str, str | None]]) -> None:
-        """Note (key, ETag) of unchanged content by file name, so that it is not fetched again."""
+        """Record (key, ETag) of unchanged content by file name, so that it is not fetched again."""
         with self._ledger.transaction() as connection:
             for name, (_, etag) in etags.items():
                 for table in (files, raw_files) if etag is not None else ():
@@ -106,29 +109,29 @@ class RawLedger:
             self._seen(connection, [key for key, _ in etags.values()])
 
     def _seen(self, connection: Connection, keys: Sequence[str]) -> None:
-        """Forget the sightings of what stands in landing."""
+        """Forget the sightings of landed files."""
         for chunk in chunks(keys):
             connection.execute(delete(sightings).where(*self._where(sightings), sightings.c.key.in_(chunk)))
 
     def waiting(self, hours: Iterable[str] | None = None) -> list[RawFile]:
-        """Files without an index, of some publish hours or of all, in rank order."""
+        """Return the files without an index, of some publish hours or of all, in rank order."""
         columns = [raw_files.c[name] for name in _FIELDS]
         query = select(*columns).where(*self._where(raw_files)).order_by(raw_files.c.publish_hour, raw_files.c.name)
         if hours is not None:
             query = query.where(raw_files.c.publish_hour.in_(list(hours)))
         with self._ledger.engine.connect() as connection:
             found = [RawFile(*row) for row in connection.execute(query)]
-        # by code points, as ranks are compared; a database may collate otherwise
+        # by code points, like ranks; a database may sort in another order
         return sorted(found, key=lambda file: (file.publish_hour, file.name))
 
     def hours_of_day(self, day: str) -> list[str]:
-        """The publish hours of a day (YYYY-MM-DD) that have files without an index."""
+        """Return the publish hours of a day (YYYY-MM-DD) that have files without an index."""
         query = select(raw_files.c.publish_hour).where(*self._where(raw_files), of_day(raw_files.c.publish_hour, day))
         with self._ledger.engine.connect() as connection:
             return sorted(set(connection.execute(query).scalars()))
 
     def failed(self, name: str, problem: str) -> None:
-        """Note why a file could not be indexed."""
+        """Record why a file could not be indexed."""
         with self._ledger.transaction() as connection:
             same = (*self._where(raw_files), raw_files.c.name == name)
             connection.execute(update(raw_files).where(*same).values(problem=problem[:2000]))

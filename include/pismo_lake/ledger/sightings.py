@@ -1,7 +1,7 @@
-"""Event files that were announced or listed and are not landed: each is seen by the ledger before it is fetched.
+"""Record event files that were announced or listed, until they are landed.
 
-What stays here after a landing is what reconciliation asks about: a notice whose object never came, a file that is
-listed and cannot be read.
+A file is recorded before it is fetched. If it is still here after a landing, reconciliation reports it: for example a
+notice whose object never arrived, or a file that is listed but cannot be read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ASKED_FOR = "asked for"
 class Sighting:
     """A file that was seen and is not landed; times are ISO 8601, UTC.
 
-    `quarantined` is the time when too many `tries` had failed. Such a file is tried again only on demand.
+    `quarantined` is the time at which too many `tries` had failed. Such a file is tried again only on demand.
     """
 
     delivery: str
@@ -47,7 +47,7 @@ class Sighting:
 
     @property
     def state(self) -> str:
-        """Return how it was seen, or that it is quarantined."""
+        """The way it was seen, or ``quarantined``."""
         return "quarantined" if self.quarantined else self.seen_by
 
 
@@ -58,8 +58,8 @@ class Sightings:
         self._ledger, self._place = ledger, {"lake": lake, "delivery": delivery}
 
     def note(self, keys: Iterable[str], seen_by: str) -> None:
-        """Note the keys of files about to be fetched; a key seen before keeps its first time."""
-        # a file in a sub-folder of an hour folder is a matter of that hour, though it cannot be landed
+        """Record the keys of files before they are fetched; a known key keeps its first time."""
+        # a file in a sub-folder of an hour folder belongs to that hour, although it cannot be landed
         hours = {key: str(PublishHour.above_key(key) or NO_HOUR) for key in keys}
         with self._ledger.transaction() as connection:
             for chunk in chunks(hours):
@@ -74,10 +74,10 @@ class Sightings:
                         with connection.begin_nested():
                             connection.execute(sightings.insert(), rows)
                     except IntegrityError:
-                        continue  # another run noted some of them at this moment, and notes the others too
+                        continue  # another run recorded some of them just now, and records the others too
 
     def failed(self, failures: Mapping[str, PismoError]) -> None:
-        """Note why files could not be landed; one that is not there and was only asked for was a wrong key."""
+        """Record why files could not be landed; forget a missing file that only a person asked for."""
         with self._ledger.transaction() as connection:
             for key, error in failures.items():
                 same = (*self._where(), sightings.c.key == key)
@@ -92,7 +92,7 @@ class Sightings:
                 connection.execute(delete(sightings).where(*self._where(), sightings.c.key.in_(chunk)))
 
     def count_tries(self, keys: Iterable[str], limit: int) -> dict[str, Sighting]:
-        """Count a failed try of files, and quarantine those that now have `limit` of them; return the files."""
+        """Count a failed try of files; quarantine those that reach `limit`; return the files."""
         found: dict[str, Sighting] = {}
         with self._ledger.transaction() as connection:
             for chunk in chunks(keys):
@@ -105,7 +105,7 @@ class Sightings:
         return found
 
     def quarantined(self) -> dict[str, Sighting]:
-        """Return the files that are tried only on demand, by key."""
+        """Return the quarantined files, which are tried only on demand, by key."""
         with self._ledger.engine.connect() as connection:
             return {seen.key: seen for seen in _read(connection, *self._where(), sightings.c.quarantined.is_not(None))}
 
@@ -119,7 +119,7 @@ class Sightings:
 
 
 def failed_files(ledger: Ledger, lake: str, day: str | None = None) -> list[Sighting]:
-    """Return the files of a lake, or of one publish day, that could not be landed at the last attempt, by key."""
+    """Return the files of a lake, or of one publish day, whose last landing failed, by key."""
     where = [sightings.c.lake == lake, sightings.c.problem.is_not(None)]
     if day is not None:
         where.append(of_day(sightings.c.publish_hour, day))

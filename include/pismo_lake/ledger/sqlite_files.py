@@ -1,4 +1,4 @@
-"""Questions about an SQLite file that are answered without making or changing it."""
+"""Inspect an SQLite file without creating or changing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def holds_table(file: Path, table: str) -> bool:
-    """Say whether there is an SQLite file with a table; a file that cannot be read may have it."""
+    """Return whether a file has an SQLite table; True also if the file cannot be read."""
     try:
         if not file.exists():
             return False
@@ -27,12 +27,15 @@ def holds_table(file: Path, table: str) -> bool:
             query = "SELECT 1 FROM sqlite_master WHERE name = ?"
             return connection.execute(query, (table,)).fetchone() is not None
     except (sqlite3.Error, OSError):
-        # opening it says why
+        # the error appears when it is opened
         return True
 
 
 def alone(file: Path) -> bool:
-    """Say whether nobody has an SQLite file open: it leaves its write-ahead log only then."""
+    """Return whether no other process has an SQLite file open.
+
+    Only then can the file leave its write-ahead log.
+    """
     try:
         with closing(sqlite3.connect(file, timeout=0)) as connection:
             return bool(connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0] == "delete")

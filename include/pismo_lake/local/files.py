@@ -1,4 +1,4 @@
-"""Raw files at local paths or URIs as a source of their own, for use without Airflow."""
+"""Load raw files from local paths or URIs, without Airflow."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What landing and indexing did; of `failures` there are at most two, one of each.
+    """The result of landing and indexing; `failures` has at most two errors, one of each.
 
-    `unreadable` and `failures` are of the given files alone; `left` is (name, problem) of files of earlier calls.
+    `unreadable` and `failures` are only about the given files; `left` is (name, problem) of files of earlier calls.
     """
 
     landed: LandSummary
@@ -55,18 +55,18 @@ class TakenIn:
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """Raw files by key; the key is the part of the path from ``main_stream/`` on, else the name below the argument."""
+    """Raw files by key: the path from ``main_stream/`` on, else the name below the argument."""
 
     uris: dict[str, str]
 
     def land(
         self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None
     ) -> TakenIn:
-        """Land and index the files that the ledger does not know; those outside an hour folder belong to `hour`.
+        """Land and index the new files; files outside an hour folder belong to `hour`.
 
-        Without `hour` such a file belongs to the hour of its latest event, a fact of its content. `workers` are asked
-        if there is enough to do. A file that is no event file is refused before it is landed; it is among the
-        `failures`, as are files that could not be landed or indexed.
+        Without `hour`, such a file belongs to the hour of its latest event, which depends only on its content.
+        `workers` are used if there is enough work. A file that is no event file is refused before it is landed. It is
+        among the `failures`, as are files that could not be landed or indexed.
         """
 
         def hour_of(file: RawFile, indexed: IndexedFile) -> PublishHour:
@@ -86,18 +86,18 @@ class LocalFiles:
             raw = storage.read_bytes(self.uris[file.key])
             why = why_no_event_file(raw, file.key, hour_known=hour is not None or hour_of_key(file.key) != NO_HOUR)
             if why is not None:
-                msg = f"{self.uris[file.key]} is no event file: {why}"
+                msg = f"{self.uris[file.key]} is not an event file: {why}"
                 raise NoEventFileError(msg, key=file.key)
             yield iter([raw])
 
         landing = land_files(settings, ledger, fresh, fetch, anywhere=True)
         if landing.failures:
             failures.append(landing_error(landing.failures))
-            # no report is to miss them
+            # so that no report counts them as missing
             refused = [key for key, error in landing.failures.items() if isinstance(error, NoEventFileError)]
             Sightings(ledger, settings.lake, settings.delivery).forget(refused)
         landed = replace(landing.summary, skipped=landing.summary.skipped + len(files) - len(fresh))
-        # files that an earlier call left without an index, too
+        # this includes files that an earlier call left without an index
         waiting = RawLedger(ledger, settings.lake, settings.delivery).waiting()
         workers = workers.for_input(sum(file.size for file in waiting)) if workers is not None else None
         indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers)
@@ -106,12 +106,16 @@ class LocalFiles:
         if mine:
             failures.append(IndexIncompleteError(mine))
         left = [failure for failure in indexed.failures if failure[0] not in given]
-        left += [(name, "it is not readable") for name in indexed.unreadable if name not in given]
+        left += [(name, "it is unreadable") for name in indexed.unreadable if name not in given]
         return TakenIn(landed, indexed, failures, [name for name in indexed.unreadable if name in given], left)
 
 
 def local_files(arguments: Sequence[str]) -> LocalFiles:
-    """The files below the given paths or URIs; FileNotFoundError where there are none."""
+    """Return the files below the given paths or URIs.
+
+    Raises:
+        FileNotFoundError: an argument has no files.
+    """
     uris: dict[str, str] = {}
     for argument in arguments:
         single = storage.is_local(argument) and Path(argument.removeprefix("file://")).is_file()
@@ -122,7 +126,7 @@ def local_files(arguments: Sequence[str]) -> LocalFiles:
         if hidden := storage.hidden_files(argument):
             shown = ", ".join(hidden[:5])
             _LOG.warning("%s: %d file(s) whose names begin with a dot are left out: %s", argument, len(hidden), shown)
-        # a copy of the whole bucket: its reports/ and other prefixes are no event files
+        # if this is a copy of the whole bucket, reports/ and other prefixes hold no event files
         in_stream = any("main_stream/" in uri for uri in found)
         for uri in found:
             if not single and in_stream and "main_stream/" not in uri:
@@ -143,7 +147,7 @@ def _key(uri: str, argument: str) -> str:
 
 
 def torn_units(settings: LakeSettings, ledger: Ledger, units: Iterable[str]) -> set[str]:
-    """The units of which a file that was written has gone from the lake."""
+    """Return the units that lack one of their files in the lake."""
     found = set()
     for unit in units:
         parts = BuildLedger(ledger, settings.lake, settings.delivery, unit).parts()
@@ -153,7 +157,7 @@ def torn_units(settings: LakeSettings, ledger: Ledger, units: Iterable[str]) -> 
 
 
 def totals_by_type(builds: Iterable[BuildSummary]) -> str:
-    """A table of what publish hours hold, an event type a line; rejects that are no event of any type come last."""
+    """Return a table of event counts, one line for each event type; rejects come last."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     rejects = conflicts = 0
     for build in builds:
@@ -165,5 +169,5 @@ def totals_by_type(builds: Iterable[BuildSummary]) -> str:
     lines = ["".join([f"{'domain/event type':56}", *(f"{column:>12}" for column in columns)])]
     for name, counts in sorted(totals.items()):
         lines.append("".join([f"{name:56}", *(f"{counts[column]:>12}" for column in columns)]))
-    lines.append(f"{'rejects: no event (their reasons stand in rejects/)':56}{rejects - conflicts:>12}")
+    lines.append(f"{'rejects: not an event (rejects/ has the reasons)':56}{rejects - conflicts:>12}")
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""Other processes of this machine that index files ahead and build units, so that `flatten` uses every core.
+"""Use other processes to index files early and to build units, on all cores.
 
-Files are indexed ahead of their turn with the contracts as they are by then. Such an index is taken only where, when
-the file's turn comes, every contract it was made with is still the same and none had anything to learn; otherwise the
-file is indexed again in its turn. So the result is the one of a single process, whatever the processes did.
+A worker indexes a file before its turn, with the contracts of that moment. Its index is used only if, at the file's
+turn, each of these contracts is unchanged and none had to learn. Otherwise the file is indexed again in its turn. So
+the result is always that of a single process.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _WORTH_IT = 50_000_000
 
 
 class Workers:
-    """`jobs` processes, started when there is something for them to do; with one job there are none.
+    """`jobs` processes, started if there is work for them; with one job there are none.
 
-    Without `jobs` there are as many as the process has cores, and they are asked only where the input is worth their
-    start (50 MB). Each has a ledger connection of its own. They end with this process, also if it is killed.
+    Without `jobs` there is one for each core, and they are used only if the input is worth their start (50 MB). Each
+    has its own ledger connection. They end with this process, even if it is killed.
     """
 
     def __init__(self, settings: LakeSettings, ledger: Ledger, jobs: int | None = None) -> None:
@@ -69,20 +69,21 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def for_input(self, size: int) -> Workers | None:
-        """These workers, where an input of this many bytes is worth their start."""
+        """Return these workers if an input of this many bytes is worth their start."""
         return self if self.jobs > 1 and (self._asked or size >= _WORTH_IT) else None
 
     def index(self, file: RawFile) -> Future[Ahead | None] | None:
-        """Begin to index a landed file; None where it cannot be done ahead."""
+        """Begin to index a landed file; return None if its turn must come first."""
         if file.publish_hour == NO_HOUR:
-            # who indexes it decides on the hour
+            # only the index in its turn gives the hour
             return None
         return self._submit(_index, file)
 
     def alone(self, file: RawFile) -> Ahead | None:
-        """Index a file in a process of its own, after one that indexed it among others has ended unasked.
+        """Index a file in a process of its own, after a process that indexed several has ended.
 
-        `MemoryShortError` if this one ends, too: the file is the reason, and would end this process as well.
+        Raises:
+            MemoryShortError: the new process ends too: the file is the reason, and would end this process as well.
         """
         found: Ahead | None = self._alone(_index, file.name, file.key, file)
         return found
@@ -90,9 +91,9 @@ class Workers:
     def build(
         self, units: Iterable[str], forced: Iterable[str]
     ) -> tuple[list[BuildSummary], dict[str, PismoError]]:  # fmt: skip
-        """Build units, as `build_unit` does one after the other; in processes if these are at work anyway.
+        """Build units like `build_unit`; in worker processes if they are running anyway.
 
-        Returns the summaries, and the errors of units that could not be built.
+        Return the summaries, and the errors of units that could not be built.
         """
         wanted, force = sorted(units), set(forced)
         begun: dict[str, Future[BuildSummary]] = {}
@@ -122,17 +123,17 @@ class Workers:
             return built
 
     def _alone(self, work: Any, name: str, key: str, *arguments: Any) -> Any:
-        """Let one new process do some work, after another one of many has ended at it or beside it."""
-        _LOG.warning("a worker process ended (killed, or out of memory?): %s is done again by itself", name)
+        """Run some work in one new process, after one of several processes has ended."""
+        _LOG.warning("a worker process ended (killed, or out of memory?): a new process repeats %s", name)
         with self._started(1) as pool:
             try:
                 return pool.submit(work, *arguments).result()
             except BrokenExecutor:
-                msg = f"{name}: each process that worked on it was ended, most likely for lack of memory"
+                msg = f"{name}: each process that worked on it ended, most likely because memory was short"
                 raise MemoryShortError(msg, key=key, name=name) from None
 
     def _renew(self) -> None:
-        """Forget processes of which one has ended: new ones are started when there is work."""
+        """Forget the processes after one has ended; new ones are started when there is work."""
         with self._starting:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -160,7 +161,7 @@ class Workers:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
@@ -169,7 +170,7 @@ def cores() -> int:
 
 @dataclass(slots=True)
 class _Process:
-    """What a worker process works with."""
+    """The state of a worker process."""
 
     settings: LakeSettings
     ledger: Ledger
@@ -180,8 +181,8 @@ _HERE: list[_Process] = []
 
 
 def _begin(settings: LakeSettings, url: str, run: str | None, level: int) -> None:
-    """A worker's first act."""
-    # Ctrl-C goes to every process of the terminal: the first one stops the others
+    """Prepare a worker process."""
+    # Ctrl-C reaches every process of the terminal: let the first one stop the others
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
@@ -199,7 +200,7 @@ def _end_with_parent() -> None:
 
 
 def _index(file: RawFile) -> Ahead | None:
-    """An index, if the contracts as they are know all that the file has."""
+    """Return an index, if the present contracts need not learn from the file."""
     contracts, used = _HERE[0].contracts, set[tuple[str, str]]()
     contracts.refresh()
 
@@ -212,16 +213,16 @@ def _index(file: RawFile) -> Ahead | None:
         plain = uncompress(raw.data, file.key, _HERE[0].settings.max_plain_bytes)
         found = index_file(plain, contract_of)
     except (FramingError, LandedFileError, MemoryError):
-        # whose turn it is says what is wrong
+        # the file's turn reports the error
         return None
     finally:
         learned = contracts.forget_learned()
     if learned:
         return None
-    # its owner writes it again where this is not the one it would make in its turn
+    # the caller writes it again if its own index would differ
     write_index(_HERE[0].settings, file, file.publish_hour, found, raw.sha256)
     versions = {key: contracts.version(*key) for key in used}
-    # little goes back: a worker that is killed in the midst of a long answer would leave the pool waiting for its end
+    # return little: if a worker is killed during a long answer, the pool waits for its end for ever
     totals = replace(found, table=found.table.schema.empty_table(), parsed=())
     return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), raw.sha256, versions)
 

@@ -54,7 +54,7 @@ def test_every_error_is_listed_with_its_kind() -> None:
     classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
     assert len(classes) > 15
     assert [each.__name__ for each in classes if f"`{each.__name__}`" not in page] == []
-    assert "&emsp;&emsp;`FileMissing` | passing |" in page
+    assert "&emsp;&emsp;`FileMissing` | temporary |" in page
 
 
 def test_every_ledger_table_and_column_has_a_doc() -> None:

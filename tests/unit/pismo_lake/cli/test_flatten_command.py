@@ -118,7 +118,7 @@ def test_a_file_that_is_no_event_file_is_refused_and_nothing_is_written(
     before = files_of(tmp_path)
     command = ["flatten", str(tmp_path / name), "--lake", str(tmp_path / "new" / "lake")]
     assert main(command) == 1
-    assert f"{tmp_path / name} is no event file: " in capsys.readouterr().err
+    assert f"{tmp_path / name} is not an event file: " in capsys.readouterr().err
     assert files_of(tmp_path) == before
     # beside good files it is refused as well, and what was there before has no part in it
     (tmp_path / "raw").mkdir()

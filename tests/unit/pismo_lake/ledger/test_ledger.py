@@ -143,7 +143,7 @@ def test_a_ledger_that_may_not_be_written() -> None:
         assert line.startswith("ledger "), line
         assert path in line
     assert "readonly database; this user must be allowed to write the file and its folder" in lines[0]
-    assert "unable to open database file; its folder must be there" in lines[1]
+    assert "unable to open database file; its folder must exist" in lines[1]
     assert "unable to open database file" in lines[2] or "Permission denied" in lines[2]
     assert "its folder cannot be made: PermissionError: Permission denied" in lines[3]
 
@@ -175,7 +175,7 @@ def test_a_full_disk_passes(tmp_path: Path) -> None:
 
 
 def test_a_url_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the ledger's URL is none, write it as"):
+    with pytest.raises(ConfigError, match="the ledger's URL is not valid, write it as"):
         Ledger.open(f"{tmp_path}/ledger.db?password=hunter2")
     with pytest.raises(ConfigError, match=r"ledger oracl://me:.*@host/db: no driver for it is installed") as raised:
         Ledger.open("oracl://me:hunter2@host/db")
