@@ -1,4 +1,4 @@
-"""`python -m pismo_sandbox`: serve the look-alike, publish into it or into a folder, check a lake."""
+"""Serve the look-alike, publish into it, or check a lake: `python -m pismo_sandbox`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; `verify` returns 1 where the lake is not what was published."""
+    """Run a command; `verify` returns 1 if the lake differs from the published events."""
     options = _parser().parse_args(arguments)
     return int(options.run(options))
 
@@ -29,16 +29,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pismo_sandbox", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="S3, STS and KMS until a signal comes")
-    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a container, for the others beside it")
+    serve = commands.add_parser("serve", help="S3, STS and KMS, until a signal arrives")
+    serve.add_argument("--host", default="127.0.0.1", help="use 0.0.0.0 in a container")
     serve.add_argument("--port", type=int, default=5055)
-    serve.add_argument(
-        "--get-object-only", action="store_true", help="deny s3:ListBucket, as Pismo's documents have it"
-    )
+    serve.add_argument("--get-object-only", action="store_true", help="deny s3:ListBucket, as Pismo's documents say")
     serve.add_argument("--notices", action="store_true", help="an SNS topic and an SQS queue as well")
     serve.set_defaults(run=_serve)
 
-    gcp = commands.add_parser("serve-gcp", help="a bucket and a Pub/Sub subscription until a signal comes")
+    gcp = commands.add_parser("serve-gcp", help="a bucket and a Pub/Sub subscription, until a signal arrives")
     gcp.set_defaults(run=_serve_gcp)
 
     publish = commands.add_parser("publish", help="publish into a running look-alike")
@@ -81,9 +79,9 @@ def _positive(text: str) -> float:
 
 
 def _truth(text: str) -> Path:
-    """A truth that is there: one that was made just now would find nothing missing."""
+    """Check that a truth exists: a new one would find nothing missing."""
     if not Path(text).is_file():
-        msg = f"there is no file {text}"
+        msg = f"no file {text}"
         raise argparse.ArgumentTypeError(msg)
     return Path(text)
 

@@ -1,4 +1,7 @@
-"""Check a lake that is too large to be compared whole: every event's identity, and the values of one in so many."""
+"""Check a lake that is too large for a whole comparison.
+
+Every event's identity is checked, and the values of one event in a given number.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def verify_sample(lake: str | Path, truth: Truth, one_in: int) -> Verification:
-    """As `verify`, but for the values of most events and for conflicts; eight bytes an event in memory.
+    """Verify all identities, but the values of few events; eight bytes of memory for each event.
 
-    `events` counts all of them, `rows` too; `leaves` those that were compared.
+    Conflicts are not checked. `events` and `rows` count all, `leaves` only the compared values.
     """
     found = Verification()
     sampled: list[tuple[str, str]] = []
@@ -62,7 +65,7 @@ def _number(org_key: str, event_id: str) -> int:
 def _file(
     path: Path, one_in: int, wanted: dict[tuple[str, str], tuple[str, int, str]], found: Verification
 ) -> NDArray[np.uint64]:
-    """The numbers of a file's rows; those of the sample are compared value by value."""
+    """Return the numbers of a file's rows; compare the values of rows in the sample."""
     file = pq.ParquetFile(path)
     keys = file.read(["org_id", "event_id"]).to_pydict()
     pairs = zip(keys["org_id"], keys["event_id"], strict=True)

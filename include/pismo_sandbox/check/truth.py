@@ -1,4 +1,4 @@
-"""The sandbox's own ledger of what it published: the measure that a lake is checked against."""
+"""Record what the sandbox published, in a ledger of its own, to check a lake against it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Copy:
 
 
 class Truth:
-    """An SQLite file; safe to append to from several publishes."""
+    """An SQLite file with the published events; several publishers may append to it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ class Truth:
     def add_file(
         self, key: str, hour: str, size: int, copies: Sequence[Copy], rejects: Sequence[tuple[int, int, str]]
     ) -> None:
-        """Record one published file: its good copies and its (offset, length, kind) of what must be rejected."""
+        """Record one published file: its good copies, and (offset, length, kind) of its damage."""
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO files VALUES (?,?,?)", (key, hour, size))
             self._db.executemany(
@@ -60,42 +60,42 @@ class Truth:
             self._db.executemany("INSERT INTO rejects VALUES (?,?,?,?)", [(key, *reject) for reject in rejects])
 
     def winners(self) -> Iterator[tuple[str, str, str, int, str]]:
-        """(org key, event id, key, offset, payload) of the copy that must stand, one an event."""
+        """Yield (org key, event id, key, offset, payload) of each event's winning copy."""
         query = """SELECT org_key, event_id, key, offset, payload FROM (SELECT *, row_number() OVER (
                    PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS place FROM events) WHERE place = 1"""
         yield from self._db.execute(query)
 
     def identities(self) -> Iterator[tuple[str, str]]:
-        """(org key, event id) of every event, once; however many there are, nothing but their index is read."""
+        """Yield (org key, event id) of every event, once; only the index is read."""
         yield from self._db.execute("SELECT DISTINCT org_key, event_id FROM events")
 
     def winner(self, org_key: str, event_id: str) -> tuple[str, int, str]:
-        """(key, offset, payload) of the copy that must stand of one event."""
+        """Return (key, offset, payload) of an event's winning copy."""
         query = """SELECT key, offset, payload FROM events
                    WHERE org_key = ? AND event_id = ? ORDER BY hour, key, offset LIMIT 1"""
         key, offset, payload = self._db.execute(query, (org_key, event_id)).fetchone()
         return key, offset, payload
 
     def winning_texts(self) -> Iterator[bytes]:
-        """The events that must stand, as they were published."""
+        """Yield the bytes of each event's winning copy."""
         query = """SELECT text FROM (SELECT *, row_number() OVER (
                    PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS place FROM events) WHERE place = 1"""
         for (text,) in self._db.execute(query):
             yield text
 
     def conflicts(self) -> Iterator[tuple[str, int]]:
-        """(key, offset) of losing copies whose bytes differ from the winner's."""
+        """Yield (key, offset) of losing copies whose bytes differ from the winner's."""
         query = """SELECT key, offset FROM (SELECT key, offset, text, first_value(text) OVER (
                    PARTITION BY org_key, event_id ORDER BY hour, key, offset) AS first FROM events)
                    WHERE text != first"""
         yield from self._db.execute(query)
 
     def rejects(self) -> Iterator[tuple[str, int, int, str]]:
-        """(key, offset, length, kind) of every byte range that is no usable event."""
+        """Yield (key, offset, length, kind) of every byte range that is no usable event."""
         yield from self._db.execute("SELECT key, offset, length, kind FROM rejects")
 
     def totals(self) -> dict[str, int]:
-        """Files, bytes, copies, distinct events, rejected ranges."""
+        """Return the numbers of files, bytes, copies, distinct events and rejected ranges."""
         query = """SELECT (SELECT count(*) FROM files), (SELECT coalesce(sum(size), 0) FROM files),
           (SELECT count(*) FROM events), (SELECT count(*) FROM (SELECT DISTINCT org_key, event_id FROM events)),
           (SELECT count(*) FROM rejects)"""
@@ -104,5 +104,5 @@ class Truth:
         )
 
     def keys(self) -> list[str]:
-        """The published object keys."""
+        """Return the published object keys."""
         return [row[0] for row in self._db.execute("SELECT key FROM files ORDER BY hour, key")]

@@ -1,4 +1,7 @@
-"""Check a lake against the truth: an independent reader of the documented layout, sharing no code with the writer."""
+"""Check a lake against the truth, as an independent reader of the documented layout.
+
+It shares no code with the writer.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _SHOWN = 20
 
 @dataclass(slots=True)
 class Verification:
-    """What was compared and what differed; `problems` is cut after twenty, `problem_count` is not."""
+    """The result of a comparison; `problems` has up to twenty texts, `problem_count` counts all."""
 
     events: int = 0
     rows: int = 0
@@ -38,11 +41,11 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the lake holds exactly what was published."""
+        """Whether the lake holds exactly the published events."""
         return self.problem_count == 0
 
     def problem(self, text: str) -> None:
-        """Note a difference."""
+        """Record a difference."""
         self.problem_count += 1
         if len(self.problems) < _SHOWN:
             self.problems.append(text)
@@ -53,12 +56,12 @@ def _exact(text: str) -> Any:
 
 
 def column_path(name: str) -> tuple[str, ...]:
-    """The JSON keys of a payload column, by the documented naming rule."""
+    """Return the JSON keys of a payload column, by the documented naming rule."""
     return tuple("" if part == "%" else unquote(part) for part in name.split("__"))
 
 
 def verify(lake: str | Path, truth: Truth) -> Verification:
-    """Compare every event, every leaf of its payload, and every rejected byte range; all of a local lake is read."""
+    """Compare every event, every value of its payload, and every rejected range of a local lake."""
     found = Verification()
     expected = {(org, event_id): (key, offset, payload) for org, event_id, key, offset, payload in truth.winners()}
     found.events = len(expected)
@@ -81,7 +84,7 @@ def _rows(path: Path) -> Iterator[tuple[dict[str, Any], dict[tuple[str, ...], An
 
 
 def with_payloads(rows: pa.RecordBatch | pa.Table) -> Iterator[tuple[dict[str, Any], dict[tuple[str, ...], Any]]]:
-    """Rows of the lake, and the values of their payload columns by where they stand in an event."""
+    """Yield rows of the lake with the values of their payload columns, by path in the event."""
     columns = [name for name in rows.schema.names if name.startswith(("data__", "envelope__"))]
     paths = {name: column_path(name) for name in columns}
     for row in rows.to_pylist():
@@ -95,7 +98,7 @@ def check_row(
     seen: set[tuple[str, str]],
     found: Verification,
 ) -> None:
-    """Compare a row, and the values of its payload columns by path, with what was published of its event."""
+    """Compare a row and the values of its payload columns with the published event."""
     identity = ((row["org_id"] or "").lower(), row["event_id"])
     name = f"{row['event_id']} ({row['_source_file']} at {row['_source_offset']})"
     if identity in seen:
@@ -138,11 +141,14 @@ def _check_value(
 
 
 def _same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]]) -> bool:
-    """A JSON value against a column's value: numbers exactly, structs by key with null for absent, parts rescued."""
+    """Compare a JSON value with a column's value.
+
+    Numbers must be equal exactly, structs by key with null for absent keys. Parts may be rescued.
+    """
     if have is None and value in rescued.get(pointer, ()):
         return True
     if have is None and isinstance(value, dict) and value:
-        # an object of nothing but nulls is null
+        # an object with only nulls is null
         return all(_same(item, None, f"{pointer}/{_step(key)}", rescued) for key, item in value.items())
     if isinstance(have, str) and value != have:
         return _json_text(have, value)
@@ -167,7 +173,7 @@ def _step(key: str) -> str:
 
 
 def _json_text(text: str, value: Any) -> bool:
-    """Whether a column of JSON text (free-form fields) holds this value."""
+    """Return whether a column of JSON text (a free-form field) holds this value."""
     try:
         return bool(_exact(text) == value)
     except ValueError:
@@ -175,7 +181,7 @@ def _json_text(text: str, value: Any) -> bool:
 
 
 def check_rejects(lake: Path, truth: Truth, found: Verification, *, conflicts: bool = True) -> None:
-    """Every damaged range is in a reject, and the rejected copies are the conflicting ones."""
+    """Check that rejects cover every damaged range, and that conflicting copies are rejected."""
     ranges: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for path in sorted(lake.glob("rejects/**/*.parquet")):
         for row in pq.read_table(path, columns=["source_file", "source_offset", "length", "reason"]).to_pylist():

@@ -1,6 +1,7 @@
-"""Pismo's daily accounting report as the look-alike writes it: Parquet, one row an entry, amounts in hundredths.
+"""Write Pismo's daily accounting report: Parquet, one row for each entry.
 
-Columns and types by the page Accounting events report files; a report stands under its target date, unpadded.
+Columns and types are those of the page Accounting events report files. A report is in the folder of its target date,
+unpadded.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SCHEMA = pa.schema(
 
 
 def publish_accounting_report(sink: Sink, truth: Truth, day: date) -> tuple[str, int]:
-    """Write the report of the entries whose own time falls on a UTC date; its key and rows."""
+    """Write the report of the entries of a UTC date; return its key and its number of rows."""
     rows = [_row(event, day) for event in map(_event, truth.winning_texts()) if _belongs(event, day)]
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
     buffer = io.BytesIO()
@@ -65,7 +66,7 @@ def _belongs(event: dict[str, Any], day: date) -> bool:
 
 
 def _date(stamp: str) -> date | None:
-    """The UTC date of an instant written with up to nine fractional digits, ``Z`` or an offset."""
+    """Return the UTC date of a time with up to nine fractional digits, and ``Z`` or an offset."""
     try:
         return datetime.fromisoformat(_DIGITS.sub(r"\1", stamp)).astimezone(UTC).date()
     except ValueError:

@@ -1,4 +1,4 @@
-"""One batch file under construction: events, and by dial what can go wrong in it, with exact offsets for the truth."""
+"""Build one batch file: events and, by dial, damage, with exact offsets for the truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Batch:
-    """Bytes of a file so far; `delimiter` stands between values (Pismo writes none)."""
+    """The bytes of a file so far; `delimiter` is between values (Pismo writes none)."""
 
     key: str
     hour: str
@@ -34,7 +34,7 @@ class Batch:
         return start
 
     def add(self, event: Event) -> None:
-        """An event, whole."""
+        """Add a whole event."""
         start = self._append(event.text)
         copy = Copy(
             event.org_id, event.event_id, self.hour, self.key, start, len(event.text), event.payload, event.text
@@ -42,14 +42,14 @@ class Batch:
         self.copies.append(copy)
 
     def add_reject(self, chunk: bytes, kind: str) -> None:
-        """Bytes that are no usable event."""
+        """Add bytes that are no usable event."""
         start = self._append(chunk)
         self.rejects.append((start, len(chunk), kind))
 
     def finish(self, *, compress: bool = False) -> bytes:
-        """The file's bytes."""
+        """Return the file's bytes."""
         plain = b"".join(self.chunks)
-        # two members, as appending writers leave them; mtime 0 keeps the bytes reproducible
+        # two members, like the files of writers that append; mtime 0 keeps the bytes reproducible
         if compress:
             half = len(plain) // 2
             return gzip.compress(plain[:half], mtime=0) + gzip.compress(plain[half:], mtime=0)

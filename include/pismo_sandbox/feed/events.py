@@ -1,4 +1,4 @@
-"""Seeded events: the documented envelope around payloads of the catalogue, as JSON text with exact digits."""
+"""Make seeded events: the documented envelope around payloads, with exact digits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _VARIANTS = 60
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as it stands in a file; `payload` is the JSON text of its `data`."""
+    """One event as in a file; `payload` is the JSON text of its `data`."""
 
     org_id: str
     event_id: str
@@ -30,7 +30,7 @@ class Event:
 
 
 def dump(value: object, *, indent: int | None = None) -> str:
-    """JSON text, Decimals digit for digit, UTF-8 letters as they are."""
+    """Return JSON text with the exact digits of Decimals, and with UTF-8 letters."""
     separators = (",", ": ") if indent else (",", ":")
     return str(simplejson.dumps(value, use_decimal=True, ensure_ascii=False, separators=separators, indent=indent))
 
@@ -49,11 +49,14 @@ class EventFactory:
         }
 
     def event_id(self) -> str:
-        """A fresh event id."""
+        """Return a new event id."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def stamp(self, moment: datetime) -> str:
-        """An envelope timestamp: mostly milliseconds and Z, now and then nanoseconds, none, or an offset."""
+        """Return an envelope timestamp, mostly with milliseconds and Z.
+
+        Some have nanoseconds, no fraction, or an offset.
+        """
         roll = self._random.random()
         if roll < 0.9:
             return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
@@ -64,7 +67,7 @@ class EventFactory:
         return f"{moment.astimezone(UTC) - timedelta(hours=3):%Y-%m-%dT%H:%M:%S}-03:00"
 
     def make(self, moment: datetime, *, event_id: str | None = None) -> Event:
-        """One event of the weighted catalogue at a moment."""
+        """Return one event of the weighted catalogue at a moment."""
         domain, name, version, _, _ = self._random.choices(self._catalogue, self._weights)[0]
         payload = self._random.choice(self._pool[domain, name])
         return self.wrap(domain, name, version, payload, moment, event_id=event_id)
@@ -72,7 +75,10 @@ class EventFactory:
     def wrap(
         self, domain: str, name: str, version: int, payload: str, moment: datetime, *, event_id: str | None = None
     ) -> Event:
-        """The envelope around a payload: both `event_type` forms, integer and string `schema_version`."""
+        """Put the envelope around a payload.
+
+        Both `event_type` forms occur, and `schema_version` as integer and as string.
+        """
         roll = self._random.random()
         event_type = f"{name}-{version}" if roll < 0.3 else name
         version_text = f'"{version}"' if roll > 0.9 else str(version)

@@ -1,7 +1,7 @@
-"""Payloads (`data`) of documented Pismo event types, with invented values.
+"""Make payloads (`data`) of documented Pismo event types, with invented values.
 
-Field names and types follow the event pages of Pismo's documentation; what a page leaves open is filled with the
-nearest documented neighbour. Money is `decimal.Decimal`, so its digits reach the file as they are.
+Field names and types follow the event pages of Pismo's documentation; gaps are filled from the nearest documented
+event type. Money is `decimal.Decimal`, so its digits are written unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CURRENCIES = ("BRL", "USD", "EUR", None)
 
 
 def money(r: random.Random, places: int | None = None) -> Decimal | int:
-    """An amount with 0 to 6 decimals, now and then a whole number or a negative one."""
+    """Return an amount with 0 to 6 decimals; some are whole or negative."""
     digits = r.choice((0, 1, 2, 2, 2, 4, 6)) if places is None else places
     whole = r.randrange(-500, 250_000)
     if digits == 0 and r.random() < 0.7:
@@ -253,7 +253,7 @@ def health_check(_: random.Random) -> Any:
 
 
 def brand_new(r: random.Random) -> Any:
-    """An event type nobody documented, in shapes that fit no column."""
+    """Return the payload of an undocumented event type, in shapes that fit no column."""
     shapes: tuple[Any, ...] = (
         {
             "a": {"b": [1, 2, {"c": None}]},

@@ -1,6 +1,6 @@
-"""Personal values planted into payloads, so that a search can tell whether any of them came through.
+"""Plant personal values into payloads, so that a search can find any that a policy misses.
 
-Which fields are personal is read off the event pages of Pismo's documentation, apart from any policy.
+The personal fields come from the event pages of Pismo's documentation, independently of any policy.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ CARD_NUMBERS = ("4111111111111111", "5500 0000 0000 0004", "3400-000000-00009")
 
 @dataclass(slots=True)
 class Planter:
-    """Puts a value of its own wherever a person's would stand, and remembers it."""
+    """Puts its own value in place of each personal value, and remembers it."""
 
     values: list[str] = field(default_factory=list)
 
     def plant(self, payload: Any, parent: str = "", key: str = "") -> Any:
-        """The payload with planted values; other values stay."""
+        """Return the payload with planted values; other values stay."""
         if key in PERSONAL_KEYS and parent not in _IMPERSONAL_PARENTS:
             return self._planted(payload, key)
         if isinstance(payload, dict):
@@ -37,7 +37,7 @@ class Planter:
         return payload
 
     def text(self) -> str:
-        """A fresh value to plant by hand."""
+        """Return a new value to plant by hand."""
         self.values.append(f"Planted{len(self.values):07d}Zq")
         return self.values[-1]
 

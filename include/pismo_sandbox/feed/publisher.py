@@ -1,6 +1,6 @@
-"""Publish batch files as Pismo does: 5 minutes or 10 MB, undelimited, in the folder of their publish hour.
+"""Publish batch files like Pismo: 5 minutes or 10 MB, undelimited, in an hour folder.
 
-The dials turn on what a feed can suffer from. Everything published goes into the truth ledger.
+The dials add each kind of trouble. The truth ledger records everything that is published.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LONGEST_REDELIVERY = timedelta(days=6)
 
 @dataclass(frozen=True, slots=True)
 class Dials:
-    """Shares (0 to 1) an event, or a file, of each trouble; all off is a clean feed."""
+    """The share (0 to 1) of events, or of files, with each trouble; all are 0 by default."""
 
     duplicates_in_file: float = 0.0
     duplicates_across_files: float = 0.0
@@ -46,12 +46,12 @@ class Dials:
 
     @classmethod
     def everything(cls) -> Dials:
-        """All dials on."""
+        """Return dials with every trouble."""
         return cls(0.01, 0.01, 0.02, 0.001, 0.003, 0.001, 0.15, 0.15, 0.3, 0.1, 0.1)
 
 
 class Sink(Protocol):
-    """Where files go."""
+    """A place to store files."""
 
     def put(self, key: str, data: bytes) -> None:
         """Store one object."""
@@ -102,7 +102,7 @@ class Publisher:
         self._held_back: list[tuple[str, bytes]] = []
 
     def publish(self, start: datetime, end: datetime, total_bytes: int) -> list[str]:
-        """Spread about `total_bytes` evenly over `[start, end)`; the keys written, in order."""
+        """Spread about `total_bytes` evenly over `[start, end)`; return the written keys in order."""
         steps = max(int((end - start) / BATCH_SPAN), 1)
         quota = total_bytes / steps
         keys: list[str] = []
@@ -113,7 +113,7 @@ class Publisher:
                 size = min(left, BATCH_BYTES)
                 keys.append(self._file(moment, size))
                 left -= size
-        # late files: their hour is long over when they come
+        # late files: they arrive long after their hour
         for key, data in self._held_back:
             self._sink.put(key, data)
         self._held_back.clear()
@@ -158,7 +158,7 @@ class Publisher:
             self._memory.append(event)
             self._published.append(moment)
             del self._memory[:-_MEMORY], self._published[:-_MEMORY]
-        # copies come within days, as a redelivery does
+        # copies arrive within days, like redeliveries
         forgotten = bisect_left(self._published, moment - _LONGEST_REDELIVERY)
         del self._memory[:forgotten], self._published[:forgotten]
         if self._roll(dials.duplicates_in_file):
@@ -193,17 +193,17 @@ class Publisher:
                 yield self._random.choice((b"null", b'"text }{ "', b"true")), kind
 
     def _garble(self, batch: Batch, at: datetime) -> None:
-        """Overwrite a few bytes in the middle of an event with what breaks JSON for good."""
+        """Overwrite a few bytes in the middle of an event with bytes that are never valid JSON."""
         text = self.factory.make(at).text
         middle = len(text) // 2
-        # each with a byte that is no UTF-8, so that none of them can pass for JSON by luck
+        # each has a byte that is not UTF-8, so that none is valid JSON by chance
         noise = self._random.choice((b'\x01"\xff{', b'"]\xff{"', b"\0\0\xff\0\0", b"{{\xff[["))
         broken = text[:middle] + noise + text[middle + 5 :]
         batch.add_reject(broken, "invalid_json")
 
 
 def _changed(event: Event) -> Event:
-    """The same event id with other content."""
+    """Return the same event id with other content."""
     text = event.text.replace(b'"cid":"', b'"cid":"changed-', 1)
     return Event(event.org_id, event.event_id, event.payload, text)
 

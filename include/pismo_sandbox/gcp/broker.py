@@ -1,7 +1,7 @@
-"""What a Pub/Sub service remembers: topics, subscriptions, and which message is leased to whom until when.
+"""Keep the state of a Pub/Sub service: topics, subscriptions, and leased messages.
 
-Delivery is at least once: a message pulled and neither acknowledged nor extended before its deadline is given out
-again, and an acknowledgement that comes after the deadline does nothing.
+Delivery is at least once: if a message is neither acknowledged nor extended before its deadline, it is delivered
+again; a late acknowledgement does nothing.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 DEFAULT_DEADLINE, LONGEST_DEADLINE = 10, 600
-PULL_LIMIT, PULL_BYTES = 1000, 3_500_000  # a client told of an emulator takes no answer over 4 MiB
+PULL_LIMIT, PULL_BYTES = 1000, 3_500_000  # a client of an emulator accepts no answer over 4 MiB
 _ACK_ID = re.compile(r"\d+-\d+-\d+")
 _SOURCE = "CloudPubSubDeadLetterSource"
 
 
 class Broker:
-    """All topics and subscriptions; safe to use from many threads.
+    """All topics and subscriptions; many threads may use them.
 
-    `clock` tells the time in seconds, for tests that do not wait. Messages come out in the order they were published
-    unless `rng` is given, which puts them in an arbitrary one, as the service may.
+    `clock` gives the time in seconds, so that tests need not wait. Messages come in the order of their publishing;
+    with `rng` they come in random order, as the service allows.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, rng: random.Random | None = None) -> None:
@@ -57,7 +57,11 @@ class Broker:
             self._topics.add(name)
 
     def get_topic(self, name: str) -> str:
-        """Return the topic's name, where there is such a topic."""
+        """Return the topic's name.
+
+        Raises:
+            NoSuchResourceError: there is no such topic.
+        """
         if checked(name, "topics") not in self._topics:
             raise NoSuchResourceError(f"Resource not found (resource={name}).")
         return name
@@ -65,7 +69,7 @@ class Broker:
     def subscribe(
         self, name: str, topic: str, deadline: int = 0, dead_letter: tuple[str, int] = ("", 0)
     ) -> Subscription:
-        """Add a subscription, which gets what is published from now on; a zero stands for the service's default."""
+        """Add a subscription, which gets all later messages; zeros mean the service's defaults."""
         deadline, (target, attempts) = deadline or DEFAULT_DEADLINE, dead_letter
         if not DEFAULT_DEADLINE <= deadline <= LONGEST_DEADLINE:
             raise BadRequestError(
@@ -84,21 +88,21 @@ class Broker:
             return made
 
     def get_subscription(self, name: str) -> Subscription:
-        """Return the subscription of that name."""
+        """Return the subscription with this name."""
         try:
             return self._subscriptions[checked(name, "subscriptions")]
         except KeyError:
             raise NoSuchResourceError(f"Resource not found (resource={name}).") from None
 
     def delete_subscription(self, name: str) -> None:
-        """Remove a subscription with all that waits in it."""
+        """Remove a subscription with all its waiting messages."""
         with self._changed:
             self.get_subscription(name)
             del self._subscriptions[name]
             self._changed.notify_all()
 
     def publish(self, topic: str, messages: Iterable[tuple[bytes, dict[str, str], str]]) -> list[str]:
-        """Give each message (data, attributes, ordering key) to every subscription of the topic; return their ids."""
+        """Add each message (data, attributes, ordering key) to all subscriptions; return their ids."""
         with self._changed:
             self.get_topic(topic)
             now = datetime.now(UTC)
@@ -109,7 +113,10 @@ class Broker:
     def pull(
         self, name: str, most: int, wait: float = 0.0, wanted: Callable[[], bool] = lambda: True
     ) -> list[Delivery]:
-        """Lease up to `most` messages; where there is none, wait up to `wait` seconds while `wanted` says so."""
+        """Lease up to `most` messages; if there are none, wait up to `wait` seconds.
+
+        The wait ends early if `wanted` returns False.
+        """
         if most <= 0:
             raise BadRequestError("max_messages must be at least 1")
         end = time.monotonic() + wait
@@ -123,13 +130,13 @@ class Broker:
                 self._changed.wait(min(left, 0.1))
 
     def acknowledge(self, name: str, ack_ids: Iterable[str]) -> int:
-        """Forget the messages whose leases still run; return how many those were."""
+        """Forget the messages whose leases still run; return their number."""
         with self._changed:
             leased, ids = self._known(name, ack_ids)
             return sum(leased.pop(ack_id, None) is not None for ack_id in ids)
 
     def modify_deadline(self, name: str, ack_ids: Iterable[str], seconds: int) -> None:
-        """Let running leases end in `seconds` from now; 0 gives the messages back at once."""
+        """Let running leases end in `seconds` from now; 0 returns the messages at once."""
         if not 0 <= seconds <= LONGEST_DEADLINE:
             raise BadRequestError(f"ack_deadline_seconds must be 0 to {LONGEST_DEADLINE}, not {seconds}")
         with self._changed:
@@ -140,14 +147,18 @@ class Broker:
             self._expire()
 
     def expire_leases(self, name: str) -> None:
-        """Let all leases of a subscription end now, as though their holders had gone silent."""
+        """Let all leases of a subscription end now, as if their holders were silent."""
         with self._changed:
             for held in self.get_subscription(name).leased.values():
                 held.until = self._clock()
             self._expire()
 
     def _known(self, name: str, ack_ids: Iterable[str]) -> tuple[dict[str, Held], list[str]]:
-        """Return the leases that run and the ids asked for, all of them well formed."""
+        """Return the running leases and the requested ids.
+
+        Raises:
+            BadRequestError: an id is malformed.
+        """
         subscription, ids = self.get_subscription(name), list(ack_ids)
         if not ids or any(not _ACK_ID.fullmatch(ack_id) for ack_id in ids):
             raise BadRequestError("You have passed an invalid ack ID to the service.")

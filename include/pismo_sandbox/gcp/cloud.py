@@ -1,4 +1,4 @@
-"""A customer's Google Cloud with Pismo's copies in it: a bucket, a topic of notices and the subscription to it."""
+"""Run a customer's Google Cloud with Pismo's copies: a bucket, a topic and its subscription."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BUCKET = "our-pismo-files"
 ABOVE = "copied/"
-"""What the copies stand below in the bucket: Pismo's documents do not say, so it is not the obvious."""
+"""The folder of the copies in the bucket; Pismo's documents do not name it, so an unusual one."""
 TOPIC = "projects/our-project/topics/pismo-events"
 SUBSCRIPTION = "projects/our-project/subscriptions/pismo-files"
 DEAD_TOPIC, DEAD_LETTERS = "projects/our-project/topics/dead", "projects/our-project/subscriptions/pismo-files-dead"
@@ -28,7 +28,7 @@ DEAD_TOPIC, DEAD_LETTERS = "projects/our-project/topics/dead", "projects/our-pro
 
 @dataclass(frozen=True, slots=True)
 class GoogleCloud:
-    """Where storage and Pub/Sub listen, as a delivery's `endpoint_url` has it, and what is behind Pub/Sub."""
+    """The endpoints of storage and Pub/Sub, for a delivery's `endpoint_url`, and the broker."""
 
     storage: str
     pubsub: str
@@ -36,7 +36,7 @@ class GoogleCloud:
 
 
 class GcsSink:
-    """Objects of the bucket, put through the JSON API as an anonymous caller."""
+    """Objects of the bucket, written through the JSON API as an anonymous caller."""
 
     def __init__(self, endpoint: str, bucket: str = BUCKET, above: str = ABOVE) -> None:
         self._upload, self._above = f"{endpoint}/upload/storage/v1/b/{bucket}/o", above
@@ -48,7 +48,7 @@ class GcsSink:
         self._session.post(url, data=data, timeout=60).raise_for_status()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._session.close()
 
 
@@ -64,7 +64,7 @@ class PubSubTopic:
         self._client, self._topic = PublisherClient(transport=PublisherGrpcTransport(channel=self._channel)), topic
 
     def send(self, event: dict[str, Any]) -> None:
-        """Publish one event and wait until it is taken."""
+        """Publish one event and wait until the service has it."""
         self._client.publish(self._topic, json.dumps(event).encode()).result(timeout=30)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class PubSubTopic:
 
 @contextmanager
 def running_gcp(*, storage_port: int = 0, pubsub_port: int = 0, attempts: int = 20) -> Iterator[GoogleCloud]:
-    """Run both on loopback; a message is a dead letter after `attempts` deliveries."""
+    """Run both on loopback; after `attempts` deliveries a message is a dead letter."""
     with running_gcs(storage_port) as gcs, running_pubsub(pubsub_port) as pubsub:
         made = requests.post(f"{gcs.endpoint}/storage/v1/b", json={"name": BUCKET}, timeout=30)
         made.raise_for_status()

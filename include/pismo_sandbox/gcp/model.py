@@ -1,4 +1,4 @@
-"""What Pub/Sub deals in: messages, deliveries, subscriptions, and the refusals of the service."""
+"""Define Pub/Sub's messages, deliveries, subscriptions, and the refusals of the service."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class NoSuchResourceError(LookupError):
 
 
 class AlreadyThereError(ValueError):
-    """A topic or subscription of that name exists."""
+    """There is a topic or subscription with that name already."""
 
 
 class BadRequestError(ValueError):
-    """The service would refuse the request as it stands."""
+    """The service would refuse the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Message:
 
     @property
     def size(self) -> int:
-        """About how many bytes the message takes in an answer."""
+        """The approximate number of bytes of the message in an answer."""
         return len(self.data) + sum(len(key) + len(value) for key, value in self.attributes.items()) + 200
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message handed out once; `attempt` is 0 on a subscription that has no dead-letter policy."""
+    """One delivery of a message; `attempt` is 0 if the subscription has no dead-letter policy."""
 
     ack_id: str
     message: Message
@@ -51,7 +51,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Held:
-    """A message as one subscription holds it; `until` is when its lease ends."""
+    """A message in one subscription; `until` is the end of its lease."""
 
     message: Message
     attempts: int = 0
@@ -74,12 +74,16 @@ class Subscription:
 
     @property
     def unacked(self) -> int:
-        """How many messages are waiting or leased."""
+        """The number of messages that wait or are leased."""
         return len(self.ready) + len(self.leased)
 
 
 def checked(name: str, kind: str) -> str:
-    """Return a resource name that is well formed."""
+    """Return a resource name if it is well formed.
+
+    Raises:
+        BadRequestError: it is not.
+    """
     match = _NAME.fullmatch(name)
     if match is None or match[2] != kind:
         raise BadRequestError(f"Invalid resource name given (name={name}).")

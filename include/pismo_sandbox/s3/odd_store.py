@@ -1,7 +1,7 @@
-"""An object store that is not AWS's, on loopback: moto's S3 behind a dial for the ways in which such stores differ.
+"""Run an object store that differs from AWS's, on loopback: moto's S3 behind a dial.
 
-The dial is turned while it runs: the condition ``If-None-Match`` may be refused (501), answered by a conflict (409) or
-ignored; checksum headers may be unknown; single objects may be archived or forbidden; every request may fail.
+Tests turn the dial while it runs: the condition ``If-None-Match`` may be refused (501), answered by a conflict (409)
+or ignored; checksum headers may be unknown; single objects may be archived or forbidden; every request may fail.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHECKSUM_HEADERS = ("HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM", "HTTP_X_AMZ_TRAILER")
 
 @dataclass(slots=True)
 class Answer:
-    """An error that the store gives."""
+    """An error that the store returns."""
 
     status: int
     code: str
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Dial:
-    """How the store differs; `before_put` is called with an object's key before it is written."""
+    """The ways in which the store differs; `before_put` gets an object's key before the write."""
 
     condition: Literal["known", "refused", "conflict", "ignored"] = "known"
     checksums: bool = True
@@ -50,7 +50,7 @@ class Dial:
 
 
 class _DialedApp:
-    """WSGI layer that answers as the dial says, and hands all else on."""
+    """WSGI layer that answers as the dial says, and passes all other requests on."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], dial: Dial) -> None:
         self._app, self._dial = app, dial
@@ -62,7 +62,7 @@ class _DialedApp:
         key = path.lstrip("/").partition("/")[2]
         answer = self._refusal(environ, method, key)
         if answer is not None:
-            # the body is read: a connection is used again
+            # read the body, so that the connection can be used again
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             return _xml(start_response, answer)
         if dial.condition == "ignored":
@@ -107,13 +107,13 @@ class OddStore:
     dial: Dial
 
     def other(self) -> Any:
-        """A boto3 client of another process: it keeps nothing in common with others."""
+        """Return a boto3 client like that of another process: it shares nothing with others."""
         return client("s3", self.endpoint, KEY, SECRET)
 
 
 @contextmanager
 def running_store(certificate: tuple[str, str] | None = None) -> Iterator[OddStore]:
-    """Run the store in this process on a free loopback port; with a `certificate` (file, key file) it speaks TLS."""
+    """Run the store in this process on a free port; a `certificate` (file, key file) adds TLS."""
     from moto.server import (  # type: ignore[attr-defined]
         DomainDispatcherApplication,
         create_backend_app,

@@ -1,7 +1,7 @@
-"""moto's queues made quick enough for thousands of messages.
+"""Make moto's queues fast enough for thousands of messages.
 
-moto 5.2 counts all messages of a queue, with a date made for each, for every message that it takes in or hands out:
-a second a receive at 2,000 messages. What it answers is left as it is.
+For every message that is sent or received, moto 5.2 counts all messages of a queue, with a date for each. At 2,000
+messages a receive takes a second. The answers stay the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def make_queues_quick() -> None:
-    """Patch this process's moto; once is enough and twice does no harm."""
+    """Patch this process's moto; a second call does no harm."""
     from moto.sqs import models
 
     def now_millis(moment: Any = None) -> float:

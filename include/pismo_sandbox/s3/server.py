@@ -1,8 +1,8 @@
-"""S3, STS and KMS as Pismo sets them up, on loopback: moto's server behind a thin policy check.
+"""Serve S3, STS and KMS with Pismo's set-up: moto's server behind a policy check.
 
-moto can enforce IAM policies only from a call count on and for identities made in it; what is wanted here is one
-rule set, so a WSGI layer applies it: the consumer's own keys may assume the one role and nothing else, and only a
-live session of that role may read. Callers are told apart by access key id; signatures are not verified.
+moto can enforce IAM policies only after a number of calls, and for identities that it has created. This project needs
+one rule set, so a WSGI layer applies it: the consumer's own keys may only assume the one role, and only a live session
+of that role may read. Callers are recognised by access key id; signatures are not verified.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(slots=True)
 class Policy:
-    """What the look-alike allows; change it while it runs to play a fault."""
+    """The rights that the look-alike grants; change it while it runs to simulate a fault."""
 
     organisation: str = ORGANISATION
     external_id: str | None = None
@@ -50,24 +50,24 @@ class Policy:
 
     @property
     def bucket(self) -> str:
-        """The organisation's bucket, named as Pismo names it."""
+        """The organisation's bucket, with Pismo's name for it."""
         return f"pismo-dataplatform-{self.organisation.lower()}"
 
     @property
     def role_arn(self) -> str:
-        """The role a consumer assumes."""
+        """The role that a consumer assumes."""
         return f"arn:aws:iam::{ACCOUNT}:role/dataplatform-consumer-{self.organisation.lower()}"
 
 
 class PolicyCheck:
-    """WSGI layer that lets through what `Policy` allows and answers all else as AWS does."""
+    """WSGI layer that passes the requests that `Policy` allows, and answers others like AWS."""
 
     def __init__(self, app: _WSGI, policy: Policy) -> None:
         self._app, self.policy = app, policy
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Decide on one request."""
+        """Allow or refuse one request."""
         caller = self._caller(environ)
         if caller == ADMIN_KEY or environ["PATH_INFO"].startswith("/moto-api"):
             return self._app(environ, start_response)
@@ -140,7 +140,7 @@ class PolicyCheck:
 
 
 def _missing(policy: Policy) -> tuple[int, str, str]:
-    # without s3:ListBucket AWS does not even say that a key is missing
+    # without s3:ListBucket, AWS does not say that a key is missing
     if policy.list_allowed:
         return 404, "NoSuchKey", "The specified key does not exist."
     return 403, "AccessDenied", "Access Denied"
@@ -184,22 +184,22 @@ def _sqs_denied(start_response: Callable[..., Any]) -> list[bytes]:
 
 @dataclass(slots=True)
 class Sandbox:
-    """A running look-alike: where it listens and what it allows."""
+    """A running look-alike: its address, and its policy."""
 
     endpoint: str
     policy: Policy
 
     def admin(self, service: str) -> Any:
-        """A boto3 client with every right (the publisher's, and for the user's own bucket)."""
+        """Return a boto3 client with every right, for the publisher and the user's own bucket."""
         return client(service, self.endpoint, ADMIN_KEY, ADMIN_SECRET)
 
     def consumer(self, service: str) -> Any:
-        """A boto3 client with the user's own keys: good for assuming the role and nothing else."""
+        """Return a boto3 client with the user's own keys, which may only assume the role."""
         return client(service, self.endpoint, CONSUMER_KEY, CONSUMER_SECRET)
 
 
 def client(service: str, endpoint: str, key: str, secret: str) -> Any:
-    """A boto3 client for the sandbox, path-style."""
+    """Return a boto3 client for the sandbox, path-style."""
     import boto3
     from botocore.config import Config
 
@@ -211,9 +211,10 @@ def client(service: str, endpoint: str, key: str, secret: str) -> Any:
 
 @contextmanager
 def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Sandbox]:
-    """Run the look-alike in this process on a free (or the given) loopback port, its bucket and keys made.
+    """Run the look-alike in this process on a loopback port, with its bucket and keys.
 
-    What it holds ends with the last one that runs here: moto keeps one state for all servers of a process.
+    Its content is deleted when the last look-alike in this process ends: moto keeps one state for all servers of a
+    process.
     """
     from moto.server import (  # type: ignore[attr-defined]
         DomainDispatcherApplication,
@@ -248,7 +249,7 @@ def running_sandbox(policy: Policy | None = None, *, host: str = "127.0.0.1", po
 
 
 def _furnish(sandbox: Sandbox) -> None:
-    """The KMS key, the organisation's encrypted bucket and the user's own bucket."""
+    """Make the KMS key, the organisation's encrypted bucket and the user's own bucket."""
     key = sandbox.admin("kms").create_key()["KeyMetadata"]["Arn"]
     s3 = sandbox.admin("s3")
     for bucket in (sandbox.policy.bucket, OWN_BUCKET):

@@ -1,4 +1,4 @@
-"""The files that the in-process SFTP server serves, for reading only, with the faults of a policy."""
+"""Serve the files of the in-process SFTP server, read-only, with the faults of a policy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pismo_sandbox.sftp.policy import SftpPolicy
 
 _WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
-# long enough that the bytes served have reached the client when its connection is cut
+# long enough for the served bytes to reach the client before its connection is cut
 _CUT_DELAY = 0.3
-# long enough that the requests which a client sends together have come
+# long enough for all requests that a client sends together to arrive
 _REQUESTS_TOGETHER = 0.01
 _TYPE_AT = 4
 
@@ -34,12 +34,12 @@ class Link:
         self.cut_due = False
 
     def abort(self) -> None:
-        """End it at once."""
+        """End the connection at once."""
         self._transport.abort()
         self.gone.set()
 
     async def gone_within(self, seconds: float) -> bool:
-        """Whether the connection ends in that time; if not, all of it is waited."""
+        """Return whether the connection ends within that time."""
         try:
             await asyncio.wait_for(self.gone.wait(), seconds)
         except TimeoutError:
@@ -47,18 +47,18 @@ class Link:
         return True
 
     def cut_soon(self) -> None:
-        """End it once the bytes served have gone out."""
+        """End the connection after the served bytes have been sent."""
         self.cut_due = True
         asyncio.get_running_loop().call_later(_CUT_DELAY, self.abort)
 
 
 class RequestCounter:
-    """Counts the requests that a client has under way, from the packets both ways; asyncssh serves one at a time."""
+    """Counts a client's requests from its packets, because asyncssh serves one at a time."""
 
     def __init__(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self.under_way = 0
         self._buffer = bytearray()
-        # there is no other way to see requests before they are served
+        # only this way shows requests before they are served
         session: Any = chan._session  # noqa: SLF001
         receive, write = session.data_received, chan.write
 
@@ -81,7 +81,7 @@ class RequestCounter:
 
 
 def _refused(operation: str, at: int = 0) -> Callable[..., Any]:
-    """A method of Files that notes the path, or opened file, among its arguments, and denies."""
+    """Return a method of Files that logs the path or file among its arguments, and refuses."""
 
     def refuse(files: Files, *arguments: Any) -> NoReturn:
         path = arguments[at]
@@ -92,7 +92,7 @@ def _refused(operation: str, at: int = 0) -> Callable[..., Any]:
 
 
 class Files(asyncssh.SFTPServer):
-    """The files below a root, to be read and listed."""
+    """The files below a root, which can be read and listed."""
 
     def __init__(self, chan: asyncssh.SSHServerChannel[bytes], root: Path, policy: SftpPolicy, link: Link) -> None:
         self.root = os.fsencode(root.resolve())
@@ -101,7 +101,7 @@ class Files(asyncssh.SFTPServer):
         self._served: dict[object, int] = {}
 
     def map_path(self, path: bytes) -> bytes:
-        """Return the path on disk; a link that leads out of the root leads nowhere."""
+        """Return the path on disk; a link that leads out of the root counts as missing."""
         mapped = super().map_path(path)
         real = os.path.realpath(mapped)
         if real != self.root and not real.startswith(self.root + b"/"):
@@ -212,7 +212,7 @@ class Files(asyncssh.SFTPServer):
             yield asyncssh.SFTPName(extra, policy.longname or b"", asyncssh.SFTPAttrs(size=0))
 
     def format_longname(self, name: asyncssh.SFTPName) -> Any:
-        """Make a long name, unless attributes have no permission bits to make it of."""
+        """Return a long name; None if attributes have no permission bits."""
         return super().format_longname(name) if self._policy.permissions else None
 
     def _attrs(self, status: os.stat_result) -> asyncssh.SFTPAttrs:

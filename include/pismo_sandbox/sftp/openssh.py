@@ -1,7 +1,7 @@
-"""OpenSSH's own server on a loopback port: SFTP only, to be read only, by public key only.
+"""Run OpenSSH's own server on a loopback port: only SFTP, only reading, only public keys.
 
-Only RSA keys with SHA-2 signatures are taken, as Pismo is said to do. It runs as whoever starts it, in a folder of its
-own; nothing of the system's SSH server is read or changed.
+It accepts only RSA keys with SHA-2 signatures, as Pismo does. It runs as the user that starts it, in a folder of its
+own; the system's SSH server is neither read nor changed.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ ForceCommand internal-sftp -R -d {start}
 
 
 class SshdMissingError(RuntimeError):
-    """There is no sshd on this machine."""
+    """sshd is not installed on this machine."""
 
 
 class SshdFailedError(RuntimeError):
-    """sshd did not come up, or does not run."""
+    """sshd did not start, or has ended."""
 
 
 def find_sshd() -> str | None:
-    """The path of sshd, which ordinary users do not have on theirs."""
+    """Return the path of sshd, which is not on the PATH of ordinary users."""
     return shutil.which("sshd", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 
@@ -89,25 +89,25 @@ class _Daemon:
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while self.alive() and time.monotonic() < deadline:
-            # written once it listens; an answer alone may be another server's at this port
+            # sshd writes the file once it listens; an answer alone may come from another server at this port
             if (self.state / "sshd.pid").exists():
                 with suppress(OSError), socket.create_connection(self.address, timeout=10) as probe:
                     if probe.recv(4) == b"SSH-":
                         return
             time.sleep(0.02)
         words = (self.state / "sshd.log").read_text(errors="replace").splitlines()[-5:]
-        raise SshdFailedError("sshd did not come up; its last words:\n" + "\n".join(words))
+        raise SshdFailedError("sshd did not start; its last lines:\n" + "\n".join(words))
 
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> None:
-        """End sshd and the sessions it has forked, which it would leave behind."""
+        """End sshd, and the sessions that it has forked, which it would leave running."""
         if self.process is None or not self.alive():
             return
         victims: dict[int, psutil.Process] = {}
         with suppress(psutil.NoSuchProcess):
-            # none can fork once all are stopped: the list is whole when nothing new is found
+            # suspended processes cannot fork: the list is complete if no new process is found
             fresh = [psutil.Process(self.process.pid)]
             while fresh:
                 for process in fresh:
@@ -125,7 +125,7 @@ class _Daemon:
 
 
 def _lives(process: psutil.Process) -> bool:
-    # in a container nobody may collect the dead
+    # in a container, dead processes may stay as zombies
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
@@ -133,7 +133,7 @@ def _lives(process: psutil.Process) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SftpServer:
-    """A running sshd: where it listens, who logs in, and the public line of its ed25519 host key."""
+    """A running sshd: its address, its user, and the public line of its ed25519 host key."""
 
     host: str
     port: int
@@ -142,15 +142,15 @@ class SftpServer:
     _daemon: _Daemon = field(repr=False, compare=False)
 
     def start(self) -> None:
-        """Start it again after `stop`, at the same port with the same keys."""
+        """Start the server again after `stop`, at the same port with the same keys."""
         self._daemon.start()
 
     def stop(self) -> None:
-        """End it and every open session."""
+        """End the server and every open session."""
         self._daemon.stop()
 
     def restart(self) -> None:
-        """End it and every open session, and start it again."""
+        """End the server and every open session, and start it again."""
         self.stop()
         self.start()
 
@@ -170,11 +170,9 @@ def running_openssh(
     """
     sshd = find_sshd()
     if sshd is None:
-        raise SshdMissingError(
-            "there is no sshd on this machine: run scripts/openssh, or apt-get install openssh-server"
-        )
+        raise SshdMissingError("this machine has no sshd: run scripts/openssh, or apt-get install openssh-server")
     with tempfile.TemporaryDirectory(prefix="pismo-sshd-") as private:
-        # ForceCommand is split at blanks and knows no quotes, so sessions start through a link without any
+        # sshd splits ForceCommand at blanks and knows no quotes, so sessions start through a link without blanks
         start = Path(private, "root")
         start.symlink_to(root.resolve(strict=True))
         state = Path(private) if state is None else state.resolve()
@@ -188,7 +186,7 @@ def running_openssh(
 
 
 def _furnish(state: Path, authorized_keys: Sequence[str]) -> str:
-    """Host keys and authorised keys; the public ed25519 line."""
+    """Write host keys and authorised keys; return the public ed25519 line."""
     for name, algorithm in (("rsa", "ssh-rsa"), ("ed25519", "ssh-ed25519")):
         path = state / f"ssh_host_{name}_key"
         if not path.exists():
@@ -196,7 +194,7 @@ def _furnish(state: Path, authorized_keys: Sequence[str]) -> str:
             path.write_bytes(asyncssh.generate_private_key(algorithm).export_private_key())
     (state / "authorized_keys").write_text("".join(f"{line.strip()}\n" for line in authorized_keys))
     if os.geteuid() == 0:
-        # where sshd shuts itself in before login; made by systemd where that runs
+        # sshd needs this folder before login; systemd makes it, if it runs
         Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
     public = asyncssh.read_private_key(state / "ssh_host_ed25519_key").export_public_key().decode()
     return " ".join(public.split()[:2])
@@ -214,7 +212,7 @@ def _started(sshd: str, state: Path, start: Path, host_key: str, port: int) -> S
             daemon.start()
             break
         except SshdFailedError:
-            # somebody else may have taken the free port meanwhile
+            # another process may have taken the free port
             if port or not tries_left:
                 raise
     return SftpServer(_HOST, number, username, host_key, daemon)
@@ -225,8 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pismo_sandbox.sftp.openssh", description=main.__doc__)
     parser.add_argument("--root", type=Path, required=True, help="the folder to serve")
     parser.add_argument("--authorized-keys", type=Path, required=True, metavar="FILE", help="one public key a line")
-    parser.add_argument("--port", type=int, default=0, help="a free one if not given")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="where host keys are kept for the next time")
+    parser.add_argument("--port", type=int, default=0, help="default: a free port")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="folder that keeps the host keys for the next start")
     options = parser.parse_args(arguments)
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -237,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"sftp://{server.username}@{server.host}:{server.port} hostkey {server.host_key}", flush=True)
             while not asked:
                 if not server.running:
-                    raise SshdFailedError("sshd has ended by itself")
+                    raise SshdFailedError("sshd has ended")
                 time.sleep(0.1)
     except (RuntimeError, OSError) as error:
         print(f"openssh: {error}", file=sys.stderr)

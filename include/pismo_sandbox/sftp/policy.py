@@ -1,4 +1,4 @@
-"""The dials of the in-process SFTP server: its faults, and the ways in which it differs from OpenSSH."""
+"""Define the dials of the in-process SFTP server: faults and differences from OpenSSH."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sizes(StrEnum):
 
 
 class Links(StrEnum):
-    """How entries of a folder show a symbolic link."""
+    """The ways in which the entries of a folder show a symbolic link."""
 
     AS_LINKS = "as links"
     FOLLOWED = "followed"
@@ -37,20 +37,18 @@ class Links(StrEnum):
 
 @dataclass(slots=True)
 class SftpPolicy:
-    """The rights and faults of the server; paths are relative to its root, a folder means all in it.
+    """The rights and faults of the server; paths are below its root, a folder means all in it.
 
-    `cut_after` and `stall_after` count the bytes served of one opened file, `when_cut` is called at each cut;
-    `connections` counts those that are open now, `made` all that were made.
+    `cut_after` and `stall_after` count the served bytes of one opened file; `when_cut` is called at each cut.
+    `connections` counts the open ones, `made` all of them. After `listing_breaks_after` names, a listing fails.
 
-    `listing_breaks_after` so many names, a listing fails.
-
-    A sound server may differ from OpenSSH in all of these. `answers_most` is the most bytes of one answer,
-    `answers_more` how many more than asked it has. `missing` and `past_end` are the status codes for a missing path and
-    for a read behind the end; `early_ends` reads find an end before it. With more than `most_requests` under way on a
-    connection it ends the connection, or answers `too_many`. The folders of `unlisted` cannot be listed, those in them
-    can. Attributes have permission bits if `permissions`, and state `sizes`. `longname` is the long name of all
-    entries, `extra_names` are entries of all folders that are not on disk. `says` is the text of each status.
-    `served` counts the bytes of all answers.
+    A correct server may differ from OpenSSH in each of the following. `answers_most` is the largest number of bytes in
+    an answer, `answers_more` the number of bytes beyond the request. `missing` and `past_end` are the status codes for
+    a missing path and for a read after the end; `early_ends` reads find an end before it. With more than
+    `most_requests` at once, the server ends the connection, or answers `too_many`. The folders of `unlisted` cannot be
+    listed, but their sub-folders can. Attributes have permission bits if `permissions`, and state `sizes`. `longname`
+    is the long name of all entries; `extra_names` are entries of all folders that are not on disk. `says` is the text
+    of each status. `served` counts the bytes of all answers.
     """
 
     authorized: list[str]

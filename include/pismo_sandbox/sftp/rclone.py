@@ -1,7 +1,7 @@
-"""rclone's SFTP server in front of a bucket, on a loopback port: the same kind of thing as Pismo's SFTP.
+"""Run rclone's SFTP server over a bucket, on a loopback port, which resembles Pismo's SFTP.
 
-It reads the sandbox's S3 with the session of Pismo's role and serves it by public key only. Nothing of the user's own
-rclone is read or changed.
+It reads the sandbox's S3 with a session of Pismo's role, and accepts only public keys. The user's own rclone is
+neither read nor changed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _LISTENING = re.compile(r"SFTP server listening on \S+:(\d+)")
 
 
 class RcloneMissingError(RuntimeError):
-    """There is no rclone on this machine."""
+    """rclone is not installed on this machine."""
 
 
 class RcloneFailedError(RuntimeError):
-    """rclone did not come up."""
+    """rclone did not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def running_rclone(sandbox: Sandbox, authorized_keys: Sequence[str]) -> Iterator
     """Serve the organisation's bucket over SFTP until the block ends."""
     rclone = shutil.which("rclone")
     if rclone is None:
-        raise RcloneMissingError("there is no rclone on this machine: run scripts/rclone, or apt-get install rclone")
+        raise RcloneMissingError("this machine has no rclone: run scripts/rclone, or apt-get install rclone")
     with tempfile.TemporaryDirectory(prefix="pismo-rclone-") as private:
         state = Path(private)
         key = asyncssh.generate_private_key("ssh-ed25519")
@@ -62,7 +62,7 @@ def running_rclone(sandbox: Sandbox, authorized_keys: Sequence[str]) -> Iterator
         command = [
             rclone, "serve", "sftp", f"pismo:{sandbox.policy.bucket}", "--addr", f"{_HOST}:0", "--read-only",
             "--authorized-keys", str(state / "authorized_keys"), "--key", str(state / "host_key"),
-            # a file that is published while it runs is to be seen at once
+            # show new files at once
             "--dir-cache-time", "0s", "--config", str(state / "rclone.conf"), "--cache-dir", str(state / "cache"),
         ]  # fmt: skip
         (state / "rclone.conf").touch()
@@ -80,7 +80,7 @@ def running_rclone(sandbox: Sandbox, authorized_keys: Sequence[str]) -> Iterator
 
 
 def _environment(sandbox: Sandbox, state: Path) -> dict[str, str]:
-    """The bucket as a remote of rclone, with a session of the role that Pismo makes for consumers."""
+    """Return the bucket as a remote of rclone, with a session of the consumers' role."""
     session = sandbox.consumer("sts").assume_role(RoleArn=sandbox.policy.role_arn, RoleSessionName="rclone")
     credentials = session["Credentials"]
     settings = {
@@ -99,7 +99,7 @@ def _environment(sandbox: Sandbox, state: Path) -> dict[str, str]:
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    """Wait until rclone says that it listens; it takes a free port by itself."""
+    """Wait until rclone logs its port; it chooses a free one."""
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         found = _LISTENING.search(log.read_text(errors="replace"))
@@ -107,4 +107,4 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             return int(found[1])
         time.sleep(0.02)
     words = log.read_text(errors="replace").splitlines()[-5:]
-    raise RcloneFailedError("rclone did not come up; its last words:\n" + "\n".join(words))
+    raise RcloneFailedError("rclone did not start; its last lines:\n" + "\n".join(words))

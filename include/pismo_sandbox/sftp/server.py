@@ -1,7 +1,7 @@
-"""An SFTP server in this process whose faults can be switched while it runs.
+"""Run an SFTP server in this process, with faults that can be switched while it runs.
 
-It is asyncssh's server in a thread with a loop of its own. Between each client and it stands a relay, so that a cut,
-a silence or a refusal is one of the TCP connection, as a client meets it, and not an orderly end of SSH.
+It is asyncssh's server, in a thread with its own loop. A relay is between it and each client. So a cut, a silence or a
+refusal happens in the TCP connection, as a client meets it, and is not an orderly end of SSH.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SILENCE_STEP = 0.02
 
 
 def rsa_key_pair(bits: int = 2048) -> tuple[str, str]:
-    """A new RSA key: the private half in OpenSSH's PEM form, the public half as a line of two words."""
+    """Return a new RSA key: the private half as OpenSSH's PEM, the public half as two words."""
     key = asyncssh.generate_private_key("ssh-rsa", key_size=bits)
     return key.export_private_key().decode(), _public_line(key)
 
@@ -40,7 +40,7 @@ def _public_line(key: asyncssh.SSHKey) -> str:
 
 
 class _Login(asyncssh.SSHServer):
-    """Public keys only, and as many tries as OpenSSH allows."""
+    """Accepts only public keys, and as many tries as OpenSSH."""
 
     def __init__(self, policy: SftpPolicy) -> None:
         self._policy, self._failures = policy, 0
@@ -64,7 +64,7 @@ class _Login(asyncssh.SSHServer):
 
 
 class RunningSftp:
-    """A running server: where it listens, the public line of its host key, and what can happen to it."""
+    """A running server: its address, the public line of its host key, and its faults."""
 
     def __init__(self, root: Path, policy: SftpPolicy, host_key: str | None) -> None:
         self.host, self.port, self.policy = _HOST, 0, policy
@@ -172,7 +172,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, poli
 def running_sftp(
     root: Path, policy: SftpPolicy, *, port: int = 0, host_key: str | None = None
 ) -> Iterator[RunningSftp]:
-    """Run the server on a free (or the given) loopback port; `host_key` is a private key in PEM form."""
+    """Run the server on a loopback port; `host_key` is a private key in PEM form."""
     server, ready = RunningSftp(root, policy, host_key), Future[None]()
     thread = threading.Thread(target=server._run, args=(port, ready), name="pismo-sftp", daemon=True)  # noqa: SLF001
     thread.start()

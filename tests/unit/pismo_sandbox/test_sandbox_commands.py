@@ -24,7 +24,7 @@ def test_a_truth_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit) as ended:
         main(["verify", "--lake", str(tmp_path), "--truth", str(tmp_path / "typo.db")])
     assert ended.value.code == 2
-    assert "there is no file" in capsys.readouterr().err
+    assert f"no file {tmp_path / 'typo.db'}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
