@@ -1,1 +1,1 @@
-"""The demo: a look-alike Pismo, real Airflow, the ingestion DAG run by its scheduler, and the result checked."""
+"""Run the demo: a look-alike Pismo, real Airflow, the ingestion DAG, a check of the result."""

@@ -1,4 +1,4 @@
-"""`python -m pismo_demo up` runs the demo, `down` stops it; the Makefile calls both."""
+"""Run the demo with `python -m pismo_demo up`, stop it with `down`; the Makefile calls both."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pismo_demo.options import Options
 
 
 def main() -> int:
-    """Run the command line; the exit status."""
-    parser = argparse.ArgumentParser(prog="pismo_demo", description="The demo; HOURS, MB, SEED and KEEP steer it.")
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="pismo_demo", description="The demo; set HOURS, MB, SEED, KEEP and CHANNEL in the environment."
+    )
     parser.add_argument("command", choices=("up", "down"))
     command = parser.parse_args().command
     try:

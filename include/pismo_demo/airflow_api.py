@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API that the demo needs."""
+"""Make the few calls of Airflow's REST API that the demo needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
 class ApiError(DemoError):
-    """Airflow answered with an error, or not at all."""
+    """Airflow answered with an error, or did not answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -27,13 +27,13 @@ class ApiError(DemoError):
 
     @property
     def passing(self) -> bool:
-        """Whether Airflow may answer later: it is busy, or its SQLite is. It refuses the rest again."""
+        """Whether Airflow may answer later, because it, or its SQLite, is busy."""
         return self.status in _BUSY
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInstance:
-    """A task of a run as it stands; `map_index` is -1 where the task is not mapped, times are ISO 8601."""
+    """A task of a run; `map_index` is -1 if the task is not mapped, times are ISO 8601."""
 
     task_id: str
     map_index: int
@@ -45,14 +45,14 @@ class TaskInstance:
 
 
 class AirflowApi:
-    """Talks to the api-server on loopback with a token got by user and password."""
+    """Calls the api-server on loopback with a token for the user and password."""
 
     def __init__(self, port: int, user: str, password: str) -> None:
         self._port, self._user, self._password = port, user, password
         self._token: str | None = None
 
     def unhealthy(self) -> list[str]:
-        """Components that are not up yet; all of them where nobody answers."""
+        """Return the components that are not up yet; all of them if nothing answers."""
         try:
             answer = self._call("GET", "/api/v2/monitor/health", token=None)
         except ApiError:
@@ -60,7 +60,10 @@ class AirflowApi:
         return [name for name in _COMPONENTS if (answer.get(name) or {}).get("status") != "healthy"]
 
     def ours(self) -> bool | None:
-        """Whether the Airflow that answers takes the demo's password: another one does not. None: too busy to say."""
+        """Return whether the Airflow that answers has the demo's password; None if it is too busy.
+
+        Another Airflow refuses the password.
+        """
         try:
             self._login()
         except ApiError as error:
@@ -68,7 +71,7 @@ class AirflowApi:
         return True
 
     def dag_known(self, dag_id: str) -> bool:
-        """Say whether the DAG is parsed; False also if Airflow is too busy to answer."""
+        """Return whether the DAG is parsed; False also if Airflow is too busy to answer."""
         try:
             self._get(f"/dags/{quote(dag_id)}")
         except ApiError as error:
@@ -78,31 +81,31 @@ class AirflowApi:
         return True
 
     def import_errors(self) -> list[str]:
-        """What keeps DAG files from being parsed."""
+        """Return the errors that stop DAG files from being parsed."""
         found = self._get("/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip()}" for error in found]
 
     def unpause(self, dag_id: str) -> None:
-        """Let the scheduler have the DAG."""
+        """Let the scheduler run the DAG."""
         self._call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": False}, token=self._login())
 
     def make_pool(self, name: str, slots: int) -> None:
-        """A pool; its tasks would never start without it."""
+        """Make a pool; without it, its tasks would never start."""
         self._call("POST", "/api/v2/pools", {"name": name, "slots": slots}, token=self._login())
 
     def runs(self, dag_id: str) -> list[tuple[str, str]]:
-        """(run id, state) of the DAG's runs, the first to run first."""
+        """Return (run id, state) of the DAG's runs, in the order of their start."""
         found = self._get(f"/dags/{quote(dag_id)}/dagRuns?order_by=run_after&limit=50")["dag_runs"]
         return [(run["dag_run_id"], run["state"]) for run in found]
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run by hand with these Params; its id."""
+        """Start a run by hand with these Params; return its id."""
         body = {"logical_date": None, "conf": conf}
         answer = self._call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body, token=self._login())
         return str(answer["dag_run_id"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """The run's task instances."""
+        """Return the run's task instances."""
         path = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances?limit=1000"
         return [
             TaskInstance(item["task_id"], item["map_index"], item["state"] or "waiting", item["try_number"],
@@ -111,7 +114,7 @@ class AirflowApi:
         ]  # fmt: skip
 
     def log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str]:
-        """The lines of a task's latest try."""
+        """Return the log lines of a task's latest try."""
         path = (
             f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances/{quote(task.task_id)}"
             f"/logs/{max(task.try_number, 1)}?map_index={task.map_index}&full_content=true"

@@ -1,4 +1,4 @@
-"""An Airflow of the demo's own: its home, its secrets, and the environment that everything in it runs with."""
+"""Set up an Airflow of the demo's own: its home, its secrets, and its environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOREIGN = ("AIRFLOW", "AWS_", "PISMO_", "PYTHONHOME", "VIRTUAL_ENV")
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made once for a demo home; never printed but for the login."""
+    """The secrets of a demo home; only the login is ever printed."""
 
     password: str
     jwt: str
@@ -33,7 +33,7 @@ class Secrets:
 
     @classmethod
     def fresh(cls) -> Secrets:
-        """New ones."""
+        """Return new secrets."""
         fernet = base64.urlsafe_b64encode(os.urandom(32)).decode()
         return cls(secrets.token_urlsafe(12), secrets.token_urlsafe(48), secrets.token_urlsafe(48), fernet)
 
@@ -46,18 +46,18 @@ def write_private(path: Path, text: str) -> None:
 
 
 def make_home(home: Path, fresh: Secrets) -> None:
-    """A new folder, and the login in the file where Airflow's simple auth manager looks for it."""
+    """Make a new home, with the login in the file of Airflow's simple auth manager."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     home.chmod(0o700)
-    # with the login there already, Airflow makes none and prints none
+    # if the login exists, Airflow neither makes nor prints one
     write_private(home / "simple_auth_manager_passwords.json.generated", json.dumps({USER: fresh.password}))
 
 
 def airflow_environment(
     outer: Mapping[str, str], home: Path, ports: Ports, fresh: Secrets, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """Airflow's environment: the caller's, less what it says of other Airflows and AWS accounts, plus the demo's."""
+    """Return Airflow's environment: the caller's without other Airflows and AWS, plus our own."""
     environment = plain_environment(outer)
     address = f"http://127.0.0.1:{ports.api}"
     environment |= {
@@ -70,7 +70,7 @@ def airflow_environment(
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "AIRFLOW__CORE__FERNET_KEY": fresh.fernet,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-        # SQLite gives up a locked database after five seconds otherwise
+        # else SQLite gives up on a locked database after five seconds
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=60",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(ports.api),
@@ -82,7 +82,7 @@ def airflow_environment(
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports.trigger_log),
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        # no profile, file or metadata service of the machine may lend credentials to the demo
+        # the demo must not use credentials from a profile, a file or a metadata service of the machine
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -91,7 +91,7 @@ def airflow_environment(
 
 
 def plain_environment(outer: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment with the checkout's Python first, and nothing of another Airflow or AWS account."""
+    """Return the caller's environment without other Airflows and AWS, with this Python first."""
     environment = {name: value for name, value in outer.items() if not name.startswith(_FOREIGN)}
     local = "127.0.0.1,localhost"
     return environment | {

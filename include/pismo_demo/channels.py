@@ -1,4 +1,4 @@
-"""What each channel of the demo needs: its servers, how events get there, and what Airflow is told of it."""
+"""Set up each channel of the demo: its servers, its sink for events, its Airflow settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pismo_sandbox.s3.notices import AnnouncingSink
 
 TWICE = 0.1
-"""The share of notices that come twice."""
+"""The share of notices that are sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What Airflow is told: the deliveries file, its DAG, connections by id, variables, pools with their slots."""
+    """Airflow's settings: deliveries file, DAG, connections by id, variables, slots of pools."""
 
     deliveries: Path
     dag_id: str
@@ -43,7 +43,7 @@ class Feed:
 
 
 def server_of(channel: str, home: Path) -> Server:
-    """The look-alike of a channel; `home` holds what it serves and its keys."""
+    """Return the look-alike of a channel; `home` holds its files and its keys."""
     python = (sys.executable, "-m")
     if channel == "sftp":
         served, keys = _sftp_home(home)
@@ -72,7 +72,7 @@ def _sftp_home(home: Path) -> tuple[Path, Path]:
         raise DemoError(msg)
     served = home / "sftp"
     served.mkdir()
-    # two keys, of which the server knows the second: as in the middle of a rotation
+    # two keys, and the server knows only the second, as during a rotation
     old, new = rsa_key_pair(), rsa_key_pair()
     write_private(home / "sftp_keys.pem", f"{old[0]}\n{new[0]}")
     write_private(home / "authorized_keys", f"{new[1]}\n")
@@ -80,7 +80,7 @@ def _sftp_home(home: Path) -> tuple[Path, Path]:
 
 
 def sink_of(channel: str, home: Path, place: dict[str, str]) -> Sink:
-    """Where the publisher puts event files; `place` is what the server said of itself."""
+    """Return the sink for event files; `place` is the server's own description."""
     from pismo_sandbox.feed.publisher import FolderSink, S3Sink
     from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
 
@@ -107,7 +107,7 @@ def _announcing(files: Any, topic: Any) -> AnnouncingSink:
 
 
 def feed_of(channel: str, home: Path, place: dict[str, str]) -> Feed:
-    """What Airflow is told."""
+    """Return the settings for Airflow."""
     from pismo_sandbox.feed.events import ORGANISATION
     from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, REGION
 

@@ -1,4 +1,4 @@
-"""The demo from start to end, and stopping what it left running."""
+"""Run the demo from start to end, and stop its processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LONGEST_TASK_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Airflow and the look-alike, up, with the feed published."""
+    """A running Airflow and look-alike, with a published feed."""
 
     airflow: AirflowServer
     published: Published
@@ -39,12 +39,12 @@ class Running:
 
 
 def say(text: str = "") -> None:
-    """Print at once, also into a pipe."""
+    """Print at once, even into a pipe."""
     print(text, flush=True)
 
 
 def up(options: Options) -> None:
-    """Run the demo; whatever it starts is stopped at its end, unless `keep` asks for Airflow to stay."""
+    """Run the demo, and stop its processes at the end, unless `keep` leaves Airflow running."""
     began = time.monotonic()
     home = options.home
     home.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def up(options: Options) -> None:
             try:
                 _ingest(options, places, running)
             except DemoError:
-                # a failed run is worth a look in the browser; an interrupted one is not kept
+                # keep a failed run for the browser, but not an interrupted one
                 keep = options.keep
                 raise
             keep = options.keep
@@ -68,11 +68,11 @@ def up(options: Options) -> None:
                 _stop_all(notes)
     if not keep:
         say(report.where_to_look(places.lake, None, ""))
-    say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+    say(f"\nThe demo took {time.monotonic() - began:.0f} s.")
 
 
 def down(home: Path) -> None:
-    """Stop a demo that is being run or was left running."""
+    """Stop a demo that is running, or processes that one has left."""
     if not home.is_dir():
         say("No demo has been run here.")
         return
@@ -133,7 +133,7 @@ def _ingest(options: Options, places: Places, running: Running) -> None:
 
 
 def _clear(home: Path, notes: Notes) -> None:
-    """A fresh start: what an earlier demo left running is stopped, its files are removed."""
+    """Stop processes of an earlier demo, and remove its files."""
     if _stop_all(notes):
         say("Stopped the demo that was still running.")
     for path in home.iterdir():
@@ -146,7 +146,7 @@ def _clear(home: Path, notes: Notes) -> None:
 
 
 def _stop_all(notes: Notes) -> bool:
-    """Stop what is noted, the last started first; whether anything was running."""
+    """Stop the noted processes, the last one first; return whether any was running."""
     stopped = False
     with signals_wait():
         for started in reversed(notes.all()):

@@ -1,11 +1,11 @@
-"""What can go wrong in the demo, in words for whoever started it."""
+"""Define the demo's errors, with texts for the person who started it."""
 
 from __future__ import annotations
 
 
 class DemoError(Exception):
-    """The demo cannot go on; its text says why and what to do."""
+    """The demo cannot continue; its text says why, and what to do."""
 
 
 class PortTakenError(DemoError):
-    """Somebody else took the port between choosing it and listening on it."""
+    """Another process took the port between choosing it and listening on it."""

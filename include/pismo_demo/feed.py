@@ -1,4 +1,4 @@
-"""Publish a few hours of events up to now, with everything that can be wrong with a feed."""
+"""Publish a few hours of events up to now, with every kind of damage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEP = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What went into the bucket; copies count duplicates."""
+    """The content of the bucket; `copies` also counts duplicates."""
 
     start: datetime
     end: datetime
@@ -29,13 +29,13 @@ class Published:
 
 
 def window(now: datetime, hours: int) -> tuple[datetime, datetime]:
-    """The last hours, ending at the latest five minutes."""
+    """Return the last hours, up to the last full five minutes."""
     end = datetime.fromtimestamp(now.timestamp() // _STEP.total_seconds() * _STEP.total_seconds(), UTC)
     return end - timedelta(hours=hours), end
 
 
 def publish(options: Options, sink: Sink, truth_file: Path) -> Published:
-    """Publish to where the channel has its files, and what was published to the truth file."""
+    """Publish events to the channel's sink, and record them in the truth file."""
     from pismo_sandbox.check.truth import Truth
     from pismo_sandbox.feed.publisher import Dials, Publisher
     from pismo_sandbox.s3.notices import AnnouncingSink

@@ -1,4 +1,4 @@
-"""Have the scheduler run the ingestion DAG, and follow the run."""
+"""Let the scheduler run the ingestion DAG, and follow the run."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def run_dag(api: AirflowApi, dag_id: str, say: Callable[[str], None], *, seconds
     """Unpause the DAG, follow its first scheduled run to its end and return the run's id.
 
     Args:
-        api: The Airflow.
-        dag_id: The DAG.
-        say: Takes a line each time that a task's state has changed.
-        seconds: How long a run may go on without such a change.
+        api: the Airflow.
+        dag_id: the DAG.
+        say: prints a line after each change of a task's state.
+        seconds: the longest time without such a change.
 
     Raises:
-        DemoError: The run failed, skipped its work, or went on without a change.
+        DemoError: the run failed, skipped its work, or did not change any more.
     """
     _wait_until_parsed(api, dag_id)
     started, run_id, last, unpaused = time.monotonic(), "", "", False
@@ -68,7 +68,7 @@ def run_dag(api: AirflowApi, dag_id: str, say: Callable[[str], None], *, seconds
 
 
 def describe(tasks: Sequence[TaskInstance]) -> str:
-    """One line on where a run is: each task, mapped ones counted by state."""
+    """Return one line about a run: the state of each task, with mapped tasks counted by state."""
     names = sorted({task.task_id for task in tasks}, key=lambda n: (_ORDER.index(n) if n in _ORDER else len(_ORDER), n))
     words = []
     for name in names:
@@ -86,7 +86,7 @@ def _wait_until_parsed(api: AirflowApi, dag_id: str) -> None:
         errors = _import_errors(api)
         if errors or time.monotonic() > until:
             why = "\n".join(errors) or f"not parsed within {_PARSE_SECONDS:.0f} s"
-            msg = f"{dag_id} is not there:\n{why}"
+            msg = f"Airflow has no DAG {dag_id}:\n{why}"
             raise DemoError(msg)
         time.sleep(1)
 

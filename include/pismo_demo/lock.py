@@ -1,4 +1,4 @@
-"""One demo at a time in a checkout, and an orderly end when it is told to stop."""
+"""Allow one demo at a time in a checkout, and stop it in order on a signal."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _CLOCK_SLACK = 2.0
 
 @contextmanager
 def hold(home: Path) -> Iterator[None]:
-    """Hold the checkout's lock; the system releases it when the holder ends in whatever way."""
+    """Hold the checkout's lock; the system releases it even if the holder is killed."""
     with (home / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            msg = "a demo is being run in this checkout; wait for it, or stop it with: make demo-down"
+            msg = "a demo is running in this checkout; wait for it, or stop it with: make demo-down"
             raise DemoError(msg) from None
         file.seek(0)
         file.truncate()
@@ -43,7 +43,7 @@ def hold(home: Path) -> Iterator[None]:
 
 
 def interrupt_holder(home: Path) -> None:
-    """Tell whoever holds the lock to stop, and wait until it has."""
+    """Tell the holder of the lock to stop, and wait until it has."""
     path = home / LOCK
     until, told = time.monotonic() + _PATIENCE, False
     while _held(path):
@@ -51,14 +51,14 @@ def interrupt_holder(home: Path) -> None:
             _tell(path)
             told = True
         if time.monotonic() > until:
-            msg = f"the demo being run does not stop; its process is named in {path}"
+            msg = f"the running demo does not stop; {path} names its process"
             raise DemoError(msg)
         time.sleep(0.2)
 
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Ctrl-C, an ended terminal and `kill` all end the demo the same way: by KeyboardInterrupt."""
+    """Turn Ctrl-C, an ended terminal and `kill` into KeyboardInterrupt."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -73,7 +73,7 @@ def signals_raise() -> Iterator[None]:
 
 @contextmanager
 def signals_wait() -> Iterator[None]:
-    """Let an impatient second Ctrl-C not leave half of it running."""
+    """Ignore signals, so that a second Ctrl-C does not leave processes running."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield
@@ -100,5 +100,5 @@ def _tell(path: Path) -> None:
         if abs(process.create_time() - note["created"]) < _CLOCK_SLACK:
             os.kill(process.pid, signal.SIGTERM)
     except (ValueError, KeyError, psutil.Error, ProcessLookupError):
-        # it has ended meanwhile, or has not written its note yet
+        # it has ended, or has not written its note yet
         return

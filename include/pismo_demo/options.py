@@ -1,4 +1,4 @@
-"""What the demo can be told, from the environment that `make demo NAME=value` sets."""
+"""Read the demo's options from the environment, which `make demo NAME=value` sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANNELS = ("s3", "s3-notices", "sftp", "gcs")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Hours of feed, its size in MB, the seed of its content, its channel, and whether to leave everything running."""
+    """Hours of the feed, its size, seed and channel, and whether to leave everything running."""
 
     hours: int = 3
     megabytes: float = 40.0
@@ -30,7 +30,7 @@ class Options:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
-        """HOURS, MB, SEED, KEEP and CHANNEL; what is not set keeps its default."""
+        """Read HOURS, MB, SEED, KEEP and CHANNEL; variables that are not set keep their defaults."""
         channel = environment.get("CHANNEL", "").strip().lower() or "s3"
         if channel not in CHANNELS:
             msg = f"CHANNEL={channel}: one of {', '.join(CHANNELS)} is expected"

@@ -1,7 +1,7 @@
-"""Start processes in sessions of their own, note them in a file, and stop them with all that they started.
+"""Start processes in their own sessions, note them in a file, and stop their whole sessions.
 
-A number alone does not say whose a process is: numbers are used again. A note holds when the process started as well,
-and its session: what is stopped is the noted process if it is still that one, and what is left of its session.
+A process number is not enough, because the system reuses numbers. So a note also has the process's start time. `stop`
+ends the noted process, if the start time is the same, and the other processes of its session.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ class Started:
 
 
 class Notes:
-    """The file of what is running; removed when nothing is."""
+    """The file with the running processes; it is removed if there are none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def all(self) -> list[Started]:
-        """What was noted, in the order it was started."""
+        """Return the noted processes in the order of their start."""
         try:
             return [Started(**entry) for entry in json.loads(self._path.read_text())]
         except FileNotFoundError:
             return []
         except (ValueError, TypeError):
-            # a note cut short by a crash: there is nothing in it to go by
+            # a crash cut the file short, so it is of no use
             return []
 
     def add(self, started: Started) -> None:
-        """Note one more."""
+        """Note a process."""
         self._write([*self.all(), started])
 
     def remove(self, started: Started) -> None:
-        """Forget one."""
+        """Forget a process."""
         self._write([entry for entry in self.all() if entry != started])
 
     def _write(self, entries: list[Started]) -> None:
@@ -67,7 +67,7 @@ class Notes:
 
 
 def start(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, notes: Notes) -> Started:
-    """Start a command in a session of its own, its output in `log`, and note it."""
+    """Start a command in its own session, with its output in `log`, and note it."""
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - the demo's own commands
             list(command),
@@ -81,7 +81,7 @@ def start(name: str, command: Sequence[str], environment: Mapping[str, str], log
         created = psutil.Process(process.pid).create_time()
     except psutil.NoSuchProcess:
         created = time.time()
-    # it is looked at through its note from here on; nobody waits on the object
+    # from now on only the note is used; no code waits on the object
     process.returncode = process.poll() or 0
     started = Started(name, process.pid, created, str(log))
     notes.add(started)
@@ -89,13 +89,13 @@ def start(name: str, command: Sequence[str], environment: Mapping[str, str], log
 
 
 def alive(started: Started) -> bool:
-    """Whether the process itself still runs (not whether children of it do)."""
+    """Return whether the process itself still runs (its children do not count)."""
     _reap(started.pid)
     return _itself(started) is not None
 
 
 def stop(started: Started, *, patience: float = _TERM_SECONDS) -> int:
-    """End a process and the rest of its session: asked first, then killed. How many there were."""
+    """Ask a process and the rest of its session to end, then kill them; return their number."""
     victims = _session(started)
     for process in victims:
         _signal(process, kill=False)
@@ -104,7 +104,7 @@ def stop(started: Started, *, patience: float = _TERM_SECONDS) -> int:
     while left and time.monotonic() < waited_until:
         _reap(started.pid)
         _, left = psutil.wait_procs(left, timeout=0.2)
-        # those asked may have started others meanwhile
+        # they may have started other processes meanwhile
         left = _session(started)
     for process in left:
         _signal(process, kill=True)
@@ -123,7 +123,7 @@ def _itself(started: Started) -> psutil.Process | None:
 
 
 def _session(started: Started) -> list[psutil.Process]:
-    """Processes of the session that the noted one led; none where its number is somebody else's now."""
+    """Return the processes of the noted one's session; none if its number has a new owner."""
     if psutil.pid_exists(started.pid) and not _is_or_was(started):
         return []
     found = []
@@ -147,12 +147,15 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
     try:
         process.kill() if kill else process.terminate()
     except psutil.Error:
-        # gone by itself, or not ours to end
+        # it has ended, or this user may not end it
         return
 
 
 def _reap(pid: int) -> None:
-    """Collect our own dead child, so that it does not look alive; another run's children are not ours to collect."""
+    """Collect our own dead child, so that it does not look alive.
+
+    Only its parent can collect a child.
+    """
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:

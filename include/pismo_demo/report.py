@@ -1,4 +1,4 @@
-"""What the demo shows at its end: the sums, where to look, and queries that it has run itself."""
+"""Show the result of the demo: the sums, the paths, and some queries with their output."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Python to paste, with what it shows."""
+    """Python code to paste, and a title for its result."""
 
     title: str
     code: str
 
 
 def queries(lake: Path) -> tuple[Query, ...]:
-    """Three looks into a lake."""
+    """Return three queries on a lake."""
     return (
         Query(
             "Events of each type (DuckDB)",
@@ -63,7 +63,7 @@ def queries(lake: Path) -> tuple[Query, ...]:
 
 
 def run_query(query: Query) -> str:
-    """What a query prints, run as it would be after pasting it."""
+    """Return the output of a query, run like pasted code."""
     done = subprocess.run(  # noqa: S603 - the text above
         [sys.executable, "-c", query.code],
         env=plain_environment(os.environ), capture_output=True, text=True, check=False,
@@ -75,7 +75,7 @@ def run_query(query: Query) -> str:
 
 
 def summary(published: Published, found: Verification, lake: Path, run_id: str, seconds: float) -> str:
-    """The table of what was published, what is in the lake, and how they compare."""
+    """Return a table of published events, rows in the lake, and their comparison."""
     size = sum(path.stat().st_size for path in lake.rglob("*.parquet"))
     hours = f"{published.start:%Y-%m-%d %H:%M} to {published.end:%Y-%m-%d %H:%M} UTC"
     verdict = "every event exactly once, every value exact, all damage accounted for" if found.ok else "DIFFERENCES"
@@ -97,7 +97,7 @@ def summary(published: Published, found: Verification, lake: Path, run_id: str, 
 
 
 def where_to_look(lake: Path, address: str | None, password: str) -> str:
-    """Paths, and the way in to Airflow where it still runs."""
+    """Return the paths, and the login of Airflow if it still runs."""
     lines = [f"Lake       {lake}"]
     if address:
         lines += [f"Airflow    {address}  user {USER}, password {password}", "Stop it    make demo-down"]
@@ -107,7 +107,7 @@ def where_to_look(lake: Path, address: str | None, password: str) -> str:
 
 
 def show_queries(lake: Path) -> str:
-    """Each query and what it printed."""
+    """Return each query with its output."""
     blocks = []
     for number, query in enumerate(queries(lake), 1):
         blocks.append(f"{number}. {query.title}\n\n{indent(query.code, '    ')}\n\n{run_query(query)}\n")

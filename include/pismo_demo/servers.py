@@ -1,4 +1,4 @@
-"""Bring the look-alike and Airflow up, and wait until they really are."""
+"""Start the look-alike and Airflow, and wait until they are ready."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pismo_demo.ports import Ports
 
 _TAIL = 30
-# long enough for a slow machine; a process that has ended is noticed at once
+# long enough for a slow machine; if the process ends, the wait ends at once
 _START_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the demo keeps its things."""
+    """The paths of the demo's files."""
 
     home: Path
 
@@ -45,7 +45,7 @@ class Places:
 
     @property
     def truth(self) -> Path:
-        """What the look-alike published."""
+        """The published events."""
         return self.home / "truth.db"
 
     @property
@@ -56,7 +56,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class AirflowServer:
-    """A started Airflow and the way in."""
+    """A started Airflow, its address and its login."""
 
     process: Started
     api: AirflowApi
@@ -65,7 +65,7 @@ class AirflowServer:
 
 
 def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str]:
-    """Start a look-alike and wait for it; what it says of itself."""
+    """Start a look-alike, wait for it, and return its own description."""
     log = places.logs / "sandbox.log"
     started = start("sandbox", list(server.command), plain_environment(os.environ), log, notes)
 
@@ -100,7 +100,11 @@ def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, 
 
 
 def wait_for_airflow(started: Started, api: AirflowApi) -> None:
-    """Until all four components are healthy; `PortTakenError` where they are those of another Airflow."""
+    """Wait until all four components are healthy.
+
+    Raises:
+        PortTakenError: they belong to another Airflow.
+    """
     _wait("Airflow", started, api.unhealthy, _START_SECONDS)
     _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [], _START_SECONDS)
     if not api.ours():
@@ -109,7 +113,7 @@ def wait_for_airflow(started: Started, api: AirflowApi) -> None:
 
 
 def tail(log: str | Path, lines: int = _TAIL) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     try:
         with Path(log).open(errors="replace") as file:
             return "".join(file.readlines()[-lines:]).rstrip()
@@ -122,7 +126,7 @@ def _wait(name: str, started: Started, missing: Callable[[], list[str]], seconds
     while left := missing():
         gone = not alive(started)
         if gone or time.monotonic() > until:
-            why = "ended" if gone else f"was not up within {seconds:.0f} s (missing: {', '.join(left)})"
+            why = "ended" if gone else f"did not start within {seconds:.0f} s (missing: {', '.join(left)})"
             msg = f"{name} {why}. The end of {started.log}:\n{tail(started.log)}"
             raise DemoError(msg)
         time.sleep(0.5)
