@@ -22,7 +22,7 @@ _SHOWN = 5
 
 def examine(delivery: Delivery, *, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
     """Yield all checks of a delivery; `key` is an event file to read if listing is denied."""
-    yield from _source(delivery, key or _newest_known(delivery), other_host)
+    yield from _source(delivery, key or _find_newest_key(delivery), other_host)
     if delivery.notices is not None:
         yield from _queue(delivery)
     elif not delivery.listing:
@@ -101,7 +101,7 @@ def _own(delivery: Delivery) -> Iterator[Check]:
     from pismo_lake.ledger import FileLedger, Sightings
     from pismo_lake.ledger.sqlite_files import sqlite_file
 
-    def ledger_opened() -> str:
+    def open_existing_ledger() -> str:
         try:
             opened = open_ledger(delivery, new=False)
         except NoLedgerError:
@@ -124,27 +124,27 @@ def _own(delivery: Delivery) -> Iterator[Check]:
             raise LakeError(msg)
         return "empty"
 
-    found = attempt("ledger", ledger_opened, "see docs/how-to/connections.md, ledger_conn_id")
+    found = attempt("ledger", open_existing_ledger, "see docs/how-to/connections.md, ledger_conn_id")
     yield found
     if found.state is State.PASS:
         advice = "see docs/how-to/days.md: repair the cause, then run the ingest DAG with retry_failed"
         yield attempt("quarantine", quarantine, advice, optional=(LakeError,))
 
-    def credentials_found() -> str:
+    def find_credentials() -> str:
         configure_storage(delivery)
         return "found"
 
-    credentials = attempt("storage credentials", credentials_found, "see docs/how-to/connections.md, storage_conn_id")
+    credentials = attempt("storage credentials", find_credentials, "see docs/how-to/connections.md, storage_conn_id")
     if credentials.state is State.FAIL:
         yield credentials
         yield from skipped("landing writable", "lake writable", because="storage credentials")
         return
     rights = "needs to list, read, write and delete there"
     for name, root in (("landing writable", delivery.landing), ("lake writable", delivery.lake)):
-        written = attempt(name, lambda root=root: _written(root), rights)  # type: ignore[misc]
+        written = attempt(name, lambda root=root: _check_writing(root), rights)  # type: ignore[misc]
         yield written
         if name == "landing writable" and written.state is State.PASS:
-            yield attempt("landing never overwritten", lambda: _refusing(delivery.landing))
+            yield attempt("landing never overwritten", lambda: _describe_refusing(delivery.landing))
 
 
 def _rules(delivery: Delivery) -> Iterator[Check]:
@@ -181,7 +181,7 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
         yield attempt("encryption", encryption, "see docs/how-to/encryption.md: lake_kms_key, storage_conn_id")
 
 
-def _written(root: str) -> str:
+def _check_writing(root: str) -> str:
     """Write a file and remove it; if the folder is missing, check that it can be created."""
     from pismo_lake import storage
 
@@ -198,7 +198,7 @@ def _written(root: str) -> str:
     return root
 
 
-def _refusing(root: str) -> str:
+def _describe_refusing(root: str) -> str:
     """Say how the store keeps raw files from being overwritten."""
     from pismo_lake import storage
 
@@ -220,7 +220,7 @@ def _place_for(folder: Path) -> Path:
     return there
 
 
-def _newest_known(delivery: Delivery) -> str | None:
+def _find_newest_key(delivery: Delivery) -> str | None:
     """Return the newest event file of the ledger: one that existed at the source."""
     from pismo.connect.ledger import open_ledger
     from pismo_lake.ledger import FileLedger

@@ -26,14 +26,14 @@ def examine_reading(source: EventSource, delivery: Delivery, key: str | None, ri
     now = datetime.now(UTC)
     found: list[RemoteFile] = []
 
-    def listed() -> str:
+    def list_last_hours() -> str:
         found.extend(islice(source.list_files(hours_between(now - _HOURS, now)), _ENOUGH))
         return f"{len(found)} event file(s) in the last six hours" + (", at least" if len(found) == _ENOUGH else "")
 
     if delivery.listing:
         optional = (ListingDenied,) if delivery.notices is not None else ()
         advice = "notices announce new files" if optional else "ask Pismo for it, or set up notices"
-        listing = attempt("listing", listed, advice, optional)
+        listing = attempt("listing", list_last_hours, advice, optional)
         if listing.state is State.OPTIONAL or "ListBucket" not in listing.seen:
             yield listing
         else:

@@ -41,7 +41,7 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
     yield _clock(answer)
     hook = PismoS3Hook(delivery)
 
-    def assumed() -> str:
+    def assume_role() -> str:
         try:
             hook.get_credentials()
         except (ClientError, BotoCoreError) as error:
@@ -49,7 +49,7 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
         return hook.role
 
     role = attempt(
-        "role", assumed, f"ask Pismo to let {answer.get('Arn')} assume it; if Pismo gave an external id, set it"
+        "role", assume_role, f"ask Pismo to let {answer.get('Arn')} assume it; if Pismo gave an external id, set it"
     )
     # other failures contain their own advice
     yield role if "refused" in role.seen else replace(role, advice="")

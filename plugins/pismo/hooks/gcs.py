@@ -153,7 +153,7 @@ class PismoGCSHook(GCSHook):
 
     def named(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
         """Convert an error of Google's into one with bucket, object and reason, without secrets."""
-        bucket, told = f"gs://{self.source.bucket}", _told(error)
+        bucket, told = f"gs://{self.source.bucket}", _describe_error(error)
         place = f"{bucket}/{name}"
         if isinstance(error, NotFound):
             if listing or "bucket" in told:
@@ -179,7 +179,7 @@ class PismoGCSHook(GCSHook):
         return SourceUnavailable(f"{place}: {told}, try again", key=name)
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """Return Google's kind, reason and message, without the requested URL."""
     text = without_secrets(_ASKED.sub("", str(getattr(error, "message", "") or error)))
     reasons = [str(item["reason"]) for item in getattr(error, "errors", ()) if "reason" in item]

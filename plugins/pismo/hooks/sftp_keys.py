@@ -64,8 +64,8 @@ def identity_of(connection: Connection) -> SftpIdentity:
 
 
 def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
-    texts = [block for text in _listed(extra.get("private_key")) for block in _blocks(text)]
-    for path in _listed(extra.get("key_file")):
+    texts = [block for text in _to_list(extra.get("private_key")) for block in _blocks(text)]
+    for path in _to_list(extra.get("key_file")):
         text = _file(name, path)
         texts += _blocks(text) or [text]
     if not texts:
@@ -93,9 +93,9 @@ def _private_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ..
 
 
 def _host_keys(name: str, extra: dict[str, Any]) -> tuple[asyncssh.SSHKey, ...]:
-    texts = _listed(extra.get("host_key"))
+    texts = _to_list(extra.get("host_key"))
     # the host names in the file are ignored: the file pins keys for this connection alone
-    texts += [_file(name, path) for path in _listed(extra.get("known_hosts"))]
+    texts += [_file(name, path) for path in _to_list(extra.get("known_hosts"))]
     lines = [line.strip() for text in texts for line in _WRITTEN_NEWLINE.sub("\n", text).splitlines()]
     keys = []
     for line in lines:
@@ -133,7 +133,7 @@ def _block(head: str, body: str, foot: str) -> str:
     return "\n".join([head, *lines, foot, ""])
 
 
-def _listed(value: Any) -> list[str]:
+def _to_list(value: Any) -> list[str]:
     if not value:
         return []
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]

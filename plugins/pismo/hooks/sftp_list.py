@@ -208,20 +208,20 @@ class Listing:
             # a folder marker is not an event file
             kind = _FOLDER if name.strip("/") else None
         elif not can_be_kept(key):
-            self._log.warning("%s/%s: its name is not UTF-8 or has a NUL", self._server.place, _shown(key))
+            self._log.warning("%s/%s: its name is not UTF-8 or has a NUL", self._server.place, _escape(key))
         if kind is None:
             return None
         if kind in {_LINK, _UNKNOWN}:
             async with self._looks:
-                attrs, kind = await self._followed(session, key, entry)
+                attrs, kind = await self._follow(session, key, entry)
         if kind not in {_FILE, _UNKNOWN}:
             shown = "a folder" if kind == _FOLDER else "neither file nor folder"
-            self._log.warning("%s/%s is %s, not an event file: not read", self._server.place, _shown(key), shown)
+            self._log.warning("%s/%s is %s, not an event file: not read", self._server.place, _escape(key), shown)
             return None
         version = f"mtime-{attrs.mtime}" if self._source.mtime_is_version and attrs.mtime is not None else None
         return RemoteFile(key, attrs.size if self._source.size_is_right else None, version)
 
-    async def _followed(self, session: Session, key: str, entry: asyncssh.SFTPName) -> tuple[asyncssh.SFTPAttrs, int]:
+    async def _follow(self, session: Session, key: str, entry: asyncssh.SFTPName) -> tuple[asyncssh.SFTPAttrs, int]:
         """Return attributes and kind of the file behind a link or without permission bits.
 
         If the server does not answer for it, it counts as a file: its landing fails and names it.
@@ -264,7 +264,7 @@ def _text(entry: asyncssh.SFTPName) -> str:
     return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
 
 
-def _shown(key: str) -> str:
+def _escape(key: str) -> str:
     """Return a key with escapes for bytes that are not UTF-8 and for unprintable letters."""
     text = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -62,7 +62,7 @@ class Download:
             TimeoutError: no read was answered in time.
             SizeMismatch: the length is wrong.
         """
-        stated = await self._stated_size(session, remote)
+        stated = await self._read_stated_size(session, remote)
         block = min(session.client.limits.max_read_len or _SAFE_BLOCK, _LARGEST_BLOCK)
         pieces = Pieces(self.data, hint=stated or 0, exact=self._announced is not None, block=block)
         try:
@@ -83,7 +83,7 @@ class Download:
             raise asyncssh.SFTPBadMessage(msg)
         self._check_length(stated)
 
-    async def _stated_size(self, session: Session, remote: asyncssh.SFTPClientFile) -> int | None:
+    async def _read_stated_size(self, session: Session, remote: asyncssh.SFTPClientFile) -> int | None:
         """Return the size that the server states; start over if the file may have changed."""
         if self._announced is not None and not self.data:
             return self._announced

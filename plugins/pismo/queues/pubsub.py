@@ -136,11 +136,11 @@ class PubSubQueue:
         except DeadlineExceeded as error:
             if method == "pull":
                 raise
-            raise self._named(error) from error
+            raise self._convert_error(error) from error
         except (GoogleAPIError, GoogleAuthError) as error:
-            raise self._named(error) from error
+            raise self._convert_error(error) from error
 
-    def _named(self, error: Exception) -> PismoError:
+    def _convert_error(self, error: Exception) -> PismoError:
         told = without_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
         if isinstance(error, NotFound):
             return ConfigError(f"{self.name}: no such subscription ({told})")

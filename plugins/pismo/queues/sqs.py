@@ -105,9 +105,9 @@ class SqsQueue:
         try:
             return getattr(self._hook.get_conn(), operation)(QueueUrl=self.name, **arguments)
         except (ClientError, BotoCoreError) as error:
-            raise self._named(error, operation) from error
+            raise self._convert_error(error, operation) from error
 
-    def _named(self, error: Exception, operation: str) -> PismoError:
+    def _convert_error(self, error: Exception, operation: str) -> PismoError:
         reason = reason_of(error)
         code, told = reason.code, reason.told
         if not code:

@@ -98,7 +98,7 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
         return Found(unlisted="relist is off")
     quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
     wanted = wanted_again(window, quarantined.values())
-    again = [RemoteFile(key, None) for key in sorted({*_named(source, window), *wanted})]
+    again = [RemoteFile(key, None) for key in sorted({*_find_named(source, window), *wanted})]
     listed, unlisted = _list(source, delivery, window)
     found = {file.key: file for file in (*again, *listed)}
     if not window.force or not window.object_keys:
@@ -119,7 +119,7 @@ def ledger_key(key: str) -> str:
     return key if can_be_kept(key) else safe_key(key)
 
 
-def _named(source: EventSource, window: Window) -> set[str]:
+def _find_named(source: EventSource, window: Window) -> set[str]:
     """Return the keys of the objects that the run names, as the source spells them."""
     for key in window.object_keys:
         if not is_event_file(key):

@@ -66,7 +66,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
             with closing(open_queue(delivery)) as queue:
                 drained = drain(delivery, delivery.notices, queue, source, ledger, land_announced, log)
             summaries, counts = list(drained.summaries), {"notices": drained.counts()}
-            failures = _needed(delivery, ledger, drained.failures, log)
+            failures = _select_needed(delivery, ledger, drained.failures, log)
         found = find_files(source, ledger, delivery, window)
         if found.unlisted is not None:
             log.info("nothing was listed: %s; new files are known only from notices", found.unlisted)
@@ -81,7 +81,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
             retried = {file.key for file in again}
             kept = {key: error for key, error in landing.failures.items() if key not in retried}
             landing = Landing(second.summary, {**kept, **second.failures})
-        failures |= _needed(delivery, ledger, landing.failures, log)
+        failures |= _select_needed(delivery, ledger, landing.failures, log)
         summary = add_summaries(summaries)
         works = bool(summary.files or summary.skipped) or _reads(source, delivery, ledger, failures)
     return Landed(summary, found.unlisted or "listed", failures, counts, works)
@@ -95,7 +95,7 @@ def _refusal(key: str) -> QuarantinedError:
     return QuarantinedError(f"{key} is quarantined; a run with its key or with retry_failed tries it again", key=key)
 
 
-def _needed(
+def _select_needed(
     delivery: Delivery, ledger: Ledger, failures: Mapping[str, PismoError], log: logging.Logger
 ) -> dict[str, PismoError]:
     """Return the failures to show.

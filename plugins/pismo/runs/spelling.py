@@ -23,17 +23,17 @@ def settled_key(source: EventSource, key: str, other: str | None) -> str:
 
 def settled_by_hand(source: EventSource, key: str) -> str:
     """Return the key of an object that a person named, perhaps as it is written in a URL."""
-    return settled_key(source, key, _decoded(key))
+    return settled_key(source, key, _decode(key))
 
 
 def landed_spellings(files: FileLedger, keys: Iterable[str]) -> list[str]:
     """Return the ledger's spelling of keys from a person; an unknown key stays unchanged."""
-    decoded = {key: _decoded(key) for key in keys}
+    decoded = {key: _decode(key) for key in keys}
     known = files.known({*decoded, *(other for other in decoded.values() if other is not None)})
     return [key if other is None or key in known or other not in known else other for key, other in decoded.items()]
 
 
-def _decoded(key: str) -> str | None:
+def _decode(key: str) -> str | None:
     """Return a key without its percent-encoding; None if that does not change it."""
     decoded = unquote(key)
     return decoded if decoded != key and can_be_kept(decoded) else None
