@@ -70,7 +70,7 @@ class AirflowApi:
             return False if error.status in _REFUSED else None
         return True
 
-    def dag_known(self, dag_id: str) -> bool:
+    def is_dag_known(self, dag_id: str) -> bool:
         """Return whether the DAG is parsed; False also if Airflow is too busy to answer."""
         try:
             self._get(f"/dags/{quote(dag_id)}")

@@ -82,7 +82,7 @@ def describe(tasks: Sequence[TaskInstance]) -> str:
 
 def _wait_until_parsed(api: AirflowApi, dag_id: str) -> None:
     until = time.monotonic() + _PARSE_SECONDS
-    while not api.dag_known(dag_id):
+    while not api.is_dag_known(dag_id):
         errors = _import_errors(api)
         if errors or time.monotonic() > until:
             why = "\n".join(errors) or f"not parsed within {_PARSE_SECONDS:.0f} s"

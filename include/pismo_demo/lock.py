@@ -46,7 +46,7 @@ def interrupt_holder(home: Path) -> None:
     """Tell the holder of the lock to stop, and wait until it has."""
     path = home / LOCK
     until, told = time.monotonic() + _PATIENCE, False
-    while _held(path):
+    while _is_held(path):
         if not told:
             _tell(path)
             told = True
@@ -82,7 +82,7 @@ def signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _held(path: Path) -> bool:
+def _is_held(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open("a+") as file:

@@ -249,7 +249,7 @@ def month(tmp_path: Path) -> Iterator[Month]:
 
 
 def test_days_are_backfilled_exactly_whatever_is_killed(month: Month) -> None:
-    until(lambda: month.api.dag_known(CLOSE) and month.api.dag_known(INGEST), month.api.import_errors, pause=0.5)
+    until(lambda: month.api.is_dag_known(CLOSE) and month.api.is_dag_known(INGEST), month.api.import_errors, pause=0.5)
     month.backfill(CLOSE, FIRST, LAST, min(DAYS, 30))
     month.api.unpause(CLOSE)
     month.api.unpause(INGEST)

@@ -76,7 +76,7 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     assert sink.announce() > COUNT
     wait_for_airflow(airflow.process, airflow.api)
     # the bell rings for a DAG that is still paused
-    until(lambda: airflow.api.dag_known(told.dag_id), airflow.api.import_errors, pause=0.5)
+    until(lambda: airflow.api.is_dag_known(told.dag_id), airflow.api.import_errors, pause=0.5)
     killer = Killer(home, 5, ("land_event_files",))
     killer.start()
     airflow.api.unpause(told.dag_id)

@@ -29,7 +29,7 @@ def verify_sample(lake: str | Path, truth: Truth, one_in: int) -> Verification:
     """
     found = Verification()
     sampled: list[tuple[str, str]] = []
-    expected = np.fromiter(_published(truth, one_in, sampled), dtype=np.uint64)
+    expected = np.fromiter(_read_published(truth, one_in, sampled), dtype=np.uint64)
     wanted = {identity: truth.winner(*identity) for identity in sampled}
     found.events = len(expected)
     seen: list[NDArray[np.uint64]] = []
@@ -50,7 +50,7 @@ def verify_sample(lake: str | Path, truth: Truth, one_in: int) -> Verification:
     return found
 
 
-def _published(truth: Truth, one_in: int, sampled: list[tuple[str, str]]) -> Iterator[int]:
+def _read_published(truth: Truth, one_in: int, sampled: list[tuple[str, str]]) -> Iterator[int]:
     for identity in truth.identities():
         number = _number(*identity)
         if number % one_in == 0:

@@ -29,7 +29,7 @@ class Planter:
     def plant(self, payload: Any, parent: str = "", key: str = "") -> Any:
         """Return the payload with planted values; other values stay."""
         if key in PERSONAL_KEYS and parent not in _IMPERSONAL_PARENTS:
-            return self._planted(payload, key)
+            return self._plant_value(payload, key)
         if isinstance(payload, dict):
             return {name: self.plant(value, key, name) for name, value in payload.items()}
         if isinstance(payload, list):
@@ -41,7 +41,7 @@ class Planter:
         self.values.append(f"Planted{len(self.values):07d}Zq")
         return self.values[-1]
 
-    def _planted(self, value: Any, key: str) -> Any:
+    def _plant_value(self, value: Any, key: str) -> Any:
         if key in {"metadata", "custom_fields"}:
             return {"person": self.text(), "more": [{"of_them": self.text()}]}
         if key in {"birthDate", "birth_date"}:

@@ -166,7 +166,7 @@ class Publisher:
         if self._memory and self._roll(dials.duplicates_across_files):
             batch.add(self._random.choice(self._memory))
         if self._memory and self._roll(dials.conflicts):
-            batch.add(_changed(self._random.choice(self._memory)))
+            batch.add(_change(self._random.choice(self._memory)))
         if self._roll(dials.unusable_events):
             for chunk, kind in self._unusable(at):
                 batch.add_reject(chunk, kind)
@@ -202,7 +202,7 @@ class Publisher:
         batch.add_reject(broken, "invalid_json")
 
 
-def _changed(event: Event) -> Event:
+def _change(event: Event) -> Event:
     """Return the same event id with other content."""
     text = event.text.replace(b'"cid":"', b'"cid":"changed-', 1)
     return Event(event.org_id, event.event_id, event.payload, text)

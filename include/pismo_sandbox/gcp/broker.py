@@ -21,7 +21,7 @@ from pismo_sandbox.gcp.model import (
     Message,
     NoSuchResourceError,
     Subscription,
-    checked,
+    check_name,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Broker:
     def create_topic(self, name: str) -> None:
         """Add a topic."""
         with self._changed:
-            if checked(name, "topics") in self._topics:
+            if check_name(name, "topics") in self._topics:
                 raise AlreadyThereError(f"Resource already exists in the project (resource={name}).")
             self._topics.add(name)
 
@@ -62,7 +62,7 @@ class Broker:
         Raises:
             NoSuchResourceError: there is no such topic.
         """
-        if checked(name, "topics") not in self._topics:
+        if check_name(name, "topics") not in self._topics:
             raise NoSuchResourceError(f"Resource not found (resource={name}).")
         return name
 
@@ -78,7 +78,7 @@ class Broker:
         if target and not 5 <= (attempts := attempts or 5) <= 100:
             raise BadRequestError(f"max_delivery_attempts must be 5 to 100, not {attempts}")
         with self._changed:
-            if checked(name, "subscriptions") in self._subscriptions:
+            if check_name(name, "subscriptions") in self._subscriptions:
                 raise AlreadyThereError(f"Resource already exists in the project (resource={name}).")
             self.get_topic(topic)
             if target:
@@ -90,7 +90,7 @@ class Broker:
     def get_subscription(self, name: str) -> Subscription:
         """Return the subscription with this name."""
         try:
-            return self._subscriptions[checked(name, "subscriptions")]
+            return self._subscriptions[check_name(name, "subscriptions")]
         except KeyError:
             raise NoSuchResourceError(f"Resource not found (resource={name}).") from None
 
@@ -132,7 +132,7 @@ class Broker:
     def acknowledge(self, name: str, ack_ids: Iterable[str]) -> int:
         """Forget the messages whose leases still run; return their number."""
         with self._changed:
-            leased, ids = self._known(name, ack_ids)
+            leased, ids = self._check_ids(name, ack_ids)
             return sum(leased.pop(ack_id, None) is not None for ack_id in ids)
 
     def modify_deadline(self, name: str, ack_ids: Iterable[str], seconds: int) -> None:
@@ -140,7 +140,7 @@ class Broker:
         if not 0 <= seconds <= LONGEST_DEADLINE:
             raise BadRequestError(f"ack_deadline_seconds must be 0 to {LONGEST_DEADLINE}, not {seconds}")
         with self._changed:
-            leased, ids = self._known(name, ack_ids)
+            leased, ids = self._check_ids(name, ack_ids)
             for ack_id in ids:
                 if ack_id in leased:
                     leased[ack_id].until = self._clock() + seconds
@@ -153,7 +153,7 @@ class Broker:
                 held.until = self._clock()
             self._expire()
 
-    def _known(self, name: str, ack_ids: Iterable[str]) -> tuple[dict[str, Held], list[str]]:
+    def _check_ids(self, name: str, ack_ids: Iterable[str]) -> tuple[dict[str, Held], list[str]]:
         """Return the running leases and the requested ids.
 
         Raises:

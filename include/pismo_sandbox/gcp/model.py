@@ -78,7 +78,7 @@ class Subscription:
         return len(self.ready) + len(self.leased)
 
 
-def checked(name: str, kind: str) -> str:
+def check_name(name: str, kind: str) -> str:
     """Return a resource name if it is well formed.
 
     Raises:

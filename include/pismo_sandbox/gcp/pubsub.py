@@ -150,7 +150,7 @@ class _Subscriber:
             time.sleep(
                 2 * _MARGIN
             )  # the caller's deadline comes first, so that no message is leased to a caller that has left
-        return types.PullResponse(received_messages=[_received(delivery) for delivery in leased])
+        return types.PullResponse(received_messages=[_convert_delivery(delivery) for delivery in leased])
 
     def acknowledge(self, request: Any, _context: grpc.ServicerContext) -> Any:
         """Forget messages."""
@@ -186,7 +186,7 @@ def _subscription(made: Subscription) -> Any:
     return answer
 
 
-def _received(delivery: Delivery) -> Any:
+def _convert_delivery(delivery: Delivery) -> Any:
     message = types.PubsubMessage(
         data=delivery.message.data,
         attributes=delivery.message.attributes,

@@ -80,7 +80,7 @@ class RequestCounter:
         session.data_received, chan.write = received, written  # type: ignore[method-assign]
 
 
-def _refused(operation: str, at: int = 0) -> Callable[..., Any]:
+def _make_refusal(operation: str, at: int = 0) -> Callable[..., Any]:
     """Return a method of Files that logs the path or file among its arguments, and refuses."""
 
     def refuse(files: Files, *arguments: Any) -> NoReturn:
@@ -123,7 +123,7 @@ class Files(asyncssh.SFTPServer):
 
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         if pflags & _WRITING:
-            _refused("write")(self, path)
+            _make_refusal("write")(self, path)
         await self._check_requests()
         self._check(self.note("open", path), reading=True)
         return super().open(path, pflags, attrs)
@@ -229,11 +229,11 @@ class Files(asyncssh.SFTPServer):
         except (FileNotFoundError, NotADirectoryError, asyncssh.SFTPNoSuchFile):
             raise self._policy.refusal(self._policy.missing, "No such file") from None
 
-    write = _refused("write")
-    setstat = lsetstat = fsetstat = _refused("setstat")
-    remove = _refused("remove")
-    mkdir = _refused("mkdir")
-    rmdir = _refused("rmdir")
-    rename = posix_rename = _refused("rename")
-    symlink = _refused("symlink", at=1)
-    link = _refused("link", at=1)
+    write = _make_refusal("write")
+    setstat = lsetstat = fsetstat = _make_refusal("setstat")
+    remove = _make_refusal("remove")
+    mkdir = _make_refusal("mkdir")
+    rmdir = _make_refusal("rmdir")
+    rename = posix_rename = _make_refusal("rename")
+    symlink = _make_refusal("symlink", at=1)
+    link = _make_refusal("link", at=1)

@@ -178,7 +178,7 @@ def running_openssh(
         state = Path(private) if state is None else state.resolve()
         state.mkdir(parents=True, exist_ok=True)
         host_key = _furnish(state, authorized_keys)
-        server = _started(sshd, state, start, host_key, port)
+        server = _start_server(sshd, state, start, host_key, port)
         try:
             yield server
         finally:
@@ -200,7 +200,7 @@ def _furnish(state: Path, authorized_keys: Sequence[str]) -> str:
     return " ".join(public.split()[:2])
 
 
-def _started(sshd: str, state: Path, start: Path, host_key: str, port: int) -> SftpServer:
+def _start_server(sshd: str, state: Path, start: Path, host_key: str, port: int) -> SftpServer:
     username, config = pwd.getpwuid(os.geteuid()).pw_name, state / "sshd_config"
     names = {"host": _HOST, "state": state, "escaped": str(state).replace("%", "%%"), "start": start, "user": username}
     for tries_left in reversed(range(_PORT_TRIES)):
