@@ -151,14 +151,14 @@ def reason_of(error: BaseException) -> Reason:
         for name in (kind.__name__ for kind in type(one).__mro__):
             if name in _BEFORE_AN_ANSWER:
                 fault, advice = _BEFORE_AN_ANSWER[name]
-                return Reason(fault, _told(one), advice)
+                return Reason(fault, _describe(one), advice)
     every = " ".join(str(one) for one in _chain(error))
     if _CERTIFICATE.search(every):
         advice = 'name the file of the CA that signed it: "verify": "/path/ca.pem" in the connection'
-        return Reason(Fault.SETUP, _told(error), advice)
+        return Reason(Fault.SETUP, _describe(error), advice)
     if _PLAIN_HTTP.search(every):
-        return Reason(Fault.SETUP, _told(error), "the endpoint does not speak TLS: is it http:// and not https://?")
-    return Reason(Fault.PASSING, _told(error))
+        return Reason(Fault.SETUP, _describe(error), "the endpoint does not speak TLS: is it http:// and not https://?")
+    return Reason(Fault.PASSING, _describe(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -171,7 +171,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     # the text of SQLAlchemy has the statement's values; the driver's own text has none
     text = without_secrets(str(getattr(error, "orig", None) or error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -44,10 +44,10 @@ def safe_segment(text: str) -> str:
     segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or "%"
     if segment.startswith("."):
         segment = "%2E" + segment[1:]
-    return _shortened(segment, raw)
+    return _shorten(segment, raw)
 
 
-def _shortened(segment: str, raw: bytes) -> str:
+def _shorten(segment: str, raw: bytes) -> str:
     """Return a segment that file systems accept; a long one ends with a hash of its text."""
     return segment if len(segment) <= _LONGEST else f"{segment[:80]}~{hashlib.sha256(raw).hexdigest()[:16]}"
 
@@ -98,7 +98,7 @@ def items_folder(domain: str, event_type: str, name: str) -> str:
     if "__" in event_type or event_type.endswith("_"):
         # the end of the type is not clear: a__b with a list c, or a with a list b__c
         segment += f"~{hashlib.sha256(event_type.encode()).hexdigest()[:_FINGERPRINT]}"
-    return f"items/domain={domain}/event_type={_shortened(segment, segment.encode())}"
+    return f"items/domain={domain}/event_type={_shorten(segment, segment.encode())}"
 
 
 def items_path(domain: str, event: str, name: str, event_date: str) -> str:

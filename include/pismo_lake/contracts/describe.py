@@ -56,7 +56,7 @@ def differences(contracts: ContractStore, domain: str, event_type: str) -> list[
     if declared is None:
         return []
     event = f"{domain}/{event_type}"
-    return [Difference(event, *found) for found in _compared(declared, contracts.of(domain, event_type).data, "")]
+    return [Difference(event, *found) for found in _compare(declared, contracts.of(domain, event_type).data, "")]
 
 
 def schema_of(contract: Contract, title: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def changes_of(ledger: Ledger, lake: str, domain: str, event_type: str) -> list[
         return [tuple(row) for row in connection.execute(query.where(*mine).order_by(table.id))]
 
 
-def _compared(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str, str]]:
+def _compare(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str, str]]:
     """Yield (path, declared kind, kind in the lake) of differing paths.
 
     Integer and decimal do not differ, because an int column can become decimal.
@@ -92,9 +92,9 @@ def _compared(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str,
         if told is None or known is None:
             yield f"{path}/{key}", told.kind if told else "", known.kind if known else ""
         else:
-            yield from _compared(told, known, f"{path}/{key}")
+            yield from _compare(told, known, f"{path}/{key}")
     if declared.item is not None and have.item is not None:
-        yield from _compared(declared.item, have.item, f"{path}/*")
+        yield from _compare(declared.item, have.item, f"{path}/*")
 
 
 def _at(node: Node, keys: tuple[str, ...]) -> Node | None:

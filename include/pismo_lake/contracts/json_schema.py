@@ -54,14 +54,14 @@ class SchemaFolder:
     def paths(self) -> dict[tuple[str, str], Path]:
         """The schema files by domain and event with version, folded: Pismo mixes ``-`` and ``_``."""
         return {
-            (_folded(path.parent.name), _folded(path.stem)): path
+            (_fold(path.parent.name), _fold(path.stem)): path
             for path in sorted(self.root.glob("*/*.json"))
             if path.is_file()
         }
 
     def find(self, domain: str, event: str) -> Path | None:
         """Return the schema file of an event type; None if there is none."""
-        return self.paths.get((_folded(domain), _folded(event)))
+        return self.paths.get((_fold(domain), _fold(event)))
 
     def document(self, path: Path) -> Any:
         """Return the content of a schema file."""
@@ -90,7 +90,7 @@ class SchemaFolder:
         resource = Resource.from_contents(document, default_specification=DRAFT7)
         resolver = registry.with_resource(base, resource).resolver(base)
         try:
-            node = _closed(_node(document, resolver, 0, ()))
+            node = _close_maps(_node(document, resolver, 0, ()))
         except (Unresolvable, ConfigError, RecursionError, AttributeError, TypeError) as error:
             msg = f"contract {path}: {str(error) or type(error).__name__}"
             raise ConfigError(msg) from error
@@ -126,16 +126,16 @@ def find_schema(folders: Iterable[SchemaFolder], domain: str, event: str) -> tup
     return next(((folder, path) for folder, path in found if path is not None), None)
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return name.casefold().replace("_", "-")
 
 
-def _closed(node: Node) -> Node:
+def _close_maps(node: Node) -> Node:
     """Return the node with its maps, which have no keys of their own, as JSON text."""
     for key, child in node.fields.items():
-        node.fields[key] = _closed(child)
+        node.fields[key] = _close_maps(child)
     if node.item is not None:
-        node.item = _closed(node.item)
+        node.item = _close_maps(node.item)
     return Node(Kind.JSON) if node.segment == _MAP and not node.fields else node
 
 
@@ -144,14 +144,14 @@ def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]
         # true and false give no kind
         return Node()
     if "$ref" in schema:
-        return _referred(str(schema["$ref"]), resolver, depth, way)
+        return _follow_reference(str(schema["$ref"]), resolver, depth, way)
     node = _own(schema, resolver, depth, way)
     for other in _alternatives(schema):
         node = _both(node, _node(other, resolver, depth, way))
     return node
 
 
-def _referred(reference: str, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
+def _follow_reference(reference: str, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
     found = resolver.lookup(reference)
     if id(found.contents) in way:
         # it refers to itself: the kinds below are inferred

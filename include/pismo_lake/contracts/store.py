@@ -103,7 +103,7 @@ class ContractStore:
             if (
                 row is not None
                 and row.version != version
-                and self._parsed(key, row.tree).widened() != contract.widened()
+                and self._parse(key, row.tree).widened() != contract.widened()
             ):
                 return True
         return False
@@ -131,9 +131,9 @@ class ContractStore:
         query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
         with self._ledger.engine.connect() as connection:
             row = connection.execute(query).first()
-        return self._parsed(key, None if row is None else row.tree), 0 if row is None else row.version
+        return self._parse(key, None if row is None else row.tree), 0 if row is None else row.version
 
-    def _parsed(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
+    def _parse(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
         """Return a contract as it was saved, with additions of the present schemas."""
         settings = self._settings
         contract = Contract.from_json(

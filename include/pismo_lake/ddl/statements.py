@@ -69,15 +69,13 @@ def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()
     """
     while True:
         given = GivenNames.load(lake)
-        found = list(_named_tables(lake, contracts, domains, given))
+        found = list(_name_tables(lake, contracts, domains, given))
         if given.is_current():
             given.save()
             return found
 
 
-def _named_tables(
-    lake: str, contracts: ContractStore, domains: Sequence[str], given: GivenNames
-) -> Iterator[LakeTable]:
+def _name_tables(lake: str, contracts: ContractStore, domains: Sequence[str], given: GivenNames) -> Iterator[LakeTable]:
     known = contracts.names()
     # name all of them, also those that nobody asked for: if two types differ only in signs, one gets a number
     for domain, event_type in known:

@@ -64,7 +64,7 @@ def parse_exact(raw: bytes) -> dict[str, Any]:
     It raises the same errors as `parse`.
     """
     try:
-        value = loads(_decoded(raw))
+        value = loads(_decode(raw))
     except NonFiniteNumberError:
         raise UnusableEventError("non_finite_number") from None
     except RecursionError:
@@ -74,7 +74,7 @@ def parse_exact(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _decoded(raw: bytes) -> str:
+def _decode(raw: bytes) -> str:
     """Decode the text of an event.
 
     Raises:

@@ -88,7 +88,7 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
                 bad_from, position = position, attempts.following(position)
                 continue
         stop, value, too_deep = attempts.at(position)
-        swallowed = _swallowed_event(attempts, position, stop) if isinstance(value, str) else 0
+        swallowed = _find_swallowed_event(attempts, position, stop) if isinstance(value, str) else 0
         if swallowed:
             # a stray quote before an event turns the event's beginning into a "string"
             bad_from = position if bad_from < 0 else bad_from
@@ -113,7 +113,7 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
         yield Span(start + bad_from, end, reason)
 
 
-def _swallowed_event(attempts: _Attempts, start: int, stop: int) -> int:
+def _find_swallowed_event(attempts: _Attempts, start: int, stop: int) -> int:
     """Return the place at which an event begins inside a string; 0 if none does."""
     for candidate in _OBJECT.finditer(attempts.text, start, min(stop + 1, len(attempts.text))):
         if _looks_like_event(attempts.at(candidate.start())[1]):

@@ -42,12 +42,12 @@ def split(data: bytes) -> Iterator[Span]:
     outside of all later strings, and a second odd quote hides it.
     """
     try:
-        yield from _aligned(data, 0, len(data), in_array=False)
+        yield from _split_aligned(data, 0, len(data), in_array=False)
     except _MisalignedError as error:
         yield from recover(data, error.at)
 
 
-def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[Span]:
+def _split_aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[Span]:
     found = scan(memoryview(data)[start:end])
     if found is None:
         raise _MisalignedError(start)
@@ -64,7 +64,7 @@ def _aligned(data: bytes, start: int, end: int, *, in_array: bool) -> Iterator[S
             arrays += 1
             if arrays > _MOST_ARRAYS:
                 raise _MisalignedError(first)
-            yield from _aligned(data, first + 1, stop - 1, in_array=True)
+            yield from _split_aligned(data, first + 1, stop - 1, in_array=True)
         at = stop
     if end > at and data[at:end].strip(_BLANKS) not in (b"", _BOM):
         raise _MisalignedError(at)

@@ -169,7 +169,7 @@ def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -
 
     Copies are in rank order.
     """
-    order, fresh = _grouped(keys)
+    order, fresh = _sort_by_key(keys)
     # the hours of a key never decrease, so (key, hour) as one number is in order too
     since = hours[order] - hours.min(initial=0)
     span = int(since.max(initial=0)) + 1
@@ -180,7 +180,7 @@ def _winners(keys: NDArray[np.bytes_], hours: NDArray[np.int64], horizon: int) -
     return winner
 
 
-def _grouped(keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _sort_by_key(keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return an order that puts equal keys together, and the places in it of each new key.
 
     Equal keys keep their order.

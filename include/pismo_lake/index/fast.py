@@ -141,7 +141,7 @@ class _Sorter:
         """Sort the events from the `first` on."""
         places = self._places
         if not len(places):
-            return QuickIndex(self._pieces, self._looked_at(first))
+            return QuickIndex(self._pieces, self._look_at_others(first))
         cuts = np.where(self._envelopes["form"].to_numpy() == CLOSED, self._ends[places] + 1, 0)
         for event, every in self._groups:
             rows = every[places[every] >= first]
@@ -159,7 +159,7 @@ class _Sorter:
         fit = fit[sound[fit]]
         fit = fit[np.argsort(places[fit])]
         taken = self._envelopes.append_column("event_timestamp", stamps).take(pa.array(fit))
-        return QuickIndex(self._pieces, self._looked_at(first), places[fit], taken, cuts[fit], self._parsed)
+        return QuickIndex(self._pieces, self._look_at_others(first), places[fit], taken, cuts[fit], self._parsed)
 
     def _contract(self, event: _Event) -> Contract:
         return self._contract_of(event.domain, event.name)
@@ -179,7 +179,7 @@ class _Sorter:
             if again.any():
                 yield from self._read(places[again])
         elif len(places) > _STEP * _FEW:
-            for some in _divided(places):
+            for some in _divide(places):
                 yield from self._read(some)
         else:
             self._others.append(places)
@@ -200,12 +200,12 @@ class _Sorter:
             self._fit.append(rows[same])
             self._others.append(places[rows[~same]])
         elif len(rows) > _STEP * _FEW and contract.data.fields:
-            for some in _divided(rows):
+            for some in _divide(rows):
                 self._sort_group(event, places, cuts, some)
         else:
             self._others.append(places[rows])
 
-    def _looked_at(self, first: int) -> list[int]:
+    def _look_at_others(self, first: int) -> list[int]:
         """Return the others from the `first` on, in order."""
         others: list[int] = np.sort(np.concatenate(self._others)).tolist()
         others = [place for place in others if place >= first]
@@ -230,14 +230,14 @@ class _Sorter:
                 raise _NotWholeError from None
 
 
-def _divided(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _divide(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     step = -(-len(places) // _STEP)
     return [places[start : start + step] for start in range(0, len(places), step)]
 
 
 def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
     """Yield the rows of each type and form; the type is None if the envelope does not name one."""
-    events, group = numbered(envelopes, _NAMED_BY, _Event.named)
+    events, group = numbered(envelopes, _NAMED_BY, _Event.from_envelope)
     order = np.argsort(group, kind="stable")
     yield from zip(events, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
 
@@ -255,7 +255,9 @@ class _Event:
     form: int
 
     @classmethod
-    def named(cls, domain: str | None, event_type: str | None, schema_version: str | None, form: int) -> Self | None:
+    def from_envelope(
+        cls, domain: str | None, event_type: str | None, schema_version: str | None, form: int
+    ) -> Self | None:
         """Return the event of these values of an envelope."""
         if not domain or not event_type:
             return None

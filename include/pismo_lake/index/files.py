@@ -109,20 +109,20 @@ def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
     try:
         holds = parquet_out.digest_holds(content)
         if holds is False:
-            raise _damaged(uri)
+            raise _damage_error(uri)
         # not the dataset reader: now and then its threads outlive the end of the process
         file = pq.ParquetFile(pa.BufferReader(content))
         if holds is None and b'"digest"' in (file.schema_arrow.metadata or {}).get(NOTE, b""):
-            raise _damaged(uri)
+            raise _damage_error(uri)
         table = file.read([name for name in wanted if name in file.schema_arrow.names], use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(uri) from error
+        raise _damage_error(uri) from error
     for name in wanted:
         if name not in table.schema.names:
             table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
     return table.select(wanted)
 
 
-def _damaged(uri: str) -> LandedFileError:
+def _damage_error(uri: str) -> LandedFileError:
     msg = f"the index {uri} is damaged: remove it, then ask for its object key again, with force"
     return LandedFileError(msg, key="")

@@ -46,10 +46,10 @@ def usable_keys(table: pa.Table) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]
     usable = table.filter(pc.is_null(table.column("reason")))
     keys = usable.column("dedupe_key").combine_chunks()
     hashes = usable.column("content_hash").combine_chunks()
-    return _fixed(keys, 16), _fixed(hashes, 8)
+    return _to_fixed_width(keys, 16), _to_fixed_width(hashes, 8)
 
 
-def _fixed(array: pa.FixedSizeBinaryArray, width: int) -> NDArray[np.bytes_]:
+def _to_fixed_width(array: pa.FixedSizeBinaryArray, width: int) -> NDArray[np.bytes_]:
     if not len(array):
         return np.zeros(0, dtype=f"S{width}")
     raw = np.frombuffer(array.buffers()[1], dtype=f"S{width}")

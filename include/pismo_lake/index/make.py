@@ -144,14 +144,14 @@ def _table_of(quick: QuickIndex) -> pa.Table:
         "regular": pa.repeat(pa.scalar(value=True), len(places)),
         **{field.column: envelopes[field.key] for field in ENVELOPE},
         TIME_COLUMN: envelopes[TIME_COLUMN],
-        "dedupe_key": _fixed(keys, 16),
-        "content_hash": _fixed(hashes, 8),
+        "dedupe_key": _to_fixed_width(keys, 16),
+        "content_hash": _to_fixed_width(hashes, 8),
         "payload_at": pa.array(quick.cuts, pa.int32(), mask=quick.cuts == 0),
     }
     return pa.table([made[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _fixed(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:
+def _to_fixed_width(joined: bytes, width: int) -> pa.FixedSizeBinaryArray:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(joined) // width, [None, pa.py_buffer(joined)])
 
 

@@ -94,7 +94,7 @@ class BuildLedger:
         This raises the lake's generation: an older copy of the ledger does not know these outputs.
         """
         with self._ledger.transaction() as connection:
-            row = self._held(connection, part, token)
+            row = self._lock_claimed(connection, part, token)
             if row is None:
                 return False
             may_exist = sorted((set(row["superseded"]) | set(outputs)) - set(row["outputs"]))
@@ -120,11 +120,11 @@ class BuildLedger:
         Return None if the claim is lost. If the outputs must not be used, `verify` raises in the same transaction.
         """
         with self._ledger.transaction() as connection:
-            row = self._held(connection, part, token)
+            row = self._lock_claimed(connection, part, token)
             if row is None:
                 return None
             verify(connection)
-            gone = set(row["outputs"]) | set(row["superseded"]) | self._taken_over(connection, taken_in)
+            gone = set(row["outputs"]) | set(row["superseded"]) | self._take_over(connection, taken_in)
             superseded = sorted(gone - set(outputs))
             values: dict[str, Any] = {"fingerprint": fingerprint, "outputs": list(outputs), "superseded": superseded}
             values |= {"counts": counts, "claim": None, "built_at": now_text(), "pending": bool(superseded)}
@@ -137,11 +137,11 @@ class BuildLedger:
         mark_generation(self._key["lake"], generation, self._ledger.run)
         return tuple(superseded)
 
-    def _held(self, connection: Connection, part: int, token: str) -> RowMapping | None:
+    def _lock_claimed(self, connection: Connection, part: int, token: str) -> RowMapping | None:
         row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
         return row if row is not None and row["claim"] == token else None
 
-    def _taken_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:  # noqa: ARG002
+    def _take_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:  # noqa: ARG002
         """Return the outputs of other units that these replace: none for a publish hour."""
         return set()
 

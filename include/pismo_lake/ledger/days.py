@@ -38,7 +38,7 @@ class DayLedger(BuildLedger):
     def _hours(self) -> tuple[ColumnElement[bool], ...]:
         return (builds.c.lake == self._lake, builds.c.delivery == self._delivery, of_day(builds.c.unit, self._day))
 
-    def _taken_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:
+    def _take_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:
         """Take the day's files from their hours, in the transaction that records the day.
 
         The builds of the hours end. If another run builds one of these hours now, it loses its claim with the row. If

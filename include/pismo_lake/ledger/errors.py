@@ -53,7 +53,7 @@ def name_errors(engine: Engine) -> None:
     shown = engine.url.render_as_string(hide_password=True)
 
     @event.listens_for(engine, "handle_error")
-    def _named(context: ExceptionContext) -> LedgerError | None:
+    def _convert_error(context: ExceptionContext) -> LedgerError | None:
         if context.is_pre_ping:
             # the pool itself replaces a lost connection
             return None
@@ -64,10 +64,10 @@ def name_errors(engine: Engine) -> None:
         if of_data or not isinstance(error, DatabaseError | InterfaceError) or _MADE_TWICE.search(str(original)):
             return None
         work = "opened" if context.connection is None else "used"
-        return _converted(f"ledger {shown} cannot be {work}", str(original))
+        return _convert(f"ledger {shown} cannot be {work}", str(original))
 
 
-def _converted(failed: str, text: str) -> LedgerError:
+def _convert(failed: str, text: str) -> LedgerError:
     told = without_secrets(text)
     for kind, known in ((LedgerRefused, _REFUSED), (LedgerError, _PASSING)):
         for pattern, advice in known:

@@ -95,7 +95,7 @@ class RawLedger:
             if rows:
                 dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
                 connection.execute(dialect.insert(raw_files).on_conflict_do_nothing(), rows)
-            self._seen(connection, [str(row["key"]) for row in rows])
+            self._forget_sightings(connection, [str(row["key"]) for row in rows])
             generation = raise_generation(connection, self._place["lake"])
         mark_generation(self._place["lake"], generation, self._ledger.run)
 
@@ -106,9 +106,9 @@ class RawLedger:
                 for table in (files, raw_files) if etag is not None else ():
                     same = (*self._where(table), table.c.name == name)
                     connection.execute(update(table).where(*same).values(etag=etag))
-            self._seen(connection, [key for key, _ in etags.values()])
+            self._forget_sightings(connection, [key for key, _ in etags.values()])
 
-    def _seen(self, connection: Connection, keys: Sequence[str]) -> None:
+    def _forget_sightings(self, connection: Connection, keys: Sequence[str]) -> None:
         """Forget the sightings of landed files."""
         for chunk in chunks(keys):
             connection.execute(delete(sightings).where(*self._where(sightings), sightings.c.key.in_(chunk)))

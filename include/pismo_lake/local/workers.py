@@ -106,13 +106,13 @@ class Workers:
         failures: dict[str, PismoError] = {}
         for unit in wanted:
             try:
-                done.append(self._built(unit, begun.get(unit), force=unit in force))
+                done.append(self._finish(unit, begun.get(unit), force=unit in force))
             except UNIT_ERRORS as error:
                 failures[unit] = error
                 _LOG.warning("not built: %s: %s", unit, error)
         return done, failures
 
-    def _built(self, unit: str, begun: Future[BuildSummary] | None, *, force: bool) -> BuildSummary:
+    def _finish(self, unit: str, begun: Future[BuildSummary] | None, *, force: bool) -> BuildSummary:
         if begun is None:
             return build_unit(self._settings, self._ledger, unit, force=force)
         try:
@@ -125,7 +125,7 @@ class Workers:
     def _alone(self, work: Any, name: str, key: str, *arguments: Any) -> Any:
         """Run some work in one new process, after one of several processes has ended."""
         _LOG.warning("a worker process ended (killed, or out of memory?): a new process repeats %s", name)
-        with self._started(1) as pool:
+        with self._start_pool(1) as pool:
             try:
                 return pool.submit(work, *arguments).result()
             except BrokenExecutor:
@@ -143,13 +143,13 @@ class Workers:
         try:
             # several threads may ask at once
             with self._starting:
-                pool = self._pool = self._pool or self._started()
+                pool = self._pool = self._pool or self._start_pool()
             return pool.submit(work, *arguments)
         except BrokenExecutor:
             self._renew()
             return None
 
-    def _started(self, jobs: int | None = None) -> ProcessPoolExecutor:
+    def _start_pool(self, jobs: int | None = None) -> ProcessPoolExecutor:
         url = self._ledger.engine.url.render_as_string(hide_password=False)
         return ProcessPoolExecutor(
             jobs or self.jobs,

@@ -197,13 +197,13 @@ class DayReport:
             "it is not over": not self.over,
             "it is not closed": not self.closed,
             f"{differing} control total(s) do not balance": differing,
-            f"{len(files)} file(s) are missing from the lake or wrong in it: {self._named()}": files,
+            f"{len(files)} file(s) are missing from the lake or wrong in it: {self._list_open_files()}": files,
             f"{len(self.gaps)} publish hour(s) without files although the usual rhythm has some": self.gaps,
             f"{accounting} entry type(s) differ from Pismo's accounting report": accounting,
         }
         return tuple(reason for reason, holds in said.items() if holds)
 
-    def _named(self) -> str:
+    def _list_open_files(self) -> str:
         named = [f"{file.key} ({file.state})" for file in self.open_files[:_SHOWN]]
         more = len(self.open_files) - len(named)
         return ", ".join(named) + (f" and {more} more" if more else "")

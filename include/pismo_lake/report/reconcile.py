@@ -69,7 +69,7 @@ def reconcile(
     for part in parts:
         built.add(part.counts)
     scan = scan_day(files)
-    written = _written(settings, parts)
+    written = _count_written(settings, parts)
     last = landed.last_hour_before(str(day.hours[0]))
     since = (PublishHour.parse(last) if last else day.hours[0]).plus(-24 * HISTORY_DAYS)
     history = landed.count_by_hour(str(since), str(day.hours[-1].plus(1)))
@@ -110,7 +110,7 @@ def reconcile(
     )
 
 
-def _written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:
+def _count_written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:
     """Count rows by the footers of the files in the lake.
 
     A missing file counts as no rows, so the totals differ.

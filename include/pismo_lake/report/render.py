@@ -64,7 +64,7 @@ def _svg(figure: Figure) -> str:
     return text.replace('width="', 'data-width="', 1).replace('height="', 'data-height="', 1)
 
 
-def _counted(axes: Axes, *, horizontal: bool = False) -> None:
+def _format_counts(axes: Axes, *, horizontal: bool = False) -> None:
     axis = axes.xaxis if horizontal else axes.yaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     if axis.get_scale() != "log":
@@ -85,7 +85,7 @@ def _by_hour(report: DayReport) -> str:
     for axes, metric, label in ((upper, "files", "files"), (lower, "events", "events")):
         axes.bar(range(len(report.hours)), [getattr(hour, metric) for hour in report.hours], color=_BLUE)
         axes.set_ylabel(label)
-        _counted(axes)
+        _format_counts(axes)
         _hours(axes)
         for place, hour in enumerate(report.hours):
             verdict = silent.get(hour.publish_hour)
@@ -102,7 +102,7 @@ def _bars(labels: Sequence[str], counts: Sequence[int], *, rotated: bool = False
     if _spread(counts):
         axes.set_yscale("log")
     axes.set_xticks(range(len(labels)), labels, rotation=20 if rotated else 0, ha="right" if rotated else "center")
-    _counted(axes)
+    _format_counts(axes)
     return _svg(figure)
 
 
@@ -133,7 +133,7 @@ def _by_type(report: DayReport) -> str:
         axes.set_xscale("log")
     axes.set_yticks(range(len(shown)), [line.name if len(line.name) < 60 else f"{line.name[:57]}…" for line in shown])
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    _counted(axes, horizontal=True)
+    _format_counts(axes, horizontal=True)
     return _svg(figure)
 
 
@@ -144,7 +144,7 @@ def _troubles(report: DayReport) -> str:
     axes.bar([p - 0.2 for p in places], [h.duplicates for h in report.hours], 0.4, color=_AMBER, label="duplicates")
     axes.bar([p + 0.2 for p in places], [h.rejects for h in report.hours], 0.4, color=_RED, label="rejects")
     axes.legend(frameon=False, ncols=2, loc="upper right")
-    _counted(axes)
+    _format_counts(axes)
     _hours(axes)
     return _svg(figure)
 

@@ -27,7 +27,7 @@ def _pairs(value: Any) -> Any:
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
-def _listed(value: Any) -> Any:
+def _to_tuple(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         msg = "a list is expected"
         raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError
@@ -49,9 +49,9 @@ class ContractRules:
     """What happens to a field that a contract does not know: evolve, freeze or discard."""
     modes: Annotated[tuple[tuple[str, Mode], ...], BeforeValidator(_pairs), _MODES_SCHEMA] = ()
     """Other modes by patterns of event types; the first pattern that covers an event type decides."""
-    json_paths: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    json_paths: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ()
     """Patterns of paths that stay JSON text, if they have no column yet."""
-    child_tables: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    child_tables: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ()
     """Patterns of lists that get a table of their own."""
 
     def mode_of(self, event: str) -> Mode:

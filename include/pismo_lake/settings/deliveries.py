@@ -112,11 +112,11 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
         values = _expand(body)
         values["environment"] = _choose(Environment, "environment", values.get("environment"), lines)
         channel = values["channel"] = _choose(Channel, "channel", values.get("channel"), lines)
-        values["source"] = _nested(SOURCES[Channel(channel)], "source", values.get("source"), lines)
+        values["source"] = _validate_nested(SOURCES[Channel(channel)], "source", values.get("source"), lines)
         if values.get("notices") is not None:
-            values["notices"] = _nested(Notices, "notices", values["notices"], lines)
+            values["notices"] = _validate_nested(Notices, "notices", values["notices"], lines)
         if values.get("alerts") is not None:
-            values["alerts"] = _nested(Alerts, "alerts", values["alerts"], lines)
+            values["alerts"] = _validate_nested(Alerts, "alerts", values["alerts"], lines)
         if values.get("contracts") is not None:
             values["contracts"] = _contracts(values["contracts"], folder, lines)
         if values.get("privacy") not in {None, STRICT}:
@@ -140,10 +140,10 @@ def _contracts(values: Any, folder: Path, lines: Mapping[str, int]) -> ContractR
             if not Path(values["folder"]).is_dir():
                 msg = f"contracts.folder {values['folder']} does not exist"
                 raise SettingError(msg, values[LINES].get("folder"))
-    return _nested(ContractRules, "contracts", values, lines)
+    return _validate_nested(ContractRules, "contracts", values, lines)
 
 
-def _nested(kind: type[Model], field: str, values: Any, lines: Mapping[str, int]) -> Model:
+def _validate_nested(kind: type[Model], field: str, values: Any, lines: Mapping[str, int]) -> Model:
     """Return the model of a nested mapping."""
     if not isinstance(values, dict):
         needed = ", ".join(required(kind))

@@ -63,12 +63,12 @@ class Vocabulary:
             if len(self._read) > 20_000:
                 self._read.clear()
             text = plain(key)
-            split = self._known(match.casefold() for match in _CASES.findall(text))
-            joined = self._known(re.findall(r"[^\W\d_]+|\d+", re.sub(r"[\W_]+", "", text.casefold())))
+            split = self._split_known(match.casefold() for match in _CASES.findall(text))
+            joined = self._split_known(re.findall(r"[^\W\d_]+|\d+", re.sub(r"[\W_]+", "", text.casefold())))
             found = self._read[key] = (split,) if joined == split else (split, joined)
         return found
 
-    def _known(self, words: Iterable[str]) -> tuple[str, ...]:
+    def _split_known(self, words: Iterable[str]) -> tuple[str, ...]:
         return tuple(part for word in words for part in self._parts(word) if part not in _WORDS["fillers"])
 
     def _parts(self, word: str) -> Sequence[str]:

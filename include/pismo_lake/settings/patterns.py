@@ -23,7 +23,7 @@ def covers(pattern: str, keys: tuple[str, ...]) -> bool:
     >>> covers("**/name", ("payer", "name")), covers("payer", ("payer", "name")), covers("name", ("payer", "name"))
     (True, True, False)
     """
-    return _compiled(pattern).fullmatch("".join(f"{fold(key)}/" for key in keys)) is not None
+    return _compile(pattern).fullmatch("".join(f"{fold(key)}/" for key in keys)) is not None
 
 
 def covers_event(pattern: str, event: str) -> bool:
@@ -32,7 +32,7 @@ def covers_event(pattern: str, event: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     text = ""
     for part in pattern.strip("/").split("/"):
         if part == "**":

@@ -136,7 +136,7 @@ def _read(policy: str, stamp: Stamp | None) -> Privacy:  # noqa: ARG001 - a chan
         msg = f"privacy policy {policy}: rules are a list, card_numbers is mask or keep"
         raise ConfigError(msg)
     words = _words(policy, document.get("words", {}))
-    rules = tuple(_parsed(policy, number, rule, words) for number, rule in enumerate(listed, 1))
+    rules = tuple(_parse_rule(policy, number, rule, words) for number, rule in enumerate(listed, 1))
     masked = document.get("card_numbers") == "mask"
     if document.get("extends") is not None:
         if document["extends"] != STRICT or policy == STRICT:
@@ -158,25 +158,25 @@ def _words(policy: str, listed: Any) -> dict[str, list[str]]:
     if not isinstance(listed, dict) or not all(isinstance(words, str | list) for words in listed.values()):
         msg = f"privacy policy {policy}: words are lists of words by name"
         raise ConfigError(msg)
-    return {str(name): _listed(words) for name, words in listed.items()}
+    return {str(name): _split_names(words) for name, words in listed.items()}
 
 
-def _listed(names: str | list[Any]) -> list[str]:
+def _split_names(names: str | list[Any]) -> list[str]:
     """Return the names of a list, or of a text with commas."""
     texts = names.split(",") if isinstance(names, str) else map(str, names)
     return [" ".join(text.replace("_", " ").casefold().split()) for text in texts if text.strip()]
 
 
-def _spelled_out(names: str | list[Any], words: dict[str, list[str]]) -> tuple[str, ...]:
+def _spell_out(names: str | list[Any], words: dict[str, list[str]]) -> tuple[str, ...]:
     """Return names; a name with a list of words is repeated for each word of the list."""
     found: list[str] = []
-    for name in _listed(names):
+    for name in _split_names(names):
         used = re.search(r"<([^<>]+)>", name)
         found += [name] if used is None else [name.replace(used[0], word) for word in words[used[1]]]
     return tuple(dict.fromkeys(found))
 
 
-def _parsed(policy: str, number: int, rule: Any, words: dict[str, list[str]]) -> Rule:
+def _parse_rule(policy: str, number: int, rule: Any, words: dict[str, list[str]]) -> Rule:
     where = f"privacy policy {policy}, rule {number}"
     if not isinstance(rule, dict) or not rule.keys() <= _RULE_KEYS or "action" not in rule or _no_place(rule):
         msg = f"{where}: path and action are expected (or names and action), event and last may be given"
@@ -191,7 +191,7 @@ def _parsed(policy: str, number: int, rule: Any, words: dict[str, list[str]]) ->
         msg = f"{where}: last is the number of characters that a mask leaves"
         raise ConfigError(msg)
     try:
-        names, below = (_spelled_out(rule.get(part, []), words) for part in ("names", "below"))
+        names, below = (_spell_out(rule.get(part, []), words) for part in ("names", "below"))
     except KeyError as error:
         msg = f"{where}: unknown list of words {error.args[0]!r}"
         raise ConfigError(msg) from None

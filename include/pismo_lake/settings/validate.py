@@ -54,7 +54,7 @@ def validate(model: type[Model], values: Mapping[str, Any], prefix: str = "", li
         # report one error, an unknown setting first: a misspelt name explains the missing one
         first = min(error.errors(include_url=False), key=lambda found: found["type"] != _UNKNOWN)
         name = str(first["loc"][0]) if first["loc"] else ""
-        raise SettingError(_told(model, first, prefix, name), lines.get(name) or line) from None
+        raise SettingError(_describe(model, first, prefix, name), lines.get(name) or line) from None
     return made
 
 
@@ -72,7 +72,7 @@ def _adapter(model: type[Any]) -> TypeAdapter[Any]:
     return _ADAPTERS[model.__name__]
 
 
-def _told(model: type[Any], error: ErrorDetails, prefix: str, name: str) -> str:
+def _describe(model: type[Any], error: ErrorDetails, prefix: str, name: str) -> str:
     kind, path = error["type"], f"{prefix}{name}"
     if not name:
         return str(error["ctx"]["error"])
