@@ -26,7 +26,7 @@ full disk └── LakeError             data in the lake or in landing is wron
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
     ├── UnbalancedError         a closed day's control totals differ
     ├── DayIncompleteError      a closed day is not complete
-    └── BuildSupersededError    temporary: another run took the part over
+    └── BuildSupersededError    temporary: other runs took the part over again and again
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class DayIncompleteError(LakeError):
 
 
 class BuildSupersededError(LakeError):
-    """Another run took the part over and has not finished."""
+    """Other runs took the part over, or widened its columns, each time that it was built."""
 
     permanent = False
 

@@ -34,8 +34,8 @@ def beating(builds: BuildLedger, part: int, token: str, log: logging.Logger) -> 
     return renew_every(BEAT_SECONDS, beat, "heartbeat")
 
 
-def wait_for_other(builds: BuildLedger, part: int, log: logging.Logger) -> None:
-    """Return once nobody is at work on a part: it is free, or its builder has not beaten for ten seconds.
+def wait_for_other(builds: BuildLedger, part: int, log: logging.Logger) -> bool:
+    """Wait until a part is free or its builder has not beaten for ten seconds; say whether that took a wait.
 
     Only changes count, by this machine's own clock: clocks of several machines need not agree.
     """
@@ -44,12 +44,12 @@ def wait_for_other(builds: BuildLedger, part: int, log: logging.Logger) -> None:
     while True:
         record = builds.part(part)
         if record is None or record.claim is None:
-            return
+            return seen is not None
         if (record.claim, record.beat) != seen:
             if seen is None or seen[0] != record.claim:
                 log.info("another run is at work on part %d, waiting for it", part)
             seen, since = (record.claim, record.beat), time.monotonic()
         if time.monotonic() - since > QUIET_SECONDS:
             log.warning("the other run on part %d has been quiet for %.0f s, taking it over", part, QUIET_SECONDS)
-            return
+            return True
         time.sleep(_GLANCE_SECONDS)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pismo_lake.build.read import TypeCounts
 from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pismo_lake.build.read import PartRows
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord
 
@@ -78,8 +80,31 @@ class BuildSummary:
         )  # fmt: skip
 
 
-def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, dict[str, int]]:
-    """Rows, duplicates, conflicts and rejects by publish hour, from the verdict on each file."""
+class PartCounts:
+    """Count the files and events of a part while it is read, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(COUNTED, 0)
+        self._by_type: dict[str, TypeCounts] = {}
+
+    def add(self, files: Sequence[FileRecord], rows: PartRows) -> None:
+        """Add files and what was read of them."""
+        self.counts["files"] += len(files)
+        self.counts["bytes"] += sum(record.plain_size for record in files)
+        self.counts["rejects"] += len(rows.rejects)
+        for name in ("events", "duplicates", "conflicts", "erased"):
+            self.counts[name] += getattr(rows, name)
+        for name, of_type in rows.by_type.items():
+            self._by_type.setdefault(name, TypeCounts()).add(of_type)
+
+    def total(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, Any]:
+        """Return the counts of all files of the part; its rows are counted when they are written."""
+        by_type = {name: asdict(self._by_type[name]) for name in sorted(self._by_type)}
+        return {**self.counts, "by_type": by_type, "by_hour": _counts_by_hour(files, verdicts)}
+
+
+def _counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, dict[str, int]]:
+    """Return rows, duplicates, conflicts and rejects by publish hour, from the verdict on each file."""
     hours: dict[str, Counter[str]] = {}
     for record in files:
         verdict = verdicts[record.name]
@@ -91,19 +116,24 @@ def counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) ->
     return {hour: dict(counts) for hour, counts in hours.items()}
 
 
-def written_rows(tables: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Of (path below the lake, rows) of what is written: rows of events, and items of lists in tables of their own."""
+def count_written(counts: dict[str, Any], tables: Iterable[tuple[str, int]], part: str) -> None:
+    """Add the written rows of events, and the items of lists with tables of their own, to the counts of a part.
+
+    Args:
+        counts: The counts.
+        tables: (Folder below the lake, rows) of everything that is written.
+        part: The name of the part, for the error.
+
+    Raises:
+        LakeError: Rows, duplicates and erased events together are not the events that were read.
+    """
     total: Counter[str] = Counter()
-    for path, rows in tables:
-        total[path.split("/", 1)[0]] += rows
-    return {"rows": total["events"], "items": total["items"]}
-
-
-def check_balance(unit: str, counts: dict[str, Any]) -> None:
-    """Raise `LakeError` where rows, duplicates and erased events are not the events that were read."""
+    for folder, rows in tables:
+        total[folder.split("/", 1)[0]] += rows
+    counts |= {"rows": total["events"], "items": total["items"]}
     if counts["rows"] + counts["duplicates"] + counts["erased"] != counts["events"]:
         msg = (
-            f"{unit} does not balance: {counts['events']} events, {counts['rows']} rows,"
+            f"{part} does not balance: {counts['events']} events, {counts['rows']} rows,"
             f" {counts['duplicates']} duplicates, {counts['erased']} erased; nothing was recorded"
         )
         raise LakeError(msg)

@@ -82,6 +82,12 @@ class BuildLedger:
         with self._ledger.engine.connect() as connection:
             return connection.execute(query).scalar() == token
 
+    def release(self, part: int, token: str) -> None:
+        """End a claim without a build, so that the next builder need not wait; a lost claim stays as it is."""
+        with self._ledger.transaction() as connection:
+            mine = (*self._where(part), builds.c.claim == token)
+            connection.execute(update(builds).where(*mine).values(claim=None))
+
     def beat(self, part: int, token: str) -> None:
         """Show those that wait for the part that the work on it continues."""
         with self._ledger.transaction() as connection:
@@ -159,12 +165,10 @@ class BuildLedger:
         with self._ledger.transaction() as connection:
             _mark_built(connection, taken_in)
 
-    def drop(self, part: int, seen: PartRecord) -> None:
-        """Forget a part without files whose outputs are removed, unless it has changed."""
+    def drop(self, part: int, token: str) -> None:
+        """Delete the record of a part that has no files any more, if the claim still holds."""
         with self._ledger.transaction() as connection:
-            row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
-            if row is not None and part_record(row) == seen:
-                connection.execute(delete(builds).where(*self._where(part)))
+            connection.execute(delete(builds).where(*self._where(part), builds.c.claim == token))
 
 
 def fresh_build(part: int) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from tests.lakes import LakeUnderTest, at, event, key
 from tests.waiting import PATIENCE
 
 from pismo_lake import storage
-from pismo_lake.build import day as close
-from pismo_lake.build import heartbeat
+from pismo_lake.build import heartbeat, unit_builder
 from pismo_lake.index import files as index_files
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.ledger.builds import BuildLedger
@@ -181,7 +180,7 @@ def test_two_closers_wait_for_each_other(lake: LakeUnderTest, monkeypatch: pytes
     other = LakeUnderTest(lake.root)
     thread = threading.Thread(target=lambda: second.append(other.close(DAY)))
     waiting = threading.Event()
-    monkeypatch.setattr(close, "wait_for_other", _told(close.wait_for_other, waiting))
+    monkeypatch.setattr(unit_builder, "wait_for_other", _told(unit_builder.wait_for_other, waiting))
 
     def meet(step: str) -> None:
         if step == "read" and not thread.is_alive() and not second:
@@ -196,9 +195,9 @@ def test_two_closers_wait_for_each_other(lake: LakeUnderTest, monkeypatch: pytes
 
 
 def _told(wait: Any, told: threading.Event) -> Any:
-    def waits(*arguments: Any) -> None:
+    def waits(*arguments: Any) -> Any:
         told.set()
-        wait(*arguments)
+        return wait(*arguments)
 
     return waits
 

@@ -1,0 +1,256 @@
+"""Build the parts of a publish hour or a publish day whose inputs changed: the protocol that both share.
+
+An output is a function of (raw files, the verdict on their events, settings, format version). For each part the order
+is: claim it, read its files, plan its outputs, write them, record them, remove what they supersede. A crash between
+any two steps heals in the next build, because the record still asks for it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pismo_lake import storage
+from pismo_lake.build.claim import Claim, ClaimLostError, remove_outputs
+from pismo_lake.build.fingerprint import fingerprint
+from pismo_lake.build.heartbeat import wait_for_other
+from pismo_lake.build.summary import BuildSummary
+from pismo_lake.build.units import noting_problems
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.errors import BuildSupersededError
+from pismo_lake.index.dedupe import JudgedInputs
+from pismo_lake.index.parsed import let_go
+from pismo_lake.ledger import FileLedger
+from pismo_lake.ledger.binding import LakeBinding
+from pismo_lake.paths import output_name
+from pismo_lake.privacy.mark import mark_lake
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
+
+    from pismo_lake.index.dedupe import Verdict
+    from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.ledger.builds import BuildLedger, PartRecord
+    from pismo_lake.settings.lake import LakeSettings
+
+_ATTEMPTS = 10
+
+
+class WidenedError(Exception):
+    """A column that was written as int64 became decimal before the part was recorded: it is to be written again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The landed files of a unit by part, and the verdict on each file by its name."""
+
+    parts: dict[int, list[FileRecord]]
+    verdicts: dict[str, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A Parquet file that is ready: its folder below the lake, its number in it, and how to write it to a URI."""
+
+    folder: str
+    number: int
+    write: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The Parquet files of a part before they are named.
+
+    `planned` are the (folder, number) of all files that `outputs` may give. `counts` name the event types from the
+    start; they are complete, and balance, when all `outputs` were taken.
+    """
+
+    counts: dict[str, Any]
+    planned: Sequence[tuple[str, int]]
+    outputs: Iterable[Output]
+
+
+class UnitBuilder(ABC):
+    """Build one unit. A subclass says which files the unit has and drafts the Parquet files of a part.
+
+    Attributes:
+        waits: Whether a part that another run is building is left to it at first. If not, this builder takes the part
+            over at once, and the other one waits.
+    """
+
+    waits: ClassVar[bool]
+
+    def __init__(
+        self, settings: LakeSettings, ledger: Ledger, builds: BuildLedger, label: str, log: logging.Logger,
+        checkpoint: Callable[[str], None] | None,
+    ) -> None:  # fmt: skip
+        self.settings, self.ledger, self.builds, self.label, self.log = settings, ledger, builds, label, log
+        self.checkpoint = checkpoint or (lambda _: None)
+        self.landed = FileLedger(ledger, settings.lake, settings.delivery)
+        self.contracts = ContractStore(ledger, settings)
+        self._judged = JudgedInputs(settings, ledger)
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """The unit as the ledger names it."""
+
+    @abstractmethod
+    def files(self) -> list[FileRecord]:
+        """Return the landed files of the unit in rank order."""
+
+    @abstractmethod
+    def part_of(self, record: FileRecord) -> int:
+        """Return the part of the unit to which a file belongs."""
+
+    @abstractmethod
+    def draft(
+        self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
+    ) -> AbstractContextManager[Draft]:
+        """Read the files of a claimed part and prepare its Parquet files, for the length of the block."""
+
+    def fingerprinted(self) -> tuple[object, ...]:
+        """Return settings that the outputs of this kind of unit depend on, beside those of every unit."""
+        return ()
+
+    def is_taken_in(self, files: Sequence[FileRecord]) -> bool:  # noqa: ARG002
+        """Say whether the ledger counts files among those of this unit."""
+        return True
+
+    def replaces(self) -> list[str]:
+        """Return paths of other units that a build of this unit replaces."""
+        return []
+
+    def before_removal(self) -> None:  # noqa: B027
+        """Prepare the removal of superseded files, after the new ones are recorded."""
+
+    def run(self, *, force: bool) -> BuildSummary:
+        """Bring the lake up to date with the landed files of the unit; `force` builds unchanged parts too."""
+        started = time.monotonic()
+        LakeBinding(self.ledger, self.settings.lake, self.settings.delivery, self.settings.landing).bind()
+        mark_lake(self.settings)
+        summary = BuildSummary(self.label)
+        inputs = self.inputs()
+        recorded = {record.part: record for record in self.builds.parts()}
+        # a recorded part without files lost them to a closed day, or they were forgotten
+        for part in sorted(inputs.parts.keys() | recorded.keys()):
+            self._update(part, inputs, recorded.get(part), summary, force=force)
+        summary.seconds = time.monotonic() - started
+        summary.tell(self.log)
+        return summary
+
+    def inputs(self) -> Inputs:
+        """Return the landed files of the unit, with the verdicts as they are now."""
+        files, verdicts = self._judged.of(self.files())
+        parts: dict[int, list[FileRecord]] = {}
+        for record in files:
+            parts.setdefault(self.part_of(record), []).append(record)
+        return Inputs(parts, verdicts)
+
+    def fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict], counts: dict[str, Any]) -> str:
+        """Return the fingerprint of a part's outputs; `counts` name its event types."""
+        return fingerprint(self.settings, self.contracts, files, verdicts, counts, *self.fingerprinted())
+
+    def _update(
+        self, part: int, inputs: Inputs, before: PartRecord | None, summary: BuildSummary, *, force: bool
+    ) -> None:
+        """Build a part until its files and its record agree, by this run or another."""
+        for _ in range(_ATTEMPTS):
+            if self.waits and wait_for_other(self.builds, part, self.log):
+                inputs, before = self.inputs(), self.builds.part(part)
+            files = inputs.parts.get(part, [])
+            if not files and before is None:
+                return
+            if before is not None and not force and self._is_unchanged(before, files, inputs.verdicts):
+                self._settle(before, files)
+                summary.parts_skipped += 1
+                summary.add(before.counts, written=False)
+                return
+            try:
+                self._build(part, summary)
+            except ClaimLostError:
+                self.log.info("part %d of %s was claimed by another run, waiting for it", part, self.label)
+                wait_for_other(self.builds, part, self.log)
+                inputs, before = self.inputs(), self.builds.part(part)
+            except WidenedError:
+                self.log.info("a column of part %d of %s became decimal, writing it again", part, self.label)
+                inputs, before = self.inputs(), self.builds.part(part)
+            else:
+                return
+        msg = f"other runs changed part {part} of {self.label} {_ATTEMPTS} times while it was built"
+        raise BuildSupersededError(msg)
+
+    def _is_unchanged(self, before: PartRecord, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
+        if not files or before.claim is not None or not self.is_taken_in(files):
+            return False
+        return before.fingerprint == self.fingerprint(files, verdicts, before.counts)
+
+    def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
+        """Finish the steps of an unchanged part that a crash left open: superseded files to remove, marks to set."""
+        if record.superseded:
+            self._finish(record.part, record.superseded)
+        let_go(self.settings, files)
+        if not all(item.built for item in files):
+            self.builds.mark_built(files)
+
+    def _build(self, part: int, summary: BuildSummary) -> None:
+        claim = Claim(self.builds, self.settings.lake, part, self.log)
+        with claim.held():
+            # read after the claim: the last builder to claim has seen every file that an earlier one saw
+            inputs = self.inputs()
+            files = inputs.parts.get(part, [])
+            if not files:
+                claim.remove_part()
+                return
+            self.contracts = ContractStore(self.ledger, self.settings)
+            with noting_problems(self.landed, self.label, files):
+                counts, superseded = self._write(claim, files, inputs.verdicts)
+        self._finish(part, superseded)
+        let_go(self.settings, files)
+        summary.add(counts)
+        summary.parts_built += 1
+        summary.unreadable += tuple(record.name for record in files if record.status == "unreadable")
+
+    def _write(
+        self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Read, plan, write and record a claimed part; return its counts and the paths to remove."""
+        started = time.monotonic()
+        written: list[str] = []
+        try:
+            with self.draft(claim, files, verdicts) as draft:
+                digest = self.fingerprint(files, verdicts, draft.counts)
+                claim.plan([self._path(folder, number, digest) for folder, number in draft.planned])
+                for output in draft.outputs:
+                    self.checkpoint("write")
+                    claim.check(written)
+                    path = self._path(output.folder, output.number, digest)
+                    written.append(path)
+                    output.write(storage.join(self.settings.lake, path))
+        except OSError:
+            # a builder that took over may have removed files that this one had on disk
+            claim.check(written)
+            raise
+        draft.counts["seconds"] = round(time.monotonic() - started, 3)
+        self.checkpoint("record")
+        return draft.counts, claim.commit(sorted(written), digest, draft.counts, files, self._refuse_widened)
+
+    def _path(self, folder: str, number: int, digest: str) -> str:
+        return f"{folder}/{output_name(self.settings.delivery, self.unit, number, digest)}"
+
+    def _refuse_widened(self, connection: Connection) -> None:
+        if self.contracts.widened_since(connection):
+            raise WidenedError
+
+    def _finish(self, part: int, superseded: Sequence[str]) -> None:
+        self.before_removal()
+        self.checkpoint("remove")
+        if superseded:
+            remove_outputs(self.settings.lake, superseded)
+            self.builds.cleared(part, superseded)

@@ -1,0 +1,134 @@
+"""The protocol that hours and days share: failed builds, builds that lose their claim, parts without files."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.lakes import LakeUnderTest, at, event, key
+
+from pismo_lake.build import unit_builder
+from pismo_lake.errors import BuildSupersededError
+from pismo_lake.events.forget import forget_file
+from pismo_lake.ledger.builds import BuildLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAY = "2026-03-01"
+HOUR = f"{DAY}T03"
+
+
+class FailedError(Exception):
+    pass
+
+
+def builds(lake: LakeUnderTest, unit: str) -> BuildLedger:
+    return BuildLedger(lake.ledger, lake.settings.lake, "test", unit)
+
+
+def ids(lake: LakeUnderTest) -> list[str]:
+    return sorted(row["event_id"] for row in lake.rows())
+
+
+def fail_at(step: str) -> Callable[[str], None]:
+    def checkpoint(reached: str) -> None:
+        if reached == step:
+            raise FailedError
+
+    return checkpoint
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a build that finds another claim fail instead of waiting."""
+
+    def wait(found: BuildLedger, part: int, _: object) -> bool:
+        record = found.part(part)
+        assert record is None or record.claim is None
+        return False
+
+    monkeypatch.setattr(unit_builder, "wait_for_other", wait)
+
+
+@pytest.mark.usefixtures("no_wait")
+@pytest.mark.parametrize("step", ["read", "write", "record"])
+def test_a_close_that_fails_keeps_no_other_one_waiting(lake: LakeUnderTest, step: str) -> None:
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    lake.build()
+    with pytest.raises(FailedError):
+        lake.close(DAY, checkpoint=fail_at(step))
+    assert ids(lake) == (["e-3", "e-3"] if step == "record" else ["e-3"])
+    assert lake.close(DAY).parts_built == 1
+    assert ids(lake) == ["e-3"]
+
+
+@pytest.mark.parametrize("step", ["write", "record"])
+def test_an_hour_that_fails_stays_to_be_built(lake: LakeUnderTest, step: str) -> None:
+    lake.put(event("e-1", timestamp=at(3)), key=key(3))
+    lake.land({key(3, "b"): event("e-2", timestamp=at(3))})
+    with pytest.raises(FailedError):
+        lake.build([HOUR], checkpoint=fail_at(step))
+    assert [part.claim for part in builds(lake, HOUR).parts()] == [None]
+    assert lake.files.unbuilt_units() == [HOUR]
+    assert lake.build()[HOUR].parts_built == 1
+    assert ids(lake) == ["e-1", "e-2"]
+
+
+def test_a_failed_build_of_an_unchanged_part_removes_none_of_its_files(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1", timestamp=at(3)), key=key(3))
+    with pytest.raises(FailedError):
+        lake.build([HOUR], force=True, checkpoint=fail_at("record"))
+    assert lake.build([HOUR])[HOUR].parts_skipped == 1
+    assert ids(lake) == ["e-1"]
+
+
+@pytest.mark.usefixtures("no_wait")
+def test_a_widening_during_a_close_has_the_day_written_again_at_once(lake: LakeUnderTest) -> None:
+    lake.land({key(3): event("e-3", {"count": 1}, timestamp=at(3))})
+
+    landed = []
+
+    def widen(step: str) -> None:
+        if step == "record" and not landed:
+            landed.append(lake.land({key(4): event("e-4", {"count": Decimal("1.5")}, timestamp=at(4))}))
+
+    lake.close(DAY, checkpoint=widen)
+    assert {row["event_id"]: row["data__count"] for row in lake.rows()} == {"e-3": 1, "e-4": Decimal("1.5")}
+
+
+def test_a_build_that_was_overtaken_leaves_the_part_as_the_other_one_built_it(lake: LakeUnderTest) -> None:
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    other = LakeUnderTest(lake.root)
+    built = []
+
+    def overtake(step: str) -> None:
+        if step == "record" and not built:
+            built.append(other.build([HOUR])[HOUR].parts_built)
+
+    summary = lake.build([HOUR], checkpoint=overtake)[HOUR]
+    assert (built, summary.parts_built, summary.parts_skipped, summary.rows) == ([1], 0, 1, 1)
+    assert ids(lake) == ["e-3"]
+
+
+def test_a_build_that_is_overtaken_each_time_gives_up(lake: LakeUnderTest) -> None:
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    other = LakeUnderTest(lake.root)
+
+    def overtake(step: str) -> None:
+        if step == "record":
+            other.build([HOUR], force=True)
+
+    with pytest.raises(BuildSupersededError, match=r"part 0 of publish hour 2026-03-01T03 10 times"):
+        lake.build([HOUR], force=True, checkpoint=overtake)
+    assert ids(lake) == ["e-3"]
+
+
+def test_nothing_is_left_of_a_closed_day_without_files(lake: LakeUnderTest) -> None:
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    lake.close(DAY)
+    assert forget_file(lake.settings, lake.ledger, key(3)) is not None
+    assert not list((lake.root / "lake").rglob("*.parquet"))
+    assert builds(lake, DAY).parts() == []
+    assert lake.files.unbuilt_units() == []
