@@ -2,24 +2,35 @@
 
 Messages name the key, role or host, and never a payload, a key or a secret. *temporary*: a retry may help.
 
-PismoError ├── ConfigError           a delivery or a setting is wrong │   └── NoLedgerError        the given place has
-no ledger ├── SourceError           one object, or one right, at Pismo's side; has `.key` │   ├── AccessDenied │   │
-├── ListingDenied    no s3:ListBucket: a supported mode │   │   ├── KmsDenied        the object may be read, its KMS
-key may not be used │   │   ├── RoleDenied       sts:AssumeRole was refused │   │   ├── KeysDenied       the server
-accepts none of the SSH keys │   │   └── HostKeyDenied    the server shows another host key than the pinned one │   ├──
-NoEventFileError     a file given by hand holds no event │   ├── SourceRefused        the source cannot be used as
-configured: no such bucket, another region, a wrong clock │   ├── FileArchived         the object is in an archived
-storage class: it must be restored first │   ├── QuarantinedError     too many attempts to land the object failed; it
-is tried only on demand │   ├── FileMissing          temporary: announced or listed, but missing │   ├── SizeMismatch
-temporary: another size than announced │   └── SourceUnavailable    temporary: throttled, cut off, timed out ├──
-NoticeError           a message that is not a notice of this delivery; it stays in the queue ├── FramingError
-an event file in an unknown form; the raw file is kept ├── LandingIncompleteError  temporary: some files were not
-landed, all others were │   └── LandingRefusedError     the same, but a retry cannot help ├── LedgerError
-temporary: the ledger cannot be reached │   └── LedgerRefused           no database, no right to it, or a read-only
-disk ├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one ├──
-StorageError          a file of landing or lake cannot be read or written; has `.uri` │   ├── StorageRefused          a
-right, a bucket or a setting is missing or wrong │   └── StorageUnavailable      temporary: no answer, throttled, or a
-full disk └── LakeError             data in the lake or in landing is wrong or missing
+PismoError
+├── ConfigError           a delivery or a setting is wrong
+│   └── NoLedgerError        the given place has no ledger
+├── SourceError           one object, or one right, at Pismo's side; has `.key`
+│   ├── AccessDenied
+│   │   ├── ListingDenied    no s3:ListBucket: a supported mode
+│   │   ├── KmsDenied        the object may be read, its KMS key may not be used
+│   │   ├── RoleDenied       sts:AssumeRole was refused
+│   │   ├── KeysDenied       the server accepts none of the SSH keys
+│   │   └── HostKeyDenied    the server shows another host key than the pinned one
+│   ├── NoEventFileError     a file given by hand holds no event
+│   ├── SourceRefused        the source cannot be used as configured: no such bucket, another region, a wrong clock
+│   ├── FileArchived         the object is in an archived storage class: it must be restored first
+│   ├── QuarantinedError     too many attempts to land the object failed; it is tried only on demand
+│   ├── FileMissing          temporary: announced or listed, but missing
+│   ├── SizeMismatch         temporary: another size than announced
+│   └── SourceUnavailable    temporary: throttled, cut off, timed out
+├── NoticeError           a message that is not a notice of this delivery; it stays in the queue
+├── FramingError          an event file in an unknown form; the raw file is kept
+├── LandingIncompleteError  temporary: some files were not landed, all others were
+│   └── LandingRefusedError     the same, but a retry cannot help
+├── LedgerError           temporary: the ledger cannot be reached
+│   └── LedgerRefused           no database, no right to it, or a read-only disk
+│       └── LedgerVersionError      the ledger is older or newer than this program
+├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one
+├── StorageError          a file of landing or lake cannot be read or written; has `.uri`
+│   ├── StorageRefused          a right, a bucket or a setting is missing or wrong
+│   └── StorageUnavailable      temporary: no answer, throttled, or a full disk
+└── LakeError             data in the lake or in landing is wrong or missing
     ├── LandedFileError         a landed file, or its index, is gone or has changed
     │   └── MemoryShortError        a file needs more memory than the process may have
     ├── BuildIncompleteError    some units could not be built, all others were
@@ -139,6 +150,10 @@ class LedgerRefused(LedgerError):  # noqa: N818 - like its siblings
     """The ledger is no database, its disk is read-only, or it refuses this user."""
 
     permanent = True
+
+
+class LedgerVersionError(LedgerRefused):
+    """The version of the ledger is older or newer than the one that this program needs."""
 
 
 class StorageError(PismoError):

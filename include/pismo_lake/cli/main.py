@@ -17,6 +17,7 @@ from pismo_lake.build.day import close_day
 from pismo_lake.build.plan import plan_units
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.cli.contracts import add_contracts
+from pismo_lake.cli.ledger import add_ledger_versions
 from pismo_lake.cli.options import add_lake_options, day, jobs, known, on_lake
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.ddl.dialects import DIALECTS
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=on_lake(_rebuild, new=True, checked=False))
+    add_ledger_versions(actions)
 
     for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands)):
         add_lake_options(command)

@@ -68,16 +68,19 @@ def open_lake(
 ) -> Iterator[tuple[LakeSettings, Ledger]]:
     """Open the ledger of the lake that a command is about, and close it at the end.
 
-    Landing and ledger are beside a local lake if no option says otherwise.
+    Landing and ledger are beside a local lake if no option says otherwise. An older SQLite ledger is migrated: it
+    belongs to this machine. A ledger on a server is not, because other machines may still run the older version.
 
     Raises:
         LedgerMismatchError: It is not the present ledger of the lake.
+        LedgerVersionError: It has another version, and is not migrated.
 
     Args:
         options: The parsed command line.
         new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands
             refuse: an empty ledger has no faults and no files.
-        checked: Refuse a ledger that is not the lake's present one.
+        checked: Refuse a ledger that is not the lake's present one. A command that does not refuse it makes the
+            ledger anew, and may create tables on a server.
     """
     settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
     if checked and not Ledger.exists(url):
@@ -86,7 +89,7 @@ def open_lake(
     made = [] if file is None or file.exists() else [file, *(path for path in file.parents if not path.exists())]
     empty = True
     try:
-        with Ledger.open(url, new=new) as ledger:
+        with Ledger.open(url, new=new, migrated=file is not None or not checked) as ledger:
             ledger.run, empty = "command line", False
             try:
                 if checked:

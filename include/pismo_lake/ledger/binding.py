@@ -193,16 +193,24 @@ def read_identity(lake: str) -> Identity | None:
     uri = storage.join(lake, IDENTITY)
     try:
         content = orjson.loads(storage.read_bytes(uri))
-        identity = Identity(content["lake_id"], content["ledger_id"], int(content["format_version"]))
+        version = int(content["format_version"])
+        if version > FORMAT_VERSION:
+            # its other keys may have other names
+            raise _later_format(lake, version)
+        return Identity(content["lake_id"], content["ledger_id"], version)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError):
         msg = f"{uri} is damaged: pause the DAGs, remove it and run python -m pismo_lake ledger rebuild --lake {lake}"
         raise LedgerMismatchError(msg) from None
-    if identity.format_version > FORMAT_VERSION:
-        msg = f"lake {lake} has format {identity.format_version}: a later version of this program wrote it"
-        raise LedgerMismatchError(msg)
-    return identity
+
+
+def _later_format(lake: str, version: int) -> LedgerMismatchError:
+    msg = (
+        f"lake {lake} has format {version}: a later version of this program wrote it; install that one, because this"
+        f" one knows no later format than {FORMAT_VERSION}"
+    )
+    return LedgerMismatchError(msg)
 
 
 def newest_generation(lake: str) -> int:

@@ -11,20 +11,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, inspect, select
-from sqlalchemy.exc import IntegrityError, NoSuchModuleError, OperationalError, ProgrammingError
+from sqlalchemy import create_engine, event, select
+from sqlalchemy.exc import NoSuchModuleError
 
-from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused, NoLedgerError
+from pismo_lake.errors import ConfigError, LedgerRefused, NoLedgerError
 from pismo_lake.ledger.errors import name_errors, read_url
+from pismo_lake.ledger.migrate import migrate
 from pismo_lake.ledger.sqlite_files import holds_table, sqlite_file
-from pismo_lake.ledger.tables import files, prepare_tables, raw_files
+from pismo_lake.ledger.tables import files, raw_files
+from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import Connection, Engine
 
 
 def now_text() -> str:
@@ -46,40 +48,28 @@ class Ledger:
         """The lakes whose bond with this ledger was checked since it was opened (see `ledger.binding`)."""
 
     @classmethod
-    def open(cls, url: str, *, new: bool = True) -> Ledger:
-        """Open the ledger at a SQLAlchemy URL, e.g. ``sqlite:////data/ledger.db``, and create missing tables.
+    def open(cls, url: str, *, new: bool = True, migrated: bool = True) -> Ledger:
+        """Open the ledger at a SQLAlchemy URL, e.g. ``sqlite:////data/ledger.db``.
 
         Args:
             url: The place of the ledger.
             new: Create a ledger that does not exist.
+            migrated: Create tables on a server, and migrate an older ledger. Tasks do neither: they need no right to
+                it, and other tasks may still run with the older version. An SQLite file is created in any case.
 
         Raises:
             NoLedgerError: There is no ledger and none may be created. Nothing is written then.
+            LedgerVersionError: The ledger has another version, and may not be migrated or is newer.
             ConfigError: The URL is none, or no driver for it is installed.
             LedgerError: The ledger cannot be opened; `LedgerRefused` if another try cannot help.
         """
-        parsed = read_url(url)
-        sqlite = parsed.get_backend_name() == "sqlite"
-        if (file := sqlite_file(url)) is not None:
-            if not (new or holds_table(file, files.name)):
-                msg = f"there is no ledger {file}: is it the right lake, and the right --ledger?"
-                raise NoLedgerError(msg)
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                msg = f"ledger {file}: its folder cannot be made: {type(error).__name__}: {error.strerror}"
-                raise LedgerRefused(msg) from error
+        file = sqlite_file(url)
+        if file is not None and not (new or holds_table(file, files.name)):
+            msg = f"there is no ledger {file}: is it the right lake, and the right --ledger?"
+            raise NoLedgerError(msg)
+        engine = connect(url)
         try:
-            engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
-        except (NoSuchModuleError, ImportError) as error:
-            shown = parsed.render_as_string(hide_password=True)
-            msg = f"ledger {shown}: no driver for it is installed: {type(error).__name__}: {error}"
-            raise ConfigError(msg) from error
-        name_errors(engine)
-        if sqlite:
-            _prepare_sqlite(engine)
-        try:
-            _prepare(engine, parsed, new=new or sqlite)
+            _prepare(engine, new=new, migrated=migrated)
         except BaseException:
             engine.dispose()
             raise
@@ -115,20 +105,46 @@ class Ledger:
             yield connection
 
 
-def _prepare(engine: Engine, url: URL, *, new: bool) -> None:
-    try:
-        if not (new or inspect(engine).has_table(files.name)):
-            msg = f"there is no ledger in {url.render_as_string(hide_password=True)}"
-            raise NoLedgerError(msg)
-        prepare_tables(engine)
-    except (IntegrityError, OperationalError, ProgrammingError):
-        # another process made the tables at the same moment; a real fault shows itself again here
+def connect(url: str) -> Engine:
+    """Return an engine for a ledger, whether there is one or not; the folder of an SQLite file is created.
+
+    Raises:
+        ConfigError: The URL is none, or no driver for it is installed.
+        LedgerRefused: The folder cannot be created.
+    """
+    parsed = read_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    if (file := sqlite_file(url)) is not None:
         try:
-            prepare_tables(engine)
-        except (OperationalError, ProgrammingError) as error:
-            reason = str(error.orig).partition("\n")[0]
-            msg = f"ledger {url.render_as_string(hide_password=True)} cannot be opened: {reason}"
-            raise LedgerError(msg) from error
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"ledger {file}: its folder cannot be made: {type(error).__name__}: {error.strerror}"
+            raise LedgerRefused(msg) from error
+    try:
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
+    except (NoSuchModuleError, ImportError) as error:
+        shown = parsed.render_as_string(hide_password=True)
+        msg = f"ledger {shown}: no driver for it is installed: {type(error).__name__}: {error}"
+        raise ConfigError(msg) from error
+    name_errors(engine)
+    if sqlite:
+        _prepare_sqlite(engine)
+    return engine
+
+
+def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
+    """Bring a ledger to the version of this program if that is allowed, and refuse it otherwise."""
+    shown, sqlite = engine.url.render_as_string(hide_password=True), engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        found = read_version(connection)
+    if found == VERSION:
+        return
+    if found is None and not (sqlite or (new and migrated)):
+        msg = f"there is no ledger in {shown}: to make one, {advise_migration(shown)}"
+        raise NoLedgerError(msg)
+    if found is not None and not migrated:
+        refuse_version(found, shown)
+    migrate(engine)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

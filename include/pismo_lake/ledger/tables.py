@@ -1,8 +1,9 @@
-"""Define the ledger's tables: landed files, built parts, contracts and their changes, erasures."""
+"""Define the ledger's tables: landed files, built parts, contracts and their changes, erasures.
+
+A change here needs a migration in `migrations/versions`, and `version.VERSION` is the number of the last one.
+"""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     JSON,
@@ -16,14 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    inspect,
-    text,
 )
-
-from pismo_lake.errors import LedgerError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 metadata = MetaData()
 
@@ -186,24 +180,3 @@ lakes = Table(
     Column("waiting", JSON, nullable=False, doc="deliveries that a rebuild of this ledger has yet to read"),
     info={"doc": "The bond of this ledger with each of its lakes."},
 )
-
-
-def prepare_tables(engine: Engine) -> None:
-    """Create missing tables and indexes, and missing columns that may be null.
-
-    Raises `LedgerError` if a table lacks a column that may not be null: such a ledger must be rebuilt.
-    """
-    metadata.create_all(engine)
-    seen = inspect(engine)
-    for table in metadata.sorted_tables:
-        indexed = {index["name"] for index in seen.get_indexes(table.name)}
-        for index in (index for index in table.indexes if index.name not in indexed):
-            index.create(engine)
-        present = {column["name"] for column in seen.get_columns(table.name)}
-        for column in (column for column in table.columns if column.name not in present):
-            if not column.nullable:
-                msg = f"the ledger is of an earlier version, {table.name} has no {column.name}: rebuild it"
-                raise LedgerError(msg)
-            kind = column.type.compile(engine.dialect)
-            with engine.begin() as connection:
-                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

@@ -186,7 +186,7 @@ def _begin(settings: LakeSettings, url: str, run: str | None, level: int) -> Non
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
-    ledger = Ledger.open(url)
+    ledger = Ledger.open(url, new=False, migrated=False)
     atexit.register(ledger.close)
     ledger.run = run
     _HERE[:] = [_Process(settings, ledger, ContractStore(ledger, settings))]

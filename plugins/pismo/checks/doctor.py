@@ -106,7 +106,10 @@ def _own(delivery: Delivery) -> Iterator[Check]:
             opened = open_ledger(delivery, new=False)
         except NoLedgerError:
             file = sqlite_file(ledger_url(delivery))
-            return "none yet, the first run creates it" + (f" in {_place_for(file.parent)}" if file else "")
+            if file is None:
+                # runs do not create tables on a server
+                raise
+            return f"none yet, the first run creates it in {_place_for(file.parent)}"
         with opened as ledger:
             waiting = len(FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units())
             return f"open, {waiting} publish hour(s) or day(s) wait to be built"

@@ -44,18 +44,19 @@ def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
 
 
 def open_ledger(delivery: Delivery, *, new: bool = True) -> Ledger:
-    """Open the delivery's ledger by `ledger_conn_id`, or else by `ledger_url`.
+    """Open the delivery's ledger by `ledger_conn_id`, or else by `ledger_url`; create and change no table.
 
     Args:
         delivery: the delivery.
-        new: create the ledger if it is missing.
+        new: create the ledger if it is an SQLite file that is missing.
 
     Raises:
-        NoLedgerError: the ledger is missing, and `new` is false.
+        NoLedgerError: the ledger is missing, and is not created.
+        LedgerVersionError: the ledger has another version than this program.
     """
     from pismo_lake.ledger import Ledger
 
-    return Ledger.open(ledger_url(delivery), new=new)
+    return Ledger.open(ledger_url(delivery), new=new, migrated=False)
 
 
 def ledger_url(delivery: Delivery) -> str:

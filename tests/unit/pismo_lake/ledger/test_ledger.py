@@ -1,4 +1,4 @@
-"""A ledger of an earlier version is brought up to date or refused; errors of its database name it."""
+"""A ledger of the time before versions is migrated or refused; errors of its database name it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from tests.lakes import LakeUnderTest, event
 
 from pismo_lake import errors
 from pismo_lake.cli.main import main
-from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused
+from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused, LedgerVersionError
 from pismo_lake.ledger import LakeFiles, Ledger, Sightings
 from pismo_lake.ledger.sightings import failed_files
 
 
 def altered(root: Path, statement: str) -> str:
-    """The URL of a ledger that a statement made older than it is."""
+    """Return the URL of a ledger that a statement has made older, to the time before versions."""
     url = f"sqlite:///{root / 'ledger.db'}"
     Ledger.open(url).close()
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(statement))
+        connection.execute(text("DROP TABLE pismo_ledger_version"))
     engine.dispose()
     return url
 
@@ -65,10 +66,11 @@ def test_files_that_failed_before_an_upgrade_are_counted_from_then_on(tmp_path: 
         assert failed_files(ledger, "/other") == []
 
 
-def test_a_column_that_may_not_is_told(tmp_path: Path) -> None:
-    url = altered(tmp_path, "ALTER TABLE pismo_files DROP COLUMN touched")
-    with pytest.raises(LedgerError, match="pismo_files has no touched: rebuild it"):
-        Ledger.open(url)
+def test_a_column_that_every_version_had_is_missed(tmp_path: Path) -> None:
+    url = altered(tmp_path, "ALTER TABLE pismo_files DROP COLUMN size")
+    for _ in range(2):
+        with pytest.raises(LedgerVersionError, match=r"pismo_files has no size: .* remove it and run: ledger rebuild"):
+            Ledger.open(url)
 
 
 # --- errors name the ledger ------------------------------------------------------------------------------------

@@ -1,0 +1,139 @@
+"""The commands `ledger migrate` and `ledger check`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pismo_lake import storage
+from pismo_lake.errors import ConfigError, NoLedgerError
+from pismo_lake.ledger.engine import connect
+from pismo_lake.ledger.migrate import migrate, migration_sql
+from pismo_lake.ledger.sqlite_files import sqlite_file
+from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
+from pismo_lake.paths import root_of
+from pismo_lake.settings.deliveries import InvalidDelivery, find_delivery, load_deliveries
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_ledger_versions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands; they need no lake, only a ledger."""
+    migrate_ = actions.add_parser("migrate", help="create a ledger, or migrate it to this program's version")
+    migrate_.add_argument("--sql", action="store_true", help="print the statements that would do it, and do nothing")
+    migrate_.set_defaults(run=lambda options: migrate_ledgers(_urls(options), sql=options.sql))
+    check = actions.add_parser("check", help="say whether a ledger has this program's version")
+    check.set_defaults(run=lambda options: check_ledgers(_urls(options)))
+    for command in (migrate_, check):
+        command.add_argument("--ledger", metavar="URL", help="SQLAlchemy URL (PISMO_LEDGER_URL)")
+        command.add_argument("--lake", help="lake root: the ledger beside it (PISMO_LAKE)")
+        command.add_argument("--delivery", help="only the ledger of this delivery")
+        command.add_argument("--deliveries", metavar="FILE", help="the ledgers of a deliveries file (PISMO_DELIVERIES)")
+
+
+def _urls(options: argparse.Namespace) -> list[str]:
+    return ledger_urls(options.ledger, options.lake, options.deliveries, options.delivery)
+
+
+def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
+    """Migrate ledgers one after the other, or print the statements that would do it.
+
+    Args:
+        urls: The SQLAlchemy URLs of the ledgers.
+        sql: Only print the statements.
+    """
+    for url in urls:
+        file = sqlite_file(url)
+        if sql and file is not None and not file.exists():
+            # to ask it would create it
+            print(migration_sql(connect("sqlite://")), end="")
+            continue
+        engine = connect(url)
+        shown = engine.url.render_as_string(hide_password=True)
+        try:
+            if sql:
+                print(migration_sql(engine) or f"-- ledger {shown} has version {VERSION} already\n", end="")
+                continue
+            found = migrate(engine)
+        finally:
+            engine.dispose()
+        if found == VERSION:
+            print(f"ledger {shown} has version {VERSION} already")
+        else:
+            done = "created" if found is None else f"migrated from version {found}"
+            print(f"ledger {shown} {done}: it has version {VERSION} now")
+    return 0
+
+
+def check_ledgers(urls: list[str]) -> int:
+    """Print the versions of ledgers if they are that of this program; change nothing.
+
+    Raises:
+        NoLedgerError: There is no such ledger.
+        LedgerVersionError: A ledger is older or newer than this program.
+    """
+    for url in urls:
+        file = sqlite_file(url)
+        found = None
+        shown = url if file is not None else connect(url).url.render_as_string(hide_password=True)
+        if file is None or file.exists():
+            engine = connect(url)
+            try:
+                with engine.connect() as connection:
+                    found = read_version(connection)
+            finally:
+                engine.dispose()
+        if found is None:
+            msg = f"there is no ledger {shown}: to make one, {advise_migration(shown)}"
+            raise NoLedgerError(msg)
+        refuse_version(found, shown)
+        print(f"ledger {shown} has version {found}, as this program needs it")
+    return 0
+
+
+def ledger_urls(ledger: str | None, lake: str | None, deliveries: str | None, delivery: str | None) -> list[str]:
+    """Return the URLs of the ledgers that options name; what they do not say, the environment says.
+
+    Args:
+        ledger: A URL; it decides alone.
+        lake: The root of a lake; its ledger is beside it, or in PISMO_LEDGER_URL.
+        deliveries: A deliveries file; the ledgers of all its deliveries.
+        delivery: The name of the only delivery of the file that counts.
+
+    Raises:
+        ConfigError: They name no ledger.
+    """
+    if ledger:
+        return [ledger]
+    usual = os.environ.get("PISMO_LEDGER_URL")
+    deliveries = deliveries or os.environ.get("PISMO_DELIVERIES")
+    if deliveries and not lake:
+        return _of_file(deliveries, delivery, usual)
+    lake = lake or os.environ.get("PISMO_LAKE")
+    if usual:
+        return [usual]
+    if not lake:
+        msg = "--ledger is missing, or --deliveries, or --lake"
+        raise ConfigError(msg)
+    root = root_of(lake)
+    if not storage.is_local(root):
+        msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
+        raise ConfigError(msg)
+    return [f"sqlite:///{root}-ledger.db"]
+
+
+def _of_file(deliveries: str, name: str | None, usual: str | None) -> list[str]:
+    """Return the ledgers of a deliveries file, each once; an invalid delivery does not keep the others."""
+    urls = dict[str, None]()
+    for delivery in [find_delivery(deliveries, name)] if name else load_deliveries(deliveries):
+        if isinstance(delivery, InvalidDelivery):
+            print(f"delivery {delivery.name} is left out: {delivery.problem}", file=sys.stderr)
+            continue
+        url = delivery.ledger_url or usual
+        if not url:
+            msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"
+            raise ConfigError(msg)
+        urls[url] = None
+    return list(urls)

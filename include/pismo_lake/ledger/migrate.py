@@ -1,0 +1,79 @@
+"""Migrate a ledger to the version of this program with Alembic, or print the statements that would do it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from pismo_lake.ledger.version import UNNUMBERED, VERSION, read_version, refuse_version
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection, Engine
+
+LOG = logging.getLogger(__name__)
+MIGRATIONS = Path(__file__).parent / "migrations"
+# any number that other programs do not use as a lock in the same database
+_LOCK = 7_060_111_801
+# Alembic keeps the migration that runs in variables of its modules
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def migrate(engine: Engine) -> str | None:
+    """Migrate a ledger, or create it, in one transaction; return the version that it had, None if there was none.
+
+    Raises:
+        LedgerVersionError: The ledger is newer than this program.
+    """
+    with _ONE_AT_A_TIME, engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # SQLite has the lock from the beginning of the transaction
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        found = _checked_version(connection)
+        if found != VERSION:
+            from alembic import command
+
+            command.upgrade(_config(connection), "head")
+            LOG.info("ledger %s: version %s, before %s", _shown(connection), VERSION, found)
+    return found
+
+
+def migration_sql(engine: Engine) -> str:
+    """Return the statements that `migrate` would run for this ledger; change nothing."""
+    from alembic import command
+
+    printed = io.StringIO()
+    with _ONE_AT_A_TIME, engine.connect() as connection:
+        found = _checked_version(connection)
+        if found == VERSION:
+            return ""
+        config = _config(connection)
+        config.output_buffer = printed
+        command.upgrade(config, "head" if found in {None, UNNUMBERED} else f"{found}:head", sql=True)
+    return printed.getvalue()
+
+
+def _checked_version(connection: Connection) -> str | None:
+    found = read_version(connection)
+    if found is not None and found > VERSION:
+        refuse_version(found, _shown(connection))
+    return found
+
+
+def _shown(connection: Connection) -> str:
+    return connection.engine.url.render_as_string(hide_password=True)
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    # Alembic reads % as the beginning of a variable
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    return config
