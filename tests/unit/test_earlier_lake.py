@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from tests.earlier_lake import CLOSED, NEXT, NEXT_IDS, OPEN, PACKED_IDS, WAITING_IDS, place, run, write
 
+from pismo_lake.errors import LedgerVersionError
+from pismo_lake.ledger import Ledger
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -61,6 +64,24 @@ def test_files_come_and_days_are_closed(root: Path) -> None:
     assert "is complete" in command(root, "report", "--date", CLOSED)
     # its copies in a closed day, in an hour and in a file that has just come
     assert command(root, "where-is", "closed-3").count("main_stream/") >= 2
+    assert "erased" in command(root, "where-is", "erased-1")
+
+
+def test_runs_between_the_steps_of_an_upgrade(root: Path) -> None:
+    place = f"sqlite:///{root}/ledger.db"
+    with pytest.raises(LedgerVersionError, match="ledger migrate"):
+        Ledger.open(place, migrated=False)  # as a task does before the upgrade's step
+    assert "version 0000" in run(root, "ledger", "check").stderr
+    assert "migrated from version 0000" in command(root, "ledger", "migrate")
+    check(root, PACKED_IDS)
+    for number, (path, data) in enumerate(NEXT.items()):
+        command(root, "flatten", write(root / f"next-{number}", {path: data}))
+        assert "already" in command(root, "ledger", "migrate")
+        command(root, "close", "--date", OPEN)
+    expected = [*PACKED_IDS, *WAITING_IDS, *NEXT_IDS]
+    check(root, expected)
+    assert "is complete" in command(root, "close", "--date", CLOSED)
+    check(root, expected)
     assert "erased" in command(root, "where-is", "erased-1")
 
 

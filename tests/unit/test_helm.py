@@ -45,6 +45,13 @@ def test_the_version_is_the_one_of_the_image() -> None:
     assert f"apache-airflow=={image}" in (ROOT / "requirements.txt").read_text().replace("[", "==[")
 
 
+def test_the_ledger_is_migrated_with_airflows_database() -> None:
+    steps = "airflow db migrate", "python -m pismo_lake ledger migrate"
+    assert VALUES["migrateDatabaseJob"]["args"] == ["bash", "-c", " && ".join(steps)]
+    composed = COMPOSE["services"]["init"]["command"][0].splitlines()
+    assert composed[-2:] == list(steps)
+
+
 def test_nothing_secret_and_nothing_of_one_pod_alone() -> None:
     assert not re.search(r"password:|AIRFLOW_CONN_\w+:|://[^/\s]+:[^/\s]+@", TEXT)
     assert all(ENVIRONMENT[name].startswith("s3://") for name in ("PISMO_LANDING", "PISMO_LAKE"))

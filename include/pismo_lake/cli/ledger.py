@@ -94,7 +94,7 @@ def check_ledgers(urls: list[str]) -> int:
 
 
 def ledger_urls(ledger: str | None, lake: str | None, deliveries: str | None, delivery: str | None) -> list[str]:
-    """Return the URLs of the ledgers that options name; what they do not say, the environment says.
+    """Return the URLs of the ledgers that options name, or else the environment.
 
     Args:
         ledger: A URL; it decides alone.
