@@ -88,6 +88,10 @@ lock: setup ## Write constraints.txt anew from the requirements
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 benchmarks/requirements.txt \
 	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
 
+.PHONY: wheel
+wheel: setup ## Build the wheel and the source distribution into dist/
+	@$(PY) -m hatchling build
+
 .PHONY: schema
 schema: setup ## Write config/deliveries.schema.json anew from the models
 	@$(PY) -m pismo_lake.settings.schema > config/deliveries.schema.json

@@ -1,83 +1,23 @@
-"""Find, land, index and flatten the new event files of each delivery: one DAG a delivery."""
+"""The ingest DAG of each delivery: Airflow runs it every 15 minutes, or when a notice comes.
+
+    find_new_files >> land_event_files >> index_publish_hour >> share_out_units >> flatten_publish_hour
+                      land_event_files >> check_landing
+
+`pismo.dags.ingest` puts the tasks together.
+"""
 
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, Asset, Param
-
-from pismo.notifications import DeliveryNotifier
-from pismo.operators import (
-    BuildUnitsOperator,
-    CheckLandingOperator,
-    IndexUnitOperator,
-    LandEventFilesOperator,
-    ShareOutUnitsOperator,
-)
-from pismo.sensors import NewFilesSensor
-from pismo.wiring import TASK_DEFAULTS, invalid_delivery_dag, schedule_of
+from pismo.dags import ingest_dag
+from pismo.wiring import invalid_delivery_dag
 from pismo_lake.settings import InvalidDelivery, load_deliveries
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
-DOC = """
-### Pismo event files of `{name}` to the lake
-Finds the event files of the run's publish hours that are not landed yet, lands them unchanged, indexes their events,
-and flattens every publish hour they belong to into `{lake}`. A second run changes nothing.
-
-**Manual run**: give a window of publish time, or object keys, or event ids (their files are landed and built again).
-`force` rebuilds unchanged hours. With `dry_run` the first task logs the plan, and nothing is changed.
-"""
-PARAMS = {
-    "window_start": Param(None, type=["null", "string"], format="date-time", title="Window start (publish time)"),
-    "window_end": Param(None, type=["null", "string"], format="date-time", title="Window end (publish time)"),
-    "object_keys": Param([], type=["null", "array"], title="Object keys, one a line (instead of a window)"),
-    "event_ids": Param([], type=["null", "array"], title="Event ids, one a line (land and build their files again)"),
-    "force": Param(False, type="boolean", title="Land and build again, even if nothing has changed"),
-    "retry_failed": Param(False, type="boolean", title="Try every quarantined file again"),
-    "dry_run": Param(False, type="boolean", title="Only log the files to land, to build and to remove"),
-}
 
 for delivery in load_deliveries(DELIVERIES):
-    if isinstance(delivery, InvalidDelivery):
-        globals()[f"pismo_ingest_{delivery.name}"] = invalid_delivery_dag(delivery)
-        continue
-    with DAG(
-        dag_id=f"pismo_ingest_{delivery.name}",
-        schedule=schedule_of(delivery, DELIVERIES),
-        start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
-        catchup=False,
-        max_active_runs=1,
-        dagrun_timeout=timedelta(hours=6),
-        params=PARAMS,
-        tags=["pismo", "ingest", delivery.environment.value, delivery.channel.value],
-        doc_md=DOC.format(name=delivery.name, lake=delivery.lake),
-        on_failure_callback=DeliveryNotifier(
-            delivery_name=delivery.name, deliveries_file=DELIVERIES, what="ingestion failed"
-        ),
-        default_args=TASK_DEFAULTS,
-    ) as dag:
-        common = {"delivery_name": delivery.name, "deliveries_file": DELIVERIES}
-        find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)
-        land = LandEventFilesOperator(task_id="land_event_files", pool=delivery.pool, **common)
-        index = IndexUnitOperator.partial(
-            task_id="index_publish_hour",
-            map_index_template="{{ task.unit }}",
-            max_active_tis_per_dagrun=4,
-            **common,
-        ).expand(unit=land.output)
-        shared = ShareOutUnitsOperator(task_id="share_out_units", lists=index.output, **common)
-        flatten = BuildUnitsOperator.partial(
-            task_id="flatten_publish_hour",
-            map_index_template="{{ task.units | join(', ') }}",
-            # a name without a URI: for a scheme, Airflow would load every provider at each parse
-            outlets=[Asset(f"pismo_lake_{delivery.name}")],
-            max_active_tis_per_dagrun=4,
-            **common,
-        ).expand(units=shared.output)
-        check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_event_files", **common)
-        find >> land >> index >> shared >> flatten
-        land >> check
+    dag = invalid_delivery_dag(delivery) if isinstance(delivery, InvalidDelivery) else ingest_dag(delivery, DELIVERIES)
     globals()[dag.dag_id] = dag

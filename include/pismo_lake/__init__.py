@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pismo_lake.storage.encryption import LakeKey
 
-__all__ = ["LakeKey"]
+__version__ = "0.1.0"
+__all__ = ["LakeKey", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     # Airflow parses DAG files again and again: it must not import pyarrow for a name that they do not use
-    if name in __all__:
+    if name == "LakeKey":
         from pismo_lake.storage import encryption
 
         return getattr(encryption, name)

@@ -23,16 +23,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print a delivery's checks; return 0 if none failed, 1 if one did, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="pismo", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    doctor = commands.add_parser("doctor", help="check each right and key of a delivery")
-    doctor.add_argument("delivery")
-    doctor.add_argument(
-        "--deliveries", default=os.environ.get("PISMO_DELIVERIES", _ROOT / "config" / "deliveries.yaml")
-    )
-    doctor.add_argument("--key", help="key of an event file to read if listing is denied")
-    doctor.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: the other environment's endpoint")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
+    command = commands.add_parser("doctor", help="check each right and key of a delivery")
+    command.add_argument("delivery")
+    command.add_argument("--deliveries", default=_deliveries_file(), metavar="FILE", help="(PISMO_DELIVERIES)")
+    command.add_argument("--key", help="key of an event file to read if listing is denied")
+    command.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: the other environment's endpoint")
+    command.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     return _doctor(options)
+
+
+def doctor(arguments: Sequence[str]) -> int:
+    """Run the command `doctor` of `pismo-lake`, which an entry point adds."""
+    return main(["doctor", *arguments])
+
+
+def _deliveries_file() -> str:
+    """Return the usual deliveries file: of the environment, of this checkout, or of a project in the current folder."""
+    usual = Path("config", "deliveries.yaml")
+    return os.environ.get("PISMO_DELIVERIES") or str(_ROOT / usual if (_ROOT / usual).exists() else usual)
 
 
 def _doctor(options: argparse.Namespace) -> int:

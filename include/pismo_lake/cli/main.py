@@ -13,12 +13,14 @@ import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.exc import SQLAlchemyError
 
+from pismo_lake import __version__
 from pismo_lake.build.day import close_day
 from pismo_lake.build.plan import plan_units
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.cli.contracts import add_contracts
-from pismo_lake.cli.ledger import add_ledger_versions
+from pismo_lake.cli.init import add_init
 from pismo_lake.cli.options import add_lake_options, day, jobs, known, on_lake
+from pismo_lake.cli.versions import add_ledger_versions
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.ddl.dialects import DIALECTS
 from pismo_lake.ddl.statements import lake_tables, statements
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pismo_lake", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"pismo-lake {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="show progress")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -126,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild = actions.add_parser("rebuild", help="make the ledger anew from the landing zone, then build what it lists")
     rebuild.set_defaults(run=on_lake(_rebuild, new=True, checked=False))
     add_ledger_versions(actions)
+    add_init(commands)
 
     for command in (flatten, where, show, close, report, files, ddl, erase, rebuild, *add_contracts(commands)):
         add_lake_options(command)

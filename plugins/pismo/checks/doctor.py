@@ -22,7 +22,7 @@ _SHOWN = 5
 
 def examine(delivery: Delivery, *, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
     """Yield all checks of a delivery; `key` is an event file to read if listing is denied."""
-    yield from _source(delivery, key or _find_newest_key(delivery), other_host)
+    yield from examine_source(delivery, key or _find_newest_key(delivery), other_host)
     if delivery.notices is not None:
         yield from _queue(delivery)
     elif not delivery.listing:
@@ -34,7 +34,8 @@ def examine(delivery: Delivery, *, key: str | None = None, other_host: str | Non
         yield Check("Airflow pool", State.OPTIONAL, f"{delivery.pool} (cannot be checked from here)", advice)
 
 
-def _source(delivery: Delivery, key: str | None, other_host: str | None) -> Iterator[Check]:
+def examine_source(delivery: Delivery, key: str | None = None, other_host: str | None = None) -> Iterator[Check]:
+    """Yield the checks of the access to Pismo, which need no place for files and no ledger."""
     match delivery.channel:
         case Channel.S3:
             from pismo.checks.s3 import examine_s3

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 
 from pismo.operators.delivery import DeliveryOperator
+from pismo.operators.links import DayReportLink
 from pismo.runs.window import day_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class ReportPublishDayOperator(DeliveryOperator):
     """
 
     ui_color = "#ead9f2"
+    operator_extra_links = (DayReportLink(),)
     template_fields = (*DeliveryOperator.template_fields, "landing_task_id")
 
     def __init__(self, *, landing_task_id: str, asset_name: str, **kwargs: Any) -> None:

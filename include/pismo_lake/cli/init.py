@@ -1,0 +1,60 @@
+"""The command `init`: write a project for an Airflow that has the wheel."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo_lake.errors import ConfigError
+from pismo_lake.paths import root_of
+
+if TYPE_CHECKING:
+    import argparse
+
+_STARTER = {
+    "pismo_dags.txt": "dags/pismo_dags.py",
+    "deliveries.yaml": "config/deliveries.yaml",
+    "env.example": ".env.example",
+}
+"""The templates in `starter/`, and the file that each one becomes."""
+
+_SCHEMA = "config/deliveries.schema.json"
+
+
+def add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    command = commands.add_parser("init", help="write a project: a DAG file, a deliveries file, an example of .env")
+    command.add_argument("folder", metavar="DIR", help="a new folder, or one that has none of the files")
+    command.set_defaults(run=lambda options: init(options.folder))
+
+
+def init(folder: str) -> int:
+    """Write the project, and print its files and the next steps."""
+    root = Path(root_of(folder))
+    for path in write_project(root):
+        print(path)
+    print(f"next: fill in {root / '.env.example'}, save it as .env, and call: pismo-lake doctor pismo_sandbox")
+    return 0
+
+
+def write_project(root: Path) -> list[Path]:
+    """Write the files of a project below a folder and return their paths.
+
+    Raises:
+        ConfigError: One of them is there already. Nothing is written then.
+    """
+    from pismo_lake.settings.schema import deliveries_schema
+
+    starter = files("pismo_lake.cli") / "starter"
+    texts = {root / path: (starter / name).read_text(encoding="utf-8") for name, path in _STARTER.items()}
+    texts[root / _SCHEMA] = json.dumps(deliveries_schema(), indent=2) + "\n"
+    taken = [str(path) for path in texts if path.exists()]
+    if taken:
+        msg = f"nothing is written, because there is already: {', '.join(taken)}"
+        raise ConfigError(msg)
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("@root@", str(root)), encoding="utf-8")
+    return list(texts)

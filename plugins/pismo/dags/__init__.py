@@ -1,0 +1,7 @@
+"""Make the DAGs of each delivery, for a DAG file of three lines."""
+
+from pismo.dags.build import build_dags
+from pismo.dags.close import close_dag
+from pismo.dags.ingest import ingest_dag
+
+__all__ = ["build_dags", "close_dag", "ingest_dag"]

@@ -1,0 +1,38 @@
+"""Make all DAGs of a deliveries file."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pismo.dags.close import close_dag
+from pismo.dags.ingest import ingest_dag
+from pismo.wiring import invalid_delivery_dag
+from pismo_lake.settings import InvalidDelivery, load_deliveries
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+
+def build_dags(path: str | Path) -> dict[str, DAG]:
+    """Return the ingest and the close DAG of each delivery by id, for ``globals().update(…)`` of a DAG file.
+
+    Airflow reads only files that have the words *airflow* and *dag*: begin the file with a docstring or a comment that
+    has both. A delivery with wrong settings becomes one DAG that fails with the error.
+
+    Args:
+        path: The deliveries file. A relative path begins at the folder of the calling file, wherever Airflow runs.
+    """
+    frame = inspect.currentframe()
+    assert frame is not None
+    assert frame.f_back is not None
+    caller = Path(frame.f_back.f_globals["__file__"])
+    deliveries_file = str((caller.parent / path).resolve())
+    dags: list[DAG] = []
+    for delivery in load_deliveries(deliveries_file):
+        if isinstance(delivery, InvalidDelivery):
+            dags.append(invalid_delivery_dag(delivery))
+        else:
+            dags += [ingest_dag(delivery, deliveries_file), close_dag(delivery, deliveries_file)]
+    return {dag.dag_id: dag for dag in dags}
