@@ -1,4 +1,4 @@
-"""The GCS hook against a storage emulator, its errors against a stub, and Pub/Sub's notices through the drain."""
+"""Test the GCS hook with a storage emulator, its errors with a stub, and notices of Pub/Sub."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_key_is_there_under_its_own_spelling_alone(
 
 
 class Cutting(BaseHTTPRequestHandler):
-    """Answers a download with half of what it announces, as often as it was told."""
+    """Answers a download with half of the announced bytes, a given number of times."""
 
     cuts = 0
     body = bytes(range(256)) * 20_000
@@ -172,7 +172,7 @@ def test_a_download_cut_in_the_middle_is_tried_again_and_never_taken_for_whole(
 ) -> None:
     extra = {"project": "our-project", "is_anonymous": "true"}
     monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
-    # what is never whole is given up soon
+    # give up soon on a file that is never whole
     seconds = PATIENCE if cuts < 10 else 3.0
     monkeypatch.setitem(gcs._CALL, "retry", gcs.DEFAULT_RETRY.with_timeout(seconds).with_delay(0.05, 0.1))
     monkeypatch.setattr(Cutting, "cuts", cuts)
@@ -280,7 +280,7 @@ def test_googles_own_reason_is_in_the_error(
     extra = {"project": "our-project", "is_anonymous": "true"}
     monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
     hook = hook_for("http://127.0.0.1:1")
-    found = hook.named(answer, "main_stream/x", listing=listing)
+    found = hook.convert_error(answer, "main_stream/x", listing=listing)
     assert type(found) is error
     assert type(answer).__name__ in str(found)
     assert says in str(found)

@@ -1,4 +1,4 @@
-"""The S3 channel against the look-alike: the role is needed, listing is optional, faults have names."""
+"""Test the S3 channel with the look-alike: the role is needed, listing is optional."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The running look-alike with nothing in it, everything allowed, and the consumer's connection set."""
+    """The running look-alike, empty, with every right, and the consumer's connection."""
     fresh = Policy()
     for name in (
         "list_allowed",
@@ -186,7 +186,7 @@ def test_aws_own_reason_is_in_the_error(
 ) -> None:
     hook = PismoS3Hook(delivery(sandbox))
     answer: Any = {"Error": {"Code": code, "Message": f"{message}. secret={CONSUMER_SECRET}"}}
-    found = hook.named(ClientError(answer, operation), KEY, listing=operation == "ListObjectsV2")
+    found = hook.convert_error(ClientError(answer, operation), KEY, listing=operation == "ListObjectsV2")
     assert type(found) is error
     assert f"{code}: {message}" in str(found)
     assert says in str(found)
@@ -274,7 +274,7 @@ def test_credentials_of_the_storage_are_renewed_before_they_end(
     an_hour, near_its_end = options
     assert an_hour()["endpoint_url"] == sandbox.endpoint
     assert len({an_hour()["token"] for _ in range(3)}) == 1
-    # botocore renews what ends within a quarter of an hour
+    # botocore renews credentials that end within a quarter of an hour
     assert len({near_its_end()["token"] for _ in range(3)}) == 3
 
 

@@ -21,7 +21,7 @@ from pismo_lake.contracts.contract import DECIMAL_LIMIT
 from pismo_lake.contracts.tree import Kind
 from pismo_lake.decode.arrow_json import read_events
 from pismo_lake.decode.fields import PAYLOAD_KEY, TEXT_KEYS, VERSION_KEY
-from pismo_lake.decode.scan import escaped
+from pismo_lake.decode.scan import find_escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ def strings_in(text: bytes) -> int | None:
         keys += int(np.count_nonzero(ends))
         behind_slashes.append(np.flatnonzero(marks & (before == _BACKSLASH)) + at)
     suspects = np.concatenate(behind_slashes)
-    within = suspects[escaped(buffer, suspects)]
+    within = suspects[find_escaped(buffer, suspects)]
     return (quotes - len(within)) // 2 - keys + int(np.count_nonzero(buffer[within + 1] == _COLON))
 
 

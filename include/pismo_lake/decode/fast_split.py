@@ -39,7 +39,7 @@ class Pieces:
     hollow: NDArray[np.bool_]
 
 
-def pieces(data: bytes) -> Pieces | None:
+def find_pieces(data: bytes) -> Pieces | None:
     """Return the pieces of events without delimiters; None if the file has another form."""
     end = len(data.rstrip(b" \t\r\n\0"))
     if not end or data[0] != _OPEN or data[end - 1] != _CLOSE:
@@ -54,7 +54,7 @@ def pieces(data: bytes) -> Pieces | None:
     return _pieces(data, buffer, opens, starts, np.append(starts[1:], end))
 
 
-def spanned(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Pieces:
+def cut_pieces(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Pieces:
     """Return the pieces at known places, in order."""
     buffer = np.frombuffer(data, dtype=np.uint8)
     opens = _opens(buffer)

@@ -43,7 +43,9 @@ class Scan:
     depths: NDArray[np.int64]
 
 
-def escaped(buffer: NDArray[np.uint8], quotes: NDArray[np.int64], *, odd_before: bool = False) -> NDArray[np.bool_]:
+def find_escaped(
+    buffer: NDArray[np.uint8], quotes: NDArray[np.int64], *, odd_before: bool = False
+) -> NDArray[np.bool_]:
     """Return which quotes are escaped: those after an odd number of backslashes.
 
     `odd_before` says that such backslashes come just before the buffer.
@@ -79,7 +81,7 @@ class _Scanner:
         symbols = buffer[places]
         quote = symbols == _QUOTE
         quote_places = np.flatnonzero(quote)
-        quote[quote_places[escaped(buffer, places[quote_places], odd_before=self.odd_slashes)]] = False
+        quote[quote_places[find_escaped(buffer, places[quote_places], odd_before=self.odd_slashes)]] = False
         inside = np.bitwise_and(np.cumsum(quote, dtype=np.int32) + self.inside, 1).astype(bool)
         self.odd_slashes = _odd_tail(buffer, before=self.odd_slashes)
         if len(inside):

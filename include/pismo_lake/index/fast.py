@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.contracts.fit import fitting
 from pismo_lake.decode.envelope import parse
-from pismo_lake.decode.fast_split import Pieces, pieces, spanned
+from pismo_lake.decode.fast_split import Pieces, cut_pieces, find_pieces
 from pismo_lake.decode.fields import TYPE_KEYS, VERSION_KEY
 from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
 from pismo_lake.decode.salvage import too_large
@@ -101,7 +101,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _splits(data: bytes) -> Iterator[Pieces]:
-    found = pieces(data)
+    found = find_pieces(data)
     if found is not None:
         yield found
     spans = []
@@ -111,7 +111,7 @@ def _splits(data: bytes) -> Iterator[Pieces]:
         spans.append((span.start, span.end))
     if spans:
         starts, ends = np.array(spans, dtype=np.int64).T
-        yield spanned(data, starts, ends)
+        yield cut_pieces(data, starts, ends)
 
 
 class _Sorter:

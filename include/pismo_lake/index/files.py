@@ -42,20 +42,20 @@ def read_raw(file: RawFile) -> Raw:
     try:
         data = storage.read_bytes(file.raw_uri)
     except FileNotFoundError:
-        raise gone(file) from None
+        raise missing_error(file) from None
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != file.size or digest != (file.sha256 or digest):
-        raise altered(file)
+        raise changed_error(file)
     return Raw(data, digest)
 
 
-def gone(file: RawFile | FileRecord) -> LandedFileError:
+def missing_error(file: RawFile | FileRecord) -> LandedFileError:
     """Return the error for a raw file that is not in landing any more."""
     msg = f"{file.name} is gone from landing; ask for its object key again, with force"
     return LandedFileError(msg, key=file.key, name=file.name)
 
 
-def altered(file: RawFile | FileRecord) -> LandedFileError:
+def changed_error(file: RawFile | FileRecord) -> LandedFileError:
     """Return the error for a raw file whose bytes are not those that were landed."""
     msg = f"{file.name} differs from the file that was landed; remove it, and ask for its object key again, with force"
     return LandedFileError(msg, key=file.key, name=file.name)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pismo_lake import storage
 from pismo_lake.decode.container import MAX_PLAIN_BYTES, uncompress
 from pismo_lake.errors import FramingError
-from pismo_lake.index.files import altered, gone, read_index
+from pismo_lake.index.files import changed_error, missing_error, read_index
 from pismo_lake.index.keys import content_hash
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def landed_bytes(record: FileRecord) -> bytes:
     try:
         data = storage.read_bytes(record.raw_uri)
     except FileNotFoundError:
-        raise gone(record) from None
-    if not as_landed(record, data):
-        raise altered(record)
+        raise missing_error(record) from None
+    if not is_as_landed(record, data):
+        raise changed_error(record)
     return data
 
 
@@ -45,9 +45,9 @@ def landed_map(record: FileRecord) -> mmap:
         data = storage.mapped(record.raw_uri)
     except (FileNotFoundError, ValueError):
         # ValueError: an empty file cannot be mapped
-        raise gone(record) from None
-    if not as_landed(record, data):
-        raise altered(record)
+        raise missing_error(record) from None
+    if not is_as_landed(record, data):
+        raise changed_error(record)
     return data
 
 
@@ -56,14 +56,14 @@ def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
     return uncompress(landed_bytes(record), record.name, record.plain_size).data[offset : offset + length]
 
 
-def as_landed(record: FileRecord, data: bytes | mmap) -> bool:
+def is_as_landed(record: FileRecord, data: bytes | mmap) -> bool:
     """Return whether bytes have the recorded digest, or differ only by erased events."""
     if hashlib.sha256(data).hexdigest() == record.sha256:
         return True
-    return only_blanked(bytes(data), record.name, read_index(record, _HASHED), record.plain_size)
+    return is_only_blanked(bytes(data), record.name, read_index(record, _HASHED), record.plain_size)
 
 
-def only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = None) -> bool:
+def is_only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = None) -> bool:
     """Return whether an erasure alone explains how the bytes differ from their index.
 
     Then each event is unchanged or all blank, and at least one is blank. An erasure writes the file again, so the

@@ -23,7 +23,7 @@ from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import LandedFileError, PismoError
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import NOTE, Raw, index_uri_of, read_index_at, read_raw
-from pismo_lake.index.landed import only_blanked
+from pismo_lake.index.landed import is_only_blanked
 from pismo_lake.index.run import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.adoption import adopt_outputs
@@ -126,7 +126,7 @@ def _index_raw_files(
             indexer.index(file, _read(settings, file))
         except PismoError as error:
             waiting.note([file])
-            waiting.failed(file.name, indexer.failed(file, error))
+            waiting.record_problem(file.name, indexer.record_failure(file, error))
             continue
         count += 1
     return count, orphans, indexer.failures
@@ -138,7 +138,7 @@ def _read(settings: LakeSettings, file: RawFile) -> Raw:
         return read_raw(file)
     except LandedFileError:
         again = read_raw(replace(file, sha256=None))
-        if not only_blanked(again.data, file.name, read_index_at(index_uri_of(settings, file))):
+        if not is_only_blanked(again.data, file.name, read_index_at(index_uri_of(settings, file))):
             raise
         return again
 

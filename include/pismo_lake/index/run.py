@@ -93,8 +93,8 @@ def index_landed(
                 # not the fault of one file, and temporary: the files wait until the next run
                 raise
             except (PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
-                problem = indexer.failed(file, error)
-                raws.failed(file.name, problem)
+                problem = indexer.record_failure(file, error)
+                raws.record_problem(file.name, problem)
                 log.warning("not indexed: %s: %s", file.name, problem)
             if time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
@@ -145,7 +145,7 @@ class Indexer:
         made = make_index(raw.data, file.name, self._contracts, self._settings.max_plain_bytes)
         return self._record(file, made, raw.sha256)
 
-    def failed(self, file: RawFile, error: Exception) -> str:
+    def record_failure(self, file: RawFile, error: Exception) -> str:
         """Skip a file that failed, and return the reason."""
         # do not save what contracts learned from it before the error
         self._contracts.forget_learned()

@@ -124,7 +124,7 @@ def land_files(
                 raise came
     done.tell(len(failures))
     if failures:
-        sightings.failed(failures)
+        sightings.record_failures(failures)
     return Landing(done.summary(), failures)
 
 
@@ -256,7 +256,7 @@ class _Done:
             self._raws.note(noted)
         known = {one.same.name: (one.file.key, one.file.etag) for one in landed if one.same is not None}
         if known:
-            self._raws.touched(known)
+            self._raws.touch(known)
         self._hours.update(raw.publish_hour for raw in noted)
         self._skipped += len(known)
         self._files += len(landed) - len(known)

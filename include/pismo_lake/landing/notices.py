@@ -22,7 +22,7 @@ from pismo_lake.settings.channels import Expected
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Announced", "Expected", "Notice", "announced", "in_prefix", "read_notices", "wanted"]
+__all__ = ["Announced", "Expected", "Notice", "concerns", "in_prefix", "read_announced", "read_notices"]
 
 _LONGEST_KEY = 1024
 
@@ -50,7 +50,7 @@ def read_notices(body: str | bytes, attributes: Mapping[str, str] | None = None)
     return found.notices
 
 
-def announced(body: str | bytes, attributes: Mapping[str, str] | None, expected: Expected) -> Announced:
+def read_announced(body: str | bytes, attributes: Mapping[str, str] | None, expected: Expected) -> Announced:
     """Read a message for one delivery; an unreadable part does not hide the others.
 
     A part in an unknown shape is a problem if it names the delivery's bucket and prefix, or the key of an event file.
@@ -59,7 +59,7 @@ def announced(body: str | bytes, attributes: Mapping[str, str] | None, expected:
     result = Announced(problems=list(found.faults))
     for notice in found.notices:
         try:
-            if wanted(notice, expected):
+            if concerns(notice, expected):
                 result.notices.append(notice)
         except NoticeError as error:
             result.problems.append(str(error))
@@ -68,7 +68,7 @@ def announced(body: str | bytes, attributes: Mapping[str, str] | None, expected:
     return result
 
 
-def wanted(notice: Notice, expected: Expected) -> bool:
+def concerns(notice: Notice, expected: Expected) -> bool:
     """Return whether a notice is of an event file of this delivery.
 
     It is not if it has another prefix, or if it is of a folder marker.

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import NoticeError
-from pismo_lake.landing.values import DEPTH, decoded, dict_in, loads, of_base64, size_in, size_of, spellings
+from pismo_lake.landing.values import (
+    DEPTH,
+    decode_base64,
+    decode_if_base64,
+    dict_in,
+    loads,
+    size_in,
+    size_of,
+    spellings,
+)
 from pismo_lake.paths import can_be_kept
 
 if TYPE_CHECKING:
@@ -113,7 +122,7 @@ class _Reader:
                 value = loads(value)
         except NoticeError:
             plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
-            inner = of_base64(plain.strip())
+            inner = decode_if_base64(plain.strip())
             try:
                 value = None if inner is None else loads(inner)
             except NoticeError:
@@ -170,7 +179,7 @@ class _Reader:
         if isinstance(sns, dict) and isinstance(sns.get("Message"), str):
             self._sns(sns, depth)
         elif isinstance(kinesis, dict) and "data" in kinesis:
-            self._text(decoded(kinesis["data"]), "a Kinesis record", depth - 1)
+            self._text(decode_base64(kinesis["data"]), "a Kinesis record", depth - 1)
         elif isinstance(record.get("body"), str) and ("messageId" in record or "eventSource" in record):
             self._text(record["body"], "the body of an SQS record", depth - 1)
         elif isinstance(record.get("requestParameters"), dict) and record.get("eventSource") == "s3.amazonaws.com":
@@ -241,7 +250,7 @@ class _Reader:
     def _cloud_event(self, event: dict[str, Any], depth: int) -> None:
         kind, data = event["type"], event.get("data")
         if data is None and isinstance(event.get("data_base64"), str):
-            data = decoded(event["data_base64"])
+            data = decode_base64(event["data_base64"])
         if not kind.startswith(_GCS_EVENT):
             if isinstance(data, dict):
                 self._object(data, depth - 1)
@@ -262,7 +271,7 @@ class _Reader:
 
     def _push(self, message: dict[str, Any], depth: int) -> None:
         attributes = message.get("attributes")
-        body = decoded(message["data"]) if message.get("data") is not None else b""
+        body = decode_base64(message["data"]) if message.get("data") is not None else b""
         self.message(body, attributes if isinstance(attributes, dict) else {}, depth - 1)
 
     def _descend(self, value: dict[str, Any], depth: int) -> None:

@@ -45,12 +45,12 @@ def _insides(text: str) -> Iterator[Any]:
     try:
         inner = loads(text)
     except NoticeError:
-        inner = of_base64(text)
+        inner = decode_if_base64(text)
     if isinstance(inner, Mapping | list | str) and inner != text:
         yield inner
 
 
-def of_base64(text: str) -> str | None:
+def decode_if_base64(text: str) -> str | None:
     """Decode a text that may be base64; None if it is not, or does not hold text."""
     if not _BASE64.fullmatch(text):
         return None
@@ -94,7 +94,7 @@ def spellings(key: str, *, form: bool) -> tuple[str, str | None]:
     return name.lstrip("/"), other
 
 
-def decoded(data: Any) -> bytes:
+def decode_base64(data: Any) -> bytes:
     try:
         return base64.b64decode(str(data), validate=True)
     except (binascii.Error, ValueError):

@@ -99,7 +99,7 @@ class RawLedger:
             generation = raise_generation(connection, self._place["lake"])
         mark_generation(self._place["lake"], generation, self._ledger.run)
 
-    def touched(self, etags: Mapping[str, tuple[str, str | None]]) -> None:
+    def touch(self, etags: Mapping[str, tuple[str, str | None]]) -> None:
         """Record (key, ETag) of unchanged content by file name, so that it is not fetched again."""
         with self._ledger.transaction() as connection:
             for name, (_, etag) in etags.items():
@@ -130,7 +130,7 @@ class RawLedger:
         with self._ledger.engine.connect() as connection:
             return sorted(set(connection.execute(query).scalars()))
 
-    def failed(self, name: str, problem: str) -> None:
+    def record_problem(self, name: str, problem: str) -> None:
         """Record why a file could not be indexed."""
         with self._ledger.transaction() as connection:
             same = (*self._where(raw_files), raw_files.c.name == name)

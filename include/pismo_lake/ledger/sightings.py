@@ -76,7 +76,7 @@ class Sightings:
                     except IntegrityError:
                         continue  # another run recorded some of them just now, and records the others too
 
-    def failed(self, failures: Mapping[str, PismoError]) -> None:
+    def record_failures(self, failures: Mapping[str, PismoError]) -> None:
         """Record why files could not be landed; forget a missing file that only a person asked for."""
         with self._ledger.transaction() as connection:
             for key, error in failures.items():

@@ -38,7 +38,7 @@ class Link:
         self._transport.abort()
         self.gone.set()
 
-    async def gone_within(self, seconds: float) -> bool:
+    async def wait_gone(self, seconds: float) -> bool:
         """Return whether the connection ends within that time."""
         try:
             await asyncio.wait_for(self.gone.wait(), seconds)
@@ -130,7 +130,7 @@ class Files(asyncssh.SFTPServer):
 
     async def read(self, file_obj: object, offset: int, size: int) -> bytes:
         policy, link = self._policy, self._link
-        if policy.drip and await link.gone_within(policy.drip):
+        if policy.drip and await link.wait_gone(policy.drip):
             raise asyncssh.SFTPConnectionLost("Connection lost")
         await self._check_requests()
         if policy.past_end != asyncssh.FX_EOF and offset >= (super().fstat(file_obj).st_size):  # type: ignore[union-attr]
@@ -162,7 +162,7 @@ class Files(asyncssh.SFTPServer):
         if most is None:
             return
         # not a sleep: asyncssh leaves files open if it is cancelled in one
-        if await self._link.gone_within(_REQUESTS_TOGETHER):
+        if await self._link.wait_gone(_REQUESTS_TOGETHER):
             raise asyncssh.SFTPConnectionLost("Connection lost")
         if self._counter.under_way <= most:
             return

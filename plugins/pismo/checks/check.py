@@ -53,10 +53,10 @@ def attempt(name: str, work: Callable[[], str], advice: str = "", optional: tupl
     except PismoError as error:
         return Check(name, State.FAIL, str(error), advice)
     except Exception as error:  # noqa: BLE001 - an error fails this check, not the doctor
-        return Check(name, State.FAIL, shown(error), advice)
+        return Check(name, State.FAIL, describe_error(error), advice)
 
 
-def shown(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return the kind of a foreign error, with its text if a disk or a service wrote it.
 
     Secrets are removed from the text.
@@ -66,7 +66,7 @@ def shown(error: Exception) -> str:
     return reason_of(error).told if known else type(error).__name__
 
 
-def skipped(*names: str, because: str) -> list[Check]:
+def skip(*names: str, because: str) -> list[Check]:
     """Return checks that are skipped because an earlier one failed."""
     return [Check(name, State.SKIPPED, f"because of {because}") for name in names]
 

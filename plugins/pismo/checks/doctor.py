@@ -7,7 +7,7 @@ import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pismo.checks.check import Check, State, attempt, shown, skipped
+from pismo.checks.check import Check, State, attempt, describe_error, skip
 from pismo_lake.errors import ConfigError, LakeError, NoLedgerError
 from pismo_lake.settings.channels import Channel
 
@@ -59,7 +59,7 @@ def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
         yield Check("Google packages", State.FAIL, str(error), "pip install -r requirements-gcp.txt -c constraints.txt")
         return
     except Exception as error:  # noqa: BLE001 - the error's kind says if connection or credentials are missing
-        yield Check("connection", State.FAIL, shown(error), f"see the connection {delivery.conn_id}")
+        yield Check("connection", State.FAIL, describe_error(error), f"see the connection {delivery.conn_id}")
         return
     with closing(source):
         yield from examine_reading(
@@ -77,7 +77,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
         yield Check("queue", State.FAIL, str(error))
         return
     except Exception as error:  # noqa: BLE001 - the error's kind says if the connection is missing
-        yield Check("queue", State.FAIL, shown(error), advice)
+        yield Check("queue", State.FAIL, describe_error(error), advice)
         return
     with closing(queue):
 
@@ -88,7 +88,7 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
         first = attempt("queue", look, advice)
         yield first
         if first.state is State.FAIL:
-            yield from skipped("dead letters", because="queue")
+            yield from skip("dead letters", because="queue")
             return
         found = attempt("dead letters", lambda: "configured" if queue.has_dead_letters() else "", advice)
         if found.state is State.PASS and not found.seen:
@@ -141,7 +141,7 @@ def _own(delivery: Delivery) -> Iterator[Check]:
     credentials = attempt("storage credentials", find_credentials, "see docs/how-to/connections.md, storage_conn_id")
     if credentials.state is State.FAIL:
         yield credentials
-        yield from skipped("landing writable", "lake writable", because="storage credentials")
+        yield from skip("landing writable", "lake writable", because="storage credentials")
         return
     rights = "needs to list, read, write and delete there"
     for name, root in (("landing writable", delivery.landing), ("lake writable", delivery.lake)):

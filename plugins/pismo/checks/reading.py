@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pismo.checks.check import Check, State, attempt, skipped
+from pismo.checks.check import Check, State, attempt, skip
 from pismo_lake.errors import KmsDenied, ListingDenied
 from pismo_lake.hours import hours_between
 from pismo_lake.landing.remote_file import RemoteFile
@@ -44,7 +44,7 @@ def examine_reading(source: EventSource, delivery: Delivery, key: str | None, ri
     # with its listed size, so that the read fails if the size is wrong
     newest = found[-1] if found else RemoteFile(key, None) if key else None
     if newest is None:
-        yield from skipped("reading an event file", because="no known file; give one with --key")
+        yield from skip("reading an event file", because="no known file; give one with --key")
         return
 
     def read() -> str:

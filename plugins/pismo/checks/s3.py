@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pismo.checks.check import Check, State, attempt, skipped
+from pismo.checks.check import Check, State, attempt, skip
 from pismo.checks.reading import examine_reading
 from pismo_lake.errors import AccessDenied, SourceUnavailable
 from pismo_lake.faults import reason_of
@@ -36,7 +36,7 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
     yield own
     later = ("role", "listing", "reading an event file")
     if own.state is State.FAIL:
-        yield from skipped(*later, "clock", because="own identity")
+        yield from skip(*later, "clock", because="own identity")
         return
     yield _clock(answer)
     hook = PismoS3Hook(delivery)
@@ -45,7 +45,7 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
         try:
             hook.get_credentials()
         except (ClientError, BotoCoreError) as error:
-            raise hook.named(error, "") from error
+            raise hook.convert_error(error, "") from error
         return hook.role
 
     role = attempt(
@@ -54,7 +54,7 @@ def examine_s3(delivery: Delivery, key: str | None) -> Iterator[Check]:
     # other failures contain their own advice
     yield role if "refused" in role.seen else replace(role, advice="")
     if role.state is State.FAIL:
-        yield from skipped(*later[1:], because="role")
+        yield from skip(*later[1:], because="role")
         return
     yield from examine_reading(hook, delivery, key, f"ask Pismo for s3:GetObject and kms:Decrypt for {hook.role}")
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
-from pismo.checks.check import Check, State, attempt, skipped
+from pismo.checks.check import Check, State, attempt, skip
 from pismo.checks.reading import examine_reading
 from pismo.hooks.sftp import PismoSFTPHook
-from pismo.hooks.sftp_errors import FAILED, named
+from pismo.hooks.sftp_errors import FAILED, convert_error
 from pismo.hooks.sftp_keys import key_label
 from pismo_lake.errors import HostKeyDenied, KeysDenied, PismoError
 from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource
@@ -33,7 +33,7 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
         hook = PismoSFTPHook(delivery)
     except PismoError as error:
         yield Check("connection", State.FAIL, str(error), "see docs/how-to/connections.md")
-        yield from skipped("host key", "private keys", "listing", "reading an event file", because="connection")
+        yield from skip("host key", "private keys", "listing", "reading an event file", because="connection")
         return
     except Exception as error:  # noqa: BLE001 - the error's kind says if the connection is missing
         yield Check("connection", State.FAIL, type(error).__name__, f"add the Airflow connection {delivery.conn_id}")
@@ -47,7 +47,7 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
             yield Check(
                 name, State.FAIL, str(problem), "" if name == "host key" else "check the network and the firewall"
             )
-            yield from skipped("private keys", "listing", "reading an event file", because=name)
+            yield from skip("private keys", "listing", "reading an event file", because=name)
             return
         yield Check("host key", State.PASS, "matches the pinned key")
         works = any(error is None for error in tries)
@@ -59,7 +59,7 @@ def examine_sftp(delivery: Delivery, key: str | None, other_host: str | None) ->
             yield from examine_reading(hook, delivery, key, "ask Pismo for read access to the event files' folders")
             return
         yield _environment(delivery, other_host)
-        yield from skipped("listing", "reading an event file", because="private keys")
+        yield from skip("listing", "reading an event file", because="private keys")
 
 
 def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
@@ -75,7 +75,7 @@ def _try(hook: PismoSFTPHook, ours: asyncssh.SSHKey) -> PismoError | None:
     except asyncssh.PermissionDenied:
         return KeysDenied("refused")
     except FAILED as error:
-        return named(error, hook.place, "")
+        return convert_error(error, hook.place, "")
     return None
 
 

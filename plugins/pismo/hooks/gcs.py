@@ -103,7 +103,7 @@ class PismoGCSHook(GCSHook):
                 self._elsewhere(key)
             )
         except _FAILURES as error:
-            cause = self.named(error, name)
+            cause = self.convert_error(error, name)
             if isinstance(cause, FileMissing):
                 return False
             raise cause from error
@@ -127,14 +127,14 @@ class PismoGCSHook(GCSHook):
             blob.download_to_file(taken, raw_download=True, single_shot_download=True, checksum="crc32c", **_CALL)
             return b"".join(taken.chunks)
         except _FAILURES as error:
-            raise self.named(error, name) from error
+            raise self.convert_error(error, name) from error
 
     def _blobs(self, **how: Any) -> Iterator[Any]:
         try:
             found = self.get_conn().list_blobs(self.source.bucket, fields=_FIELDS, **how, **_CALL)
             yield from (blob for blob in found if is_event_file(blob.name))
         except _FAILURES as error:
-            raise self.named(error, str(how.get("prefix", "")), listing=True) from error
+            raise self.convert_error(error, str(how.get("prefix", "")), listing=True) from error
 
     def _elsewhere(self, key: str) -> str | None:
         hour = PublishHour.of_key(key)
@@ -151,7 +151,7 @@ class PismoGCSHook(GCSHook):
             return None
         return None
 
-    def named(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
+    def convert_error(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
         """Convert an error of Google's into one with bucket, object and reason, without secrets."""
         bucket, told = f"gs://{self.source.bucket}", _describe_error(error)
         place = f"{bucket}/{name}"

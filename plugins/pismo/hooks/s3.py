@@ -100,7 +100,7 @@ class PismoS3Hook(S3Hook):
             for page in self.get_conn().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from files_of_page(page)
         except (ClientError, BotoCoreError) as error:
-            raise self.named(error, prefix, listing=True) from error
+            raise self.convert_error(error, prefix, listing=True) from error
 
     @contextmanager
     def fetch(self, file: RemoteFile) -> Iterator[Iterator[bytes]]:
@@ -126,7 +126,7 @@ class PismoS3Hook(S3Hook):
         try:
             self.get_conn().head_object(Bucket=self.bucket, Key=key.lstrip("/"))
         except (ClientError, BotoCoreError) as error:
-            cause = self.named(error, key)
+            cause = self.convert_error(error, key)
             if isinstance(cause, RoleDenied) or not isinstance(cause, FileMissing | AccessDenied):
                 raise cause from error
             return False
@@ -143,15 +143,15 @@ class PismoS3Hook(S3Hook):
         try:
             return self.get_conn().get_object(Bucket=self.bucket, Key=key)["Body"]
         except (ClientError, BotoCoreError) as error:
-            raise self.named(error, key) from error
+            raise self.convert_error(error, key) from error
 
     def _whole(self, body: Any, key: str) -> bytes:
         try:
             return bytes(body.read())
         except (ClientError, BotoCoreError, HTTPClientError, OSError) as error:
-            raise self.named(error, key) from error
+            raise self.convert_error(error, key) from error
 
-    def named(self, error: Exception, key: str, *, listing: bool = False) -> SourceError:
+    def convert_error(self, error: Exception, key: str, *, listing: bool = False) -> SourceError:
         """Convert an error of botocore into one with key, role and reason, without secrets."""
         reason = reason_of(error)
         if reason.operation.startswith("AssumeRole"):

@@ -12,7 +12,7 @@ from airflow.providers.sftp.hooks.sftp import SFTPHookAsync
 from airflow.sdk import BaseHook
 
 from pismo.hooks.loop_thread import LoopThread
-from pismo.hooks.sftp_errors import FAILED, LOST, named
+from pismo.hooks.sftp_errors import FAILED, LOST, convert_error
 from pismo.hooks.sftp_keys import SftpIdentity, identity_of, key_label
 from pismo.hooks.sftp_list import Listing
 from pismo.hooks.sftp_read import Download, open_remote
@@ -211,7 +211,7 @@ class PismoSFTPHook(SFTPHookAsync):
                 session = await self._session()
                 return await work(session)
             except (*FAILED, KeysDenied) as error:
-                cause = named(error, self.place, key)
+                cause = convert_error(error, self.place, key)
                 lost = session is not None and isinstance(error, LOST)
                 if session is not None and lost:
                     self._drop(session)

@@ -21,7 +21,7 @@ _DENIED = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPWriteProtect)
 _LONGEST_REASON = 200
 
 
-def named(error: Exception, place: str, key: str) -> SourceError:
+def convert_error(error: Exception, place: str, key: str) -> SourceError:
     """Convert an error of asyncssh, or of the network below it, at a path of a place."""
     if isinstance(error, SourceError):
         return error

@@ -36,7 +36,7 @@ class Pieces:
         self._next = offset + length
         return offset, length
 
-    def answered(self, offset: int, length: int, content: bytes) -> None:
+    def take_answer(self, offset: int, length: int, content: bytes) -> None:
         """Take the answer to a range: all of it, its beginning, or nothing at the end of the file."""
         if not content:
             self.end_at(offset)

@@ -124,7 +124,7 @@ class Download:
                         pieces.end_at(offset)
                         doubt = (offset, length, refusal) if doubt is None or offset < doubt[0] else doubt
                         continue
-                    pieces.answered(offset, length, b"" if task.exception() else task.result())
+                    pieces.take_answer(offset, length, b"" if task.exception() else task.result())
                     if self._announced is not None and len(self.data) > self._announced:
                         raise self._mismatch(f"more than {self._announced}")
         finally:

@@ -63,11 +63,11 @@ class LandEventFilesOperator(DeliveryOperator):
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
     ) -> set[str]:  # fmt: skip
         """Return the units that need an index or a build, also after a crash, and forced ones."""
-        from pismo.runs.find import forced_units
+        from pismo.runs.find import find_forced_units
         from pismo_lake.ledger import FileLedger
 
         files = FileLedger(ledger, delivery.lake, delivery.name)
-        return {*files.unbuilt_units(), *forced_units(files, window)}
+        return {*files.unbuilt_units(), *find_forced_units(files, window)}
 
 
 class LandPublishDayOperator(LandEventFilesOperator):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pismo.queues.message import renew_leases
-from pismo.runs.spelling import settled_key
+from pismo.runs.spelling import find_spelling
 from pismo_lake.errors import FileMissing, PismoError, SourceUnavailable
-from pismo_lake.landing.notices import announced
+from pismo_lake.landing.notices import read_announced
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 
@@ -141,11 +141,11 @@ def _files_of(work: _Batch, message: Message) -> tuple[list[RemoteFile], list[st
     """Return the event files that a message announces, and the reasons to keep it in the queue."""
     files: list[RemoteFile] = []
     try:
-        found = announced(message.body, message.attributes, work.delivery.expected)
+        found = read_announced(message.body, message.attributes, work.delivery.expected)
         problems = found.problems
         for notice in found.notices:
             other = notice.other_key and work.source.event_key(notice.other_key)
-            key = settled_key(work.source, work.source.event_key(notice.key), other)
+            key = find_spelling(work.source, work.source.event_key(notice.key), other)
             files.append(RemoteFile(key, notice.size))
     except PismoError as error:
         work.drained.failures[message.id] = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pismo.runs.find import ledger_key, wanted_again
+from pismo.runs.find import find_wanted_again, ledger_key
 from pismo_lake.errors import AccessDenied, LandingRefusedError, SourceError, SourceUnavailable
 from pismo_lake.ledger import Sightings
 
@@ -44,7 +44,7 @@ def count_failures(delivery: Delivery, ledger: Ledger, window: Window, landed: L
     """
     sightings = Sightings(ledger, delivery.lake, delivery.name)
     before = sightings.quarantined()
-    asked = wanted_again(window, before.values()) if window.retry_failed or window.object_keys else set()
+    asked = find_wanted_again(window, before.values()) if window.retry_failed or window.object_keys else set()
     outage = SourceUnavailable | AccessDenied
     counted = [key for key, error in landed.failures.items() if landed.source_works or not isinstance(error, outage)]
     tried = sightings.count_tries(map(ledger_key, counted), delivery.quarantine_after)

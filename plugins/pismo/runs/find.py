@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
-from pismo.runs.spelling import landed_spellings, settled_by_hand
+from pismo.runs.spelling import find_landed_spellings, find_named_spelling
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile, new_files
@@ -97,7 +97,7 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
     if not window.relist:
         return Found(unlisted="relist is off")
     quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
-    wanted = wanted_again(window, quarantined.values())
+    wanted = find_wanted_again(window, quarantined.values())
     again = [RemoteFile(key, None) for key in sorted({*_find_named(source, window), *wanted})]
     listed, unlisted = _list(source, delivery, window)
     found = {file.key: file for file in (*again, *listed)}
@@ -107,7 +107,7 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
     return Found(tuple(kept), unlisted=unlisted)
 
 
-def wanted_again(window: Window, quarantined: Iterable[Sighting]) -> set[str]:
+def find_wanted_again(window: Window, quarantined: Iterable[Sighting]) -> set[str]:
     """Return the keys of the quarantined files that a run tries again."""
     hours = set(map(str, window.hours)) if window.of_landed_day else set()
     named = {spelling for key in window.object_keys for spelling in (key, unquote(key))}
@@ -124,7 +124,7 @@ def _find_named(source: EventSource, window: Window) -> set[str]:
     for key in window.object_keys:
         if not is_event_file(key):
             _LOG.warning("%s is a folder, not an event file: give window_start and window_end for its files", key)
-    return {settled_by_hand(source, key) for key in window.object_keys if is_event_file(key)}
+    return {find_named_spelling(source, key) for key in window.object_keys if is_event_file(key)}
 
 
 def _list(source: EventSource, delivery: Delivery, window: Window) -> tuple[list[RemoteFile], str | None]:
@@ -141,11 +141,11 @@ def _list(source: EventSource, delivery: Delivery, window: Window) -> tuple[list
         return [], str(error)
 
 
-def forced_units(files: FileLedger, window: Window) -> set[str]:
+def find_forced_units(files: FileLedger, window: Window) -> set[str]:
     """Return the landed units to rebuild if the window sets `force`: of its hours and objects."""
     if not window.force:
         return set()
-    hours = {*map(str, window.hours), *files.hours_of_keys(landed_spellings(files, window.object_keys))}
+    hours = {*map(str, window.hours), *files.hours_of_keys(find_landed_spellings(files, window.object_keys))}
     return set(files.units_of_hours(hours))
 
 

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import FileLedger
 
 
-def settled_key(source: EventSource, key: str, other: str | None) -> str:
+def find_spelling(source: EventSource, key: str, other: str | None) -> str:
     """Return the spelling that the source knows; `key` if it knows neither."""
     if other is None or source.has(key) or not source.has(other):
         return key
     return other
 
 
-def settled_by_hand(source: EventSource, key: str) -> str:
+def find_named_spelling(source: EventSource, key: str) -> str:
     """Return the key of an object that a person named, perhaps as it is written in a URL."""
-    return settled_key(source, key, _decode(key))
+    return find_spelling(source, key, _decode(key))
 
 
-def landed_spellings(files: FileLedger, keys: Iterable[str]) -> list[str]:
+def find_landed_spellings(files: FileLedger, keys: Iterable[str]) -> list[str]:
     """Return the ledger's spelling of keys from a person; an unknown key stays unchanged."""
     decoded = {key: _decode(key) for key in keys}
     known = files.known({*decoded, *(other for other in decoded.values() if other is not None)})

@@ -84,12 +84,12 @@ class NewFilesSensor(DeliverySensor):
 
     def _log_plan(self, window: Window, context: Context) -> None:
         from pismo.runs.dry_run import log_plan
-        from pismo.runs.find import forced_units, look, resolve_events
+        from pismo.runs.find import find_forced_units, look, resolve_events
         from pismo_lake.ledger import FileLedger
 
         with self.open_delivery(context) as (delivery, ledger):
             window = resolve_events(window, delivery, ledger)
             files = FileLedger(ledger, delivery.lake, delivery.name)
-            units = {*files.unbuilt_units(), *forced_units(files, window)}
+            units = {*files.unbuilt_units(), *find_forced_units(files, window)}
             found = look(delivery, ledger, window)
             log_plan(delivery, ledger, found, units, force=window.force, log=self.task_log)

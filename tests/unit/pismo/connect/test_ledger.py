@@ -1,4 +1,4 @@
-"""What a task has of its delivery's connections."""
+"""A task uses the connections of its delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an `sftp` connection may hold, and what is refused by name without showing any of it."""
+"""An `sftp` connection has keys in many forms; errors name a wrong setting, not its value."""
 
 from __future__ import annotations
 

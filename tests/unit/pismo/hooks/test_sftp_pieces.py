@@ -1,4 +1,4 @@
-"""Whatever the lengths and the order of answers are, the bytes are those of the file, and none is asked for twice."""
+"""For any lengths and order of answers, the bytes are right, and none is requested twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_answers_of_any_length_in_any_order(data: Any, file: bytes, block: int, 
         answer = there[: data.draw(st.integers(1, len(there)))] if there else b""
         for at in range(offset, offset + len(answer)):
             served[at] += 1
-        pieces.answered(offset, length, answer)
+        pieces.take_answer(offset, length, answer)
     assert pieces.whole
     assert bytes(pieces.data) == file
     assert set(served[reached:]) <= {1}
@@ -49,9 +49,9 @@ def test_bytes_behind_an_end_are_a_contradiction() -> None:
     pieces = Pieces(bytearray(), hint=30, exact=False, block=10)
     first, second, third = pieces.take(), pieces.take(), pieces.take()
     assert (first, second, third) == ((0, 10), (10, 10), (20, 10))
-    pieces.answered(20, 10, b"c" * 10)
-    pieces.answered(10, 10, b"")
-    pieces.answered(0, 10, b"a" * 10)
+    pieces.take_answer(20, 10, b"c" * 10)
+    pieces.take_answer(10, 10, b"")
+    pieces.take_answer(0, 10, b"a" * 10)
     assert pieces.end == 10
     assert not pieces.whole
 
@@ -60,8 +60,8 @@ def test_an_end_that_is_taken_back_asks_for_all_behind_it() -> None:
     pieces = Pieces(bytearray(), hint=30, exact=False, block=10)
     for _ in range(3):
         pieces.take()
-    pieces.answered(0, 10, b"a" * 10)
-    pieces.answered(20, 10, b"c" * 10)
+    pieces.take_answer(0, 10, b"a" * 10)
+    pieces.take_answer(20, 10, b"c" * 10)
     pieces.end_at(10)
     pieces.go_on(b"bb")
     assert pieces.take() == (12, 10)

@@ -49,7 +49,7 @@ class Runs:
     def fail(self, error: PismoError, window: Window = PLAIN, *, works: bool = True) -> list[Any]:
         """Count one run's failure; return (tries, quarantined) of each file that the run shows."""
         self.sightings.note([KEY], "listed")
-        self.sightings.failed({KEY: error})
+        self.sightings.record_failures({KEY: error})
         landed = Landed(add_summaries([]), "listed", {KEY: error}, source_works=works)
         failed = count_failures(self.delivery, self.ledger, window, landed)
         return [(file.tries, file.quarantined) for file in failed]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo.runs.find import forced_units
+from pismo.runs.find import find_forced_units
 from pismo.runs.window import Window
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def test_an_object_by_either_spelling(tmp_path: Path, asked: str, hours: list[st
     lake.land({name: event(name) for name in names})
     lake.build()
     units = {f"2026-03-01T{hour}" for hour in hours}
-    assert forced_units(lake.files, Window((), (asked,), force=True)) == units
-    assert forced_units(lake.files, Window((), (asked,))) == set()
+    assert find_forced_units(lake.files, Window((), (asked,), force=True)) == units
+    assert find_forced_units(lake.files, Window((), (asked,))) == set()

@@ -1,4 +1,4 @@
-"""What a run is about, from its Params; what they cannot mean is an error and not another run."""
+"""Params select the publish hours of a run; a wrong Param is an error, not another run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landing and indexing are two steps: what is landed is safe, what is not indexed waits, and says so."""
+"""Landing and indexing are two steps: landed files are safe, and wait for their index."""
 
 from __future__ import annotations
 

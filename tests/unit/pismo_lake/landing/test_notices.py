@@ -1,4 +1,4 @@
-"""Every envelope a notice may come in, and what must not be taken for one."""
+"""Notices are read in every envelope, and no other message counts as one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pismo_lake.errors import NoticeError
-from pismo_lake.landing.notices import Announced, Notice, announced, read_notices, wanted
+from pismo_lake.landing.notices import Announced, Notice, concerns, read_announced, read_notices
 from pismo_lake.settings.channels import Expected
 
 ORG = "TN-376A4170-0000-4000-8000-000000000000"
@@ -161,7 +161,7 @@ IGNORED = {
 def test_sound_messages_that_announce_nothing(name: str) -> None:
     if "marker" not in name:
         assert read_notices(json.dumps(IGNORED[name])) == []
-    assert announced(json.dumps(IGNORED[name]), None, EXPECTED) == Announced()
+    assert read_announced(json.dumps(IGNORED[name]), None, EXPECTED) == Announced()
 
 
 UNKNOWN = {
@@ -184,7 +184,7 @@ UNKNOWN = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_an_unknown_shape_that_names_an_event_file_is_not_to_be_deleted(name: str) -> None:
     for body in (UNKNOWN[name], sns(UNKNOWN[name]), [UNKNOWN[name]]):
-        found = announced(json.dumps(body), None, EXPECTED)
+        found = read_announced(json.dumps(body), None, EXPECTED)
         assert found.notices == []
         assert found.problems == [f"it names {BUCKET} or an event file in an unknown shape"]
 
@@ -192,14 +192,14 @@ def test_an_unknown_shape_that_names_an_event_file_is_not_to_be_deleted(name: st
 @pytest.mark.parametrize("depth", [6, 300, 950])
 def test_however_deep_it_is(depth: int) -> None:
     body = '{"x":' * depth + json.dumps({"b": BUCKET, "k": KEY}) + "}" * depth
-    assert len(announced(body, None, EXPECTED).problems) == 1
+    assert len(read_announced(body, None, EXPECTED).problems) == 1
 
 
 def test_a_part_that_is_not_understood_does_not_hide_the_others() -> None:
     foreign = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "other"}, "object": {"key": KEY}}}
     broken = {"eventName": "ObjectCreated:Put", "s3": {}}
     records = [foreign, broken, {"eventName": "ObjectMoved:Rename", **S3}, RECORD]
-    found = announced(json.dumps({"Records": records}), None, EXPECTED)
+    found = read_announced(json.dumps({"Records": records}), None, EXPECTED)
     assert [notice.key for notice in found.notices] == ["main_stream/2020/4/1/23/a=b c"]
     assert len(found.problems) == 3
 
@@ -218,7 +218,7 @@ def test_a_notice_of_gcs_may_be_in_its_attributes_alone(body: str | bytes) -> No
 
 def test_an_event_type_of_somebody_elses_says_nothing_of_gcs() -> None:
     assert read_notices(json.dumps(EVENT), {"eventType": "new_bucket_object"}) == [FULL]
-    assert announced("{}", {"eventType": "MOVED", "bucketId": BUCKET, "objectId": KEY}, EXPECTED).problems
+    assert read_announced("{}", {"eventType": "MOVED", "bucketId": BUCKET, "objectId": KEY}, EXPECTED).problems
 
 
 SIZES = {
@@ -305,13 +305,13 @@ def test_leading_slashes_go_and_sizes_are_whole_numbers() -> None:
 
 
 def test_what_is_wanted() -> None:
-    assert wanted(FULL, EXPECTED)
-    assert wanted(Notice(BUCKET.upper(), KEY, None, ORG.lower()), EXPECTED)
-    assert wanted(Notice(BUCKET, f"copied/{KEY}"), EXPECTED)
-    assert not wanted(Notice(BUCKET, "reports/x/type=daily/year=2020/month=4/day=1/a.parquet"), EXPECTED)
-    assert not wanted(Notice(BUCKET, "main_streams/2020/4/1/23/a"), EXPECTED)
-    assert not wanted(Notice(BUCKET, "main_stream/2020/4/1/23/"), EXPECTED)
-    assert not wanted(Notice(BUCKET, "main_stream/"), EXPECTED)
+    assert concerns(FULL, EXPECTED)
+    assert concerns(Notice(BUCKET.upper(), KEY, None, ORG.lower()), EXPECTED)
+    assert concerns(Notice(BUCKET, f"copied/{KEY}"), EXPECTED)
+    assert not concerns(Notice(BUCKET, "reports/x/type=daily/year=2020/month=4/day=1/a.parquet"), EXPECTED)
+    assert not concerns(Notice(BUCKET, "main_streams/2020/4/1/23/a"), EXPECTED)
+    assert not concerns(Notice(BUCKET, "main_stream/2020/4/1/23/"), EXPECTED)
+    assert not concerns(Notice(BUCKET, "main_stream/"), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_what_is_wanted() -> None:
 )
 def test_notices_of_others_are_not_ours_to_delete(notice: Notice) -> None:
     with pytest.raises(NoticeError):
-        wanted(notice, EXPECTED)
+        concerns(notice, EXPECTED)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800"])
@@ -352,6 +352,6 @@ JSON = st.recursive(
 def test_nothing_else_is_ever_raised(value: Any) -> None:
     try:
         for notice in read_notices(json.dumps(value)):
-            wanted(notice, EXPECTED)
+            concerns(notice, EXPECTED)
     except NoticeError:
-        assert announced(json.dumps(value), None, EXPECTED).problems
+        assert read_announced(json.dumps(value), None, EXPECTED).problems

@@ -1,4 +1,4 @@
-"""Threads side by side: every item has a result, an error is one too, and a fatal one ends the work."""
+"""Threads in parallel give each item a result or an error; a fatal error ends the work."""
 
 from __future__ import annotations
 
