@@ -53,7 +53,7 @@ def airflow_home(home: Path, database: Path) -> dict[str, str]:
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
-    """Return an environment for an Airflow home with the checkout's DAGs and nothing of the caller's Airflow."""
+    """Return an environment for an Airflow home with the checkout's DAGs, not the caller's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PISMO_"))}
     return kept | {
         "AIRFLOW_HOME": str(home),
@@ -66,7 +66,7 @@ def airflow_environment(home: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class DagRun:
-    """The state of a run, the states of its tasks as ``task[map index]``, and all that it printed."""
+    """The state of a run, the states of its tasks as ``task[map index]``, and its whole output."""
 
     state: str
     tasks: dict[str, str]
@@ -107,6 +107,6 @@ def dag_runs(environment: Mapping[str, str], folder: Path) -> Iterator[DagRuns]:
         try:
             yield DagRuns(process)
         finally:
-            # what it prints at its end is read, so that it cannot wait for a reader
+            # its last output is read, so it cannot wait for a reader
             process.communicate()
     assert process.returncode == 0

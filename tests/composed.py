@@ -1,6 +1,7 @@
-"""The services of docker-compose.yaml as processes of this machine: the same commands, the same environment.
+"""Run the services of docker-compose.yaml as processes: the same commands and environment.
 
-Names of containers become addresses here, and folders of containers folders of a test's own. Nothing else differs.
+Addresses replace the names of containers, and folders of a test replace the folders of containers. Nothing else
+differs.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class Composed:
         self._services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
 
     def environment(self, service: str) -> dict[str, str]:
-        """What the processes of a service run with."""
+        """Return the environment of a service's processes."""
         given = self._services[service].get("environment", {})
         shell = plain_environment(os.environ) | {"AWS_EC2_METADATA_DISABLED": "true"}
         return shell | {name: self._here(str(value)) for name, value in given.items()}
 
     def command(self, service: str) -> list[str]:
-        """What a service runs: words for Airflow's entry point, or a command and an entry point of its own."""
+        """Return the command of a service: words for Airflow's entry point, or its own command."""
         said, entry = self._services[service]["command"], self._services[service].get("entrypoint", [])
         if isinstance(said, str):
             return [sys.executable, "-m", "airflow", *shlex.split(said)]

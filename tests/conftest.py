@@ -1,4 +1,4 @@
-"""What every test starts from: no Airflow connection, AWS account or delivery of the caller's shell."""
+"""Clear the caller's Airflow connections, AWS accounts and deliveries before each test."""
 
 from __future__ import annotations
 

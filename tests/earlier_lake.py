@@ -1,10 +1,10 @@
-"""Make an archive of a small lake in the middle of its life: landing zone, lake, ledger, and files that come next.
+"""Make an archive of a small lake, with its landing, its ledger, and files for later.
 
-Make one at a release, so that later releases are tried with it:
+Make one at a release, so that later releases are tested with it:
 
     .venv/bin/python tests/earlier_lake.py tests/fixtures/earlier_lake_0.1.tar.gz
 
-Only commands are called. The ledger is a SQL dump, and `ROOT` in it is the folder that the lake is in.
+Only commands are called. The ledger is a SQL dump, and `ROOT` in it is the folder of the lake.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def run(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def place(archive: Path, root: Path) -> None:
-    """Unpack an archive into a folder, with a ledger and a deliveries file that name this folder."""
+    """Unpack an archive into a folder, with a ledger and deliveries file that name this folder."""
     with tarfile.open(archive) as packed:
         packed.extractall(root, filter="data")
     deliveries, dump = root / "deliveries.yaml", root / "ledger.sql"
@@ -114,7 +114,7 @@ def place(archive: Path, root: Path) -> None:
 
 
 def make(root: Path) -> None:
-    """Make the lake: a closed day, a late file, open hours, an erased event and a file that waits for its index."""
+    """Make the lake: a closed day, a late file, open hours, an erasure, a file without index."""
     (root / "deliveries.yaml").write_text(DELIVERIES.replace(ROOT, str(root)), encoding="utf-8")
     _do(root, "flatten", write(root / "feed-1", CLOSED_FILES))
     _do(root, "close", "--date", CLOSED)

@@ -35,11 +35,11 @@ NOTICED_SOON = {
 
 
 class Killer(threading.Thread):
-    """Kills the task processes of each task once they have written a few files, so in their midst.
+    """Kills the processes of each task after they have written a few files.
 
-    Several processes may work on one mapped task, and how much falls to each depends on the hour of the day: all of
-    them that live are killed then. They run in short slices, stopped while looked at, so that none ends between two
-    looks on a busy machine.
+    Several processes may work on one mapped task, and their shares depend on the hour of the day: all that live are
+    killed. They run in short slices, and they are stopped while the killer looks, so that none ends between two looks
+    on a busy machine.
     """
 
     def __init__(self, home: Path, seed: int, tasks: tuple[str, ...] = tuple(WRITES)) -> None:
@@ -47,7 +47,7 @@ class Killer(threading.Thread):
         self._home, self._random = home, random.Random(seed)
         self._over = threading.Event()
         self._watched: dict[str, dict[int, psutil.Process]] = {task: {} for task in tasks}
-        # what stands before any of them runs does not count
+        # files from before the first of them do not count
         self._least = {task: self._files(task) + self._random.randint(1, MOST_FILES) for task in tasks}
         self._error: Exception | None = None
         self.killed: list[str] = []
@@ -74,7 +74,7 @@ class Killer(threading.Thread):
                 self._watched[task][process.pid] = process
 
     def _look(self, task: str, processes: dict[int, psutil.Process]) -> None:
-        """Stop a task's processes; kill them where they have written enough, let them go on where not."""
+        """Stop a task's processes; kill them if they have written enough, else let them continue."""
         for process in list(processes.values()):
             if not signalled(process, signal.SIGSTOP):
                 del processes[process.pid]
@@ -89,7 +89,7 @@ class Killer(threading.Thread):
         return sum(len(names) for _, _, names in os.walk(self._home / WRITES[task]))
 
     def end(self) -> None:
-        """Stop; what went wrong while it ran is raised here."""
+        """Stop, and raise the error of the thread, if there is one."""
         self._over.set()
         self.join()
         if self._error is not None:
@@ -106,7 +106,7 @@ def task_processes(pid: int) -> list[psutil.Process]:
 
 
 def command_of(process: psutil.Process) -> str:
-    """The command line of a process, nothing where it has ended: that must not hide the others."""
+    """Return the command line of a process; nothing if it has ended, so that others are seen."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
@@ -123,7 +123,7 @@ def task_of(process: psutil.Process) -> str:
 
 
 def signalled(process: psutil.Process, what: signal.Signals) -> bool:
-    """Send a signal; False where the process has ended."""
+    """Send a signal; return False if the process has ended."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False

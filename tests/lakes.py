@@ -1,4 +1,4 @@
-"""A lake in a folder, fed from bytes: the real landing and building, without Airflow and without a source."""
+"""Feed a lake in a folder from bytes, without Airflow and without a source."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def at(hour: int, day: int = 1) -> str:
 
 
 def event(event_id: str = "e-1", data: Any = None, **envelope: Any) -> bytes:
-    """One event's bytes; `data` with Decimals keeps their digits. An envelope key set to ``...`` is left out."""
+    """Return one event's bytes; Decimals in `data` keep their digits.
+
+    An envelope key that is set to ``...`` is left out.
+    """
     body = {
         "event_id": event_id,
         "domain": "pix",
@@ -67,7 +70,7 @@ def event(event_id: str = "e-1", data: Any = None, **envelope: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What landing and indexing did."""
+    """The result of landing and indexing."""
 
     files: int
     skipped: int
@@ -108,7 +111,7 @@ class LakeUnderTest:
         OPENED.append(self.ledger)
 
     def _ledger_url(self) -> str:
-        """A database of this lake alone, made where it is missing."""
+        """Return a database for this lake only; create it if it is missing."""
         if SERVER is None:
             return f"sqlite:///{self.root / 'ledger.db'}"
         with _maintenance() as connection:
@@ -141,7 +144,7 @@ class LakeUnderTest:
             connection.execute(text(f"DROP DATABASE {self._database} WITH (FORCE)"))
 
     def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> Taken:
-        """Land and index; what did land is indexed though other files failed."""
+        """Land and index; files that landed are indexed even if others failed."""
         landing = self.land_raw(files, sizes)
         indexed = self.index()
         if landing.failures:
@@ -162,7 +165,7 @@ class LakeUnderTest:
 
     def build(self, units: Iterable[str] | None = None, **options: Any) -> dict[str, BuildSummary]:
         if units is None:
-            # as a run does, which also indexes what another has left
+            # like a run, which also indexes files that another run has left
             self.index()
         wanted = self.files.unbuilt_units() if units is None else units
         return {unit: build_unit(self.settings, self.ledger, unit, **options) for unit in list(wanted)}

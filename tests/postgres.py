@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: Debian's, in a new cluster, on a Unix socket and a free port."""
+"""Run Debian's PostgreSQL server for tests: a new cluster, a Unix socket and a free port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ SERVER_USER = "postgres"
 
 
 def find_binaries() -> Path:
-    """Where initdb and pg_ctl are; the test is skipped where they are not, which `scripts/postgresql` mends."""
+    """Return the folder of initdb and pg_ctl; skip the test if they are missing.
+
+    `scripts/postgresql` installs them.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed: run scripts/postgresql as root")
@@ -30,7 +33,7 @@ def find_binaries() -> Path:
 
 
 class PostgresServer:
-    """A cluster with user `ledger` without a password, reached from this machine alone; may be stopped and started."""
+    """A cluster with user `ledger` without a password, only for this machine; it can be stopped."""
 
     def __init__(self, connections: int = 60) -> None:
         self._binaries = find_binaries()
@@ -70,7 +73,7 @@ class PostgresServer:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

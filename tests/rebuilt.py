@@ -1,4 +1,4 @@
-"""Payloads from rows of the lake, the inverse of flattening: columns, `_rescued` and child tables by the contract."""
+"""Rebuild payloads from rows of the lake: from columns, `_rescued` and child tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ItemRows = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 def payload_of(row: Mapping[str, Any], contract: Contract, items: ItemRows | None = None) -> Any:
-    """The payload that a row was made from; absent and null are one, and so are a first and a last of doubled keys."""
+    """Return the payload of a row; absent keys and nulls are equal, and so are repeated keys."""
     out: dict[str, Any] = {}
     apart = {column.name for column in child_columns(contract)} if items is not None else set()
     for column in payload_columns(contract):
@@ -34,7 +34,7 @@ def payload_of(row: Mapping[str, Any], contract: Contract, items: ItemRows | Non
         elif row[column.name] is not None:
             _put(out, column_path(column.name), _value(column.node, row[column.name]))
     entries = loads(row["_rescued"]) if row["_rescued"] else []
-    # an object before what is in it; of a doubled key the last one stands, which is no entry of that reason
+    # an object before its content; of repeated keys the last value wins, and it has no entry with that reason
     for entry in sorted(entries, key=lambda entry: entry["path"].count("/")):
         if entry["reason"] != "duplicate_key" or entry.get("positions"):
             _rescue(out, entry["path"], entry.get("positions", []), entry["value"])
@@ -42,7 +42,7 @@ def payload_of(row: Mapping[str, Any], contract: Contract, items: ItemRows | Non
 
 
 def plain(value: Any) -> Any:
-    """A payload as columns tell it: an absent key is null, and an object of nothing but nulls is null too."""
+    """Return a payload from columns: absent keys are null, and so are objects with only nulls."""
     if isinstance(value, dict):
         kept = {key: kept for key, item in value.items() if (kept := plain(item)) is not None}
         return kept if kept or not value else None

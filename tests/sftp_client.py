@@ -37,7 +37,7 @@ def feed_folder(root: Path) -> Path:
 
 
 def installed_sshd() -> str:
-    """Return the path of OpenSSH's server, installed if that can be done; otherwise skip the test."""
+    """Return the path of OpenSSH's server, installed if possible; otherwise skip the test."""
     if find_sshd() is None:
         done = subprocess.run([REPOSITORY / "scripts/openssh"], capture_output=True, text=True, check=False)
         if done.returncode:
@@ -49,7 +49,7 @@ def installed_sshd() -> str:
 
 @contextmanager
 def no_leftovers() -> Iterator[None]:
-    """Check that nothing is left of what was started within: no thread, process, open file or socket."""
+    """Check that the block leaves no thread, process, open file or socket."""
     me = psutil.Process()
     threads = our_threads()
     children = set(me.children(recursive=True))
@@ -86,7 +86,7 @@ async def client(server: Server, private: str) -> AsyncIterator[asyncssh.SFTPCli
 
 
 async def read(sftp: asyncssh.SFTPClient, path: str, *, block: int = 1 << 16, into: bytearray | None = None) -> bytes:
-    """Read a whole file, one request after another; `into` has the bytes that came before a loss."""
+    """Read a whole file, one request after another; `into` has the bytes from before a loss."""
     got = bytearray() if into is None else into
     async with sftp.open(path, "rb", block_size=0) as file:
         while piece := await file.read(block):

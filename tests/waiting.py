@@ -1,4 +1,4 @@
-"""Wait for a condition, not for a time: on a slow machine a test takes longer and does not fail."""
+"""Wait for a condition, not for a time: on a slow machine a test takes longer, but succeeds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def until(
     """Wait until a condition holds.
 
     Args:
-        holds: The condition.
-        describe: Says what there is instead, for the error.
-        pause: Seconds between two looks.
-        progress: A value that changes while work goes on. The patience begins anew with each change.
+        holds: the condition.
+        describe: describes the present state, for the error.
+        pause: seconds between two looks.
+        progress: a value that changes while work goes on. Each change restarts the patience.
     """
     seen = progress() if progress else None
     end = time.monotonic() + PATIENCE

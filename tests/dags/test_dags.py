@@ -63,7 +63,7 @@ def test_house_rules(bag: DagBag) -> None:
 
 
 def test_a_file_that_cannot_be_landed_stops_no_step(bag: DagBag) -> None:
-    """The check is a leaf of its own: red, it keeps no other task from running, and others hide nothing of it."""
+    """The check is a leaf: if it fails, all other tasks run, and their success does not hide it."""
     for dag, landing in (("ingest", "land_event_files"), ("close", "land_missing_files")):
         check = bag.dags[f"pismo_{dag}_sandbox_s3"].get_task("check_landing")
         assert check.upstream_task_ids == {landing}
@@ -221,7 +221,7 @@ def test_tasks_that_connect_stand_in_the_deliverys_pool(examples: DagBag) -> Non
 
 
 def test_without_googles_packages_every_dag_loads_and_gcs_says_what_it_needs() -> None:
-    """They are an extra: the import is refused here as it fails where they are not installed."""
+    """The packages are an extra: the import fails here as if they were not installed."""
     code = (
         "import sys\n"
         "class Missing:\n"

@@ -1,4 +1,4 @@
-"""How often the doorbell rings: steadily where messages are taken, ever more seldom where they are not."""
+"""The doorbell rings steadily while messages are taken, and ever more rarely if not."""
 
 from __future__ import annotations
 

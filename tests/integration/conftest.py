@@ -1,4 +1,4 @@
-"""What the tests with real Airflow share."""
+"""Share fixtures of the tests with real Airflow."""
 
 from __future__ import annotations
 

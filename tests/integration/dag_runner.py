@@ -1,7 +1,7 @@
-"""Run DAGs with `dag.test`, one after another: each line of standard input asks for a run, as JSON.
+"""Run DAGs with `dag.test`, one after another; each line of standard input is a run as JSON.
 
-A line is a list of the DAG's id, the run's Params, and how many days ago its logical date is. The answer is a line that
-begins with RESULT. Airflow is loaded once for all runs.
+A line is a list of the DAG's id, the run's Params, and how many days ago its logical date is. The answer is a line
+that begins with RESULT. Airflow is loaded once for all runs.
 """
 
 from __future__ import annotations

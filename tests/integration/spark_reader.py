@@ -1,4 +1,7 @@
-"""Run by a Python that has PySpark: reads a folder of the lake as files and by the statements of `ddl`; prints JSON."""
+"""Read a folder of the lake with PySpark, as files and by `ddl`'s statements; print JSON.
+
+A Python that has PySpark runs this file.
+"""
 
 from __future__ import annotations
 

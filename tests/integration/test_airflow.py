@@ -146,7 +146,7 @@ def test_listing_denied_fails_at_once_but_object_keys_work(home: Home) -> None:
 
 
 def test_nothing_personal_leaves_the_raw_files_under_the_strict_policy(home: Home) -> None:
-    """The key comes from a connection; lake, index, ledger, task logs and XCom are searched for planted values."""
+    """The key is in a connection; lake, index, ledger, task logs and XCom hold no planted value."""
     deliveries = home.root / "private" / "deliveries.yaml"
     deliveries.parent.mkdir()
     known = (ROOT / "config" / "deliveries.yaml").read_text().rstrip()
@@ -174,7 +174,7 @@ def test_nothing_personal_leaves_the_raw_files_under_the_strict_policy(home: Hom
         with dag_runs(environment, home.root) as runs:
             run = runs.run(DAG, {})
     finally:
-        # the other tests compare the bucket with what was published
+        # the other tests compare the bucket with the published events
         home.admin.delete_object(Bucket=home.policy.bucket, Key=f"{prefix}/planted")
     assert run.state == "success", run.log[-3000:]
     searched = run.log.encode() + (home.root / "airflow" / "airflow.db").read_bytes()

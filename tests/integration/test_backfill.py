@@ -1,4 +1,4 @@
-"""Days by real Airflow: ingest and close at once, tasks and the whole of Airflow killed, late files, closed again.
+"""Ingest and close many days in real Airflow, with killed processes and late files.
 
 PISMO_FEED_DAYS=30 makes the feed a month of 8,640 files (`make soak`).
 """
@@ -47,7 +47,7 @@ OVER = {"success", "failed"}
 
 
 class LateSink:
-    """Puts what it is given, but for some files and one whole hour, which come when `release` is called."""
+    """Stores its files, except some files and one whole hour, which `release` stores."""
 
     def __init__(self, sink: Sink, seed: int) -> None:
         self._sink, self._random, self.held = sink, random.Random(seed), dict[str, bytes]()
@@ -92,7 +92,7 @@ class Month:
         self.airflow = self.start()
 
     def _with_alerts(self, path: Path, endpoint: str) -> Path:
-        """The deliveries with a topic that is told of trouble, and a deadline that no killed run can keep."""
+        """Return deliveries with a topic for alerts, and a deadline that no killed run can keep."""
         own = {"endpoint_url": endpoint, "region_name": REGION}
         own |= {"aws_access_key_id": ADMIN_KEY, "aws_secret_access_key": ADMIN_SECRET}
         sns, self.sqs = boto3.client("sns", **own), boto3.client("sqs", **own)
@@ -212,7 +212,7 @@ class Month:
 
 
 class Chaos(threading.Thread):
-    """Kills a task's process now and then, and once everything, as often as it was told."""
+    """Kills a task's process from time to time, and everything once, a given number of times."""
 
     def __init__(self, month: Month, seed: int, kills: int) -> None:
         super().__init__(name="chaos", daemon=True)

@@ -1,4 +1,4 @@
-"""Two thousand notices at once, in real Airflow: paused at first, its task killed in the middle."""
+"""Land two thousand notices at once in real Airflow, paused at first, with a killed task."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _runs(api: AirflowApi, told: Feed) -> object:
 def _only_bad_ones_are_left(
     lake: LakeUnderTest, told: Feed, place: dict[str, str], sqs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the killed task held comes back as known; what is bad ends as a dead letter."""
+    """Messages of the killed task return as known; bad messages become dead letters."""
     for name, value in (told.variables | {"PISMO_LEASE_SECONDS": "4"}).items():
         monkeypatch.setenv(name, value)
     for name, connection in told.connections.items():

@@ -1,4 +1,4 @@
-"""Each channel through the DAG (`dag.test`), its process killed once while it lands: the lake is what was published."""
+"""Run each channel's DAG (`dag.test`), killed once while it lands: the lake has all events."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def environment(places: Places, told: Feed, database: Path) -> dict[str, str]:
         "PISMO_LAKE": str(places.lake),
         "PISMO_LEDGER_URL": f"sqlite:///{places.home}/ledger.db",
         "PISMO_LOOKBACK_HOURS": "2",
-        # what the killed run holds comes back before the next one is up
+        # messages of the killed run return before the next run is up
         "PISMO_LEASE_SECONDS": "3",
     }
     home = airflow_home(places.home / "airflow", database)
@@ -68,7 +68,7 @@ def landed(places: Places) -> int:
 
 
 def landed_half(process: subprocess.Popen[bytes], places: Places, files: int) -> bool:
-    """Look while the process is stopped, so that it does not land the other half meanwhile; it stays stopped then."""
+    """Look while the process is stopped, so that it cannot land the other half."""
     process.send_signal(signal.SIGSTOP)
     assert process.poll() is None, (places.logs / "run.log").read_text()[-3000:]
     if landed(places) >= files // 2:
@@ -86,7 +86,7 @@ def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, 
     options = Options(hours=1, megabytes=12, seed=23, home=places.home)
     sink = sink_of(channel, places.home, place)
     if channel == "gcs":
-        # notices that never come: listing finds their files
+        # some notices are never sent: listing finds their files
         assert isinstance(sink, AnnouncingSink)
         sink.never = 0.3
     published = publish(options, sink, places.truth)

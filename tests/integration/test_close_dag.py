@@ -1,4 +1,4 @@
-"""Closing days in real Airflow (`dag.test`): dry run, close again, event ids, denied listing, a lost row, alerts."""
+"""Close days in real Airflow (`dag.test`): dry run, second close, event ids, alerts."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Home:
         return dict(json.loads(path.read_text()))
 
     def alerts(self) -> list[str]:
-        """Take the alerts from the queue: one that is not deleted would be there again after half a minute."""
+        """Take the alerts from the queue and delete them, else they return after half a minute."""
         found = []
         while got := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in got:
@@ -108,7 +108,7 @@ def home(tmp_path: Path, airflow_database: Path) -> Iterator[Home]:
 
 
 def test_days_are_closed_in_airflow(home: Home) -> None:
-    """One story, since each run takes seconds: nothing, ingest, both closes, again, by event, a row gone."""
+    """Run one story, since each run takes seconds: no files, ingest, closes, a lost row."""
     window = {"window_start": f"{DAY}T10:00:00Z", "window_end": f"{DAY}T14:00:00Z"}
     dry, dry_ingest, ingest = home.run(
         ("close", {"publish_day": DAY, "dry_run": True}), ("ingest", window | {"dry_run": True}), ("ingest", window)

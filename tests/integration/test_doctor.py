@@ -1,4 +1,4 @@
-"""The doctor on deliveries that are well and on ones that are not; whatever it says, no secret is in it."""
+"""The doctor reports correct and wrong deliveries; no output of it has a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lake encrypted with a KMS key: nothing of it stands in clear, everything works with the key, nothing without."""
+"""Encrypt a lake with a KMS key: no clear text is left, and nothing works without the key."""
 
 from __future__ import annotations
 

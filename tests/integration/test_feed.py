@@ -1,4 +1,4 @@
-"""The whole feed with every dial on, at realistic sizes: the lake is exactly what was published, whatever happens."""
+"""Run the whole feed with every dial on, at real sizes: the lake has exactly its events."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_two_runs_at_once(feed: Feed, expected: dict[str, str], tmp_path: Path) 
 
 
 def test_a_file_that_comes_late_takes_its_events_back(tmp_path: Path, feed: Feed) -> None:
-    """The winning copy lands after the losing one was built: the later hour is built again without it."""
+    """If the winning copy lands after the losing one was built, the later hour is built again."""
     files = feed.files()
     lake = LakeUnderTest(tmp_path)
     late = feed.keys[: len(feed.keys) // 3]

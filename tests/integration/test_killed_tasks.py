@@ -1,4 +1,4 @@
-"""Airflow's own task processes killed with SIGKILL while the scheduler runs the DAG: retried, and the lake is exact."""
+"""Kill task processes while Airflow's scheduler runs the DAG: the lake is exact."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_tasks_killed_while_they_work_are_retried_to_the_exact_lake(tmp_path: Pa
     killer = Killer(home, seed=3)
     killer.start()
     try:
-        # compares the lake with what was published and raises where they differ
+        # compares the lake with the published events, and raises if they differ
         up(Options(hours=1, megabytes=60, seed=11, home=home))
     finally:
         killer.end()

@@ -1,4 +1,4 @@
-"""A ledger of many files on a real PostgreSQL: what runs ask of it is answered by indexes, not by reading all rows.
+"""Ask a ledger of many files on PostgreSQL: indexes answer the queries of runs, not scans.
 
 PISMO_LEDGER_FILES=10000000 makes it ten million (docs/explanation/scale.md has the figures).
 """

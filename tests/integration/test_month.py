@@ -1,7 +1,7 @@
-"""Days of hundreds of small files each, landed, built and closed by processes that are killed again and again.
+"""Land, build and close days of hundreds of files with processes that are killed often.
 
-PISMO_FEED_DAYS=30 makes it a month of 5,100 files (`make soak`).
-In any order and in parallel: the lake is what was published, and closing every day once more changes no byte.
+PISMO_FEED_DAYS=30 makes it a month of 5,100 files (`make soak`). The order is random, and work runs in parallel. The
+lake has exactly the published events, and closing every day once more changes no byte.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ while True:
 
 
 def published(source: Path, truth: Truth) -> None:
-    """Files at random moments of the month; copies up to six days later, damage, and files named anyhow."""
+    """Return files at random moments of the month, with odd names, late copies and damage."""
     rng = random.Random(30)
     recent: list[tuple[int, bytes]] = []
     for number in range(FILES):
@@ -101,7 +101,7 @@ def published(source: Path, truth: Truth) -> None:
 
 
 def run_and_kill(root: Path, source: Path) -> int:
-    """Workers side by side, killed at random and started again, until all is landed; how often one was killed."""
+    """Run workers in parallel, kill and restart them until all is landed; return the kills."""
     rng, kills, seed = random.Random(7), 0, 0
     workers: dict[int, subprocess.Popen[bytes]] = {}
     log = (root / "workers.log").open("wb")

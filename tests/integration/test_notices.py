@@ -265,7 +265,7 @@ def test_failures_keep_their_notices_and_the_others_land(
     sandbox.policy.vanished.add(f"{FOLDER}/b")
     feed, lake = delivery(sandbox, queues.queue_url, lease_seconds=SHORT_LEASE), LakeUnderTest(tmp_path)
     found = drained(feed, lake)
-    # without s3:ListBucket a missing object cannot be told from a forbidden one
+    # without s3:ListBucket, a missing object and a forbidden one get the same answer
     assert {key: type(error) for key, error in found.failures.items()} == {f"{FOLDER}/b": AccessDenied}
     assert messages_in(sandbox, queues.queue_url) == 1
     sandbox.policy.vanished.clear()

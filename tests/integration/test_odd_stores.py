@@ -1,4 +1,7 @@
-"""Landing and lake in other stores than AWS's: nothing raw is overwritten, connections are heeded, faults named."""
+"""Test landing and lake in stores that differ from AWS's: no raw file is overwritten.
+
+Connections are used as they are set, and errors name the fault.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def store(running: OddStore, connect: Callable[..., None]) -> Iterator[OddStore]:
-    """The running store as it comes, and the storage of a delivery."""
+    """The running store without any fault, and the storage of a delivery."""
     for name, value in vars_of(Dial()).items():
         setattr(running.dial, name, value)
     connect(running)
@@ -270,7 +273,7 @@ def test_addressing_of_the_connection_reaches_the_client(store: OddStore, connec
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
-    """A private CA, and what it signed for this machine: CA file, certificate and key."""
+    """Return a private CA's file, and a certificate and key that it signed for this machine."""
     folder = tmp_path_factory.mktemp("ca")
     now = dt.datetime.now(dt.UTC)
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]

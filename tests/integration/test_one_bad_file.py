@@ -1,4 +1,7 @@
-"""Files that cannot be landed stop nothing else, in real Airflow: red runs, quarantine, verdicts, assets, XCom."""
+"""A file that cannot be landed stops nothing else in real Airflow.
+
+The tests check failed tasks, quarantine, verdicts, assets and XCom.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,7 @@ def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home, capsys: p
 
 
 def _sums_are_what_was_written(home: Home) -> None:
-    """The mapped build tasks of the ingest run: no unit twice, and the sum of their rows is the rows of the lake."""
+    """The mapped build tasks share no unit, and their rows add up to the rows of the lake."""
     where = "WHERE dag_id LIKE 'pismo_ingest%' AND key = 'return_value' AND task_id ="
     shared = query(home, f"SELECT value FROM xcom {where} 'share_out_units' ORDER BY timestamp LIMIT 1")
     units = [unit for units in json.loads(shared[0][0]) for unit in units]
@@ -131,7 +134,7 @@ def test_an_incomplete_day_may_be_a_warning_alone(home: Home) -> None:
     put(home, "main_stream/2026/3/1/10/a", "e-1")
     put(home, IN_SUB_FOLDER, "e-5")
     (run,) = home.run(("close", {"publish_day": DAY}))
-    # the file's first failure is shown by the check, whatever the report does
+    # the check shows the file's first failure, also if the report fails
     assert (run.state, failed(run.tasks)) == ("failed", {"check_landing"})
     assert f"{DAY} is incomplete: " in run.log
     (alert,) = home.alerts()

@@ -1,4 +1,4 @@
-"""The ledger on a real PostgreSQL: the lake's own tests, each with a database of its own, and two builders at once."""
+"""Run the lake's tests with the ledger on PostgreSQL, and two builders at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landing a window whose source and queue hold files that cannot be landed: tries, quarantine, and trying again."""
+"""Land a window with files that cannot be landed: tries, quarantine, and tries on demand."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class _Empty:
 
 
 def test_an_outage_quarantines_nothing(feed: Feed) -> None:
-    """Every file can be listed and none can be read: that is no fault of one file."""
+    """If every file can be listed and none can be read, this is no fault of one file."""
     feed.put("a")
     assert feed.run() == (1, [])
     feed.put("bad")

@@ -1,4 +1,4 @@
-"""The SFTP hook against OpenSSH, and against the sandbox's server where a fault is to be played."""
+"""Test the SFTP hook with OpenSSH, and with the sandbox's server if a fault is needed."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_key_three_of_eight(faulty: Any, pairs: list[tuple[str, str]], root: Pat
     policy.authorized[:] = [pairs[2][1]]
     hook = make([private for private, _ in pairs])
     assert fetched(hook) == b"{}"
-    # rotated away in the middle: the next connection goes on with the keys after it
+    # the key is removed during the run: the next connection continues with the keys after it
     policy.authorized[:] = [pairs[6][1]]
     server.drop_connections()
     assert fetched(hook) == b"{}"

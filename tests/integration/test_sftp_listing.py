@@ -1,4 +1,4 @@
-"""Listing SFTP servers that are sound and answer unlike OpenSSH: no event file is left out without a word."""
+"""List correct SFTP servers that answer unlike OpenSSH: no event file is left out silently."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def either(
 
 
 def warnings(capfd: pytest.CaptureFixture[str]) -> str:
-    """What Airflow's log of hooks, which is structlog's, has written."""
+    """Return the warnings in Airflow's log of hooks, which structlog writes."""
     written = capfd.readouterr()
     return "\n".join(line for line in (written.out + written.err).splitlines() if "warning" in line)
 
@@ -98,7 +98,7 @@ def test_folder_markers_are_no_event_files(feed: SftpFeed) -> None:
     assert feed.listed() == {"a": 2}
 
 
-# --- what an entry is ------------------------------------------------------------------------------------------
+# --- kinds of entries ------------------------------------------------------------------------------------------
 
 
 def test_links_are_followed(either: SftpFeed, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The SFTP hook against rclone in front of the sandbox's S3: a layer over a bucket, as Pismo's SFTP is one."""
+"""Test the SFTP hook with rclone over the sandbox's S3: a layer over a bucket, like Pismo's."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_every_byte_of_an_object(bucket: Bucket, size: int, believed: bool) -> N
 
 
 def test_one_read_at_a_time_asks_the_bucket_once(bucket: Bucket) -> None:
-    """Reads that rclone serves out of order are requests of their own to the bucket, so `reads` bounds these."""
+    """For reads out of order, rclone sends own requests to the bucket, so `reads` bounds these."""
     body = bucket.put(body=random.Random(3).randbytes(3_000_000))
     assert fetched(bucket.hook(reads=1), size=len(body)) == body
     asked = [path for method, path, _ in bucket.sandbox.policy.log if method == "GET" and path.endswith(KEY)]

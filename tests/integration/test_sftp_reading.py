@@ -1,4 +1,4 @@
-"""Reading files of SFTP servers that are sound and answer unlike OpenSSH: the bytes are those of the file."""
+"""Read files of correct SFTP servers that answer unlike OpenSSH: the bytes are right."""
 
 from __future__ import annotations
 

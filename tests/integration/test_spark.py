@@ -1,4 +1,4 @@
-"""Spark on a lake whose contract changed five times: as files and through the tables that `ddl` makes."""
+"""Read a lake with five contract changes with Spark, as files and through `ddl`'s tables."""
 
 from __future__ import annotations
 

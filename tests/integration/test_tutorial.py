@@ -19,7 +19,7 @@ SPEED = re.compile(r"; [\d.]+ s, [\d.]+ MB/s")
 
 
 def compared(text: str, folder: Path) -> list[str]:
-    """List the lines that are the same in every run: no times of the run, no speeds, nothing shortened."""
+    """Return the lines that are equal in every run: without times, speeds and shortened lines."""
     text = SPEED.sub("", text.replace(f"{folder}/", ""))
     return [line.rstrip() for line in text.splitlines() if line.strip() and not CHANGING.search(line)]
 
@@ -44,7 +44,7 @@ def test_the_first_tutorial_works_as_it_says(tmp_path: Path) -> None:
         if language == "sh" and text != "make setup\n":
             printed, commands = run("bash", "-euo", "pipefail", "-c", text), commands + 1
         elif language == "python":
-            # each block goes on in the same interpreter
+            # all blocks run in the same interpreter
             printed, commands = run(sys.executable, "-c", session + text), commands + 1
             session += text if text.startswith("import") else ""
         elif not language:

@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yaml, run natively: Celery workers, Redis, PostgreSQL, everything killed or cut once."""
+"""Run the stack of docker-compose.yaml natively, and kill or cut each service once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ QUICK = NOTICED_SOON | {
 
 
 class Stack:
-    """All services, each a process in a session of its own, so that each can be killed or cut alone."""
+    """All services, each in its own session, so that each can be killed or cut alone."""
 
     def __init__(self, root: Path) -> None:
         self.places = Places(root / "stack")
@@ -72,7 +72,7 @@ class Stack:
         self.api = AirflowApi(self.api_port, "admin", "the-admins")
 
     def _values(self, place: dict[str, str]) -> dict[str, str]:
-        """What an .env file would say."""
+        """Return the content of an .env file."""
         told = feed_of("s3", self.places.home, place)
         (connection,) = told.connections.values()
         own = {"conn_type": "aws", "login": ADMIN_KEY, "password": ADMIN_SECRET}
@@ -113,7 +113,7 @@ class Stack:
         }
 
     def environment(self, service: str, **more: str) -> dict[str, str]:
-        """The compose file's, and what an image or a container of its own would give: folders and ports."""
+        """Return the compose file's environment, with folders and ports of this machine."""
         home = self.places.home
         here = {
             "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
@@ -216,7 +216,7 @@ class Stack:
         )
 
     def at_work(self, task: str) -> str:
-        """The worker in whose processes a task runs now; empty where there is none."""
+        """Return the worker whose processes run a task now; empty if there is none."""
         workers = ((name, started.pid) for name, started in self.services.items() if name.startswith("worker"))
         found = (name for name, pid in workers if any(task_of(process) == task for process in task_processes(pid)))
         return next(found, "")
@@ -264,11 +264,11 @@ def test_the_composed_stack_ends_in_the_exact_lake_whatever_is_killed(tmp_path: 
         stack.until(stack.has_landed, "a file is landed")
         stack.end(stack.at_work("land_event_files") or "worker-1", signal.SIGKILL)
         stack.start_worker("worker-3")
-        # the scheduler, while nobody has noticed yet
+        # the scheduler, before any service notices the loss
         stack.end("scheduler")
         stack.start("scheduler")
         stack.until(lambda: stack.at_work("land_event_files"), "landing again")
-        # Redis and PostgreSQL, while it goes on
+        # Redis and PostgreSQL, during the run
         stack.end("redis", signal.SIGKILL)
         stack.postgres.stop()
         time.sleep(4)

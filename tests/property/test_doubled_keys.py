@@ -1,4 +1,4 @@
-"""Property: of a payload with doubled keys, at any depth, every leaf is in a column or in `_rescued`, once."""
+"""Property: each value of a payload with repeated keys is once in a column or `_rescued`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Pairs(list[tuple[str, Any]]):
-    """An object as it is spelled: its keys may come again."""
+    """An object in its spelling, which may repeat keys."""
 
 
 KEYS = st.sampled_from(["a", "b", "amount", "metadata"])
@@ -40,7 +40,7 @@ def spelled(value: Any) -> str:
 
 
 def leaves(value: Any) -> Iterator[tuple[str, Any]]:
-    """What is neither null nor holds anything, told by kind: true is not 1."""
+    """Return single values that are not null, with their kinds: true is not 1."""
     if isinstance(value, Pairs):
         value = [item for _, item in value]
     if isinstance(value, dict):
@@ -54,7 +54,7 @@ def leaves(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def unpacked(value: Any) -> Any:
-    """Columns with what is JSON text in them as what it stands for."""
+    """Return columns with their JSON text parsed."""
     if isinstance(value, list):
         return [unpacked(item) for item in value]
     if not isinstance(value, dict):

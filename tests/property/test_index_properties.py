@@ -1,4 +1,4 @@
-"""Properties: the quick way to index a file and the careful one give the same index and teach the same."""
+"""Properties: the fast and the slow path give the same index and teach contracts the same."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def assert_same(files: list[bytes]) -> int:
 
 
 def assert_same_rows(data: bytes) -> None:
-    """What the index says of a file's events leads to the rows that the exact road gives."""
+    """The index of a file's events leads to the rows of the slow path."""
     contracts = Contracts()
     contracts_of: dict[tuple[str, str], list[dict[str, Any]]] = {}
     indexed = index.index_file(Plain(data, "plain"), contracts.of)
@@ -246,7 +246,7 @@ def test_one_odd_event_among_usual_ones(kind: str, at: int) -> None:
     odd = "".join(usual).encode()
     taken = assert_same([clean, odd, clean])
     assert_same_rows(odd)
-    # only where a value ends the parsing of its event is the split not believed
+    # the split is refused only if a value ends the parsing of its event
     assert taken == (2 if kind == "NaN" else 3)
 
 

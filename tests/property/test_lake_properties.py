@@ -1,4 +1,4 @@
-"""Properties: no leaf is lost, the order of landing and building does not matter, running again changes nothing."""
+"""Properties: no value is lost, order does not matter, and repeating changes nothing."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def learned(
 
 
 def compare(payload: Any, row: dict[str, Any], found: Verification) -> None:
-    """Every leaf of a payload with its column, or with what was rescued of it."""
+    """Yield every value of a payload with its column, or with its rescued value."""
     rescued: dict[str, list[Any]] = {}
     for entry in json.loads(row["_rescued"], parse_float=Decimal) if row["_rescued"] else ():
         rescued.setdefault(entry["path"], []).append(entry["value"])
@@ -92,7 +92,7 @@ def compare(payload: Any, row: dict[str, Any], found: Verification) -> None:
 @example([{"a": [{"b": 1}, {"b": {"c": Decimal("1E+3")}}, {}, None, "x"]}])
 @given(st.lists(PAYLOADS, min_size=1, max_size=6))
 def test_no_leaf_is_lost(payloads: list[dict[str, Any]]) -> None:
-    """Every leaf of every payload stands in its column, value for value, or in `_rescued`."""
+    """Every value of every payload is in its column, exactly, or in `_rescued`."""
     raws, contract, regular = learned(payloads)
     table = flatten(EventBytes(raws, regular), contract)
     found = Verification()
@@ -153,7 +153,7 @@ RULES = st.lists(
 def test_columns_hold_what_a_policy_leaves_of_a_payload(
     payloads: list[dict[str, Any]], rules: list[Rule], card_numbers: bool
 ) -> None:
-    """Whichever road, column or `_rescued` a value takes, it is redacted as it is in the payload itself."""
+    """On each path, in each column or in `_rescued`, a value is redacted like in the payload."""
     privacy = Privacy("any", tuple(rules), card_numbers, PrivacyKey("k1", b"a secret of some length"))
     raws, contract, regular = learned(payloads)
     table = protected(flatten(EventBytes(raws, regular), contract), contract, privacy, "pix/pix_in-1")
@@ -186,7 +186,7 @@ def test_splitting_gives_the_events_back(payloads: list[dict[str, Any]], delimit
 @THOROUGH
 @given(st.lists(PAYLOADS, min_size=3, max_size=6), st.binary(min_size=1, max_size=12), st.data())
 def test_every_byte_is_in_a_span_or_blank(payloads: list[dict[str, Any]], noise: bytes, data: st.DataObject) -> None:
-    """Whatever stands in a file, its bytes end in events, in damage, or are framing."""
+    """For any content of a file, its bytes are events, damage, or framing."""
     whole = b"".join(raw_events(payloads))
     at = data.draw(st.integers(0, len(whole)))
     damaged = whole[:at] + noise + whole[at:]
@@ -201,7 +201,7 @@ def test_every_byte_is_in_a_span_or_blank(payloads: list[dict[str, Any]], noise:
 @BRIEF
 @given(st.data())
 def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> None:
-    """Any permutation of landings, with builds in between, ends in the same rows; building again changes nothing."""
+    """Landing in any order, with builds in between, gives the same rows."""
     pool = [
         event(f"e-{n % 6}", {"n": n % 6 if n < 9 else 100 + n}, timestamp=f"2026-03-01T1{n % 3}:00:00Z")
         for n in range(12)
@@ -229,7 +229,7 @@ def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> N
 @BRIEF
 @given(st.data())
 def test_closing_days_in_any_order_gives_the_same_lake(data: st.DataObject) -> None:
-    """Landings, builds and closes in any order, then every day closed: the same bytes, and closing again adds none."""
+    """Land, build and close in any order: after all days are closed, the bytes are the same."""
     pool = [
         event(f"e-{n % 9}", {"n": n % 9 if n < 15 else 100 + n}, timestamp=f"2026-03-0{1 + n % 3}T1{n % 3}:00:00Z")
         for n in range(18)
@@ -290,7 +290,7 @@ def test_conformed_starts_empty() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([b"a" * 16, b"a" * 8 + b"b" * 8, b"c" * 16]), st.integers(0, 9))))
 def test_the_first_copy_within_the_horizon_stands(copies: list[tuple[bytes, int]]) -> None:
-    """Also where keys share the eight bytes that they are ordered by."""
+    """Some keys share the eight bytes that they are sorted by."""
     copies.sort(key=lambda copy: copy[1])
     keys = np.array([key for key, _ in copies], dtype="S16")
     hours = np.array([hour for _, hour in copies], dtype=np.int64)

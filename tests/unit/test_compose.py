@@ -1,4 +1,4 @@
-"""What is relied on in the compose file; it cannot be started in tests."""
+"""Check the compose file, because tests cannot start it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_workers_can_be_many() -> None:
     environment = worker["environment"]
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
     assert environment["AIRFLOW__CELERY__BROKER_URL"].endswith("@redis:6379/0")
-    # no file of one container's own: whoever lands and whoever flattens may be on different machines
+    # no file inside one container: tasks that land and tasks that flatten may run on different machines
     assert not [volume for volume in worker["volumes"] if "lake" in volume or "landing" in volume]
 
 

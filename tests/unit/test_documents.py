@@ -1,4 +1,4 @@
-"""Check that everything the documents name exists: make targets, commands, options, settings, variables, links."""
+"""Check that the names in documents exist: make targets, commands, options, settings, links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lake, a landing zone and a ledger of an earlier version go on working with this one.
+"""This version continues with lake, landing and ledger of an earlier version.
 
 `tests/earlier_lake.py` has made the archives, each with the version in its name. Only commands are called.
 """
@@ -44,7 +44,7 @@ def ids(root: Path, table: str) -> Counter[str]:
 
 
 def check(root: Path, expected: Iterable[str]) -> None:
-    """Each event has its row once, and as many rows in the table of its list as the list is long."""
+    """Each event has one row, and its list has as many rows as items."""
     assert ids(root, "events") == dict.fromkeys(expected, 1)
     assert ids(root, "items") == dict.fromkeys(expected, LINES_OF_AN_EVENT)
 
@@ -62,7 +62,7 @@ def test_files_come_and_days_are_closed(root: Path) -> None:
     assert closed.count("is complete") == 2
     check(root, expected)
     assert "is complete" in command(root, "report", "--date", CLOSED)
-    # its copies in a closed day, in an hour and in a file that has just come
+    # its copies are in a closed day, in an hour, and in a file that has just arrived
     assert command(root, "where-is", "closed-3").count("main_stream/") >= 2
     assert "erased" in command(root, "where-is", "erased-1")
 

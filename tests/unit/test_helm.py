@@ -1,4 +1,4 @@
-"""The values for the official Helm chart: against its schema of the keys they set, and what is relied on in them."""
+"""Check the values for the official Helm chart: their keys against its schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_key_is_one_of_the_charts_and_of_its_type() -> None:
         json.loads((ROOT / "tests" / "fixtures" / "helm-values.schema.json").read_text())
     )
     assert [str(error) for error in rules.iter_errors(VALUES)] == []
-    # a misspelled key, or a number where a text is due, is what helm itself would refuse
+    # helm itself would refuse a misspelled key, or a number instead of a text
     assert not rules.is_valid(VALUES | {"jwtSecretKeyName": "airflow-jwt"})
     assert not rules.is_valid(VALUES | {"env": [{"name": "A", "value": 120}]})
 

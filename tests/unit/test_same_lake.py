@@ -1,6 +1,6 @@
-"""The same feed and settings give the same Parquet files, byte for byte, as when their hashes were recorded.
+"""The same feed and settings give the recorded Parquet files, byte for byte.
 
-If a change is meant to alter the files, record the hashes anew and review the difference in the fixture:
+If a change must alter the files, record the hashes again and review the difference in the fixture:
 
     PISMO_RECORD_SAME_LAKE=1 scripts/test tests/unit/test_same_lake.py
 
@@ -86,7 +86,7 @@ def stored(plain: bytes) -> bytes:
 
 
 def without_deflate(raw: bytes) -> bytes:
-    """Return gzip members as stored ones: the lake holds hashes of raw bytes, and each zlib compresses in its way."""
+    """Return gzip members as stored ones: the lake has hashes of raw bytes, but zlibs differ."""
     members = []
     while raw:
         unpacker = zlib.decompressobj(wbits=31)
@@ -105,9 +105,9 @@ def generate(folder: Path, options: list[str]) -> Path:
 
 
 def digests(root: Path, pattern: str = "*.parquet") -> dict[str, str]:
-    """Return the number of files below each folder of the second level, and a SHA-256 of their paths and SHA-256s.
+    """Return counts of files by folder of the second level, and a SHA-256 of their contents.
 
-    Reports in JSON and HTML are left out: they name the times of landing and folders of the machine.
+    Reports in JSON and HTML are left out: they name times of landing and folders of the machine.
     """
     lines = defaultdict(list)
     for path in sorted(path for path in root.rglob(pattern) if path.is_file()):

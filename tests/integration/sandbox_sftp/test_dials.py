@@ -1,4 +1,4 @@
-"""The dials of the sandbox's in-process SFTP server, met by a real client: each differs from OpenSSH as it says."""
+"""Each dial of the in-process SFTP server makes it differ from OpenSSH for a real client."""
 
 from __future__ import annotations
 

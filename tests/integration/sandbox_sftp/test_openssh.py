@@ -45,7 +45,7 @@ async def test_openssh_runs_no_command_and_forwards_nothing(openssh: SftpServer,
     async with asyncssh.connect(**options(openssh, [keys[0]])) as connection:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_connection(openssh.host, openssh.port)
-        # the command is not run: what answers is the SFTP server, which ends for want of a request
+        # the command is not run: the SFTP server answers, and ends because it gets no request
         done = await connection.run("echo hello", stdin=asyncssh.DEVNULL)
         assert "hello" not in str(done.stdout)
 
@@ -70,7 +70,7 @@ async def test_openssh_stops_with_its_sessions_and_starts_again(openssh: SftpSer
     openssh.stop()
     await asyncio.wait_for(connection.wait_closed(), PATIENCE)
     assert not openssh.running
-    # in a container nobody may collect the dead
+    # in a container, dead processes may stay as zombies
     assert not [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     with pytest.raises(ConnectionRefusedError):
         await asyncssh.connect(**options(openssh, [keys[0]]))

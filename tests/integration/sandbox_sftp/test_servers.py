@@ -1,4 +1,4 @@
-"""What the sandbox's two SFTP servers have in common, OpenSSH's own and the one with faults to switch."""
+"""Test the common behaviour of the sandbox's SFTP servers: OpenSSH, and the one with faults."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_refuses_every_change(server: Server, root: Path, keys: tuple[str,
             lambda: sftp.link(SMALL, f"{FOLDER}/hardlink"),
         ]
         for change in changes:
-            # some of them OpenSSH does not even offer where nothing may be written
+            # OpenSSH does not even offer some of them if it is read-only
             with pytest.raises((asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported)):
                 await change()
     assert sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*")) == before

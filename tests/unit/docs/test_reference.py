@@ -81,7 +81,7 @@ RAISED = {"UnusableEventError", "_Unfit", "Span", "damage", "rescue"}
 
 
 def _reasons_in_code() -> set[str]:
-    """Find the words that the code gives as a reason: in calls that carry one, in assignments, in rows."""
+    """Find the reasons in the code: in calls, in assignments, in rows."""
     words: set[str] = set()
     for path in (ROOT / "include" / "pismo_lake").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""Check the table of settings that is made from a JSON Schema, with schemas as pydantic makes them."""
+"""Check the table of settings that is made from a JSON Schema, with schemas like pydantic's."""
 
 from __future__ import annotations
 

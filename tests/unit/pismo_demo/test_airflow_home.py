@@ -1,4 +1,4 @@
-"""The demo's Airflow is its own: nothing of the caller's leaks in, and its secrets stay private."""
+"""The demo's Airflow ignores the caller's settings, and its secrets stay private."""
 
 from __future__ import annotations
 

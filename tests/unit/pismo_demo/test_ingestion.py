@@ -1,4 +1,4 @@
-"""Following a run through a stand-in for Airflow's REST API."""
+"""Follow a run through a stand-in for Airflow's REST API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make demo NAME=value` may say."""
+"""`make demo NAME=value` sets options."""
 
 from __future__ import annotations
 

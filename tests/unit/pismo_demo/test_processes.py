@@ -1,4 +1,4 @@
-"""Only what the demo started is stopped, with all that it started in turn."""
+"""The demo stops only its own processes, with all that they have started."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def notes(tmp_path: Path) -> Notes:
 
 @contextmanager
 def running(code: str, tmp_path: Path, notes: Notes) -> Iterator[tuple[Started, str]]:
-    """A process, with what it printed first."""
+    """Return a process and its first output."""
     started = start("it", [sys.executable, "-c", code], os.environ, tmp_path / "log", notes)
     try:
         until(lambda: Path(started.log).read_text().endswith("\n"))

@@ -1,4 +1,4 @@
-"""The demo's queries are what it says they are: Python that runs as it stands."""
+"""The demo's queries run as Python without changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What AWS and its client say of a fault: whether trying again can help, in its own words, without secrets."""
+"""Faults of AWS and its client are permanent or not; messages show no secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look-alike's commands refuse what would publish nothing, or compare with nothing."""
+"""The look-alike's commands refuse to publish nothing, or to compare with nothing."""
 
 from __future__ import annotations
 

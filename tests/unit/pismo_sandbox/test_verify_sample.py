@@ -1,4 +1,4 @@
-"""The check by sample notices what the whole one would."""
+"""The check of a sample finds the same faults as the whole check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 @pytest.fixture
 def published(tmp_path: Path) -> Iterator[tuple[LakeUnderTest, Truth]]:
-    """A lake of a small feed with damage, and what was published."""
+    """Return a lake of a small feed with damage, and the truth about it."""
     truth = Truth(tmp_path / "truth.db")
     dials = Dials(duplicates_in_file=0.02, unusable_events=0.01, garbage=0.01)
     publisher = Publisher(FolderSink(tmp_path / "raw"), truth, seed=4, dials=dials)

@@ -1,4 +1,4 @@
-"""Contracts: from JSON Schema and from events, evolving or not, what is recorded of them and what the commands say."""
+"""Contracts come from JSON Schema and from events; their changes are recorded."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_what_was_there_before_a_schema_stands(lake: LakeUnderTest, tmp_path: Pa
     )
     lake.settings = replace(lake.settings, contracts=ContractRules(folder=str(tmp_path / "contracts"), shipped=False))
     lake.land({key(13): event("e-2", {"n": Decimal("1.5"), "text": 8})})
-    # int to decimal has the earlier hour built anew
+    # int to decimal: the earlier hour is built again
     assert sorted(lake.build()) == ["2026-03-01T12", "2026-03-01T13"]
     one, two = sorted(lake.rows(), key=lambda row: row["event_id"])
     assert (one["data__n"], one["data__text"]) == (Decimal(5), "x")

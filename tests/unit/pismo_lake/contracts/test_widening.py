@@ -1,4 +1,4 @@
-"""int64 to decimal: every hour that holds the event type is built anew, so one column has one type in all files."""
+"""If int64 becomes decimal, every hour with the event type is built again with one type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ddl`: DuckDB runs its statements on a real lake; the others' are parsed in their dialects."""
+"""DuckDB runs the statements of `ddl` on a real lake; a parser reads those of other engines."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def lake(tmp_path: Path) -> LakeUnderTest:
     ]
     lake.land({f"{HOUR}/a": b"".join(first)})
     lake.build()
-    # another hour's files lack what this one brings
+    # files of another hour lack this column
     lake.land({"main_stream/2026/3/1/13/b": event("e-4", {"amount": Decimal("2.25"), "late": 1.5, "Account_ID": 9})})
     lake.build()
     return lake

@@ -1,4 +1,4 @@
-"""Bad input, each kind by itself: what becomes a row, what becomes a reject, and that nothing is lost."""
+"""Each kind of bad input becomes a row or a reject, and nothing is lost."""
 
 from __future__ import annotations
 

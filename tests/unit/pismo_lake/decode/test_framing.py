@@ -88,7 +88,7 @@ def test_two_odd_quotes_do_not_hide_the_events_between_them(lake: LakeUnderTest)
     plain = [event(f"e-{number}", {"n": number}) for number in range(5)]
     broken = plain[0][:60] + b'"' + plain[0][60:]
     data = b"".join([plain[1], broken, *plain[2:4], broken, plain[4]])
-    # the scan comes out even here, which is why it must not be believed
+    # the structure balances here, although the split would be wrong
     assert scan(data) is not None
     lake.put(data)
     assert [row["event_id"] for row in lake.rows()] == ["e-1", "e-2", "e-3", "e-4"]

@@ -1,4 +1,4 @@
-"""Bytes made to cost much: work grows no faster than their size, memory is bounded, other files are not kept out."""
+"""Hostile bytes cost work in proportion to their size; memory is bounded, other files land."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def decoded(data: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_work_grows_as_the_bytes_do(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # what a file of usual damage may spend would hide the growth of small ones
+    # the allowance for usual damage would hide the growth for small files
     monkeypatch.setattr(salvage, "_FREE", 1 << 14)
     size = 1 << 18
     small, large = (WORDS[word] * (count // len(WORDS[word])) for count in (size, 2 * size))

@@ -1,4 +1,4 @@
-"""Landed bytes and indexes are compared with their digests wherever they are read; damage is named and stays local."""
+"""Each read compares landed bytes and indexes with their digests; damage is named and local."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_report_files_and_where_is_name_an_altered_file(
     place = ["--delivery", "test", "--lake", lake.settings.lake, "--landing", lake.settings.landing]
     assert main(["files", *place, "--ledger", f"sqlite:///{lake.root}/ledger.db"]) == 0
     assert f"{key(9, 'altered')}  ({key(9, 'altered')} differs from the file that was landed" in capsys.readouterr().out
-    # as told: the key is asked for again
+    # follow the advice: ask for the key again
     raw_path(lake).unlink()
     lake.land({key(9, "altered"): sound})
     lake.close(DAY)
@@ -156,7 +156,7 @@ def test_each_flipped_bit_of_an_index_is_seen(lake: LakeUnderTest) -> None:
     (path,) = (lake.root / "landing").rglob("_index/**/beside.parquet")
     content = path.read_bytes()
     assert len(read_index_at(str(path))) == 1
-    # all of the footer, where the digest is, and a sample of the rest
+    # the whole footer, which has the digest, and a sample of the rest
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     places = [*range(0, footer * 8, 97), *range(content.rindex(b"pismo_lake.sha256") * 8 - 32, len(content) * 8, 7)]
     for place in places:

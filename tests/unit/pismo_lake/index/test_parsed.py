@@ -1,4 +1,4 @@
-"""Payloads that are kept from indexing to building: the lake is the same without them, and they go with the build."""
+"""Payloads are kept from indexing to building: the lake is the same without them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NEWER = {f"new_{n}": n for n in range(3)}
 
 @pytest.fixture(autouse=True)
 def _eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small files are indexed the quick way too, which is where payloads are parsed together."""
+    """Index small files on the fast path too, which parses payloads together."""
     monkeypatch.setattr(quick_index, "_SMALL_FILE", 0)
     monkeypatch.setattr(quick_index, "_FEW", 2)
     monkeypatch.setattr(quick_index, "_STEP", 3)
 
 
 def _feed() -> dict[str, bytes]:
-    """Files whose contract grows, whose `count` widens to decimal, with copies, conflicts, odd events and damage."""
+    """Return files with a growing contract, a widened `count`, copies, conflicts and damage."""
     data = [{"amount": n + 0.25, "count": n, "name": f"n:{n}", "list": [{"a": n}]} for n in range(60)]
     first = [event(f"e-{n}", each, timestamp=at(9)) for n, each in enumerate(data)]
     second = [event(f"f-{n}", each | (NEWER if n > 30 else {}), timestamp=at(9)) for n, each in enumerate(data)]
@@ -64,7 +64,7 @@ def _parses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def _with_and_without(tmp_path: Path, act: Callable[[LakeUnderTest], None]) -> tuple[LakeUnderTest, LakeUnderTest]:
-    """The same lake built from what is kept, and without it."""
+    """Build the same lake from kept payloads, and without them."""
     lakes = []
     for name in ("with", "without"):
         lake = LakeUnderTest(tmp_path / name)
@@ -162,7 +162,7 @@ def test_they_go_too_where_nothing_has_to_be_built(tmp_path: Path, *, closed: bo
     lake.land({key(9, "a"): _feed()[key(9, "a")]})
     assert index.exists()
     assert not _kept(lake)
-    # a unit that is looked at and found unchanged lets go of what somebody left
+    # the check of an unchanged unit also removes kept payloads
     stray = index.with_suffix(".columns")
     stray.write_bytes(b"anything")
     lake.close(DAY) if closed else lake.build(["2026-03-01T09"])

@@ -119,7 +119,7 @@ def killed_before_the_end_of_a_build(lake: LakeUnderTest) -> None:
 
 @dataclass(frozen=True)
 class Loss:
-    """What came between the backup and its return; without a backup the ledger is empty."""
+    """The changes after the backup are lost; without a backup the ledger is empty."""
 
     since: Callable[[LakeUnderTest], None]
     backup: bool
@@ -135,7 +135,7 @@ LOSSES = {
 
 
 def settle(lake: LakeUnderTest) -> dict[str, str]:
-    """Build all that waits, close the day anew, and return the digest: late files are in their day then."""
+    """Build all that waits, close the day again with its late files, and return the digest."""
     lake.build()
     lake.close(DAY)
     assert lake.files.unbuilt_units() == []

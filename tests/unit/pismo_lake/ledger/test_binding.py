@@ -1,4 +1,4 @@
-"""A lake belongs to one ledger: a lost ledger, an older copy and another ledger are refused by every command."""
+"""A lake belongs to one ledger: every command refuses a lost, an older or another ledger."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_a_moved_lake_is_rebuilt_as_the_runbook_says(place: Place, capsys: pytes
     assert main(["report", "--date", DAY, *where]) == 0
     moved = {path.relative_to(place.root / "new") for path in (place.root / "new").rglob("*.parquet")}
     assert {Path(path).relative_to(place.lake) for path in before} < moved
-    # the ledger goes on serving the old place
+    # the ledger still serves the old place
     assert place.run("flatten") == 0
 
 
@@ -237,7 +237,7 @@ def binding(lake: LakeUnderTest) -> LakeBinding:
 
 
 def test_the_ledger_is_never_behind_its_lake(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before any write of the lake's mark, the next process goes on."""
+    """If a process is killed before it writes the lake's mark, the next process continues."""
 
     class Killed(BaseException):
         pass

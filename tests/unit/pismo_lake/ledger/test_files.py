@@ -1,4 +1,4 @@
-"""The files of one delivery in one lake: another lake or delivery on the same ledger has files of its own."""
+"""The ledger keeps the files of each delivery and each lake apart."""
 
 from __future__ import annotations
 

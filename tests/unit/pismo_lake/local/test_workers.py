@@ -1,4 +1,4 @@
-"""`flatten --jobs`: whatever the processes do, and whichever of them die, the lake is the one of a single process."""
+"""With `flatten --jobs` the lake is that of a single process, even if processes die."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(feed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process makes of it."""
+    """Return the lake of one process."""
     root = tmp_path_factory.mktemp("alone")
     finished(flatten(feed, root, 1))
     return root
@@ -70,7 +70,7 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 
 def files_of(root: Path) -> dict[str, bytes]:
-    """Every file of lake and landing; a killed write leaves its temporary file, which nobody reads."""
+    """Return every file of lake and landing, without temporary files of killed writes."""
     folders = (root / "lake", root / "lake-landing")
     return {
         str(path.relative_to(root)): path.read_bytes()
@@ -80,7 +80,7 @@ def files_of(root: Path) -> dict[str, bytes]:
 
 
 def changes_of(root: Path) -> list[tuple[Any, ...]]:
-    """What the contracts learned, from which file at which offset, in order."""
+    """Return the contract changes, with their files and offsets, in order."""
     engine = create_engine(f"sqlite:///{root / 'lake-ledger.db'}")
     columns = "domain, event_type, version, path, before, after, first_file, first_offset"
     query = f"select {columns} from pismo_contract_changes order by id"
@@ -219,7 +219,7 @@ def test_what_a_dead_worker_had_is_done_here(caplog: pytest.LogCaptureFixture) -
 
 
 def test_a_file_that_ends_each_process_is_named_and_the_others_go_on(tmp_path: Path) -> None:
-    """As the kernel ends a process for lack of memory: the first process is not the next one to go."""
+    """The kernel may end a process for lack of memory: the first process must not be next."""
     raw = tmp_path / "raw" / HOUR
     raw.mkdir(parents=True)
     for name in ("a", "deadly", "z"):

@@ -53,7 +53,7 @@ def test_the_folders_of_a_date() -> None:
 
 
 def test_each_entry_is_rounded_before_it_is_added(lake: LakeUnderTest) -> None:
-    """Three times a third of a cent more than 0.10 is 0.30, not 0.31; and 0.125 is rounded half up."""
+    """Three amounts of 0.10 and a third of a cent are 0.30, not 0.31; 0.125 is rounded half up."""
     amounts = [Decimal("0.104"), Decimal("0.104"), Decimal("0.104"), Decimal("0.125")]
     lake.put(*(entry(f"e-{number}", amount) for number, amount in enumerate(amounts)))
     (line,) = compare(lake.settings.lake, DAY, [report((7, 0.1), (7, 0.1)), report((7, 0.1), (7, 0.13))], ORG.lower())

@@ -1,4 +1,4 @@
-"""The day report: its page, its files, the hours without files, and what reconciliation finds."""
+"""The day report has a page and files, judges hours without files, and reconciles the day."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_a_damaged_index_is_named(lake: LakeUnderTest) -> None:
     assert not report.complete
     with pytest.raises(LakeError, match="ask for its object key again"):
         lake.build()
-    # as told: it is made again from the raw file
+    # follow the advice: make it again from the raw file
     index.unlink()
     lake.land({key(1): event("e-1", timestamp=at(1))})
     lake.build()

@@ -1,4 +1,4 @@
-"""Lists of payloads: as list columns with what does not fit rescued by itself, and as child tables."""
+"""Lists of payloads become list columns, with misfits rescued, or child tables."""
 
 from __future__ import annotations
 

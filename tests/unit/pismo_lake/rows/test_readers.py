@@ -1,4 +1,4 @@
-"""Readers on a lake whose contract changed five times: each sees every row, every column and every digit."""
+"""Readers see every row, column and digit of a lake whose contract changed five times."""
 
 from __future__ import annotations
 

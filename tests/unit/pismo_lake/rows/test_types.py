@@ -1,4 +1,4 @@
-"""Types: what a field's values have in common decides its column, and what does not fit is rescued."""
+"""The values of a field decide its column's type, and misfits are rescued."""
 
 from __future__ import annotations
 

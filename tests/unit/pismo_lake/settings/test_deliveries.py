@@ -1,4 +1,4 @@
-"""The deliveries file: what is wrong is named with its line and the allowed values, and breaks no other delivery."""
+"""Errors in the deliveries file name line and allowed values, and break no other delivery."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def problem(tmp_path: Path, text: str) -> str:
     return bad.problem
 
 
-# the entry `bad:` stands in line 11
+# the entry `bad:` is in line 11
 WRONG = {
     "environment": (f"{ORGANISATION}    environment: test\n    channel: s3\n", 13, "sandbox, production"),
     "channel": (f"{HEAD}    channel: ftp\n", 14, "allowed: s3, sftp, gcs"),
@@ -149,7 +149,7 @@ def test_types_and_defaults_of_every_channel(tmp_path: Path, monkeypatch: pytest
     assert isinstance(gcs, Delivery)
     assert sftp.source == SftpSource(port=2222)
     assert gcs.source == GcsSource("ours")
-    # what notices name is Pismo's bucket, however the file comes
+    # notices name Pismo's bucket for each channel
     assert gcs.expected.bucket == sftp.expected.bucket == "pismo-dataplatform-tn-1"
 
 
