@@ -1,4 +1,4 @@
-"""A claim on a part: only its holder may write, record or remove files of the part."""
+"""Claim a part: only the holder may write, record or remove files of the part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from pismo_lake import storage
-from pismo_lake.build.heartbeat import beating
+from pismo_lake.build.heartbeat import beat_while
 from pismo_lake.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 
 class ClaimLostError(Exception):
-    """Another builder claimed the part after us: it has seen at least the files that we saw."""
+    """Another builder claimed the part later: it knows at least the files that we know."""
 
 
 class Claim:
-    """One builder's claim on a part. Every method raises `ClaimLostError` if another builder has taken over."""
+    """One builder's claim on a part.
+
+    Every method raises `ClaimLostError` if another builder has taken over.
+    """
 
     def __init__(self, builds: BuildLedger, lake: str, part: int, log: logging.Logger) -> None:
         self._builds, self._lake, self._log = builds, lake, log
@@ -34,13 +37,13 @@ class Claim:
         self.token = builds.claim(part)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Show that the work goes on for as long as the block runs, and release the claim if the block fails.
+    def hold(self) -> Iterator[None]:
+        """Show that the work continues while the block runs; release the claim if the block fails.
 
-        A killed process releases nothing. The next builder takes its claim over.
+        A killed process releases nothing; the next builder takes its claim over.
         """
         try:
-            with beating(self._builds, self.part, self.token, self._log):
+            with beat_while(self._builds, self.part, self.token, self._log):
                 yield
         except BaseException:
             self._release()
@@ -54,11 +57,15 @@ class Claim:
             self._log.warning("the claim on part %d was not released: %s", self.part, type(error).__name__)
 
     def check(self, written: Iterable[str] = ()) -> None:
-        """Raise `ClaimLostError` if another builder has taken over.
+        """Raise an error if another builder has taken over.
 
         Args:
-            written: Paths below the lake that this builder wrote. Before the error is raised, those that the record
-                of the part does not name are removed.
+            written: paths below the lake that this builder wrote. Before the error is raised, paths that are not in
+                the
+                record of the part are removed.
+
+        Raises:
+            ClaimLostError: another builder has taken over.
         """
         if self._builds.holds(self.part, self.token):
             return
@@ -68,7 +75,7 @@ class Claim:
         raise ClaimLostError
 
     def plan(self, outputs: Sequence[str]) -> None:
-        """Record the files that may be written, before the first one is."""
+        """Record the files that may be written, before the first one is written."""
         if not self._builds.plan(self.part, self.token, outputs):
             raise ClaimLostError
 
@@ -90,7 +97,7 @@ class Claim:
         return superseded
 
     def remove_part(self) -> None:
-        """Remove all files of a part that has no raw files any more, and its record."""
+        """Remove all files, and the record, of a part without raw files."""
         self.check()
         record = self._builds.part(self.part)
         if record is not None:
@@ -99,6 +106,6 @@ class Claim:
 
 
 def remove_outputs(lake: str, outputs: Iterable[str]) -> None:
-    """Remove files below a lake. A file that does not exist is no error."""
+    """Remove files below a lake; a missing file is no error."""
     for output in outputs:
         storage.remove(storage.join(lake, output))

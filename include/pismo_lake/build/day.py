@@ -1,8 +1,8 @@
-"""Close a publish day: rebuild it from raw into few large files that replace those of its hours.
+"""Close a publish day: rebuild it into a few large files that replace those of its hours.
 
-Beside the protocol of every unit: the day is written to a spool before anything is planned; the transaction that
-records it takes its files away from their hours; hours that got a late file meanwhile are built before anything is
-removed. Between the first new file and the last removal a reader sees both; nothing is ever missing.
+A day differs from other units. It is written to a spool before anything is planned. The transaction that records it
+takes its files from their hours. Hours that got a late file meanwhile are built before anything is removed. Between
+the first new file and the last removal a reader sees old and new files, but never too few.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PROGRESS_SECONDS = 10.0
 def build_unit(
     settings: LakeSettings, ledger: Ledger, unit: str, *, force: bool = False, **options: Any
 ) -> BuildSummary:
-    """Build a publish hour, or a publish day that was closed before and has changed since."""
+    """Build a publish hour, or a closed publish day that has changed."""
     return unit_builder(settings, ledger, unit, **options).run(force=force)
 
 
@@ -56,16 +56,17 @@ def close_day(
     log: logging.Logger = _LOG,
     checkpoint: Callable[[str], None] | None = None,
 ) -> BuildSummary:
-    """Bring the lake's closed day up to date with its landed files; nothing is written if nothing changed.
+    """Bring the lake's closed day up to date with its landed files; write only if they changed.
 
     Args:
-        settings: The lake and how to write it.
-        ledger: The ledger of the lake.
-        day: The day.
-        force: Whether an unchanged day is built too.
-        log: The logger of the run.
-        checkpoint: Gets the name of the next step ("read", "write", "record", "late", "remove"). Tests kill the
-            process in it.
+        settings: the lake and how to write it.
+        ledger: the ledger of the lake.
+        day: the day.
+        force: if true, an unchanged day is built too.
+        log: the logger of the run.
+        checkpoint: gets the name of the next step ("read", "write", "record", "late", "remove"). Tests kill the
+            process
+            in it.
     """
     return DayBuilder(settings, ledger, day, log, checkpoint).run(force=force)
 
@@ -81,7 +82,7 @@ def unit_builder(settings: LakeSettings, ledger: Ledger, unit: str, **options: A
 class DayBuilder(UnitBuilder):
     """Build one publish day as one part, through a spool.
 
-    A day is long work. So a builder waits for another one as long as that one shows that it is alive.
+    A day takes long. So a builder waits for another one while that one shows that it is alive.
     """
 
     waits = True
@@ -112,7 +113,7 @@ class DayBuilder(UnitBuilder):
         return (self.settings.target_bytes,)
 
     def is_taken_in(self, files: Sequence[FileRecord]) -> bool:
-        """Say whether all files belong to the closed day; a late one belongs to its hour."""
+        """Return whether all files belong to the closed day; a late one belongs to its hour."""
         return all(record.closed for record in files)
 
     def replaces(self) -> list[str]:
@@ -123,7 +124,7 @@ class DayBuilder(UnitBuilder):
         ]
 
     def before_removal(self) -> None:
-        """Build the hours that got a late file during the close: in this order no event is ever missing."""
+        """Build the hours that got a late file during the close, so that no event is ever missing."""
         self.checkpoint("late")
         for unit in self.landed.unbuilt_units():
             if unit.startswith(f"{self._day}T"):
@@ -131,7 +132,7 @@ class DayBuilder(UnitBuilder):
 
     @contextmanager
     def draft(self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Iterator[Draft]:
-        """Write the day to a spool, from which its files are moved into the lake one after the other."""
+        """Write the day to a spool; its files are then moved into the lake one by one."""
         with spool_folder(self.settings, self.unit, claim.token) as spool:
             counts, spooled = self._read(claim, files, verdicts, spool)
             ids = spool / "ids.parquet"
@@ -147,7 +148,7 @@ class DayBuilder(UnitBuilder):
     def _read(
         self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict], spool: Path
     ) -> tuple[dict[str, Any], dict[str, list[Path]]]:
-        """Read the day part by part into the spool; return its counts and the spooled files by folder."""
+        """Read the day part by part into the spool; return counts and spooled files by folder."""
         settings = self.settings
         part = PartCounts()
         partitions = PartitionFiles(spool, settings.target_bytes, settings.key)
@@ -168,7 +169,7 @@ class DayBuilder(UnitBuilder):
 
 
 class _Progress:
-    """Say every ten seconds how far the reading of a day is."""
+    """Logs every ten seconds how much of a day is read."""
 
     def __init__(self, label: str, files: Sequence[FileRecord], log: logging.Logger) -> None:
         self._label, self._log = label, log
@@ -188,7 +189,7 @@ class _Progress:
 
 
 def _parts(files: Sequence[FileRecord], part_bytes: int) -> Iterator[list[FileRecord]]:
-    """Yield files in their order, as many at a time as `part_bytes` allows."""
+    """Yield files in order, in lists of at most `part_bytes` together."""
     part: list[FileRecord] = []
     size = 0
     for record in files:

@@ -1,4 +1,4 @@
-"""What an output is a function of, as one digest: equal fingerprints mean that nothing has to be built."""
+"""Compute one digest of a part's inputs; if it is unchanged, no build is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
 
 FORMAT_VERSION = "4"
-"""Raised when the same input would give other rows or columns: every part is then built anew when next asked."""
+"""Raised if the same input would give other rows or columns: then the next build of each part writes it again."""
 
 
 def fingerprint(
@@ -25,10 +25,11 @@ def fingerprint(
     counts: dict[str, Any],
     *more: object,
 ) -> str:
-    """Of raw files, the verdict on their events, settings, privacy policy, key, widened columns, format version.
+    """Return the digest of all that a part's outputs depend on.
 
-    `counts` name the event types of the part. Columns that were only added to a contract do not count: what is
-    written stays readable and holds nothing for them.
+    These are raw files, the verdict on their events, settings, privacy policy, key, widened columns and format
+    version. `counts` name the event types of the part. New columns of a contract do not count: written files stay
+    readable, and they have no values for new columns.
     """
     optional = (
         settings.privacy.fingerprint() if settings.privacy else "",
@@ -44,7 +45,7 @@ def fingerprint(
         if verdict.erased.any():
             digest.update(b"|" + verdict.erased.tobytes())
     for name in sorted(counts.get("by_type", ())):
-        # added columns leave files readable as they are, retyped ones do not
+        # files stay readable if columns are added, but not if a column's type changes
         for path in contracts.widened(name):
             digest.update(f"|{name}{path}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Build one publish hour: its parts whose inputs changed are written anew, all others are left as they are."""
+"""Build one publish hour: write the parts whose inputs changed, and leave all others."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def build_hour(
     log: logging.Logger = _LOG,
     checkpoint: Callable[[str], None] | None = None,
 ) -> BuildSummary:
-    """Bring the lake up to date with the landed files of one publish hour; a closed day owns its own files.
+    """Bring the lake up to date with the files of one publish hour that no closed day has.
 
     Args:
-        settings: The lake and how to write it.
-        ledger: The ledger of the lake.
-        hour: The hour.
-        force: Whether unchanged parts are built too.
-        log: The logger of the run.
-        checkpoint: Gets the name of the next step ("write", "record", "remove"). Tests kill the process in it.
+        settings: the lake and how to write it.
+        ledger: the ledger of the lake.
+        hour: the hour.
+        force: if true, unchanged parts are built too.
+        log: the logger of the run.
+        checkpoint: gets the name of the next step ("write", "record", "remove"). Tests kill the process in it.
     """
     return HourBuilder(settings, ledger, hour, log, checkpoint).run(force=force)
 
@@ -54,7 +54,7 @@ def build_hour(
 class HourBuilder(UnitBuilder):
     """Build one publish hour, part by part, each from memory.
 
-    A part is small. So a builder takes it over at once instead of waiting to see if another run is alive.
+    A part is small. So a builder takes it over at once, without waiting to see if another run is alive.
     """
 
     waits = False
@@ -73,16 +73,16 @@ class HourBuilder(UnitBuilder):
         return str(self._hour)
 
     def files(self) -> list[FileRecord]:
-        """Return the files of the hour that no closed day has taken in."""
+        """Return the files of the hour that no closed day has."""
         return self.landed.of_hour(self.unit)
 
     def part_of(self, record: FileRecord) -> int:
-        """Return the part that was given to the file when it was indexed."""
+        """Return the part of the file, which its indexing chose."""
         return record.part
 
     @contextmanager
     def draft(self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Iterator[Draft]:
-        """Read the part into memory; a table is only made when its turn to be written comes."""
+        """Read the part into memory; make each table only when it is written."""
         rows = read_part(files, verdicts, KeptPayloads(self.settings, self.contracts.get))
         part = PartCounts()
         part.add(files, rows)

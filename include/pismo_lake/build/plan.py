@@ -1,4 +1,4 @@
-"""What a run would build and remove, without doing it: the dry run of builds and closes."""
+"""Plan builds and closes without doing them, for dry runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """One part: `bytes` of raw to read; `state` is ``unchanged`` | ``new`` | ``changed`` | ``forced``.
+    """The plan of one part: `bytes` of raw to read, and its state.
 
-    `replaces` are outputs, paths below the lake, that go if the part is built and comes out otherwise.
+    `state` is ``unchanged`` | ``new`` | ``changed`` | ``forced``. `replaces` are paths below the lake that are removed
+    if the part is built with another result.
     """
 
     unit: str
@@ -39,7 +40,7 @@ class PartPlan:
 
 
 def plan_units(settings: LakeSettings, ledger: Ledger, units: Iterable[str], *, force: bool = False) -> list[PartPlan]:
-    """Return what a build of publish hours (YYYY-MM-DDTHH) and publish days (YYYY-MM-DD) would do, part by part."""
+    """Return the plan of each part of publish hours (YYYY-MM-DDTHH) and days (YYYY-MM-DD)."""
     return [plan for unit in units for plan in _plan(unit_builder(settings, ledger, unit), force=force)]
 
 

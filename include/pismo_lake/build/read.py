@@ -1,4 +1,4 @@
-"""Read the raw files of a part and sort their events by type, as they are to be flattened."""
+"""Read the raw files of a part, and sort their events by type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pismo_lake.decode.container import Plain, uncompress
 from pismo_lake.decode.fields import LAKE_COLUMNS, TYPE_KEYS
 from pismo_lake.errors import LakeError, LandedFileError, MemoryShortError
 from pismo_lake.index.files import read_index
-from pismo_lake.index.groups import numbered
+from pismo_lake.index.groups import number_groups
 from pismo_lake.index.landed import landed_bytes, landed_map
 from pismo_lake.index.parsed import kept
 from pismo_lake.paths import event_name, event_path
@@ -41,9 +41,10 @@ _READ = tuple(dict.fromkeys(("reason", *TYPE_KEYS, *_TAKEN)))
 
 @dataclass(slots=True)
 class Group:
-    """The events of one type in output order, file by file: raw bytes, index rows, and (delivery, name, events).
+    """The events of one type in output order, file by file.
 
-    `parsed` are positions of events with their payloads where these are parsed already: their raw bytes are empty.
+    `raw` are their bytes, `rows` their index rows, `files` (delivery, name, number of events). `parsed` are positions
+    of events whose payloads are parsed already, with these payloads: their raw bytes are empty.
     """
 
     raw: list[bytes] = field(default_factory=list)
@@ -52,13 +53,13 @@ class Group:
     files: list[tuple[str, str, int]] = field(default_factory=list)
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """A column of the index."""
+        """Return a column of the index."""
         return pa.chunked_array([chunk for table in self.rows for chunk in table.column(name).chunks])
 
 
 @dataclass(slots=True)
 class TypeCounts:
-    """Of one event type: events, those that are rows, duplicates, of these the conflicting ones, and erased ones."""
+    """Counts of one event type; `conflicts` are the duplicates whose content differs."""
 
     events: int = 0
     rows: int = 0
@@ -67,14 +68,14 @@ class TypeCounts:
     erased: int = 0
 
     def add(self, other: TypeCounts) -> None:
-        """Take another part's counts in."""
+        """Add another part's counts."""
         for name in ("events", "rows", "duplicates", "conflicts", "erased"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(slots=True)
 class PartRows:
-    """A part read and judged, ready to be flattened type by type."""
+    """A part, read and judged, ready to be flattened type by type."""
 
     groups: dict[tuple[str, str], Group] = field(default_factory=lambda: defaultdict(Group))
     rejects: list[dict[str, Any]] = field(default_factory=list)
@@ -86,14 +87,14 @@ class PartRows:
 
 
 class KeptPayloads:
-    """Payloads that were kept when their file was indexed, as far as contracts take them as they are."""
+    """Payloads kept since the index, if their columns fit the contracts."""
 
     def __init__(self, settings: LakeSettings, contract_of: Callable[[str, str], Contract]) -> None:
         self._settings, self._contract_of = settings, contract_of
         self._taken: dict[tuple[str, str, pa.Schema], bool] = {}
 
     def of(self, record: FileRecord) -> dict[tuple[str, str], list[ParsedRows]]:
-        """Of a file, by domain and event name."""
+        """Return the kept payloads of a file by domain and event name."""
         found = kept(self._settings, record)
         return {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.items()}
 
@@ -107,7 +108,7 @@ class KeptPayloads:
 
 @dataclass
 class _Input:
-    """A raw file, read where something of it is needed."""
+    """A raw file, read only if its bytes are needed."""
 
     record: FileRecord
 
@@ -121,7 +122,7 @@ class _Input:
 
     @cached_property
     def data(self) -> bytes | mmap:
-        """Return the uncompressed bytes; a local file is mapped, so that it takes no memory of its own."""
+        """Return the uncompressed bytes; a local file is mapped, so that it takes no extra memory."""
         local = self.record.framing == "plain" and storage.is_local(self.record.raw_uri)
         return landed_map(self.record) if local and self.record.size else self.plain.data
 
@@ -129,9 +130,10 @@ class _Input:
 def read_part(
     files: Sequence[FileRecord], verdicts: dict[str, Verdict], payloads: KeptPayloads | None = None
 ) -> PartRows:
-    """Read the files of a part and sort their events into groups; rejects and conflicts aside.
+    """Read the files of a part, and sort their events into groups and rejects.
 
-    Raises `LandedFileError` for a file that is not the one that was landed, or that needs too much memory.
+    Raises:
+        LandedFileError: a file has changed since it was landed, or it needs too much memory.
     """
     part = PartRows()
     for record in files:
@@ -143,7 +145,7 @@ def read_part(
         try:
             _read_file(file, verdicts[record.name], part, payloads)
         except MemoryError:
-            msg = f"{record.name} ({record.plain_size} bytes uncompressed) needs more memory than there is"
+            msg = f"{record.name} ({record.plain_size} bytes uncompressed) needs more memory than is free"
             raise MemoryShortError(msg, key=record.key, name=record.name) from None
     return part
 
@@ -156,8 +158,8 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
     if len(events) != len(verdict.kept):
         msg = f"the index of {record.name} and the verdict on it differ: {len(events)} and {len(verdict.kept)} events"
         raise LakeError(msg)
-    # the (domain, event name) that occur
-    types, numbers = numbered(events, TYPE_KEYS, _type)
+    # the (domain, event name) in this file
+    types, numbers = number_groups(events, TYPE_KEYS, _type)
     part.events += len(events)
     counted, kept, conflicts, standing = (
         np.bincount(numbers[mask], minlength=len(types)).tolist()
@@ -196,7 +198,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
         start, reason = row["offset"], row["reason"] or "conflicting_duplicate"
         raw: bytes | None = None
         if reason == "gzip_damaged":
-            # what could not be decompressed may hold an erased event, too
+            # bytes that cannot be decompressed may hold an erased event, too
             raw = None if gone.any() else file.plain.lost
         elif not erased:
             raw = file.data[start : start + row["length"]]
@@ -216,7 +218,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
 def _take(
     group: Group, file: _Input, starts: NDArray[np.int64], ends: NDArray[np.int64], found: Sequence[Placed]
 ) -> None:
-    """Add events of a file to their group: those whose payloads are there with these, others with their bytes."""
+    """Add events of a file to their group, with their parsed payloads or their bytes."""
     first = len(group.raw)
     left = np.ones(len(starts), dtype=bool)
     for here, payload in found:
@@ -226,7 +228,7 @@ def _take(
     for place in np.flatnonzero(left).tolist():
         bodies[place] = file.data[starts[place] : ends[place]]
         if not bodies[place].strip(b" "):
-            # blanked as if it were erased, and it is not
+            # blanked like an erased event, although it is not erased
             msg = f"{file.record.name} has blanks at {starts[place]}, the place of an event that is not erased"
             raise LandedFileError(msg, key=file.record.key, name=file.record.name)
     group.raw += bodies

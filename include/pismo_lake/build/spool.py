@@ -1,4 +1,4 @@
-"""A folder on the local disk for the files of a closed day, before they are moved into the lake."""
+"""Make a folder on the local disk for the files of a closed day, before they are moved."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path]:
     """Make a folder for the files of a claimed unit, and remove it after the block.
 
-    A local lake has it on its own disk, so that files are moved and not copied. There, folders that killed builds of
-    this unit left are removed too: their claims are lost.
+    A local lake has the folder on its own disk, so that files are moved and not copied. Folders from killed builds of
+    this unit are removed too: their claims are lost.
     """
     if not storage.is_local(settings.lake):
         with tempfile.TemporaryDirectory(prefix="pismo-close-") as folder:

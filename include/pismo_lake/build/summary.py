@@ -1,4 +1,4 @@
-"""What a build did, in counts that balance: events = rows + duplicates + erased ones."""
+"""Count the results of a build, so that they balance: events = rows + duplicates + erased."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "era
 
 @dataclass(slots=True)
 class BuildSummary:
-    """Totals of one unit; events = rows + duplicates + erased, conflicts are the duplicates whose content differs.
+    """Totals of one unit; `conflicts` are the duplicates whose content differs.
 
-    `items` are rows of lists' child tables.
+    They balance: events = rows + duplicates + erased. `items` are rows of lists' child tables.
     """
 
     unit: str = ""
@@ -70,7 +70,7 @@ class BuildSummary:
         self.unreadable += other.unreadable
 
     def tell(self, log: logging.Logger) -> None:
-        """Say in one line what was done."""
+        """Log the totals in one line."""
         log.info(
             "%s: %d part(s) built, %d unchanged; %d files, %d events -> %d rows, %d duplicates"
             " (%d conflicting), %d rejects; %.1f MB in %.1f s, %.1f MB/s",
@@ -81,14 +81,14 @@ class BuildSummary:
 
 
 class PartCounts:
-    """Count the files and events of a part while it is read, chunk by chunk."""
+    """Counts the files and events of a part while it is read, chunk by chunk."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(COUNTED, 0)
         self._by_type: dict[str, TypeCounts] = {}
 
     def add(self, files: Sequence[FileRecord], rows: PartRows) -> None:
-        """Add files and what was read of them."""
+        """Add files and their rows."""
         self.counts["files"] += len(files)
         self.counts["bytes"] += sum(record.plain_size for record in files)
         self.counts["rejects"] += len(rows.rejects)
@@ -98,13 +98,13 @@ class PartCounts:
             self._by_type.setdefault(name, TypeCounts()).add(of_type)
 
     def total(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, Any]:
-        """Return the counts of all files of the part; its rows are counted when they are written."""
+        """Return the counts of all files of the part, without the rows, which are counted later."""
         by_type = {name: asdict(self._by_type[name]) for name in sorted(self._by_type)}
         return {**self.counts, "by_type": by_type, "by_hour": _counts_by_hour(files, verdicts)}
 
 
 def _counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, dict[str, int]]:
-    """Return rows, duplicates, conflicts and rejects by publish hour, from the verdict on each file."""
+    """Return rows, duplicates, conflicts and rejects by publish hour, from the verdicts."""
     hours: dict[str, Counter[str]] = {}
     for record in files:
         verdict = verdicts[record.name]
@@ -117,15 +117,15 @@ def _counts_by_hour(files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -
 
 
 def count_written(counts: dict[str, Any], tables: Iterable[tuple[str, int]], part: str) -> None:
-    """Add the written rows of events, and the items of lists with tables of their own, to the counts of a part.
+    """Add the written rows of events, and the items of child tables, to a part's counts.
 
     Args:
-        counts: The counts.
-        tables: (Folder below the lake, rows) of everything that is written.
-        part: The name of the part, for the error.
+        counts: the counts.
+        tables: (folder below the lake, rows) of each written file.
+        part: the name of the part, for the error.
 
     Raises:
-        LakeError: Rows, duplicates and erased events together are not the events that were read.
+        LakeError: rows, duplicates and erased events do not add up to the events that were read.
     """
     total: Counter[str] = Counter()
     for folder, rows in tables:

@@ -1,4 +1,4 @@
-"""The rows of one part: its events by type in, one Arrow table a partition out, and the rejects. No writing."""
+"""Make the rows of one part: a table for each partition, and the rejects, without writing."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def tables(
     part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
 ) -> Iterator[tuple[str, pa.Table]]:
-    """Yield (folder, table) for every partition of the part, child tables and rejects too, in a stable order.
+    """Yield (folder, table) for every partition of the part, in a stable order.
 
-    Groups are used up.
+    These include child tables and rejects. The groups are emptied.
     """
     for domain, name in sorted(part.groups):
         group, contract = part.groups.pop((domain, name)), contract_of(domain, name)
@@ -41,7 +41,7 @@ def tables(
         dates = event_dates(table.column("event_timestamp").combine_chunks(), settings.event_date_zone, publish_date)
         names = dates.dictionary.to_pylist()
         for date in sorted(names):
-            # one date is the rule; a comparison of all rows for nothing is not free
+            # most parts have one date; then the comparison of all rows is not needed
             here = None if len(names) == 1 else pc.equal(dates.indices, names.index(date))
             mine, lists = (each if here is None else each.filter(here) for each in (table, payload))
             yield partition_path(domain, name, date), readable(mine, event_path(domain, name))
@@ -50,17 +50,23 @@ def tables(
     if part.rejects:
         rows = pa.Table.from_pylist(part.rejects, schema=REJECTS_SCHEMA)
         if settings.privacy is not None:
-            # what cannot be read cannot be redacted: source, offset and length lead to it in landing
+            # unreadable bytes cannot be redacted: source, offset and length lead to them in landing
             rows = rows.set_column(REJECTS_SCHEMA.names.index("raw"), "raw", pa.nulls(len(rows), pa.binary()))
         yield rejects_path(publish_date), rows
 
 
 def readable(table: pa.Table, event: str) -> pa.Table:
-    """Return a table as it is; `LakeError` if a text in it is no UTF-8: readers refuse the whole file for it."""
+    """Return a table unchanged if readers can read it.
+
+    Raises:
+        LakeError: a text is not UTF-8; readers would refuse the whole file.
+    """
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:
-        msg = f"rows of {event} cannot be written: a text is not UTF-8, so the bytes are not those that were indexed"
+        msg = (
+            f"rows of {event} cannot be written: a text is not UTF-8, so the bytes have changed since they were indexed"
+        )
         raise LakeError(msg) from error
     return table
 
@@ -68,7 +74,7 @@ def readable(table: pa.Table, event: str) -> pa.Table:
 def folders(
     part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
 ) -> list[str]:
-    """The folders that `tables` may give, known before anything is flattened; a child table may have no rows."""
+    """Return the folders that `tables` may yield, before flattening; a child table may be empty."""
     found = []
     for domain, name in sorted(part.groups):
         stamps = part.groups[domain, name].column("event_timestamp").combine_chunks()
@@ -80,11 +86,11 @@ def folders(
 
 
 def _payload(group: Group, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:
-    """The columns of a contract and `_rescued` as a policy leaves them, lists with a table of their own included."""
+    """Return a contract's columns and `_rescued` under a policy, with lists for child tables."""
     cuts = group.column("payload_at").fill_null(0).to_numpy().astype(np.int64)
     payload = flatten(EventBytes(group.raw, group.column("regular").to_numpy(), cuts, group.parsed), contract)
     if payload.num_rows != len(group.raw):
-        msg = f"{len(group.raw)} events went in, {payload.num_rows} rows came out"
+        msg = f"{len(group.raw)} events gave {payload.num_rows} rows"
         raise LakeError(msg)
     return payload if privacy is None else protected(payload, contract, privacy, event)
 
@@ -95,7 +101,7 @@ def _group_table(group: Group, payload: pa.Table, contract: Contract, privacy: P
         pa.concat_arrays([pa.repeat(file[at], file[2]) for file in group.files]) for at in (0, 1)
     )  # fmt: skip
     source = [deliveries, names, group.column("offset").combine_chunks()]
-    # from what a policy leaves: a date that became its year has no typed value
+    # from the redacted values: a date that was reduced to its year has no typed value
     typed = [
         typed_values(payload.column(column.name).combine_chunks(), field.type)
         for field, column in typed_columns(contract)

@@ -1,8 +1,8 @@
-"""Build the parts of a publish hour or a publish day whose inputs changed: the protocol that both share.
+"""Build the parts of a unit whose inputs changed: the protocol of hours and days.
 
 An output is a function of (raw files, the verdict on their events, settings, format version). For each part the order
-is: claim it, read its files, plan its outputs, write them, record them, remove what they supersede. A crash between
-any two steps heals in the next build, because the record still asks for it.
+is: claim it, read its files, plan its outputs, write them, record them, remove the files that they supersede. After a
+crash between any two steps the next build completes the work, because the record still asks for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pismo_lake.build.claim import Claim, ClaimLostError, remove_outputs
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
 from pismo_lake.build.summary import BuildSummary
-from pismo_lake.build.units import noting_problems
+from pismo_lake.build.units import note_problems
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.index.dedupe import JudgedInputs
@@ -43,7 +43,7 @@ _ATTEMPTS = 10
 
 
 class WidenedError(Exception):
-    """A column that was written as int64 became decimal before the part was recorded: it is to be written again."""
+    """A column that was written as int64 became decimal meanwhile: write the part again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A Parquet file that is ready: its folder below the lake, its number in it, and how to write it to a URI."""
+    """A finished Parquet file: its folder in the lake, its number, and a function to write it."""
 
     folder: str
     number: int
@@ -67,8 +67,8 @@ class Output:
 class Draft:
     """The Parquet files of a part before they are named.
 
-    `planned` are the (folder, number) of all files that `outputs` may give. `counts` name the event types from the
-    start; they are complete, and balance, when all `outputs` were taken.
+    `planned` are the (folder, number) of all files that `outputs` may yield. `counts` name the event types from the
+    start; they are complete, and balance, after all `outputs` were taken.
     """
 
     counts: dict[str, Any]
@@ -77,11 +77,12 @@ class Draft:
 
 
 class UnitBuilder(ABC):
-    """Build one unit. A subclass says which files the unit has and drafts the Parquet files of a part.
+    """Build one unit; a subclass knows the unit's files and drafts the Parquet files of a part.
 
     Attributes:
-        waits: Whether a part that another run is building is left to it at first. If not, this builder takes the part
-            over at once, and the other one waits.
+        waits: if true, and another run builds a part, this builder waits for it first. If false, this builder takes
+            the
+            part over at once, and the other one waits.
     """
 
     waits: ClassVar[bool]
@@ -99,7 +100,7 @@ class UnitBuilder(ABC):
     @property
     @abstractmethod
     def unit(self) -> str:
-        """The unit as the ledger names it."""
+        """The unit's name in the ledger."""
 
     @abstractmethod
     def files(self) -> list[FileRecord]:
@@ -107,20 +108,20 @@ class UnitBuilder(ABC):
 
     @abstractmethod
     def part_of(self, record: FileRecord) -> int:
-        """Return the part of the unit to which a file belongs."""
+        """Return the part of a file."""
 
     @abstractmethod
     def draft(
         self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
     ) -> AbstractContextManager[Draft]:
-        """Read the files of a claimed part and prepare its Parquet files, for the length of the block."""
+        """Read the files of a claimed part, and prepare its Parquet files while the block runs."""
 
     def fingerprinted(self) -> tuple[object, ...]:
-        """Return settings that the outputs of this kind of unit depend on, beside those of every unit."""
+        """Return the settings that outputs of this kind of unit depend on, besides the common ones."""
         return ()
 
     def is_taken_in(self, files: Sequence[FileRecord]) -> bool:  # noqa: ARG002
-        """Say whether the ledger counts files among those of this unit."""
+        """Return whether the ledger counts files as part of this unit."""
         return True
 
     def replaces(self) -> list[str]:
@@ -131,14 +132,14 @@ class UnitBuilder(ABC):
         """Prepare the removal of superseded files, after the new ones are recorded."""
 
     def run(self, *, force: bool) -> BuildSummary:
-        """Bring the lake up to date with the landed files of the unit; `force` builds unchanged parts too."""
+        """Bring the lake up to date with the unit's files; if `force`, build unchanged parts too."""
         started = time.monotonic()
         LakeBinding(self.ledger, self.settings.lake, self.settings.delivery, self.settings.landing).bind()
         mark_lake(self.settings)
         summary = BuildSummary(self.label)
         inputs = self.inputs()
         recorded = {record.part: record for record in self.builds.parts()}
-        # a recorded part without files lost them to a closed day, or they were forgotten
+        # if a recorded part has no files, a closed day has taken them, or they were forgotten
         for part in sorted(inputs.parts.keys() | recorded.keys()):
             self._update(part, inputs, recorded.get(part), summary, force=force)
         summary.seconds = time.monotonic() - started
@@ -146,7 +147,7 @@ class UnitBuilder(ABC):
         return summary
 
     def inputs(self) -> Inputs:
-        """Return the landed files of the unit, with the verdicts as they are now."""
+        """Return the landed files of the unit, with the present verdicts."""
         files, verdicts = self._judged.of(self.files())
         parts: dict[int, list[FileRecord]] = {}
         for record in files:
@@ -192,7 +193,7 @@ class UnitBuilder(ABC):
         return before.fingerprint == self.fingerprint(files, verdicts, before.counts)
 
     def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
-        """Finish the steps of an unchanged part that a crash left open: superseded files to remove, marks to set."""
+        """Finish the steps of an unchanged part that a crash interrupted."""
         if record.superseded:
             self._finish(record.part, record.superseded)
         let_go(self.settings, files)
@@ -201,15 +202,15 @@ class UnitBuilder(ABC):
 
     def _build(self, part: int, summary: BuildSummary) -> None:
         claim = Claim(self.builds, self.settings.lake, part, self.log)
-        with claim.held():
-            # read after the claim: the last builder to claim has seen every file that an earlier one saw
+        with claim.hold():
+            # read after the claim: then the last claimant knows every file that an earlier one knew
             inputs = self.inputs()
             files = inputs.parts.get(part, [])
             if not files:
                 claim.remove_part()
                 return
             self.contracts = ContractStore(self.ledger, self.settings)
-            with noting_problems(self.landed, self.label, files):
+            with note_problems(self.landed, self.label, files):
                 counts, superseded = self._write(claim, files, inputs.verdicts)
         self._finish(part, superseded)
         let_go(self.settings, files)
@@ -234,7 +235,7 @@ class UnitBuilder(ABC):
                     written.append(path)
                     output.write(storage.join(self.settings.lake, path))
         except OSError:
-            # a builder that took over may have removed files that this one had on disk
+            # a builder that took over may have removed files of this one from the disk
             claim.check(written)
             raise
         draft.counts["seconds"] = round(time.monotonic() - started, 3)

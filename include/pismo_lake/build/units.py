@@ -1,4 +1,4 @@
-"""Build several units; one that cannot be built does not keep the others from it."""
+"""Build several units; if one fails, the others are still built."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import FileLedger, FileRecord
 
 UNIT_ERRORS = (LakeError, StorageRefused)
-"""Errors of one unit: the others can be built all the same. A refusal may be of one object, such as an archived one."""
+"""Errors of one unit: the others can still be built. A refusal may be about one object, such as an archived one."""
 
 
 @contextmanager
-def noting_problems(landed: FileLedger, unit: str, files: Sequence[FileRecord]) -> Iterator[None]:
-    """Note in the ledger which file a build could not read, so that reports and commands name it.
+def note_problems(landed: FileLedger, unit: str, files: Sequence[FileRecord]) -> Iterator[None]:
+    """Record in the ledger which file a build could not read, so that reports name it.
 
-    The note is removed when all files were read. Lack of memory becomes an error of the unit, of its largest file.
+    The note is removed after all files were read. A lack of memory becomes an error of the unit's largest file.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def noting_problems(landed: FileLedger, unit: str, files: Sequence[FileRecord]) 
     except MemoryError:
         largest = max(files, key=lambda record: record.plain_size)
         msg = (
-            f"{unit} needs more memory than there is; its largest file is {largest.name} ({largest.plain_size} bytes"
+            f"{unit} needs more memory than is free; its largest file is {largest.name} ({largest.plain_size} bytes"
             " uncompressed): lower part_bytes, or give the process more memory"
         )
         raise MemoryShortError(msg, key=largest.key, name=largest.name) from None
@@ -43,7 +43,7 @@ def noting_problems(landed: FileLedger, unit: str, files: Sequence[FileRecord]) 
 
 
 def refuse_unbuilt(failures: Mapping[str, PismoError]) -> None:
-    """Raise the error of units that were not built: one that may pass by itself first, so that it is tried again."""
+    """Raise the error of units that were not built; a temporary one first, for a retry."""
     passing = [error for error in failures.values() if not error.permanent]
     if passing or len(failures) == 1:
         raise (passing or list(failures.values()))[0]

@@ -21,7 +21,7 @@ from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tai
 from pismo_lake.decode.salvage import too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
 from pismo_lake.decode.timestamps import timestamps_us
-from pismo_lake.index.groups import numbered
+from pismo_lake.index.groups import number_groups
 from pismo_lake.index.parsed import ParsedRows
 from pismo_lake.paths import event_name
 
@@ -237,7 +237,7 @@ def _divide(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
     """Yield the rows of each type and form; the type is None if the envelope does not name one."""
-    events, group = numbered(envelopes, _NAMED_BY, _Event.from_envelope)
+    events, group = number_groups(envelopes, _NAMED_BY, _Event.from_envelope)
     order = np.argsort(group, kind="stable")
     yield from zip(events, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
 

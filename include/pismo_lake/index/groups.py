@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def numbered(table: pa.Table, columns: Sequence[str], named: Callable[..., T]) -> tuple[list[T], NDArray[np.int64]]:
+def number_groups(
+    table: pa.Table, columns: Sequence[str], named: Callable[..., T]
+) -> tuple[list[T], NDArray[np.int64]]:
     """Return the distinct groups, and for each row the index of its group.
 
     `named` makes the group of a row from its values in `columns`, passed by name. Several combinations of values may
