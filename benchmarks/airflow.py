@@ -206,7 +206,7 @@ def followed(bench: Bench, run_id: str | None = None) -> str:
 
 
 def tell_run(bench: Bench, run_id: str, began: float, what: str, size: int = 0, count: int = 0) -> None:
-    """A line on a run: its seconds, and what share of them no task was at work."""
+    """Print a run's seconds, and the share of them in which no task was at work."""
     spans: dict[str, list[tuple[float, float]]] = {}
     for task in bench.airflow.api.tasks(bench.dag_id, run_id):
         if task.started and task.ended:
@@ -230,10 +230,7 @@ def covered(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def told_by_truth(bench: Bench) -> None:
-    """The lake is what was published, or the figures are worth nothing.
-
-    Of a large backlog every event is looked for, and the values of one in 37 are compared: all would not fit memory.
-    """
+    """Raise if the lake differs from the published events: then the figures are worthless."""
     large = bench.truth.totals()["events"] > _ALL_COMPARED
     found = verify_sample(bench.places.lake, bench.truth, _SAMPLE) if large else verify(bench.places.lake, bench.truth)
     if not found.ok:

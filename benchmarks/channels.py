@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def show(channel: str, size: float, best: dict[str, Run]) -> None:
-    """A line a contender."""
+    """Print a line for each contender."""
     rates = {name: run.files / run.seconds for name, run in best.items()}
     for name, run in best.items():
         rate = rates[name]
@@ -87,7 +87,7 @@ def show(channel: str, size: float, best: dict[str, Run]) -> None:
 
 
 def measure(channel: str, root: Path, files: int, size: float, rounds: int) -> dict[str, Run]:
-    """The best run of each contender."""
+    """Return the best run of each contender."""
     places = Places(root / "demo")
     places.logs.mkdir(parents=True)
     notes = Notes(root / "running.json")
@@ -201,7 +201,7 @@ def by_hook(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
 
 
 def by_operator(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
-    """A hook for each file."""
+    """Copy each file with a hook of its own."""
     for key in task["files"]:
         with _copying(delivery) as copy:
             copy(key, to)
@@ -209,7 +209,7 @@ def by_operator(delivery: Delivery, task: dict[str, Any], to: Path) -> None:
 
 @contextmanager
 def _copying(delivery: Delivery) -> Iterator[Callable[[str, Path], None]]:
-    """The provider's own way to copy a file to disk, with the same connection and rights."""
+    """Copy files to disk as the provider does, with the same connection and rights."""
     if delivery.channel == "s3":
         from pismo.hooks.s3 import PismoS3Hook
 

@@ -12,7 +12,7 @@ _BEGIN, _END = "<!-- peers -->", "<!-- /peers -->"
 
 
 def write_results(document: dict[str, Any], root: Path | None) -> str:
-    """The results as Markdown; with `root` they go into its documentation too."""
+    """Print the results as Markdown; with `root`, also write them into its documentation."""
     text = _table(document)
     if root is not None:
         page = root / "docs" / "explanation" / "peers.md"
@@ -46,7 +46,7 @@ def _table(document: dict[str, Any]) -> str:
 
 
 def _floor(document: dict[str, Any]) -> str:
-    """The floor, and how near to it this project comes on one core."""
+    """Return the floor, and the share of it that this project reaches on one core."""
     floor, first = document["floor"], document["results"][0]
     size, seconds = first["megabytes"], floor["parsing"] + floor["encoding"]
     parts = " and ".join(f"{1e3 * floor[part] / size:.1f}" for part in ("parsing", "encoding"))

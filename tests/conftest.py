@@ -60,5 +60,5 @@ def closed_ledgers() -> Iterator[None]:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> LakeUnderTest:
-    """An empty lake with its landing zone and ledger."""
+    """Return an empty lake with its landing zone and ledger."""
     return LakeUnderTest(tmp_path)

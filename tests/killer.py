@@ -97,7 +97,7 @@ class Killer(threading.Thread):
 
 
 def task_processes(pid: int) -> list[psutil.Process]:
-    """The processes below one that are at work on a task of Airflow's."""
+    """Return the processes below one that work on a task of Airflow's."""
     try:
         children = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
@@ -114,7 +114,7 @@ def command_of(process: psutil.Process) -> str:
 
 
 def task_of(process: psutil.Process) -> str:
-    """The task that such a process works on: the one whose log its supervisor has open."""
+    """Return the task of such a process, from the log that its supervisor has open."""
     try:
         paths = [file.path for parent in process.parents()[:1] for file in parent.open_files()]
     except psutil.Error:

@@ -40,12 +40,12 @@ ORG = "TN-00000000-1111-4222-8333-444444444444"
 
 
 def key(hour: int, name: str = "a", day: int = 1) -> str:
-    """An object key in a publish hour of March 2026."""
+    """Return an object key in a publish hour of March 2026."""
     return f"main_stream/2026/3/{day}/{hour}/{name}"
 
 
 def at(hour: int, day: int = 1) -> str:
-    """A time ten minutes into such an hour."""
+    """Return a time ten minutes into such an hour."""
     return f"2026-03-{day:02d}T{hour:02d}:10:00Z"
 
 

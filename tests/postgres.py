@@ -81,7 +81,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """A server of its own; yields its SQLAlchemy URL."""
+    """Run a server; yield its SQLAlchemy URL."""
     server = PostgresServer()
     try:
         server.start()

@@ -28,7 +28,7 @@ KEY = f"{FOLDER}/a"
 
 
 def sftp_delivery(environment: Environment = Environment.SANDBOX, **source: Any) -> Delivery:
-    """A delivery over SFTP whose connection is ``pismo``."""
+    """Return a delivery over SFTP whose connection is ``pismo``."""
     return Delivery(
         name="sftp_test", organisation=ORG, environment=environment, channel=Channel.SFTP, conn_id="pismo",
         landing="no-landing", lake="no-lake", ledger_url="sqlite://", source=SftpSource(**source),

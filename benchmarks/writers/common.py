@@ -21,14 +21,14 @@ def event_name(event_type: str, version: Any) -> str:
 
 
 def partition(out: str, domain: str, name: str, date: str) -> Path:
-    """The folder of a partition, its parents made."""
+    """Return the folder of a partition, with its parents made."""
     folder = Path(out) / f"domain={domain}" / f"event_type={name}" / f"event_date={date}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def chunks(folder: str) -> Iterator[list[Path]]:
-    """The files in order, about 64 MB at a time, so that memory does not grow with the input."""
+    """Yield the files in order, about 64 MB at a time, so that memory does not grow."""
     taken: list[Path] = []
     size = 0
     for path in sorted(Path(folder).glob("*.ndjson")):

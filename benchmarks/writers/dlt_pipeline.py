@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def main(source: str, out: str, cores: int) -> None:
-    """dlt works through its own files in steps: extract, normalize, load."""
+    """Let dlt work through its own files in steps: extract, normalize, load."""
     os.environ |= {
         "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR", "NORMALIZE__WORKERS": str(cores),
         "LOAD__WORKERS": str(cores), "DATA_WRITER__COMPRESSION": "zstd", "SCHEMA__NAMING": "duck_case",

@@ -23,7 +23,7 @@ def leaves(structure: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def exact(structure: Any) -> Any:
-    """The structure with decimals for every number that is no integer."""
+    """Return the structure with decimals for every number that is no integer."""
     if isinstance(structure, dict):
         return {key: exact(inner) for key, inner in structure.items()}
     if isinstance(structure, list):
@@ -32,7 +32,7 @@ def exact(structure: Any) -> Any:
 
 
 def quoted(name: str) -> str:
-    """An identifier."""
+    """Quote an identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -13,7 +13,7 @@ from benchmarks.writers.common import ENVELOPE, chunks, lines_by_type
 
 
 def columns(name: str, array: pa.ChunkedArray) -> list[tuple[str, pa.ChunkedArray]]:
-    """A column, structs as one for each field."""
+    """Return a column; a struct becomes one column for each field."""
     if not pa.types.is_struct(array.type) or array.type.num_fields == 0:
         return [(name, array)]
     found = []

@@ -12,7 +12,7 @@ from pyspark.sql.types import DataType, StructType
 
 
 def columns(name: str, kind: DataType, value: Column) -> list[Column]:
-    """A column, structs as one for each field."""
+    """Return a column; a struct becomes one column for each field."""
     if not isinstance(kind, StructType) or not kind.fields:
         return [value.alias(name)]
     return [

@@ -15,7 +15,7 @@ POLL = 15.0
 
 
 async def pauses_of(looks: list[tuple[int, dict[str, int] | None]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds it waits after each of these looks."""
+    """Return the seconds that it waits after each of these looks."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database of Airflow, to be copied into a home; pytest's processes share it."""
+    """Return a migrated database of Airflow to copy into a home; pytest's processes share it."""
     base = tmp_path_factory.getbasetemp()
     return migrated_database(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)

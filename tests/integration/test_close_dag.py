@@ -64,7 +64,7 @@ class Home:
 
     @contextmanager
     def without(self, prefix: str) -> Iterator[None]:
-        """The files below a prefix are not at the source for a while."""
+        """Hide the files below a prefix from the source for a while."""
         bucket = self.policy.bucket
         taken = {}
         for item in self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:

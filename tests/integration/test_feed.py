@@ -45,7 +45,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
 
 @pytest.fixture(scope="module")
 def expected(feed: Feed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The lake of an undisturbed run, file by file."""
+    """Return the lake of an undisturbed run, file by file."""
     lake = LakeUnderTest(tmp_path_factory.mktemp("undisturbed"))
     lake.land(feed.files())
     lake.build()

@@ -70,7 +70,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def store(running: OddStore, connect: Callable[..., None]) -> Iterator[OddStore]:
-    """The running store without any fault, and the storage of a delivery."""
+    """Yield the running store without any fault, and the storage of a delivery."""
     for name, value in vars_of(Dial()).items():
         setattr(running.dial, name, value)
     connect(running)

@@ -55,7 +55,7 @@ def query(home: Home, text: str) -> list[Any]:
 
 
 def complete_days(home: Home) -> list[str]:
-    """The days that an asset event of a closing run calls complete."""
+    """Return the days that an asset event of a closing run calls complete."""
     rows = query(home, "SELECT extra FROM asset_event WHERE source_dag_id LIKE 'pismo_close%' ORDER BY id")
     return [json.loads(extra)["publish_date"] for (extra,) in rows]
 
@@ -118,7 +118,7 @@ def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home, capsys: p
 
 
 def _sums_are_what_was_written(home: Home) -> None:
-    """The mapped build tasks share no unit, and their rows add up to the rows of the lake."""
+    """Check that build tasks share no unit, and that their rows add up to the lake's."""
     where = "WHERE dag_id LIKE 'pismo_ingest%' AND key = 'return_value' AND task_id ="
     shared = query(home, f"SELECT value FROM xcom {where} 'share_out_units' ORDER BY timestamp LIMIT 1")
     units = [unit for units in json.loads(shared[0][0]) for unit in units]

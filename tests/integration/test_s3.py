@@ -56,7 +56,7 @@ def server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The running look-alike, empty, with every right, and the consumer's connection."""
+    """Yield the running look-alike, empty, with every right, and the consumer's connection."""
     fresh = Policy()
     for name in (
         "list_allowed",

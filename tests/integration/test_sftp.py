@@ -102,7 +102,7 @@ def fetched(hook: PismoSFTPHook, key: str = KEY, size: int | None = None) -> byt
 def faulty(
     root: Path, pairs: list[tuple[str, str]], connect: Callable[..., PismoSFTPHook]
 ) -> Iterator[tuple[RunningSftp, SftpPolicy, Callable[..., PismoSFTPHook]]]:
-    """The sandbox's server, its policy, and a hook for it."""
+    """Yield the sandbox's server, its policy, and a hook for it."""
     policy = SftpPolicy([pairs[0][1]])
     with running_sftp(root, policy) as server:
 

@@ -49,7 +49,7 @@ def feed(root: Path, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> 
 def either(
     request: pytest.FixtureRequest, root: Path, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[SftpFeed]:
-    """The same folder behind the sandbox's server, then behind OpenSSH's."""
+    """Yield the same folder behind the sandbox's server, then behind OpenSSH's."""
     if request.param == "sandbox":
         yield request.getfixturevalue("feed")
         return

@@ -38,7 +38,7 @@ def pair() -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def rclone(sandbox: Sandbox, pair: tuple[str, str]) -> Iterator[RcloneServer]:
-    """rclone's server, installed if that can be done."""
+    """Yield rclone's server; install rclone if it is missing."""
     if shutil.which("rclone") is None:
         done = subprocess.run([REPOSITORY / "scripts/rclone"], capture_output=True, text=True, check=False)
         if done.returncode:

@@ -209,7 +209,7 @@ class Stack:
         until(answered, lambda: f"waited for: {what}\n{self.said()}", pause=0.3)
 
     def said(self) -> str:
-        """The end of every log."""
+        """Return the end of every log."""
         return "\n".join(
             f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
             for path in sorted(self.places.logs.glob("*.log"))

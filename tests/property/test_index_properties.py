@@ -118,7 +118,7 @@ def assert_same(files: list[bytes]) -> int:
 
 
 def assert_same_rows(data: bytes) -> None:
-    """The index of a file's events leads to the rows of the slow path."""
+    """Check that the index of a file's events leads to the rows of the slow path."""
     contracts = Contracts()
     contracts_of: dict[tuple[str, str], list[dict[str, Any]]] = {}
     indexed = index.index_file(Plain(data, "plain"), contracts.of)

@@ -68,7 +68,7 @@ def raw_events(payloads: list[dict[str, Any]]) -> list[bytes]:
 def learned(
     payloads: list[dict[str, Any]], rules: ContractRules = EVOLVING
 ) -> tuple[list[bytes], Contract, list[bool]]:
-    """The payloads' events, the contract they teach, and which of them may take the fast road."""
+    """Return the payloads' events, their contract, and which of them may take the fast path."""
     raws = raw_events(payloads)
     contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES, rules=rules)
     regular = []

@@ -24,7 +24,7 @@ OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59)
 
 @st.composite
 def spelled(draw: st.DrawFn) -> tuple[str, int]:
-    """A time in some spelling of RFC 3339 or ISO 8601, and its microseconds since the epoch."""
+    """Return a time in a spelling of RFC 3339 or ISO 8601, and its microseconds since the epoch."""
     moment, minutes = draw(MOMENTS), draw(OFFSETS)
     fraction = draw(st.text("0123456789", max_size=9))
     hours_alone = minutes % 60 == 0 and draw(st.booleans())

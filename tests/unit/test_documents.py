@@ -87,7 +87,7 @@ def test_every_make_target_has_help() -> None:
 
 
 def commands() -> list[tuple[str, tuple[str, ...]]]:
-    """(module, words) of each `python -m` in the documents, without the words' values."""
+    """Return (module, words) of each `python -m` in the documents, without the words' values."""
     found = set()
     for module, rest in re.findall(r"python -m (pismo\w*)([^\n`|#]*)", texts()):
         words = tuple(word for word in rest.split() if re.fullmatch(r"[a-z][a-z-]*|--[a-z-]+", word))

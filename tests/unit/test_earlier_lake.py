@@ -25,7 +25,7 @@ LINES_OF_AN_EVENT = 2
 
 @pytest.fixture(params=ARCHIVES, ids=lambda path: path.name)
 def root(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """The folder that holds the earlier lake."""
+    """Return the folder of the earlier lake."""
     place(request.param, tmp_path)
     return tmp_path
 

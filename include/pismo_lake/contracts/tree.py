@@ -74,6 +74,7 @@ class Node:
 
 
 def leaves(node: Node) -> Iterator[Node]:
+    """Yield every node below a node: its fields and their items, at any depth."""
     for child in node.fields.values():
         if child.kind is Kind.OBJECT:
             yield from leaves(child)
@@ -83,6 +84,7 @@ def leaves(node: Node) -> Iterator[Node]:
 
 
 def widened_paths(node: Node, path: str) -> Iterator[str]:
+    """Yield the paths, from `path` on, that were int and are decimal now."""
     if node.widened:
         yield path
     for key, child in node.fields.items():

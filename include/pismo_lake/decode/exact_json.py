@@ -25,6 +25,7 @@ class Unbounded(Decimal):
     text: str
 
     def __new__(cls, text: str) -> Self:
+        """Make an infinite number that keeps its text."""
         number = super().__new__(cls, "-Infinity" if text.startswith("-") else "Infinity")
         number.text = text
         return number

@@ -95,6 +95,11 @@ def spellings(key: str, *, form: bool) -> tuple[str, str | None]:
 
 
 def decode_base64(data: Any) -> bytes:
+    """Decode base64.
+
+    Raises:
+        NoticeError: the data is not base64.
+    """
     try:
         return base64.b64decode(str(data), validate=True)
     except (binascii.Error, ValueError):
@@ -103,6 +108,7 @@ def decode_base64(data: Any) -> bytes:
 
 
 def dict_in(text: str | bytes) -> dict[str, Any]:
+    """Parse a JSON object; return an empty one for any other text."""
     try:
         value = loads(text)
     except NoticeError:
@@ -111,6 +117,7 @@ def dict_in(text: str | bytes) -> dict[str, Any]:
 
 
 def size_in(body: str | bytes) -> Any:
+    """Return the `size` of a JSON object; None if it has none."""
     return dict_in(body).get("size")
 
 

@@ -46,7 +46,7 @@ def payload(folder: Path, schema: Any) -> Node:
 
 
 def kinds(node: Node) -> Any:
-    """A node as plain kinds."""
+    """Return a node as plain kinds."""
     if node.kind is Kind.OBJECT:
         return {key: kinds(child) for key, child in node.fields.items()}
     return [kinds(node.item or Node())] if node.kind is Kind.LIST else str(node.kind)

@@ -37,7 +37,7 @@ def person(name: str) -> bytes:
 
 
 def fill(lake: LakeUnderTest) -> None:
-    """A closed day with rejects and an erasure, and an hour of another day."""
+    """Return a closed day with rejects and an erasure, and an hour of another day."""
     lake.land({key(10, "a"): person("anna") + person("bob"), key(11, "b"): person("cleo") + b'{"broken'})
     lake.build()
     lake.close(DAY)
@@ -143,7 +143,7 @@ def settle(lake: LakeUnderTest) -> dict[str, str]:
 
 
 def lose(lake: LakeUnderTest, loss: Loss) -> tuple[LakeUnderTest, dict[str, str]]:
-    """The lake with its ledger lost, and the digest of an undisturbed one."""
+    """Return the lake with its ledger lost, and the digest of an undisturbed one."""
     fill(lake)
     copy = back_up(lake) if loss.backup else None
     loss.since(lake)

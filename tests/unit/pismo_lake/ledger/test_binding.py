@@ -73,7 +73,7 @@ class Place:
         return {str(path): path.read_bytes() for path in paths if "reports" not in path.parts}
 
     def outputs(self) -> dict[str, bytes]:
-        """The Parquet files of the lake."""
+        """Return the Parquet files of the lake."""
         return {path: data for path, data in self.tree().items() if "/lake/" in path and path.endswith(".parquet")}
 
 

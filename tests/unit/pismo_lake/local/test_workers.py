@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some 40 files over three publish hours with all troubles; files above 1 MiB among them."""
+    """Return some 40 files over three publish hours with all troubles, some above 1 MiB."""
     root = tmp_path_factory.mktemp("feed")
     truth = Truth(root / "truth.db")
     publisher = Publisher(FolderSink(root / "raw"), truth, seed=11, dials=Dials.everything())
@@ -91,7 +91,7 @@ def changes_of(root: Path) -> list[tuple[Any, ...]]:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The worker processes, once they are there."""
+    """Return the worker processes, once they run."""
     found: list[psutil.Process] = []
 
     def came() -> bool:
@@ -139,7 +139,7 @@ def lake(tmp_path: Path) -> LakeUnderTest:
 
 
 def indexed(lake: LakeUnderTest, raw: bytes) -> Ahead:
-    """An index made with the contracts of now."""
+    """Return an index made with the present contracts."""
     contracts = ContractStore(lake.ledger, lake.settings)
     found = index_file(uncompress(raw, "x"), contracts.get)
     version = contracts.version("pix", "pix_in-1")
@@ -171,7 +171,7 @@ def workers(lake: LakeUnderTest) -> Iterator[Workers]:
 
 
 def raw_of(lake: LakeUnderTest, raw: bytes, name: str = "b", folder: str = HOUR) -> RawFile:
-    """A file in landing that waits for its index."""
+    """Return a file in landing that waits for its index."""
     uri = lake.root / "raws" / name
     uri.parent.mkdir(exist_ok=True)
     uri.write_bytes(raw)

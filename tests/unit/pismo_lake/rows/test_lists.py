@@ -83,7 +83,7 @@ def test_a_policy_finds_what_was_rescued_from_a_list(tmp_path: Path) -> None:
 
 @pytest.fixture
 def apart(tmp_path: Path) -> LakeUnderTest:
-    """Customers of accounts in a table of their own, over two hours."""
+    """Return customers of accounts in a table of their own, over two hours."""
     lake = LakeUnderTest(tmp_path, contracts=APART)
     lake.land(
         {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def folder(lake: LakeUnderTest) -> str:
-    """The event type's folder; the contract changed with every hour, one hour's build at a time."""
+    """Return the event type's folder; its contract changed with every hour's build."""
     return evolve(lake)
 
 
