@@ -23,11 +23,11 @@ help: ## List the targets
 	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: setup ## Run it all here: a look-alike Pismo, Airflow, the DAG, the check (CHANNEL=s3|s3-notices|sftp|gcs HOURS= MB= SEED= KEEP=1)
+demo: setup ## Run everything here: a look-alike Pismo, Airflow, the DAG, the check (CHANNEL=s3|s3-notices|sftp|gcs HOURS= MB= SEED= KEEP=1)
 	@$(PY) -m pismo_demo up
 
 .PHONY: demo-down
-demo-down: ## Stop what `make demo KEEP=1` left running
+demo-down: ## Stop the processes that `make demo KEEP=1` left running
 	@if [ -x $(PY) ]; then $(PY) -m pismo_demo down; else echo "nothing to stop"; fi
 
 ##@ Develop
@@ -51,7 +51,7 @@ test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 	@scripts/test -m "not integration" $(ARGS)
 
 .PHONY: soak
-soak: setup ## A month of files through ingest and close, everything killed now and then: about an hour
+soak: setup ## A month of files through ingest and close, with killed processes: about an hour
 	@PISMO_FEED_DAYS=30 scripts/test tests/integration/test_month.py tests/integration/test_backfill.py $(ARGS)
 
 .PHONY: fuzz
@@ -72,7 +72,7 @@ docs: setup ## Build the documentation site into site/; a broken link or a page 
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
 .PHONY: format
-format: setup ## Put style right
+format: setup ## Correct style
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
@@ -81,7 +81,7 @@ types: setup ## Check types
 	@$(PY) -m mypy include plugins dags
 
 .PHONY: lock
-lock: setup ## Write constraints.txt anew from the requirements
+lock: setup ## Write constraints.txt again from the requirements
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt \
 	  requirements-gcp.txt requirements-gcp-dev.txt -o constraints.txt \
 	  --no-emit-index-url --custom-compile-command "make lock"
@@ -93,14 +93,14 @@ wheel: setup ## Build the wheel and the source distribution into dist/
 	@$(PY) -m hatchling build
 
 .PHONY: schema
-schema: setup ## Write config/deliveries.schema.json anew from the models
+schema: setup ## Write config/deliveries.schema.json again from the models
 	@$(PY) -m pismo_lake.settings.schema > config/deliveries.schema.json
 
 .PHONY: bench
-bench: setup ## Measure speed and memory of the lake's own work
+bench: setup ## Measure speed and memory of the lake
 	@if [ ! -d benchmarks ]; then echo "no benchmarks/ here" >&2; exit 1; fi
 	@$(PY) -m benchmarks $(ARGS)
 
 .PHONY: clean
-clean: demo-down ## Remove what the targets made, .venv too
+clean: demo-down ## Remove the files that targets made, also .venv
 	@rm -rf .venv .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis site

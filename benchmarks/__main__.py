@@ -1,12 +1,13 @@
-"""`make bench`: land and flatten a generated feed in a process of its own; MB/s and peak memory.
+"""Land and flatten a generated feed in a process of its own: `make bench`.
 
-ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the generator's truth afterwards.
-ARGS="channels --files 500 --mb 1 10" measures landing over each channel instead,
-ARGS="peers --mb 1000 --write" compares other writers of Parquet on the same files,
-ARGS="odd" what values that fit no column cost in a 10 MB file,
-ARGS="days --events 10000000 --days 5" closing days and looking events up,
-ARGS="deliveries --entries 200" reading a deliveries file of many entries,
-ARGS="airflow --files 200" whole runs of Airflow: a backlog, an empty run, one file, and the latency of single files.
+It prints MB/s and peak memory. ARGS="--mb 500 --hours 4 --everything" sets the feed. The lake is checked against the
+generator's truth afterwards. Other benchmarks:
+
+ARGS="channels --files 500 --mb 1 10": landing over each channel. ARGS="peers --mb 1000 --write": other writers of
+Parquet on the same files. ARGS="odd": the cost of values that fit no column, in a 10 MB file. ARGS="days --events
+10000000 --days 5": closing days, and looking events up. ARGS="deliveries --entries 200": reading a deliveries file of
+many entries. ARGS="airflow --files 200": whole runs of Airflow: a backlog, an empty run, one file, and the latency of
+single files.
 """
 
 from __future__ import annotations

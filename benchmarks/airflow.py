@@ -1,8 +1,8 @@
-"""`make bench ARGS="airflow"`: what a user of the DAG waits for, on `airflow standalone` and the look-alike's S3.
+"""Measure the waiting time of the DAG's users: `make bench ARGS="airflow"`.
 
-A backlog from unpause to the last commit, runs of no file and of one file, and the time from a file that is there to
-its rows in the lake, polling and with notices. Each part has an Airflow, a look-alike and a lake of its own; what was
-published is compared with the lake at the end.
+It uses `airflow standalone` and the look-alike's S3. It measures a backlog from unpause to the last commit, runs of no
+file and of one file, and the time from a file to its rows in the lake, with polling and with notices. Each part has an
+Airflow, a look-alike and a lake of its own. At the end the lake is compared with the published events.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _DAILY = {"schedule": "0 0 * * *", "wait_minutes": 0}
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A running Airflow, where it keeps its things, and the publisher of its feed."""
+    """A running Airflow, its folders, and the publisher of its feed."""
 
     airflow: AirflowServer
     places: Places
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def backlog(files: int, megabytes: float, *, empty: bool) -> None:
-    """Yesterday's files, all at once; then, where `empty` asks for it, runs that find nothing and one file."""
+    """Run yesterday's files, all at once; if `empty`, also runs without files and with one file."""
     with running("s3", _DAILY) as bench:
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
         size, left = 0, files
@@ -94,28 +94,28 @@ def backlog(files: int, megabytes: float, *, empty: bool) -> None:
         count = bench.truth.totals()["files"]
         began = time.time()
         bench.airflow.api.unpause(bench.dag_id)
-        run_id = followed(bench)
+        run_id = follow(bench)
         tell_run(bench, run_id, began, f"{count} files of {megabytes:g} MB", size, count)
         if empty:
             window = {"window_start": f"{midnight - timedelta(days=9):%Y-%m-%dT%H:%M:00Z}"}
             window["window_end"] = f"{midnight - timedelta(days=9, hours=-1):%Y-%m-%dT%H:%M:00Z}"
             for _ in range(3):
                 began = time.time()
-                tell_run(bench, followed(bench, bench.airflow.api.trigger(bench.dag_id, window)), began, "no file")
+                tell_run(bench, follow(bench, bench.airflow.api.trigger(bench.dag_id, window)), began, "no file")
             for _ in range(3):
                 (key,) = bench.publisher.publish(midnight, midnight + _STEP, 1_000_000)
                 began = time.time()
-                run_id = followed(bench, bench.airflow.api.trigger(bench.dag_id, {"object_keys": [key]}))
+                run_id = follow(bench, bench.airflow.api.trigger(bench.dag_id, {"object_keys": [key]}))
                 tell_run(bench, run_id, began, "1 file of 1 MB", 1_000_000, 1)
-        told_by_truth(bench)
+        check_truth(bench)
 
 
 def latency(channel: str, files: int, schedule: str) -> None:
-    """Files of 1 MB that come by and by while the DAG runs; from the put to the built row."""
+    """Publish files of 1 MB one by one while the DAG runs; time each from the put to its row."""
     drawn = random.Random(5)
     with running(channel, {"schedule": schedule}) as bench:
         bench.airflow.api.unpause(bench.dag_id)
-        # the first run has nothing to find; the files come in the middle of the ordinary course
+        # the first run finds no file; the files arrive during the usual runs
         time.sleep(20)
         put: dict[str, float] = {}
         waits: dict[str, float] = {}
@@ -124,12 +124,12 @@ def latency(channel: str, files: int, schedule: str) -> None:
             if len(put) < files and time.monotonic() >= following:
                 put[one_file(bench)] = time.monotonic()
                 following += drawn.uniform(2, 28)
-            for key in built(bench.places, put.keys() - waits.keys()):
+            for key in wait_built(bench.places, put.keys() - waits.keys()):
                 waits[key] = time.monotonic() - put[key]
             if put and time.monotonic() - max(put.values()) > _LONGEST:
                 raise SystemExit(f"not in the lake after half an hour: {put.keys() - waits.keys()}")
             time.sleep(0.1)
-        told_by_truth(bench)
+        check_truth(bench)
     every = sorted(waits.values())
     p95 = every[max(-(-len(every) * 95 // 100) - 1, 0)]
     print(
@@ -148,7 +148,7 @@ def one_file(bench: Bench) -> str:
     return key
 
 
-def built(places: Places, keys: set[str]) -> set[str]:
+def wait_built(places: Places, keys: set[str]) -> set[str]:
     """Those of the files whose rows the lake has."""
     try:
         with closing(sqlite3.connect(f"file:{places.home}/ledger.db?mode=ro", uri=True, timeout=10)) as ledger:
@@ -160,7 +160,7 @@ def built(places: Places, keys: set[str]) -> set[str]:
 
 @contextmanager
 def running(channel: str, changed: dict[str, Any]) -> Iterator[Bench]:
-    """Airflow and the look-alike, up, with the demo's delivery changed as told."""
+    """Start Airflow and the look-alike, with changes to the demo's delivery."""
     with tempfile.TemporaryDirectory(prefix="pismo-bench-") as folder:
         places = Places(Path(folder))
         places.logs.mkdir()
@@ -187,8 +187,8 @@ def running(channel: str, changed: dict[str, Any]) -> Iterator[Bench]:
                 stop(started)
 
 
-def followed(bench: Bench, run_id: str | None = None) -> str:
-    """Wait for the end of a run, the first one where none is named; its id."""
+def follow(bench: Bench, run_id: str | None = None) -> str:
+    """Wait for the end of a run, by default the first one; return its id."""
     while True:
         try:
             states = dict(bench.airflow.api.runs(bench.dag_id))
@@ -214,13 +214,13 @@ def tell_run(bench: Bench, run_id: str, began: float, what: str, size: int = 0, 
             spans.setdefault(task.task_id, []).append(span)
     every = [span for found in spans.values() for span in found]
     seconds = max(end for _, end in every) - began
-    idle = seconds - covered(every)
+    idle = seconds - sum_covered(every)
     rate = f"{count / seconds:.1f} files/s, {size / 1e6 / seconds:.1f} MB/s; " if count else ""
-    parts = ", ".join(f"{name} {len(found)} x, {covered(found):.1f} s" for name, found in spans.items())
+    parts = ", ".join(f"{name} {len(found)} x, {sum_covered(found):.1f} s" for name, found in spans.items())
     print(f"{what:24} {seconds:.1f} s; {rate}no task at work {idle:.1f} s ({idle / seconds:.0%}); {parts}", flush=True)
 
 
-def covered(spans: Sequence[tuple[float, float]]) -> float:
+def sum_covered(spans: Sequence[tuple[float, float]]) -> float:
     """Seconds in which at least one of the spans lies."""
     total, until = 0.0, 0.0
     for start, end in sorted(spans):
@@ -229,7 +229,7 @@ def covered(spans: Sequence[tuple[float, float]]) -> float:
     return total
 
 
-def told_by_truth(bench: Bench) -> None:
+def check_truth(bench: Bench) -> None:
     """Raise if the lake differs from the published events: then the figures are worthless."""
     large = bench.truth.totals()["events"] > _ALL_COMPARED
     found = verify_sample(bench.places.lake, bench.truth, _SAMPLE) if large else verify(bench.places.lake, bench.truth)

@@ -1,9 +1,9 @@
-"""`python -m benchmarks channels`: landing over each channel on loopback, beside the provider's own way to copy files.
+"""Measure landing over each channel on loopback: `python -m benchmarks channels`.
 
-Each contender runs in a process of its own, one after the other, round by round; the best round counts. `land` is what
-the DAG's landing task does (download, size, synced file, ledger). The others copy and do nothing else: `hook` is the
-provider's hook in a loop over one connection, `operator` a hook of its own for each file, as an operator's `execute`
-makes (there is none from S3 to disk). Servers are processes of their own.
+It is compared with the provider's own way to copy files. Each contender runs in a process of its own, one after the
+other, in rounds; the best round counts. `land` is the work of the DAG's landing task (download, size, synced file,
+ledger). The others only copy: `hook` is the provider's hook in a loop over one connection, `operator` uses a new hook
+for each file, like an operator's `execute` (there is no operator from S3 to disk). Servers are processes of their own.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CONTENDERS = ("land", "hook", "operator")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one contender did in one round."""
+    """The result of one contender in one round."""
 
     contender: str
     files: int
@@ -130,7 +130,7 @@ def measure(channel: str, root: Path, files: int, size: float, rounds: int) -> d
 
 
 def fill(channel: str, home: Path, place: dict[str, str], made: Path, files: int, size: float) -> dict[str, int]:
-    """Put event files of about this size where the channel has them; key to bytes."""
+    """Store event files of about this size for a channel; return their bytes by key."""
     from datetime import UTC, datetime, timedelta
 
     from pismo_demo.channels import sink_of

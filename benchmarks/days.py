@@ -1,6 +1,7 @@
-"""`make bench ARGS="days"`: close publish days, then look events up: seconds, MB/s, memory of closing, where-is.
+"""Close publish days, then look events up: `make bench ARGS="days"`.
 
-Events are small (about 250 bytes), 10,000 a file; ARGS="days --events 10000000 --days 5" for ten million.
+It prints seconds, MB/s, and the memory of closing. Events are small (about 250 bytes), 10,000 a file; for ten million,
+set ARGS="days --events 10000000 --days 5".
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ def main(arguments: Sequence[str]) -> int:
         local_files([str(root / "raw")]).land(settings, ledger, None)
         landing = time.monotonic() - started
         dates = [word for day in range(options.days) for word in ("--date", f"2026-03-{day + 1:02d}")]
-        closing, peak = _timed("close", *dates, "--lake", lake)
+        closing, peak = _time("close", *dates, "--lake", lake)
         looked_up = []
         for event_id in ids:
             started = time.monotonic()
             (place,) = find_event(settings, ledger, event_id)
             assert place.standing is not None
             looked_up.append(time.monotonic() - started)
-        whole, _ = _timed("where-is", ids[0], "--lake", lake)
+        whole, _ = _time("where-is", ids[0], "--lake", lake)
     versions = f"Python {platform.python_version()}, pyarrow {pyarrow.__version__}"
     print(f"machine      {platform.machine()}, {os.cpu_count()} cores; {versions}")
     print(f"input        {options.events:,} events, {size / 1e6:.0f} MB, {options.days} publish days")
@@ -91,7 +92,7 @@ def _publish(root: Path, events: int, days: int) -> tuple[int, list[str]]:
     return size, rng.sample(ids, min(len(ids), _LOOK_UPS))
 
 
-def _timed(*words: str) -> tuple[float, float]:
+def _time(*words: str) -> tuple[float, float]:
     """Seconds of a `pismo_lake` command, and the peak memory in MiB of all commands so far."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-m", "pismo_lake", *words], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Parse a deliveries file of many entries with `privacy: strict`, as Airflow does for each of its DAG files."""
+"""Parse a deliveries file of many entries with `privacy: strict`, as each DAG file does."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.floor RAW`: what nobody who writes this lake with pyarrow on one core gets below.
+"""Measure pyarrow's least time for this lake on one core: `python -m benchmarks.floor RAW`.
 
-The bytes of all events, joined by type as a build joins them, are parsed by pyarrow with their final schema, and the
-tables that a build makes of them are encoded as Parquet. Only these two calls are timed: no file is found, read, split,
-hashed, compared with anything or written.
+pyarrow parses the bytes of all events, joined by type like in a build, with their final schema, and encodes the tables
+of a build as Parquet. Only these two calls are timed: no file is found, read, split, hashed, compared or written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`make bench ARGS="odd"`: what a few values that fit no column cost in a 10 MB file, to index it and to flatten it."""
+"""Measure the cost of values that fit no column, in a 10 MB file: `make bench ARGS="odd"`.
+
+It measures both indexing and flattening.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _ODD = ("n/a", 10**19, Decimal("1E-30"), {"was": "an amount"})
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure files with more and more odd values, interleaved, and print medians beside those of a clean file."""
+    """Measure files with more and more odd values; print medians beside those of a clean file."""
     parser = argparse.ArgumentParser(prog="benchmarks odd")
     parser.add_argument("--mb", type=float, default=10)
     parser.add_argument("--odd", type=int, nargs="+", default=[0, 1, 10, 100])
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     times: dict[int, list[tuple[float, float]]] = {count: [] for count in files}
     for _ in range(options.rounds):
         for count, raws in files.items():
-            times[count].append(_measured(raws))
+            times[count].append(_measure(raws))
     print(
         f"one file of {options.mb:g} MB, {len(files[options.odd[0]])} events of one type; medians of {options.rounds}"
     )
@@ -66,7 +69,7 @@ def _event(number: int, data: Any) -> bytes:
     return simplejson.dumps(envelope | {"data": data}, use_decimal=True, separators=(",", ":")).encode()
 
 
-def _measured(raws: list[bytes]) -> tuple[float, float]:
+def _measure(raws: list[bytes]) -> tuple[float, float]:
     """Seconds to index the file, its type known from a file before, and to flatten its events."""
     contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
     index_file(Plain(b"".join(raws[:200]), "concatenated"), lambda *_: contract)
@@ -75,7 +78,7 @@ def _measured(raws: list[bytes]) -> tuple[float, float]:
     indexed = time.perf_counter()
     offsets, regular = (found.table.column(name).to_numpy() for name in ("offset", "regular"))
     cuts = found.table.column("payload_at").fill_null(0).to_numpy().astype(np.int64)
-    # what a local landing keeps
+    # the parsed payloads that a local landing keeps
     takes = FastReader(contract).takes
     parsed = [rows.at(offsets) for rows in found.parsed if takes(rows.payload.schema)]
     flatten(EventBytes(raws, regular, cuts, parsed), contract)

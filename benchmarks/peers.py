@@ -1,9 +1,9 @@
-"""`python -m benchmarks peers`: the same event files to partitioned Parquet, by this project and by others.
+"""Compare this project with other writers of Parquet: `python -m benchmarks peers`.
 
-Each contender runs in a process of its own, round by round, on so many cores; the best round counts. Every output is
-compared with what was generated: ids of all events, and every value of a sample of them. A second, damaged feed shows
-what becomes of duplicates, cut files and garbage. All but DuckDB and this project get the files split into lines, for
-nothing.
+Each contender runs in a process of its own, in rounds, on a number of cores; the best round counts. Every output is
+compared with the generated events: ids of all events, and every value of a sample of them. A second, damaged feed
+shows how duplicates, cut files and garbage are handled. For all except DuckDB and this project, the files are split
+into lines beforehand, at no cost.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ END = datetime(2026, 3, 2, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A way to write the lake: its label, the packages it stands on, its command without input, output and cores."""
+    """A contender: its label, its packages, and its command without input, output and cores."""
 
     name: str
     packages: tuple[str, ...]
@@ -72,7 +72,7 @@ CONTENDERS = (
 
 @dataclass(slots=True)
 class Result:
-    """One contender on so many cores: its best round, and what was wrong with its output."""
+    """One contender on a number of cores: its best round, and the errors of its output."""
 
     name: str
     cores: int
@@ -163,7 +163,7 @@ def _round(result: Result, contender: Contender, feed: Feed, root: Path, *, firs
     if not result.seconds or seconds < result.seconds:
         result.seconds, result.cpu, result.peak_mib, result.failed = seconds, cpu, peak, failed
     if first and not failed:
-        # not landing's index, which nobody else has
+        # without landing's index, which no other contender has
         written = (path for path in out.rglob("*.parquet") if "domain=" in str(path))
         result.output_mb = sum(path.stat().st_size for path in written) / 1e6
         result.wrong = check_output(out, feed.truth)
@@ -171,7 +171,7 @@ def _round(result: Result, contender: Contender, feed: Feed, root: Path, *, firs
 
 
 def _floor(feed: Feed) -> dict[str, float]:
-    """Seconds of pyarrow's parse and of its Parquet writer alone for the same events, on one core."""
+    """Return the seconds of pyarrow's parse and Parquet writer for the same events, on one core."""
     print("the floor ...", file=sys.stderr, flush=True)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.floor", str(feed.raw)], capture_output=True, text=True, check=True, cwd=ROOT,
@@ -194,7 +194,7 @@ def _damage(result: Result, contender: Contender, feed: Feed, root: Path) -> Non
 
 
 def _run(contender: Contender, feed: Feed, out: Path, cores: int) -> tuple[float, float, float, str]:
-    """Seconds, CPU seconds, peak MiB of the process and its children, and the last line of what went wrong."""
+    """Return seconds, CPU seconds and peak MiB of a process tree, and its last error line."""
     source = feed.lines if contender.lines else feed.raw
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if contender.command:

@@ -1,4 +1,4 @@
-"""What an output of any contender got wrong, against the generator's truth."""
+"""Check the output of a contender against the generator's truth."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SAMPLE = 37
 
 @dataclass(slots=True)
 class Wrong:
-    """Events lost and doubled; of the sampled values those missing, numbers with other digits, texts of another type.
+    """Count lost and doubled events; of sampled values, count missing, inexact and retyped ones.
 
-    `floats` are numbers whose digits stand, in columns of doubles.
+    `floats` are numbers with the right digits, in columns of doubles.
     """
 
     events: int = 0
@@ -44,7 +44,7 @@ def check_output(out: Path, truth_path: Path) -> Wrong:
     expected, payloads = set[str](), dict[str, str]()
     for _, event_id, _, _, payload in truth.winners():
         expected.add(event_id)
-        if _sampled(event_id):
+        if _sample(event_id):
             payloads[event_id] = payload
     truth.close()
     seen: Counter[str] = Counter()
@@ -57,7 +57,7 @@ def check_output(out: Path, truth_path: Path) -> Wrong:
     return wrong
 
 
-def _sampled(event_id: str) -> bool:
+def _sample(event_id: str) -> bool:
     return zlib.crc32(event_id.encode()) % SAMPLE == 0
 
 

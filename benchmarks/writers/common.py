@@ -1,4 +1,4 @@
-"""What the writers share: events by type, out of files split into lines."""
+"""Split lines into events by type, for all writers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def chunks(folder: str) -> Iterator[list[Path]]:
 
 
 def lines_by_type(paths: list[Path]) -> dict[tuple[str, str], list[bytes]]:
-    """Lines of NDJSON by domain and event name; raises where one is no event."""
+    """Return lines of NDJSON by domain and event name; raise if a line is no event."""
     found: dict[tuple[str, str], list[bytes]] = defaultdict(list)
     for path in paths:
         for line in path.read_bytes().splitlines():

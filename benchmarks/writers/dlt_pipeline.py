@@ -1,4 +1,7 @@
-"""dlt: a pipeline into a folder of Parquet, a table an event type and date, objects flattened, lists as JSON."""
+"""Write with dlt: a pipeline into a folder of Parquet, a table for each type and date.
+
+Objects are flattened, lists are JSON.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""DuckDB: `read_json` reads undelimited objects by itself; a struct a type from `json_group_structure`."""
+"""Write with DuckDB: `read_json` reads undelimited objects by itself.
+
+Each type has a struct from `json_group_structure`.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def quoted(name: str) -> str:
 
 
 def main(source: str, out: str, cores: int, *, decimals: bool = False) -> None:
-    """All files at once; DuckDB keeps what does not fit into memory on disk."""
+    """Read all files at once; DuckDB spills to disk if they do not fit into memory."""
     files = [str(path) for path in sorted(Path(source).rglob("*")) if path.is_file()]
     con = duckdb.connect(f"{out}.duckdb")
     con.execute(f"SET threads = {cores}; SET memory_limit = '4GB'; SET preserve_insertion_order = false")

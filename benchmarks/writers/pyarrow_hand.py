@@ -1,4 +1,7 @@
-"""pyarrow by hand: lines by type through orjson, `pyarrow.json` with inferred types, structs flattened."""
+"""Write with pyarrow: lines by type through orjson, `pyarrow.json` with inferred types.
+
+Structs are flattened.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def main(source: str, out: str, cores: int) -> None:
     for number, paths in enumerate(chunks(source)):
         for (domain, name), lines in lines_by_type(paths).items():
             text = b"\n".join(lines)
-            # schema_version comes as number and as text; a decimal takes both
+            # schema_version is a number or a text; a decimal accepts both
             known = pa.schema([("schema_version", pa.decimal128(38, 18)), ("timestamp", pa.string())])
             reading = pj.ReadOptions(use_threads=cores > 1, block_size=1 << 24)
             table = pj.read_json(pa.BufferReader(text), reading, pj.ParseOptions(explicit_schema=known))

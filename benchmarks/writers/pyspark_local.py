@@ -1,4 +1,7 @@
-"""PySpark on one machine: lines as text, kept, then `read.json` of each type, structs selected field by field."""
+"""Write with PySpark on one machine: lines as text, cached, then `read.json` of each type.
+
+Structs are selected field by field.
+"""
 
 from __future__ import annotations
 

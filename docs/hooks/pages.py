@@ -1,4 +1,4 @@
-"""Prepare pages for mkdocs: pages from files in the root of the repository, and parts that are made from the code."""
+"""Prepare pages for mkdocs: files from the repository's root, and parts made from the code."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def root_page(name: str) -> str:
 
 
 def expand(text: str) -> str:
-    """Fill the generated blocks of a page; a block without a source yet keeps the text that was written into it."""
+    """Fill the generated blocks of a page; a block without a source keeps its written text."""
     return _BLOCK.sub(lambda found: BLOCKS[found[1]]() or found[2], text)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that come from files in the root."""
+    """Add the pages made from files in the root."""
     for page, name in ROOT_PAGES.items():
         files.append(File.generated(config, page, content=root_page(name)))
     return files

@@ -1,4 +1,4 @@
-"""Make the reference pages from the code: commands, errors, reasons, ledger tables, settings, the Python API."""
+"""Make the reference pages from the code: commands, errors, ledger tables, settings, API."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def help_text(program: str, *words: str) -> str:
 
 
 def commands_of(program: str, *words: str) -> Iterator[tuple[str, ...]]:
-    """Yield the words of every command that does something: `("ledger", "rebuild")`, not `("ledger",)`."""
+    """Yield the words of every command with an action, as `("ledger", "rebuild")`."""
     found = _COMMAND.findall(help_text(program, *words).partition("positional arguments:")[2])
     if not found:
         yield words
@@ -108,7 +108,7 @@ def ledger_tables() -> str:
 
 
 def public_modules() -> list[str]:
-    """List the modules of the Python API: packages of `pismo_lake` with `__all__`, and a few single modules."""
+    """List the modules of the Python API: packages with `__all__`, and a few single modules."""
     names = []
     for found in pkgutil.iter_modules(pismo_lake.__path__):
         module = f"pismo_lake.{found.name}"

@@ -43,7 +43,7 @@ def _objects(schema: Schema, definitions: Schema) -> list[Schema]:
 
 
 def _rows(schema: Schema, prefix: str, definitions: Schema) -> Iterator[str]:
-    """Yield the rows of an object; if there are several alternatives, their common rows come first."""
+    """Yield the rows of an object; if it has alternatives, their common rows come first."""
     tables = [
         (found.get("title", ""), list(_rows_of(found, prefix, definitions))) for found in _objects(schema, definitions)
     ]
@@ -85,7 +85,7 @@ def _meaning(setting: Schema, definitions: Schema) -> str:
 
 
 def _values(setting: Schema, word: str) -> list[Any]:
-    """List the values of a keyword in a setting and in its alternatives (`anyOf` with null, for one)."""
+    """List the values of a keyword in a setting and in its alternatives (such as `anyOf`)."""
     return [each[word] for each in (setting, *setting.get("anyOf", [])) if word in each]
 
 

@@ -1,4 +1,4 @@
-"""Closing a publish day: few large files, late files, events that change hands, two closers, what is read."""
+"""A closed day has few large files, also after late files, and with two closers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_late_file_is_there_at_once_and_the_next_close_takes_it_in(lake: LakeU
 
 
 def test_a_late_copy_that_wins_reopens_the_closed_day(lake: LakeUnderTest) -> None:
-    """The copy of an earlier hour stands, though its day was closed with the other one."""
+    """The copy of an earlier hour wins, even if its day was closed with the other one."""
     lake.land({key(5): event("e-1", timestamp=at(2)) + event("e-2", timestamp=at(5))})
     lake.close(DAY)
     lake.land({key(2): event("e-1", timestamp=at(2))})
@@ -242,7 +242,7 @@ def test_a_widened_column_rebuilds_the_closed_day(lake: LakeUnderTest) -> None:
 
 
 def test_only_the_day_and_the_horizons_overlap_are_read(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted, in a ledger with a year of files: those whose event times cannot meet the day's are left alone."""
+    """In a ledger with a year of files, files whose event times cannot overlap are not read."""
     year = [datetime(2026, 1, 1, 12, 10, tzinfo=UTC) + timedelta(days=day) for day in range(365)]
     stream = {moment: f"main_stream/2026/{moment.month}/{moment.day}/12/a" for moment in year}
     lake.land({name: event(f"e-{moment:%j}", timestamp=moment.isoformat()) for moment, name in stream.items()})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_an_index_without_the_payloads_places_is_as_good(lake: LakeUnderTest) -> None:
-    """Files that were indexed before an index said where payloads stand."""
+    """Old indexes do not have the places of payloads."""
     files = {f"{HOUR}/a": b"".join(event(f"e-{n}", {"amount": n, "text": "t"}) for n in range(50))}
     lake.land(files)
     lake.build()

@@ -1,4 +1,4 @@
-"""The protocol that hours and days share: failed builds, builds that lose their claim, parts without files."""
+"""Hours and days share a protocol: failed builds, lost claims, and parts without files."""
 
 from __future__ import annotations
 
