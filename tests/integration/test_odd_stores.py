@@ -171,7 +171,7 @@ def test_the_claim_of_a_killed_writer_ends(store: OddStore, monkeypatch: pytest.
     monkeypatch.setattr(create_once, "_pause", lambda _: None)
     uri = f"s3://{store.bucket}/landing/claimed"
     store.other().put_object(Bucket=store.bucket, Key="landing/.claimed.claim/.of-one-that-died.tmp", Body=b"")
-    with pytest.raises(StorageUnavailable, match="others are writing it"):
+    with pytest.raises(StorageUnavailable, match="other writers are active"):
         storage.create(uri, b"x")
     assert not storage.exists(uri)
     assert storage.hidden_files(f"s3://{store.bucket}/landing") == [".of-one-that-died.tmp"]

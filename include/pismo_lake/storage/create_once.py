@@ -1,9 +1,9 @@
-"""Create an object only if there is none, also in stores that do not know how to refuse.
+"""Create an object only if there is none, also in stores that cannot refuse.
 
-AWS refuses a PUT with ``If-None-Match: *`` if the object is there. Other stores answer 501 or 409, or ignore the header
-and overwrite. A store outside AWS is therefore tried once per process and bucket, with an object of its own. If it
-does not refuse, writers claim a name by an object beside it, and only a writer that finds no other claim may write.
-This rests on listings that show every finished write at once, as MinIO, Ceph, R2 and AWS have them.
+AWS refuses a PUT with ``If-None-Match: *`` if the object exists. Other stores answer 501 or 409, or ignore the header
+and overwrite. So a store outside AWS is tried once per process and bucket, with an object of its own. If it does not
+refuse, writers claim a name by an object beside it, and a writer may write only if it finds no other claim. This needs
+listings that show every finished write at once, as those of MinIO, Ceph, R2 and AWS do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pismo_lake.faults import Fault, reason_of
 _LOG = logging.getLogger(__name__)
 _TRIES = 8
 _LONGEST_PAUSE = 2.0
-# a claim older than this is of a killed writer; a living one gives up long before
+# a claim older than this belongs to a killed writer; a living writer gives up long before
 _CLAIM_ENDS = timedelta(minutes=15)
 _WRITER_GIVES_UP = 60.0
 
@@ -40,10 +40,10 @@ class _Answer(Enum):
 
 
 def create_once(filesystem: Any, path: str, data: bytes) -> bool:
-    """Write an object if there is none and return True; leave one that is there and return False."""
+    """Write an object and return True; if it exists already, leave it and return False."""
     place = _place(filesystem, path)
     if not _is_amazons(place) and _is_there(filesystem, path):
-        # the answer of one trial is not trusted with bytes that are there
+        # do not risk existing bytes on the answer of one trial
         return False
     if refuses_to_overwrite(filesystem, path):
         created = _create_refused(filesystem, path, data)
@@ -56,20 +56,20 @@ def create_once(filesystem: Any, path: str, data: bytes) -> bool:
 
 
 def refuses_to_overwrite(filesystem: Any, path: str) -> bool:
-    """Return whether the store of a path refuses to overwrite an object if it is asked to; ask it once."""
+    """Return whether the store of a path refuses to overwrite an object; try it once."""
     place = _place(filesystem, path)
     if _is_amazons(place) or place in _REFUSES:
         return _REFUSES.get(place, True)
     with _TRYING:
         if place not in _REFUSES:
-            _REFUSES[place] = _tried(filesystem, path)
+            _REFUSES[place] = _try_refusing(filesystem, path)
             if not _REFUSES[place]:
                 _LOG.warning("%s/%s does not refuse to overwrite: each new file takes four more requests", *place)
         return _REFUSES[place]
 
 
 def _place(filesystem: Any, path: str) -> tuple[str, str]:
-    """A store, by its endpoint, and a bucket of it."""
+    """Return a store's endpoint, and the bucket of a path."""
     client = getattr(filesystem, "s3", None)
     endpoint = str(client.meta.endpoint_url) if client is not None else type(filesystem).__name__
     return endpoint, path.split("/", 1)[0]
@@ -79,12 +79,12 @@ def _is_amazons(place: tuple[str, str]) -> bool:
     return (urlsplit(place[0]).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
-def _tried(filesystem: Any, path: str) -> bool:
-    """Create an object of our own twice: the second time must be refused, and the first content stay."""
+def _try_refusing(filesystem: Any, path: str) -> bool:
+    """Create an object of our own twice: the second try must be refused and change nothing."""
     place = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}.tried.tmp"
     try:
         if _put_new(filesystem, place, b"1") is not _Answer.WRITTEN:
-            # the header is refused; if all writing is, this says why
+            # the store refuses the header; if it refuses every write, this raises the reason
             filesystem.pipe_file(place, b"1")
             return False
         refused = _put_new(filesystem, place, b"2") in {_Answer.EXISTS, _Answer.CONFLICT}
@@ -94,7 +94,7 @@ def _tried(filesystem: Any, path: str) -> bool:
 
 
 def _put_new(filesystem: Any, path: str, data: bytes) -> _Answer:
-    """Write with the condition that there is no object; errors that have nothing to do with it are raised."""
+    """Write on condition that there is no object; raise errors that do not concern it."""
     try:
         filesystem.pipe_file(path, data, mode="create")
     except FileExistsError:
@@ -112,7 +112,7 @@ def _put_new(filesystem: Any, path: str, data: bytes) -> _Answer:
 
 
 def _create_refused(filesystem: Any, path: str, data: bytes) -> bool | None:
-    """Create an object by a store that refuses; None if it cannot say whether there is one."""
+    """Create an object in a store that refuses; None if it cannot say whether there is one."""
     for number in range(_TRIES):
         answer = _put_new(filesystem, path, data)
         if answer is _Answer.WRITTEN:
@@ -134,7 +134,7 @@ def _create_claimed(filesystem: Any, path: str, data: bytes) -> bool:
         try:
             filesystem.pipe_file(mine, b"")
             alone = _alone(filesystem, claims, mine)
-            # asked after the claims: a writer gives up its claim only after it has written
+            # check after the claims: a writer gives up its claim only after it has written
             if _is_there(filesystem, path):
                 return False
             if alone and time.monotonic() - started < _WRITER_GIVES_UP:
@@ -149,23 +149,23 @@ def _create_claimed(filesystem: Any, path: str, data: bytes) -> bool:
 def _alone(filesystem: Any, claims: str, mine: str) -> bool:
     """Return whether no other writer claims the name; claims of killed writers are removed."""
     found = filesystem.find(claims, detail=True)
-    since = _changed(found.get(mine))
+    since = _read_changed(found.get(mine))
     others = [name for name in found if name != mine]
     for name in others:
-        before = _changed(found[name])
+        before = _read_changed(found[name])
         if since is not None and before is not None and since - before > _CLAIM_ENDS:
             _let_go(filesystem, name)
     return mine in found and not others
 
 
-def _changed(about: Any) -> datetime | None:
-    """When an object was written by the store's own clock."""
+def _read_changed(about: Any) -> datetime | None:
+    """Return the time of an object's write by the store's own clock."""
     moment = (about or {}).get("LastModified")
     return moment if isinstance(moment, datetime) else None
 
 
 def _is_there(filesystem: Any, path: str) -> bool:
-    """Ask for one object, by HEAD alone."""
+    """Return whether an object exists, only by HEAD."""
     try:
         if hasattr(filesystem, "call_s3"):
             bucket, key, _ = filesystem.split_path(path)
@@ -175,18 +175,18 @@ def _is_there(filesystem: Any, path: str) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        # the answer to HEAD has no text: GET says why
+        # the answer to HEAD has no text, but that of GET has the reason
         filesystem.cat_file(path, start=0, end=1)
         raise
 
 
 def _let_go(filesystem: Any, path: str) -> None:
-    """Remove an object of our own; one that cannot be removed hinders others for a quarter of an hour."""
+    """Remove an object of our own; if that fails, it hinders others for a quarter of an hour."""
     try:
         filesystem.rm_file(path)
     except FileNotFoundError:
         pass
-    except Exception as error:  # noqa: BLE001 - the work itself is done, or has an error of its own
+    except Exception as error:  # noqa: BLE001 - the work itself is done, or has its own error
         _LOG.warning("%s could not be removed: %s", path, reason_of(error))
 
 
@@ -195,4 +195,4 @@ def _pause(number: int) -> None:
 
 
 def _busy(path: str) -> StorageUnavailable:
-    return StorageUnavailable(f"{path}: others are writing it at this moment, or one was killed while it did", uri=path)
+    return StorageUnavailable(f"{path}: other writers are active, or one was killed during a write", uri=path)

@@ -1,8 +1,8 @@
-"""Parquet modular encryption of the lake's files with a key that AWS KMS holds.
+"""Encrypt the lake's files by Parquet modular encryption, with a key in AWS KMS.
 
-Each file has data keys of its own, wrapped by key-encryption keys that KMS encrypts (`kms:Encrypt`) and decrypts
-(`kms:Decrypt`); the wrapped keys stand in the files. Footers, statistics and all columns are encrypted (AES-GCM, 256
-bits), so what was tampered with does not read. Only readers that can be given the key read such a lake: pyarrow
+Each file has data keys of its own. They are wrapped by key-encryption keys that KMS encrypts (`kms:Encrypt`) and
+decrypts (`kms:Decrypt`); the wrapped keys are in the files. Footers, statistics and all columns are encrypted
+(AES-GCM, 256 bits), so a changed file cannot be read. Only readers that accept the key can read such a lake: pyarrow
 and pandas, by `LakeKey.reading`.
 """
 
@@ -32,7 +32,7 @@ _DENIED = {"AccessDenied", "AccessDeniedException", "KMSAccessDeniedException", 
 
 @dataclass(frozen=True)
 class LakeKey:
-    """A KMS key by its id, ARN or alias, and how to connect: `connect` gives a boto3 KMS client, once."""
+    """A KMS key by its id, ARN or alias; `connect` returns a boto3 KMS client, only once."""
 
     key_id: str
     connect: Callable[[], Any]
@@ -42,7 +42,7 @@ class LakeKey:
         return LakeKey, (self.key_id, self.connect)
 
     def writing(self) -> pe.FileEncryptionProperties:
-        """Properties to write one file with; every file gets its own."""
+        """Return the properties to write one file; every file needs its own."""
         configuration = pe.EncryptionConfiguration(
             footer_key=self.key_id, uniform_encryption=True, encryption_algorithm="AES_GCM_V1", plaintext_footer=False,
             double_wrapping=True, cache_lifetime=_KEYS_KEPT, data_key_length_bits=_KEY_BITS,
@@ -50,16 +50,16 @@ class LakeKey:
         return self._factory.file_encryption_properties(pe.KmsConnectionConfig(), configuration)
 
     def reading(self) -> pe.FileDecryptionProperties:
-        """Properties to read such files with, as ``decryption_properties`` of pyarrow and pandas."""
+        """Return the properties to read files, as ``decryption_properties`` of pyarrow and pandas."""
         return self._factory.file_decryption_properties(
             pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=_KEYS_KEPT)
         )
 
     def tried(self) -> str:
-        """The key's id, after KMS has encrypted and decrypted with it."""
+        """Encrypt and decrypt with the key, and return its id."""
         kms, secret = _Kms(self.connect()), secrets.token_bytes(_KEY_BITS // 8)
         if kms.unwrap_key(kms.wrap_key(secret, self.key_id), self.key_id) != secret:
-            msg = f"KMS key {self.key_id}: what was decrypted is not what was encrypted"
+            msg = f"KMS key {self.key_id}: the decrypted bytes differ from the encrypted ones"
             raise LakeError(msg)
         return self.key_id
 
@@ -69,7 +69,7 @@ class LakeKey:
 
 
 class _Kms(pe.KmsClient):  # type: ignore[misc]
-    """Wraps and unwraps keys by AWS KMS; called from pyarrow."""
+    """Wraps and unwraps keys by AWS KMS; pyarrow calls it."""
 
     def __init__(self, client: Any) -> None:
         super().__init__()
@@ -77,17 +77,17 @@ class _Kms(pe.KmsClient):  # type: ignore[misc]
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
         """Encrypt a key-encryption key."""
-        answer = _asked(master_key_identifier, self._client.encrypt, KeyId=master_key_identifier, Plaintext=key_bytes)
+        answer = _ask(master_key_identifier, self._client.encrypt, KeyId=master_key_identifier, Plaintext=key_bytes)
         return base64.b64encode(answer["CiphertextBlob"])
 
     def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
-        """Decrypt one."""
+        """Decrypt a key-encryption key."""
         blob = base64.b64decode(wrapped_key)
-        answer = _asked(master_key_identifier, self._client.decrypt, KeyId=master_key_identifier, CiphertextBlob=blob)
+        answer = _ask(master_key_identifier, self._client.decrypt, KeyId=master_key_identifier, CiphertextBlob=blob)
         return bytes(answer["Plaintext"])
 
 
-def _asked(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
+def _ask(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -95,16 +95,17 @@ def _asked(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
     except (BotoCoreError, ClientError) as error:
         reason = reason_of(error)
         if reason.code in _DENIED:
-            msg = f"KMS key {key_id}: kms:Encrypt and kms:Decrypt are needed with it ({reason.told})"
+            msg = f"KMS key {key_id}: it needs kms:Encrypt and kms:Decrypt ({reason.told})"
             raise KmsDenied(msg) from None
         msg = f"KMS key {key_id}: {reason}"
         raise (LakeError if reason.fault.permanent else SourceUnavailable)(msg) from None
 
 
 def open_parquet(source: Any, key: LakeKey | None) -> pq.ParquetFile:
-    """A file of the lake, encrypted or from before it was; `source` is open for reading.
+    """Open a file of the lake, encrypted or not; `source` is open for reading.
 
-    `LakeError` where it is encrypted and there is no key.
+    Raises:
+        LakeError: the file is encrypted, and there is no key.
     """
     encrypted = source.read(len(_ENCRYPTED)) == _ENCRYPTED
     source.seek(0)

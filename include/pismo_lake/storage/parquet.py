@@ -1,7 +1,7 @@
-"""How tables are written as Parquet: zstd, and dictionaries only where values repeat.
+"""Write tables as Parquet: zstd, and dictionaries only if values repeat.
 
-A dictionary of ids costs time and makes the file larger. Which columns have one is read from the rows, so the same rows
-give the same bytes.
+A dictionary of ids costs time and makes the file larger. The rows decide which columns have one, so the same rows give
+the same bytes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _LOOKED_AT = 1024
 _INDEX_DICTIONARIES = ["reason", "org_id", "domain", "event_type", "schema_version"]
 _HASHES = ("dedupe_key", "content_hash")
 DIGEST = b"pismo_lake.sha256"
-# of the file with zeros in the place of the digest
+# the digest is of the file with these zeros in its place
 _NO_DIGEST = b"0" * 64
 _LENGTH = bytes([len(_NO_DIGEST)])
 
 
 def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
-    """A table of the lake, the same bytes for the same rows unless they are encrypted."""
+    """Return a table as Parquet bytes; without encryption, equal rows give equal bytes."""
     sink = io.BytesIO()
     secret = key.writing() if key else None
     repeating = list(_repeating(table.slice(0, _LOOKED_AT)))
-    # levels above 1 take a fifth longer and gain nothing here
+    # levels above 1 take a fifth longer, without smaller files here
     pq.write_table(
         table, sink, compression="zstd", compression_level=1, use_dictionary=repeating, encryption_properties=secret
     )
@@ -41,7 +41,10 @@ def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
 
 
 def index_bytes(table: pa.Table) -> bytes:
-    """Write a file's index with a digest of all its bytes: hashes do not compress, its statistics are not needed."""
+    """Write a file's index with a digest of all its bytes.
+
+    Hashes do not compress, and statistics are not needed.
+    """
     sink = io.BytesIO()
     codecs = {name: "none" if name in _HASHES else "zstd" for name in table.schema.names}
     options = {"compression": codecs, "use_dictionary": _INDEX_DICTIONARIES, "write_statistics": False}
@@ -55,7 +58,7 @@ def index_bytes(table: pa.Table) -> bytes:
 
 
 def digest_holds(content: bytes) -> bool | None:
-    """Whether an index file is as it was written, by the digest in its footer; None if it has none."""
+    """Return whether an index file is unchanged, by the digest in its footer; None without one."""
     at = _digest_at(content)
     if at < 0:
         return None
@@ -68,7 +71,7 @@ def digest_holds(content: bytes) -> bool | None:
 
 
 def _digest_at(content: bytes) -> int:
-    """Return the place of the digest in the footer, -1 if there is none."""
+    """Return the place of the digest in the footer; -1 if there is none."""
     begin = max(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), 0)
     found = content.rfind(DIGEST, begin)
     # between a key and its value are the number of a field and the length of the value
@@ -76,7 +79,7 @@ def _digest_at(content: bytes) -> int:
 
 
 def _repeating(sample: pa.Table) -> Iterator[str]:
-    """Parquet's names of the columns whose values repeat, or that are lists."""
+    """Yield Parquet's names of the columns whose values repeat, or that are lists."""
     for field, column in zip(sample.schema, sample.columns, strict=True):
         if pa.types.is_nested(field.type):
             yield from _leaves(field.name, field.type)

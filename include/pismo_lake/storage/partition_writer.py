@@ -1,4 +1,7 @@
-"""Few large Parquet files out of many small tables: a writer a partition, spooled to disk, rolled over at a size."""
+"""Write a few large Parquet files from many small tables: one writer for each partition.
+
+Files are spooled to disk, and end at a size.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ class _Partition:
 
 
 class PartitionFiles:
-    """Takes tables folder by folder in order; `finish` gives each folder's files.
+    """Takes tables folder by folder in order; `finish` returns each folder's files.
 
-    Tables wait in memory until a row group is worth writing or all of them together pass a limit, so memory is bounded
-    and row groups are as large as that allows. What is written is a function of the tables in their order alone.
+    Tables wait in memory until they are enough for a row group, or all of them together pass a limit. So memory is
+    bounded, and row groups are as large as possible. The files depend only on the tables and their order.
     """
 
     def __init__(self, spool: Path, target_bytes: int, key: LakeKey | None = None) -> None:
@@ -56,7 +59,7 @@ class PartitionFiles:
                 self._flush(name)
 
     def finish(self) -> dict[str, tuple[list[Path], int]]:
-        """Write what waits; (files in order, rows) by folder."""
+        """Write the waiting tables; return (files in order, rows) by folder."""
         for folder in sorted(self._partitions):
             self._flush(folder)
             self._roll(self._partitions[folder])
