@@ -1,6 +1,6 @@
-"""Where is an event: its source objects and byte ranges, which copy stands, and the Parquet row that holds it.
+"""Find an event: its source objects and byte ranges, its winning copy, and its Parquet row.
 
-Closed days answer from their sorted id index, other files from their own index; nothing else is read.
+Closed days answer from their sorted id index, other files from their own index. Nothing else is read.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Standing:
 class Place:
     """One copy of an event; offset and length in bytes of the uncompressed file.
 
-    `state`: ``stands`` | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` | ``erased`` |
-    ``not built``.
+    `state`: ``stands`` (it wins) | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` |
+    ``erased`` | ``not built``.
     """
 
     record: FileRecord
@@ -70,7 +70,7 @@ class Place:
 
     @property
     def source(self) -> str:
-        """Delivery and object key, with its version where there are several."""
+        """The delivery and object key, with the version if there are several."""
         return f"{self.record.delivery}:{self.record.name}"
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ def _by(run: str | None) -> str:
 
 
 def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Place]:
-    """Every copy of an event id in the landed files of a lake, in the order that decides which one stands."""
+    """Return every copy of an event id in the landed files of a lake, the winning copy first."""
     places = [
         place
         for record, offsets in copies_of(settings, ledger, event_id)
@@ -103,11 +103,11 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Pl
     ]
     places.sort(key=lambda place: (place.record.rank, place.offset))
     standing = {organisation_key(place.org_id): place.content for place in places if place.standing}
-    return [_judged(place, standing) for place in places]
+    return [_judge(place, standing) for place in places]
 
 
 def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]) -> dict[str, list[str]]:
-    """The object keys of this delivery that hold each of some events."""
+    """Return the object keys of this delivery that hold each of some events."""
     return {
         event_id: sorted(
             {record.key for record, _ in copies_of(settings, ledger, event_id) if record.delivery == settings.delivery}
@@ -117,14 +117,15 @@ def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[s
 
 
 def raw_event(place: Place) -> bytes:
-    """The event's bytes as Pismo wrote them, from its byte range; a compressed file is read whole."""
+    """Return the event's bytes as Pismo wrote them; a compressed file is read whole."""
     return event_bytes(place.record, place.offset, place.length)
 
 
 def shown_event(place: Place, privacy: Privacy | None) -> bytes:
-    """The event as it may be shown: `raw_event`, or what a policy leaves of it as JSON.
+    """Return the event for display: `raw_event`, or its redacted JSON under a policy.
 
-    `LakeError` where a policy is in force and the bytes are no event that it could be applied to.
+    Raises:
+        LakeError: there is a policy, and the bytes are no event that it can be applied to.
     """
     raw = raw_event(place)
     if privacy is None:
@@ -134,12 +135,12 @@ def shown_event(place: Place, privacy: Privacy | None) -> bytes:
         event = event_path(envelope.domain, event_name(envelope.event_type, envelope.schema_version))
         return Redactor(privacy, event).event(raw).encode()
     except ValueError:
-        msg = f"{place.source} at {place.offset}: no event that privacy policy {privacy.name} can be applied to"
+        msg = f"{place.source} at {place.offset}: not an event that privacy policy {privacy.name} can be applied to"
         raise LakeError(msg) from None
 
 
 def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:
-    """The files that hold an event, with its offsets; a damaged range that shows the id counts too."""
+    """Yield the files that hold an event, with its offsets; damage with a visible id counts too."""
     for delivery, uri in _id_indexes(settings, ledger):
         offsets: dict[str, list[int]] = {}
         for name, offset in find_ids(uri, event_id):
@@ -177,7 +178,7 @@ def _places(
         yield Place(*where, state, standing, row["content_hash"])
 
 
-def _judged(place: Place, standing: dict[str, bytes | None]) -> Place:
+def _judge(place: Place, standing: dict[str, bytes | None]) -> Place:
     first = standing.get(organisation_key(place.org_id))
     if place.state != "duplicate" or first is None or first == place.content:
         return place
@@ -186,7 +187,7 @@ def _judged(place: Place, standing: dict[str, bytes | None]) -> Place:
 
 
 def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: dict[str, Any]) -> Standing | None:
-    """Look into the outputs that the event's own partition has of its unit."""
+    """Return the event's row in the outputs of its unit and partition; None if it has none."""
     stamp = pa.array([row["event_timestamp"]], pa.timestamp("us", tz="UTC"))
     date = event_dates(stamp, settings.event_date_zone, record.publish_hour[:10])[0].as_py()
     folder = partition_path(row["domain"], event_name(row["event_type"], row["schema_version"]), date)
@@ -205,7 +206,7 @@ def _row(settings: LakeSettings, path: str, name: str, offset: int, part: PartRe
         with sound(uri):
             file = open_parquet(source, settings.key)
         for group in row_groups_with(file, "_source_file", name):
-            # not the dataset reader: its read-ahead threads outlive a Python file object at exit
+            # not the dataset reader: at exit, its read-ahead threads outlive a Python file object
             table = file.read_row_group(group, ["_source_file", "_source_offset"], use_threads=False)
             here = pc.and_(
                 pc.equal(table.column("_source_file"), name), pc.equal(table.column("_source_offset"), offset)

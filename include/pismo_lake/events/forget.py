@@ -1,7 +1,7 @@
 """Forget a landed file: its record, its bytes in landing, and its rows in the lake.
 
-The ledger forgets it first and asks for a build in the same transaction, then its bytes are removed. A second call
-finds what a kill left. Later copies of its events, which lost to it, are built as well.
+The ledger forgets it first and asks for a build in the same transaction, then its bytes are removed. After a kill, a
+second call completes the work. Later copies of its events, which lost to it, are built as well.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What forgetting did: units built anew, units left to their own delivery, whether the bytes were removed."""
+    """The result of forgetting: the built units, and the units left to their own delivery.
+
+    `removed` is true if the bytes were removed.
+    """
 
     units: tuple[str, ...]
     left: tuple[str, ...]
@@ -38,9 +41,9 @@ class Forgotten:
 
 
 def forget_file(settings: LakeSettings, ledger: Ledger, name: str, log: logging.Logger = _LOG) -> Forgotten | None:
-    """Forget a landed file by its name and build its unit without it; None if there is no such file.
+    """Forget a landed file by its name and build its unit without it; None if it is unknown.
 
-    A file that Pismo still has is landed again by the next listing. The bytes stay if another lake has them recorded.
+    If Pismo still has the file, the next listing lands it again. The bytes stay if another lake has recorded them.
     """
     found = next(iter(FileLedger(ledger, settings.lake, settings.delivery).named([name])), None)
     sharing = set() if found is None else _sharing(settings, ledger, found)
@@ -69,13 +72,13 @@ def forget_file(settings: LakeSettings, ledger: Ledger, name: str, log: logging.
 
 
 def _sharing(settings: LakeSettings, ledger: Ledger, record: FileRecord) -> set[tuple[str, str]]:
-    """Return (delivery, publish hour) of later files with a copy of the file's events, which wins from now on."""
+    """Return (delivery, publish hour) of later files with a copy of an event, which wins now."""
     try:
         return LaterCopies(settings, ledger).hours_sharing(
             record, lambda: read_index_at(str(record.index_uri), KEY_COLUMNS)
         )
     except (FileNotFoundError, ValueError):
-        # its index is lost: any later file whose events are of its time may hold a copy
+        # the index is lost: any later file with events of the same time may hold a copy
         last = str(PublishHour.parse(record.publish_hour).plus(24 * settings.horizon_days))
         later = LakeFiles(ledger, settings.lake).indexes_overlapping(record.publish_hour, last, time_range([record]))
         return {(delivery, hour) for hour, _, delivery, _ in later}

@@ -1,4 +1,7 @@
-"""Card numbers in columns of numbers: null there, and masked in `_rescued`, as text that does not fit the column."""
+"""Mask card numbers in columns of numbers: null there, and masked in `_rescued`.
+
+The masked text does not fit the column.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _NUMBERS = {Kind.INT, Kind.DECIMAL}
 
 
 def rescue_card_numbers(table: pa.Table, contract: Contract, redactor: Redactor) -> pa.Table:
-    """Return a flattened table without card numbers in the columns of numbers that no rule is for."""
+    """Return a flattened table without card numbers in number columns that have no rule."""
     rescued: dict[int, list[dict[str, Any]]] = {}
     for column in payload_columns(contract):
         array = table.column(column.name).combine_chunks()
@@ -49,7 +52,7 @@ def rescue_card_numbers(table: pa.Table, contract: Contract, redactor: Redactor)
 
 
 def _suspects(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redactor) -> Iterator[int]:
-    """Yield the rows that hold a number of as many digits as a card number; a row may come again."""
+    """Yield the rows with a number as long as a card number; a row may be repeated."""
     if node.kind in _NUMBERS and redactor.rule(keys) is None:
         large = pc.or_kleene(pc.greater_equal(array, LEAST_NUMBER), pc.less_equal(array, -LEAST_NUMBER))
         if pc.any(large).as_py():
@@ -64,7 +67,7 @@ def _suspects(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Reda
 
 @dataclass(slots=True)
 class _Cleaner:
-    """Takes the card numbers out of one value, and keeps an entry of `_rescued` for each."""
+    """Removes the card numbers from one value, and makes an entry of `_rescued` for each."""
 
     redactor: Redactor
     rescued: list[dict[str, Any]] = field(default_factory=list)

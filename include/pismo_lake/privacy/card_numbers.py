@@ -1,8 +1,8 @@
-"""Card numbers in text and in JSON numbers: found by network prefix, length, Luhn check and printed groups.
+"""Find card numbers in text and in JSON numbers: by prefix, length, Luhn check and groups.
 
-A number is a card number if a network issues numbers of its first digits and length, and it passes the Luhn check.
+A number is a card number if a network issues numbers with its first digits and length, and it passes the Luhn check.
 In text its digits are in one run, or in the groups that a network prints on its cards. Other digits beside it do not
-hide it. The search reads a text once: its time grows with the length of the text and with nothing else.
+hide it. The search reads a text once: its time depends only on the length of the text.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STARS = "****"
-"""Stands for the digits that are taken out of a card number."""
+"""Replaces the removed digits of a card number."""
 
 _LEFT = 4
 _SHORTEST, _LONGEST = 13, 19
 LEAST_NUMBER = 10 ** (_SHORTEST - 1)
-"""The least number with as many digits as a card number."""
+"""The smallest number with as many digits as a card number."""
 
 _16_TO_19 = frozenset(range(16, 20))
-# RRN and NSU have 12 digits, so that a Maestro number of 12 digits is not looked for
+# RRN and NSU have 12 digits, so Maestro numbers of 12 digits are not searched
 _MAESTRO = frozenset(range(13, 20))
 # Sources: ISO/IEC 7812-1, the networks' BIN rules, the table "Payment card number" of Wikipedia (July 2024).
 # First and last prefix, lengths. Entries may overlap.
@@ -76,28 +76,28 @@ _GROUP_STARTS = frozenset(groups[:count] for groups in _GROUPS for count in rang
 _MOST_GROUPS = max(map(len, _GROUPS))
 
 _DIGITS = re.compile(r"\d+")
-# blanks, dashes, dots, slashes, and signs that nobody sees
+# blanks, dashes, dots, slashes, and invisible signs
 _BETWEEN = re.compile(
     r"[\s\-._/\xad\xb7\u180e\u200b-\u2015\u2022\u2027-\u202f\u2043\u2060-\u2064\u2212\u2219\u22c5"
     r"\u2e3a\u2e3b\u3002\ufe58\ufe63\ufeff\uff0d\uff0e]{1,4}"
 )
 _DECIMAL = re.compile(r"\s*[+-]?\d{1,40}\.\d{1,40}\s*", re.ASCII)
-# UUIDs and digests: their digits are no card number, whatever they pass
+# UUIDs and digests: their digits are no card number, even if they pass the check
 _HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-    # with three letters or more, so that track 2 in hexadecimal digits (4111111111111111D2912…F) is none
+    # with three letters or more, so that track 2 in hexadecimal digits (4111111111111111D2912…F) does not match
     r"|(?=(?:[0-9]{0,60}[a-fA-F]){3})(?:[0-9a-fA-F]{24}|[0-9a-fA-F]{32,128}))(?![0-9A-Za-z])"
 )
 _TRACK_1 = re.compile(r"\^[^\^?\n]{0,40}\^[^?\n]{0,80}")
 _TRACK_2 = re.compile(r"[=Dd]\d{4,}")
 
 SUSPECT = r"\p{Nd}{13}|\p{Nd}{4}[^\p{L}\p{N}]{1,4}(?:\p{Nd}{8}|\p{Nd}{3,8}[^\p{L}\p{N}]{1,4}\p{Nd}{3})"
-"""A pattern (RE2) that every text with a card number holds, and few other texts."""
+"""A pattern (RE2) that matches every text with a card number, and few other texts."""
 
 
 def is_card_number(digits: str) -> bool:
-    """Tell whether a network issues numbers like these ASCII digits, and they pass the Luhn check."""
-    return _SHORTEST <= len(digits) <= _LONGEST and _issued(digits) and _passes_luhn(digits)
+    """Return whether a network issues such numbers, and the ASCII digits pass the Luhn check."""
+    return _SHORTEST <= len(digits) <= _LONGEST and _is_issued(digits) and _passes_luhn(digits)
 
 
 def mask_number(value: Any) -> str | None:
@@ -105,7 +105,7 @@ def mask_number(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     if isinstance(value, Decimal):
-        # a number with more digits before the point is no card number, and may be endless
+        # a number with more digits before the point is no card number, and may be very long
         if not value.is_finite() or not _SHORTEST <= value.adjusted() + 1 <= _LONGEST or value % 1:
             return None
         value = int(value)
@@ -116,7 +116,7 @@ def mask_number(value: Any) -> str | None:
 
 
 def mask_text(text: str) -> str:
-    """Mask each card number in a text but for its last four digits, and the track data behind it."""
+    """Mask each card number in a text except its last four digits, and the track data after it."""
     if _DECIMAL.fullmatch(text):
         return mask_number(Decimal(text.strip())) or text
     parts, done = [], 0
@@ -136,7 +136,7 @@ def mask_text(text: str) -> str:
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield start and end of each card number; numbers that overlap are one."""
     start = end = 0
-    for here, there in _found(text):
+    for here, there in _find(text):
         if here < end:
             end = max(end, there)
             continue
@@ -147,13 +147,13 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _found(text: str) -> Iterator[tuple[int, int]]:
+def _find(text: str) -> Iterator[tuple[int, int]]:
     """Yield start and end of each card number in a text, from left to right; they may overlap."""
     hidden = [found.span() for found in _HEX.finditer(text)]
     runs = [found.span() for found in _DIGITS.finditer(text) if not _within(found.start(), hidden)]
     for at, (first, last) in enumerate(runs):
         if text[first - 2 : first] == "0." and not text[max(first - 3, 0) : first - 2].isdigit():
-            # the decimals of a number below one
+            # these are the decimals of a number below one
             continue
         groups: tuple[int, ...] = ()
         digits, before = "", last
@@ -180,7 +180,7 @@ def _ascii(text: str) -> str:
     return "".join(str(unicodedata.decimal(sign)) for sign in text if sign.isdecimal())
 
 
-def _issued(digits: str) -> bool:
+def _is_issued(digits: str) -> bool:
     return any(low <= digits[: len(low)] <= high and len(digits) in lengths for low, high, lengths in _NETWORKS)
 
 

@@ -1,7 +1,7 @@
-"""JSON inside text: its values changed, everything else written back as it was.
+"""Change the values of JSON inside text, and write everything else unchanged.
 
-Text in which JSON is found at any place, cut off at the end too, is read once, without recursion. Text that is no JSON
-is handed on as it is.
+The JSON may be at any place in the text, and may be cut off at the end. It is read once, without recursion. Text
+without JSON is passed on unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 JSON_SUSPECT = r'[\[{]\s*(?:["\[{]|\w{1,60}\s*:)|^\s*"'
-"""A pattern (RE2 and `re`) that every text holds in which JSON with text or objects is found."""
+"""A pattern (RE2 and `re`) that matches every text with JSON that has texts or objects."""
 
 _START = re.compile(r'[\[{]\s*(?:["\[{]|\w{1,60}\s*:)')
 _TOKEN = re.compile(r'\s*(?:([{}\[\],:])|("[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z))|([^\s{}\[\],:"]+))', re.DOTALL)
@@ -27,7 +27,11 @@ _CLOSING = {"}": "{", "]": "["}
 
 
 class JsonInside:
-    """Changes the values of JSON in text: `value` by path, `dropped` tells of paths that become null as a whole."""
+    """Changes the values of JSON in text.
+
+    `value` changes a value by its path, `dropped` returns whether a path becomes null as a whole, and `text` changes
+    the text between.
+    """
 
     def __init__(
         self,
@@ -38,7 +42,7 @@ class JsonInside:
         self._value, self._dropped, self._text = value, dropped, text
 
     def change(self, text: str, keys: tuple[str, ...]) -> str:
-        """Return the text with the values of its JSON changed; `text` of the constructor changes all between."""
+        """Return the text with the values of its JSON changed, and the text between changed too."""
         whole = self._whole_string(text, keys)
         if whole is not None:
             return whole
@@ -46,7 +50,7 @@ class JsonInside:
         while found := _START.search(text, done):
             inside, end = self._read(text, found.start(), keys)
             parts.append(self._text(text[done : found.start()]))
-            # prose in brackets may have values that reach over several tokens
+            # prose in brackets may have values that span several tokens
             parts.append(inside if _is_json(text[found.start() : end]) else self._text(inside))
             done = end
         return "".join([*parts, self._text(text[done:])])
@@ -64,7 +68,7 @@ class JsonInside:
         return text if changed == inner else text.replace(stripped, dumps(changed), 1)
 
     def _read(self, text: str, start: int, keys: tuple[str, ...]) -> tuple[str, int]:
-        """Change JSON from its first bracket to its end, or as far as it is JSON; return it and its end."""
+        """Change JSON from its first bracket to its end, or to the end of valid JSON; return both."""
         reading = _Reading(self, keys)
         at = start
         while token := _TOKEN.match(text, at):
@@ -76,21 +80,21 @@ class JsonInside:
         return "".join(reading.parts), max(at, start + 1)
 
     def value(self, value: Any, keys: tuple[str, ...]) -> Any:
-        """Return what a value at a path becomes."""
+        """Return the changed value of a path."""
         return self._value(value, keys)
 
     def text(self, text: str) -> str:
-        """Return what the text of a key becomes."""
+        """Return the changed text of a key."""
         return self._text(text)
 
     def dropped(self, keys: tuple[str, ...]) -> bool:
-        """Tell whether an object or a list at a path becomes null."""
+        """Return whether an object or a list at a path becomes null."""
         return self._dropped(keys)
 
 
 @dataclass(slots=True)
 class _Open:
-    """An object or a list that is read: its path, and the key whose value comes next."""
+    """An object or a list that is being read: its path, and the key of the next value."""
 
     bracket: str
     keys: tuple[str, ...]
@@ -99,17 +103,17 @@ class _Open:
 
 @dataclass(slots=True)
 class _Reading:
-    """JSON on its way from its tokens to `parts`, the changed text; `stack` holds all that is open."""
+    """JSON on its way from its tokens to `parts`, the changed text; `stack` has the open parts."""
 
     change: JsonInside
     keys: tuple[str, ...]
     parts: list[str] = field(default_factory=list)
     stack: list[_Open] = field(default_factory=list)
-    # how many were open when an object began that becomes null
+    # the number of open parts at the start of an object that becomes null
     dropping: int | None = None
 
     def take(self, blank: str, sign: str | None, string: str | None, word: str | None) -> bool:
-        """Take a token with the blanks before it; False if it has no place there."""
+        """Take a token with the blanks before it; return False if it is not allowed there."""
         top = self.stack[-1] if self.stack else None
         awaits_key = top is not None and top.bracket == "{" and top.key is None
         if sign in _CLOSING:
@@ -161,7 +165,7 @@ class _Reading:
         return True
 
     def _scalar(self, string: str | None, word: str) -> str:
-        """Return a value's own text, or the text of the value that it becomes; a bare word is text."""
+        """Return a value's own text, or the text of its changed value; a bare word is text."""
         value: Any = word
         if string is not None:
             value = _string(string)
@@ -183,7 +187,7 @@ def _is_json(text: str) -> bool:
 
 
 def _string(token: str) -> str:
-    """Return the value of a JSON string, one that is cut off or badly escaped too."""
+    """Return the value of a JSON string, even if it is cut off or badly escaped."""
     try:
         return str(json.loads(token, strict=False))
     except ValueError:

@@ -142,7 +142,7 @@ def test_it_is_refused_in_an_hour_folder_too_and_the_day_misses_nothing(
     (folder / name).write_bytes(NO_EVENTS[name])
     lake = ["--lake", str(tmp_path / "lake")]
     assert main(["flatten", str(tmp_path / "raw"), *lake]) == 1
-    assert "is no event file: it holds no event" in capsys.readouterr().err
+    assert "is not an event file: it holds no event" in capsys.readouterr().err
     assert main(["close", "--date", "2026-03-01", *lake]) == 0
     assert "2026-03-01 is complete" in capsys.readouterr().out
 

@@ -320,7 +320,7 @@ def test_an_event_is_shown_as_the_policy_leaves_it(lake: LakeUnderTest) -> None:
     assert shown["operator"] == {"email": KEY.digest("op@example.com")}
     assert shown["org_id"] == ORG
     (place,) = find_event(lake.settings, lake.ledger, "e-2")
-    with pytest.raises(LakeError, match="no event that privacy policy strict can be applied to") as caught:
+    with pytest.raises(LakeError, match="not an event that privacy policy strict can be applied to") as caught:
         shown_event(place, lake.settings.privacy)
     assert "who@" not in str(caught.value)
 
