@@ -69,12 +69,12 @@ def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str
     log = places.logs / "sandbox.log"
     started = start("sandbox", list(server.command), plain_environment(os.environ), log, notes)
 
-    def said() -> dict[str, str]:
+    def read_place() -> dict[str, str]:
         found = server.up.search(log.read_text(errors="replace"))
         return dict(found.groupdict()) if found else {}
 
-    _wait("the sandbox", started, lambda: [] if said() else ["its address"], _START_SECONDS)
-    return said()
+    _wait("the sandbox", started, lambda: [] if read_place() else ["its address"], _START_SECONDS)
+    return read_place()
 
 
 def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, told: Feed) -> AirflowServer:

@@ -76,7 +76,7 @@ QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
     "hours of keys": lambda ledger: files(ledger).hours_of_keys(KEYS),
     "units of hours": lambda ledger: files(ledger).units_of_hours(["2026-02-20T10", "2026-02-20T11"]),
     "cadence": lambda ledger: files(ledger).count_by_hour("2026-02-06T00", "2026-02-20T23"),
-    "files by name": lambda ledger: files(ledger).named(KEYS),
+    "files by name": lambda ledger: files(ledger).find_named(KEYS),
     "files of no closed day": lambda ledger: LakeFiles(ledger, LAKE).not_closed(),
     "the doctor's file": lambda ledger: files(ledger).newest_key(),
     "sightings": lambda ledger: Sightings(ledger, LAKE, DELIVERY).of_day("2026-02-20"),

@@ -33,11 +33,11 @@ class Dialect:
     field: str = ""
     nested: str = ""
 
-    def quoted(self, name: str) -> str:
+    def quote_name(self, name: str) -> str:
         """Quote a name."""
         return f"{self.quote}{name.replace(self.quote, self.quote * 2)}{self.quote}"
 
-    def qualified(self, schema: str, name: str) -> str:
+    def qualify_name(self, schema: str, name: str) -> str:
         """Return a table's name after its schema; `schema` is used as it is written."""
         return f"{schema}.{name}" if schema else name
 

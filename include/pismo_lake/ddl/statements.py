@@ -113,10 +113,10 @@ def statements(lake: str, tables: Iterable[LakeTable], dialect: str, schema: str
     place = f"@{stage or 'pismo_lake'}" if dialect == "snowflake" else lake
     out = []
     for table in known:
-        name = speech.qualified(schema, table.name)
+        name = speech.qualify_name(schema, table.name)
         out += speech.table(name, storage.join(place, table.folder), table.schema, table.dates)
         shorts = table.shorts or short_names(["event_date", *table.schema.names])
-        out.append(_short_view(speech, speech.qualified(schema, f"{table.name}{VIEW}"), name, shorts))
+        out.append(_short_view(speech, speech.qualify_name(schema, f"{table.name}{VIEW}"), name, shorts))
     return [*out, *_latest_views(speech, schema, known)]
 
 
@@ -185,7 +185,7 @@ def _identifier(text: str) -> str:
 
 def _short_view(speech: Dialect, view: str, table: str, shorts: Mapping[str, str]) -> str:
     lines = [
-        speech.quoted(name) if name == short else f"{speech.quoted(name)} AS {speech.quoted(short)}"
+        speech.quote_name(name) if name == short else f"{speech.quote_name(name)} AS {speech.quote_name(short)}"
         for name, short in shorts.items()
     ]
     return f"CREATE OR REPLACE VIEW {view} AS SELECT\n  " + ",\n  ".join(lines) + f"\nFROM {table}"
@@ -211,19 +211,19 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
     Organisations are compared without case, as for events: Pismo writes the same one in both cases.
     """
     entity, state = columns
-    short, quoted = speech.quoted(column_path(entity)[-1]), speech.quoted
-    org, event, moment, status = map(quoted, ("org_id", "event_id", "event_timestamp", "status"))
+    short, quote = speech.quote_name(column_path(entity)[-1]), speech.quote_name
+    org, event, moment, status = map(quote, ("org_id", "event_id", "event_timestamp", "status"))
     kinds = {table.schema.field(entity).type for table in tables}
     every = "\n  UNION ALL\n".join(
         f"  SELECT {org}, {event}, {moment}, {_alike(speech, entity, table.schema, kinds)} AS {short},"  # noqa: S608 - names are quoted
-        f" {quoted(state)} AS {status} FROM {speech.qualified(schema, table.name)}"
+        f" {quote(state)} AS {status} FROM {speech.qualify_name(schema, table.name)}"
         for table in tables
     )
     # engines sort nulls differently: an event without a time must never be the newest
     newest = f"CASE WHEN {moment} IS NULL THEN 1 ELSE 0 END, {moment} DESC, {event} DESC"
     order = f"PARTITION BY LOWER(COALESCE({org}, '')), {short} ORDER BY {newest}"
     return (
-        f"CREATE OR REPLACE VIEW {speech.qualified(schema, view)} AS\n"
+        f"CREATE OR REPLACE VIEW {speech.qualify_name(schema, view)} AS\n"
         f"SELECT {org}, {short}, {status}, {moment}, {event} FROM (\n"
         f"SELECT {org}, {event}, {moment}, {short}, {status}, ROW_NUMBER() OVER ({order}) AS newest FROM (\n"
         f"{every}\n) AS every_change WHERE {short} IS NOT NULL\n) AS ranked WHERE newest = 1"
@@ -232,7 +232,7 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
 
 def _alike(speech: Dialect, column: str, schema: pa.Schema, kinds: set[pa.DataType]) -> str:
     """Return a column, as text if it is text in another version of the event."""
-    name, kind = speech.quoted(column), schema.field(column).type
+    name, kind = speech.quote_name(column), schema.field(column).type
     if kind == pa.string() or pa.string() not in kinds:
         return name
     if pa.types.is_decimal(kind):

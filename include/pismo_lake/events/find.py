@@ -145,7 +145,7 @@ def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator
         offsets: dict[str, list[int]] = {}
         for name, offset in find_ids(uri, event_id):
             offsets.setdefault(name, []).append(offset)
-        for record in FileLedger(ledger, settings.lake, delivery).named(offsets):
+        for record in FileLedger(ledger, settings.lake, delivery).find_named(offsets):
             yield record, offsets[record.name]
     for record in LakeFiles(ledger, settings.lake).not_closed():
         index = read_index(record, ["event_id", "offset"])

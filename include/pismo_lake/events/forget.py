@@ -45,7 +45,7 @@ def forget_file(settings: LakeSettings, ledger: Ledger, name: str, log: logging.
 
     If Pismo still has the file, the next listing lands it again. The bytes stay if another lake has recorded them.
     """
-    found = next(iter(FileLedger(ledger, settings.lake, settings.delivery).named([name])), None)
+    found = next(iter(FileLedger(ledger, settings.lake, settings.delivery).find_named([name])), None)
     sharing = set() if found is None else _sharing(settings, ledger, found)
     gone = forget_records(ledger, settings.lake, settings.delivery, name, found, sharing)
     shared = is_recorded(ledger, storage.join(settings.landing, landing_path(settings.delivery, name)))

@@ -137,7 +137,7 @@ class FileLedger:
         """Return all files of one publish day (YYYY-MM-DD), in rank order."""
         return self._records(of_day(files.c.publish_hour, day))
 
-    def named(self, names: Iterable[str]) -> list[FileRecord]:
+    def find_named(self, names: Iterable[str]) -> list[FileRecord]:
         """Return the files with these names, in rank order."""
         found = [record for chunk in chunks(names) for record in self._records(files.c.name.in_(chunk))]
         return sorted(found, key=lambda record: record.rank)

@@ -87,7 +87,7 @@ class JsonInside:
         """Return the changed text of a key."""
         return self._text(text)
 
-    def dropped(self, keys: tuple[str, ...]) -> bool:
+    def is_dropped(self, keys: tuple[str, ...]) -> bool:
         """Return whether an object or a list at a path becomes null."""
         return self._dropped(keys)
 
@@ -147,7 +147,7 @@ class _Reading:
 
     def _open(self, blank: str, bracket: str) -> None:
         here = self._here()
-        if self.dropping is None and self.change.dropped(here):
+        if self.dropping is None and self.change.is_dropped(here):
             self.parts.append(f"{blank}null")
             self.dropping = len(self.stack)
         self._put(blank + bracket)

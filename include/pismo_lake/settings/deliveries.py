@@ -20,7 +20,7 @@ from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.delivery import Delivery
 from pismo_lake.settings.privacy import STRICT
 from pismo_lake.settings.stamps import Stamp, stamp_of
-from pismo_lake.settings.validate import LINES, Model, SettingError, required, validate
+from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
 from pismo_lake.settings.yaml_lines import load_with_lines
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _contracts(values: Any, folder: Path, lines: Mapping[str, int]) -> ContractR
 def _validate_nested(kind: type[Model], field: str, values: Any, lines: Mapping[str, int]) -> Model:
     """Return the model of a nested mapping."""
     if not isinstance(values, dict):
-        needed = ", ".join(required(kind))
+        needed = ", ".join(list_required(kind))
         msg = f"`{field}:`{f' with at least {needed}' if needed else ''} is missing"
         raise SettingError(msg, lines.get(field))
     return validate(kind, values, f"{field}.", lines.get(field))

@@ -58,7 +58,7 @@ def validate(model: type[Model], values: Mapping[str, Any], prefix: str = "", li
     return made
 
 
-def required(model: type[Any]) -> list[str]:
+def list_required(model: type[Any]) -> list[str]:
     """Return the names of the settings that have no default."""
     return list(_adapter(model).json_schema().get("required", []))
 

@@ -166,7 +166,7 @@ class _Subscriber:
 def _unary(request: Any, response: Any, call: Callable[[Any, grpc.ServicerContext], Any]) -> grpc.RpcMethodHandler:
     """Return a handler that converts the broker's refusals into status codes of the service."""
 
-    def served(message: Any, context: grpc.ServicerContext) -> Any:
+    def serve(message: Any, context: grpc.ServicerContext) -> Any:
         try:
             return call(message, context)
         except tuple(kind for kind, _ in _REFUSALS) as refusal:
@@ -174,7 +174,7 @@ def _unary(request: Any, response: Any, call: Callable[[Any, grpc.ServicerContex
             context.abort(code, str(refusal))
 
     serialize = response.SerializeToString if response is empty_pb2.Empty else response.serialize
-    return grpc.unary_unary_rpc_method_handler(served, request.deserialize, serialize)
+    return grpc.unary_unary_rpc_method_handler(serve, request.deserialize, serialize)
 
 
 def _subscription(made: Subscription) -> Any:

@@ -62,7 +62,7 @@ class RequestCounter:
         session: Any = chan._session  # noqa: SLF001
         receive, write = session.data_received, chan.write
 
-        def received(data: bytes, datatype: int | None) -> None:
+        def count_received(data: bytes, datatype: int | None) -> None:
             self._buffer += data
             while len(self._buffer) > _TYPE_AT:
                 end = _TYPE_AT + int.from_bytes(self._buffer[:_TYPE_AT], "big")
@@ -72,12 +72,12 @@ class RequestCounter:
                 del self._buffer[:end]
             receive(data, datatype)
 
-        def written(data: bytes, datatype: int | None = None) -> None:
+        def count_written(data: bytes, datatype: int | None = None) -> None:
             # asyncssh writes packet by packet
             self.under_way -= 1
             write(data, datatype)
 
-        session.data_received, chan.write = received, written  # type: ignore[method-assign]
+        session.data_received, chan.write = count_received, count_written  # type: ignore[method-assign]
 
 
 def _make_refusal(operation: str, at: int = 0) -> Callable[..., Any]:
@@ -219,7 +219,7 @@ class Files(asyncssh.SFTPServer):
         attrs = asyncssh.SFTPAttrs.from_local(status)
         if not self._policy.permissions:
             attrs.permissions = None
-        attrs.size = self._policy.sizes.stated(attrs.size)
+        attrs.size = self._policy.sizes.state_size(attrs.size)
         return attrs
 
     @contextmanager

@@ -21,7 +21,7 @@ class Sizes(StrEnum):
     SMALLER = "smaller"
     LARGER = "larger"
 
-    def stated(self, size: int | None) -> int | None:
+    def state_size(self, size: int | None) -> int | None:
         """Return the stated size of a file of this real size."""
         if size is None or self is Sizes.NONE:
             return None

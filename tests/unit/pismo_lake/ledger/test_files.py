@@ -43,7 +43,7 @@ def test_no_question_about_files_is_answered_from_another_lake_or_delivery(lake:
         assert files.hours_of_keys([A, B]) == set()
         assert files.units_of_hours(["2026-03-01T12"]) == []
         assert files.unbuilt_units() == []
-        assert files.of_hour("2026-03-01T12") == files.of_day("2026-03-01") == files.named([A, B]) == []
+        assert files.of_hour("2026-03-01T12") == files.of_day("2026-03-01") == files.find_named([A, B]) == []
         assert files.names() == set()
         assert files.count_by_hour("2026-03-01T00", "2026-03-01T23") == {}
         assert files.last_hour_before("2026-03-02T00") is None
