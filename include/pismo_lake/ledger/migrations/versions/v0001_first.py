@@ -6,7 +6,7 @@ and adds everything that is missing. The tables are those of version 0001 for ev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic import op
 from sqlalchemy import (
@@ -31,7 +31,7 @@ from sqlalchemy.schema import CreateTable
 from pismo_lake.errors import LedgerVersionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Inspector
+    from sqlalchemy import ColumnClause, Inspector
     from sqlalchemy.engine.interfaces import ReflectedColumn
 
 revision = "0001"
@@ -207,7 +207,7 @@ def _alter(table: Table, present: Inspector) -> set[str | None]:
         old = _earlier_name(table, wanted, columns)
         if old is None:
             value = _first_value(table, wanted)
-            default = None if value is None else literal_column(value)
+            default: ColumnClause[Any] | None = None if value is None else literal_column(value)
             added = Column(wanted.name, wanted.type, nullable=wanted.nullable, server_default=default)
             op.add_column(table.name, added)
             if value is not None:
@@ -228,7 +228,7 @@ def _rebuild(table: Table, present: Inspector) -> set[str | None]:
     if same and all(wanted.nullable == columns[wanted.name]["nullable"] for wanted in table.columns):
         return {index["name"] for index in present.get_indexes(table.name)}
     copy = table.to_metadata(MetaData(), name=f"{table.name}_migrated")
-    values = [
+    values: list[ColumnClause[Any]] = [
         column(old) if old is not None else literal_column(_first_value(table, table.c[name]) or "null")
         for name, old in earlier.items()
     ]
