@@ -1,0 +1,183 @@
+"""The wheel in an Airflow of its own: a starter project's DAGs run, without PYTHONPATH and without a plugins folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pismo_lake import __version__
+from pismo_sandbox.s3.server import CONSUMER_KEY, CONSUMER_SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+RUNNER = Path(__file__).parent / "dag_runner.py"
+CONSUMER = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
+FORM = """
+import json, os
+from airflow.models.connection import Connection
+from airflow.providers_manager import ProvidersManager
+manager = ProvidersManager()
+hook = manager.hooks["pismo"]
+fields = [name for name, widget in manager.connection_form_widgets.items() if "PismoHook" in widget.hook_class_name]
+feed = {"organisation": "TN-00000000-1111-4222-8333-444444444444", "environment": "sandbox", "channel": "s3",
+        "pismo_account_id": "123456789012", "region": "us-east-1", "conn_id": "pismo_sandbox"}
+def test(**more):
+    connection = Connection(conn_id="pismo_test", conn_type="pismo", extra=json.dumps(feed | more))
+    os.environ["AIRFLOW_CONN_PISMO_TEST"] = connection.as_json()
+    return connection.test_connection()
+print(json.dumps({
+    "name": hook.hook_name, "fields": fields, "links": manager.extra_links_class_names,
+    "notifications": manager.notification, "good": test(endpoint_url=ENDPOINT),
+    "bad": test(endpoint_url=ENDPOINT, pismo_account_id="210987654321"), "incomplete": test(organisation=""),
+}, default=str))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A virtual environment that has the wheel, and a folder to work in."""
+
+    venv: Path
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, program: str, *words: str | Path, **more: str) -> str:
+        """Run a program of the environment that succeeds and return its output."""
+        command = [str(self.venv / "bin" / program), *map(str, words)]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment | more, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Installed:
+    folder = tmp_path_factory.mktemp("installed")
+    venv, uv = folder / "venv", [sys.executable, "-m", "uv"]
+    wanted = ["-c", str(ROOT / "constraints.txt"), f"pismo-lake[sandbox] @ {wheel.as_uri()}"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
+    install = [*uv, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), *wanted]
+    subprocess.run(install, check=True, cwd=folder)
+    foreign = ("AIRFLOW", "AWS_", "PISMO_", "PYTHON", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment |= {
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
+    return Installed(venv, folder, environment)
+
+
+@contextmanager
+def serving(installed: Installed) -> Iterator[str]:
+    """Run the simulated Pismo of the extra `sandbox`; yield its address."""
+    command = [installed.venv / "bin" / "python", "-m", "pismo_sandbox", "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=installed.folder, env=installed.environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().split()[0]
+        finally:
+            server.terminate()
+
+
+def example(path: Path) -> dict[str, str]:
+    """Return the variables of an example of an .env file, as a shell reads them."""
+    lines = (shlex.split(line, comments=True) for line in path.read_text(encoding="utf-8").splitlines())
+    return dict(word.split("=", 1) for line in lines for word in line)
+
+
+def test_a_starter_project_runs(installed: Installed) -> None:
+    project = installed.folder / "project"
+    assert installed.run("pismo-lake", "--version") == f"pismo-lake {__version__}\n"
+    installed.run("pismo-lake", "init", project)
+    given = example(project / ".env.example")
+    dag_file = (project / "dags" / "pismo_dags.py").read_text(encoding="utf-8")
+    assert [line for line in dag_file.splitlines()[1:] if line] == [
+        "from pismo.dags import build_dags",
+        'globals().update(build_dags("../config/deliveries.yaml"))',
+    ]
+    with serving(installed) as endpoint:
+        given |= {"PISMO_ENDPOINT_URL": endpoint, "AIRFLOW_CONN_PISMO_SANDBOX": json.dumps(CONSUMER)}
+        installed.environment.update(given)
+        window = ["--end", datetime.now(UTC).isoformat(), "--hours", "2", "--mb", "2", "--everything"]
+        installed.run(
+            "python", "-m", "pismo_sandbox", "publish", "--endpoint", endpoint, "--truth", "truth.db", *window
+        )
+        assert "fail " not in installed.run("pismo-lake", "doctor", "pismo_sandbox")
+        installed.run("airflow", "db", "migrate")
+        asked = json.dumps(["pismo_ingest_pismo_sandbox", {}, 0]) + "\n"
+        runner = [installed.venv / "bin" / "python", RUNNER, project / "dags"]
+        done = subprocess.run(
+            runner,
+            cwd=installed.folder,
+            env=installed.environment,
+            input=asked,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+        assert result, done.stdout[-3000:] + done.stderr[-3000:]
+        assert json.loads(result[0].removeprefix("RESULT "))["state"] == "success", done.stdout[-3000:]
+        form = json.loads(installed.run("python", "-c", FORM.replace("ENDPOINT", repr(endpoint))).splitlines()[-1])
+    lake = given["PISMO_LAKE"]
+    assert " 0 problems" in installed.run(
+        "python", "-m", "pismo_sandbox", "verify", "--lake", lake, "--truth", "truth.db"
+    )
+    assert "landed" in installed.run("pismo-lake", "files", "--delivery", "pismo_sandbox")
+    assert "as this program needs it" in installed.run("pismo-lake", "ledger", "check")
+    assert form["name"] == "Pismo"
+    asked_for = {name.rsplit("__")[-1] for name in form["fields"]}
+    assert asked_for >= {"organisation", "environment", "pismo_account_id", "channel"}
+    assert form["good"][0], form["good"]
+    assert "role: pass" in form["good"][1]
+    assert (form["bad"][0], "role: fail" in form["bad"][1]) == (False, True)
+    assert form["incomplete"] == [False, "connection pismo_test: organisation is missing"]
+    assert "pismo.operators.links.DayReportLink" in form["links"]
+    assert "pismo.notifications.delivery.DeliveryNotifier" in str(form["notifications"])
+
+
+def test_airflow_lists_the_provider(installed: Installed) -> None:
+    listed = json.loads(installed.run("airflow", "providers", "list", "--output", "json"))
+    (found,) = [provider for provider in listed if provider["package_name"] == "pismo-lake"]
+    assert found["version"] == __version__
+
+
+def test_the_wheel_has_all_data_and_nothing_else(wheel: Path) -> None:
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    tracked = subprocess.run(
+        ["git", "ls-files", "include/pismo_lake", "include/pismo_sandbox", "plugins/pismo"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    expected = {name.split("/", 1)[1] for name in tracked}
+    others = {name for name in packed - expected if ".dist-info/" not in name}
+    assert expected - packed == set()
+    assert others == {"pismo_lake/settings/deliveries.schema.json"}
+    assert {f"{package}/py.typed" for package in ("pismo", "pismo_lake", "pismo_sandbox")} <= packed
