@@ -30,6 +30,8 @@ class PismoHook(BaseHook):
         Raises:
             ConfigError: A field is missing or wrong.
         """
+        from pydantic import ValidationError
+
         from pismo_lake.errors import ConfigError
         from pismo_lake.settings.channels import SOURCES, Channel, Environment
         from pismo_lake.settings.deliveries import Delivery
@@ -57,7 +59,12 @@ class PismoHook(BaseHook):
         except KeyError as error:
             msg = f"connection {self.pismo_conn_id}: {error.args[0]} is missing"
             raise ConfigError(msg) from None
-        except (TypeError, ValueError) as error:
+        except ValidationError as error:
+            # its own text has the values
+            problems = (f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in error.errors())
+            msg = f"connection {self.pismo_conn_id}: {'; '.join(problems)}"
+            raise ConfigError(msg) from None
+        except ValueError as error:
             msg = f"connection {self.pismo_conn_id}: {error}"
             raise ConfigError(msg) from None
 
