@@ -36,7 +36,9 @@ PROGRAMS = {
 API_MODULES = ("errors", "hours", "paths")
 """Public modules of `pismo_lake` that are not a package; packages with `__all__` are found."""
 
-_COMMAND = re.compile(r"^    ([a-z][a-z-]*)(?:  |$)", re.MULTILINE)
+# argparse lists commands below a placeholder of theirs, typer below a heading
+_COMMANDS = re.compile(r"^(?:positional arguments:\n  \w+|Commands:)\n((?:  .*\n)*)", re.MULTILINE)
+_COMMAND = re.compile(r"^ {2,4}([a-z][a-z-]*)(?:  |$)", re.MULTILINE)
 
 
 def help_text(program: str, *words: str) -> str:
@@ -50,7 +52,8 @@ def help_text(program: str, *words: str) -> str:
 
 def commands_of(program: str, *words: str) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command with an action, as `("ledger", "rebuild")`."""
-    found = _COMMAND.findall(help_text(program, *words).partition("positional arguments:")[2])
+    listed = _COMMANDS.search(f"{help_text(program, *words)}\n")
+    found = _COMMAND.findall(listed[1]) if listed else []
     if not found:
         yield words
     for name in found:

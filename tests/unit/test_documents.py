@@ -116,7 +116,7 @@ def test_every_command_is_documented() -> None:
         [sys.executable, "-m", "pismo_lake", "--help"], env=os.environ | {"PYTHONPATH": str(ROOT / "include")},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    names = re.findall(r"^    ([a-z-]+)  ", done.stdout, re.MULTILINE)
+    names = re.findall(r"^  ([a-z-]+)  ", done.stdout.partition("Commands:")[2].partition("\n\n")[0], re.MULTILINE)
     assert names
     page = COMMAND_LINE.read_text()
     assert [name for name in names if f"python -m pismo_lake {name}" not in page] == []

@@ -24,6 +24,7 @@ from pismo_lake.hours import PublishDay, PublishHour, unit_of
 from pismo_lake.index.ids import ids_folder, write_ids
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
+from pismo_lake.progress import SILENT, size_text
 from pismo_lake.storage.partition_writer import PartitionFiles
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pismo_lake.build.summary import BuildSummary
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ def close_day(
     force: bool = False,
     log: logging.Logger = _LOG,
     checkpoint: Callable[[str], None] | None = None,
+    progress: Progress = SILENT,
 ) -> BuildSummary:
     """Bring the lake's closed day up to date with its landed files; write only if they changed.
 
@@ -65,10 +68,10 @@ def close_day(
         force: if true, an unchanged day is built too.
         log: the logger of the run.
         checkpoint: gets the name of the next step ("read", "write", "record", "late", "remove"). Tests kill the
-            process
-            in it.
+            process in it.
+        progress: shows how much of the day is read.
     """
-    return DayBuilder(settings, ledger, day, log, checkpoint).run(force=force)
+    return DayBuilder(settings, ledger, day, log, checkpoint, progress).run(force=force)
 
 
 def unit_builder(settings: LakeSettings, ledger: Ledger, unit: str, **options: Any) -> UnitBuilder:
@@ -89,9 +92,9 @@ class DayBuilder(UnitBuilder):
 
     def __init__(
         self, settings: LakeSettings, ledger: Ledger, day: PublishDay, log: logging.Logger = _LOG,
-        checkpoint: Callable[[str], None] | None = None,
+        checkpoint: Callable[[str], None] | None = None, progress: Progress = SILENT,
     ) -> None:  # fmt: skip
-        self._day = day
+        self._day, self._shown = day, progress
         self._days = DayLedger(ledger, settings.lake, settings.delivery, str(day))
         super().__init__(settings, ledger, self._days, f"publish day {day}", log, checkpoint)
 
@@ -154,6 +157,7 @@ class DayBuilder(UnitBuilder):
         partitions = PartitionFiles(spool, settings.target_bytes, settings.key)
         payloads = KeptPayloads(settings, self.contracts.get)
         progress = _Progress(self.label, files, self.log)
+        self._shown.start(f"closing {self.unit}", len(files), sum(record.plain_size for record in files))
         for chunk in _parts(files, settings.part_bytes):
             self.checkpoint("read")
             claim.check()
@@ -162,6 +166,7 @@ class DayBuilder(UnitBuilder):
             for folder, table in tables(rows, settings, self.unit, self.contracts.get):
                 partitions.add(folder, table)
             progress.tell(part)
+            self._shown.advance(len(chunk), sum(record.plain_size for record in chunk))
         spooled = partitions.finish()
         counts = part.total(files, verdicts)
         count_written(counts, [(folder, rows) for folder, (_, rows) in spooled.items()], self.label)
@@ -182,9 +187,9 @@ class _Progress:
         self._told = time.monotonic()
         done = part.counts
         self._log.info(
-            "closing %s: %d of %d files, %d events, %.1f of %.1f MB, %.1f MB/s", self._label, done["files"],
-            self._files, done["events"], done["bytes"] / 1e6, self._bytes / 1e6,
-            done["bytes"] / 1e6 / (self._told - self._started),
+            "closing %s: %d of %d files, %d events, %s of %s, %s/s", self._label, done["files"],
+            self._files, done["events"], size_text(done["bytes"]), size_text(self._bytes),
+            size_text(done["bytes"] / (self._told - self._started)),
         )  # fmt: skip
 
 

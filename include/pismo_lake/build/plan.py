@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pismo_lake.build.day import unit_builder
+from pismo_lake.progress import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ class PartPlan:
         if self.state == "unchanged":
             return f"{self.unit} part {self.part}: unchanged, {self.files} file(s), nothing to do"
         return (
-            f"{self.unit} part {self.part}: {self.state}, would read {self.files} file(s), {self.bytes / 1e6:.1f} MB,"
+            f"{self.unit} part {self.part}: {self.state}, would read {self.files} file(s), {size_text(self.bytes)},"
             f" and replace {len(self.replaces)} output(s)"
         )
 

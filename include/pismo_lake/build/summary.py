@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake.build.read import TypeCounts
 from pismo_lake.errors import LakeError
+from pismo_lake.progress import size_text
 
 if TYPE_CHECKING:
     import logging
@@ -73,10 +74,10 @@ class BuildSummary:
         """Log the totals in one line."""
         log.info(
             "%s: %d part(s) built, %d unchanged; %d files, %d events -> %d rows, %d duplicates"
-            " (%d conflicting), %d rejects; %.1f MB in %.1f s, %.1f MB/s",
+            " (%d conflicting), %d rejects; %s in %.1f s, %s/s",
             self.unit, self.parts_built, self.parts_skipped, self.files, self.events, self.rows,
-            self.duplicates, self.conflicts, self.rejects, self.bytes / 1e6, self.seconds,
-            self.bytes / 1e6 / max(self.seconds, 1e-6),
+            self.duplicates, self.conflicts, self.rejects, size_text(self.bytes), self.seconds,
+            size_text(self.bytes / max(self.seconds, 1e-6)),
         )  # fmt: skip
 
 

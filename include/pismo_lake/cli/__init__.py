@@ -1,5 +1,6 @@
 """Run the command line."""
 
 from pismo_lake.cli.main import main
+from pismo_lake.cli.program import run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

@@ -1,113 +1,147 @@
-"""The commands `contracts check|show|diff|adopt`."""
+"""The commands about contracts: `contracts check`, `show`, `diff` and `adopt`."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated, Any
 
 import orjson
+import typer
 
-from pismo_lake.cli.options import day, on_lake
-from pismo_lake.contracts.describe import changes_of, described, differences, schema_of
-from pismo_lake.contracts.json_schema import schema_folder
-from pismo_lake.contracts.store import ContractStore
+from pismo_lake.cli.command import OpenLake, command
+from pismo_lake.cli.names import event_type
+from pismo_lake.cli.options import Day
+from pismo_lake.cli.output import print_json, print_table, write_bytes
 from pismo_lake.errors import ConfigError
-from pismo_lake.ledger import LakeFiles
-from pismo_lake.report.schema_check import SchemaCheck, validator_of
-from pismo_lake.rows.schema import event_schema
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
-
-    from pismo_lake.ledger import Ledger
-    from pismo_lake.settings.lake import LakeSettings
+SomeEvent = Annotated[str | None, typer.Argument(metavar="DOMAIN/EVENT", help="Take only this event type.")]
 
 
-def add_contracts(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-) -> Sequence[argparse.ArgumentParser]:
-    """Add the command; return the parsers that take the options of a lake."""
-    contracts = commands.add_parser("contracts", help="what is known of event types, and JSON Schemas of them")
-    actions = contracts.add_subparsers(required=True, metavar="ACTION")
+@command("contracts check", json=True)
+def check(lake: OpenLake, date: Day = None) -> int:
+    """Check that the schemas are usable; with --date, list the rules that the events of a day break."""
+    from pismo_lake.cli.names import hint_days
+    from pismo_lake.contracts.store import ContractStore
+    from pismo_lake.ledger import LakeFiles
+    from pismo_lake.report.schema_check import SchemaCheck
 
-    check = actions.add_parser("check", help="are the schemas usable; with --date, what do events break")
-    check.add_argument("--date", metavar="YYYY-MM-DD", type=day, help="check the landed events of a publish day")
-    check.set_defaults(run=on_lake(_check))
-
-    show = actions.add_parser("show", help="event types, or the columns and changes of one")
-    show.add_argument("event", nargs="?", metavar="DOMAIN/EVENT")
-    show.set_defaults(run=on_lake(_show))
-
-    diff = actions.add_parser("diff", help="where schemas and the lake do not say the same")
-    diff.add_argument("event", nargs="?", metavar="DOMAIN/EVENT")
-    diff.set_defaults(run=on_lake(_diff))
-
-    adopt = actions.add_parser("adopt", help="write what is known of an event type as a JSON Schema to review")
-    adopt.add_argument("event", metavar="DOMAIN/EVENT")
-    adopt.add_argument("--into", metavar="FOLDER", help="write it there, unless there is one; else print it")
-    adopt.set_defaults(run=on_lake(_adopt))
-    return check, show, diff, adopt
-
-
-def _check(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
-    store = ContractStore(ledger, settings)
-    wrong = 0
-    for folder in store.schemas:
-        for path in folder.paths.values():
-            try:
-                folder.payload(path)
-                validator_of(folder, path)
-            except ConfigError as error:
-                wrong += 1
-                print(error, file=sys.stderr)
-        print(f"{len(folder.paths)} schema(s) in {folder.root}")
-    if options.date and not wrong:
+    store = ContractStore(lake.ledger, lake.settings)
+    folders = [{"folder": str(folder.root), "schemas": len(folder.paths)} for folder in store.schemas]
+    wrong = _unusable(store)
+    for problem in wrong:
+        print(problem, file=sys.stderr)
+    if not lake.json:
+        for folder in folders:
+            print(f"{folder['schemas']} schema(s) in {folder['folder']}")
+    document: dict[str, Any] = {"folders": folders, "problems": wrong}
+    if date and not wrong:
         found = SchemaCheck(store.schemas)
-        for record in LakeFiles(ledger, settings.lake).every(day=options.date):
+        records = LakeFiles(lake.ledger, lake.settings.lake).every(day=date)
+        for record in records:
             found.add(record)
-        for violation in found.violations:
-            print(violation)
-        print(f"{found.checked} event(s) with a schema, {len(found.violations)} rule(s) broken; nothing is enforced")
+        document |= {"checked": found.checked, "violations": [asdict(violation) for violation in found.violations]}
+        if not lake.json:
+            for violation in found.violations:
+                print(violation)
+            broken = f"{len(found.violations)} rule(s) broken; nothing is enforced"
+            print(f"{found.checked} event(s) with a schema, {broken}")
+        if not records:
+            hint_days(lake, date)
+    if lake.json:
+        print_json(document)
     return 1 if wrong else 0
 
 
-def _show(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
-    event: str | None = options.event
-    store = ContractStore(ledger, settings)
+@command("contracts show", json=True)
+def show(lake: OpenLake, event: SomeEvent = None) -> int:
+    """List the event types, or the columns and changes of one."""
+    from pismo_lake.contracts.describe import changes_of, column_lines
+    from pismo_lake.contracts.store import ContractStore
+    from pismo_lake.rows.schema import event_schema
+
+    store = ContractStore(lake.ledger, lake.settings)
     if event is None:
-        for domain, name in store.names():
-            columns = len(event_schema(store, domain, name))
-            origin = "schema" if store.declared(domain, name) else "inferred"
-            print(f"{f'{domain}/{name}':56} {columns:5} columns  {origin:9} {store.of(domain, name).mode}")
+        types = [
+            {
+                "event_type": f"{domain}/{name}",
+                "columns": len(event_schema(store, domain, name)),
+                "origin": "schema" if store.declared(domain, name) else "inferred",
+                "mode": str(store.of(domain, name).mode),
+            }
+            for domain, name in store.names()
+        ]
+        if lake.json:
+            print_json({"event_types": types})
+        else:
+            print_table(("event type", "columns", "origin", "mode"), [tuple(one.values()) for one in types])
         return 0
-    domain, name = _known(store, event)
-    for line in described(store.of(domain, name), store.declared(domain, name)):
-        print(line)
-    for path, before, after, file, offset, seen in changes_of(ledger, settings.lake, domain, name):
-        at = "" if offset is None else f" at {offset}"
-        print(f"{seen}  {path}: {before or 'new'} -> {after}  {file}{at}")
+    domain, name = event_type(store, event)
+    contract = store.of(domain, name)
+    columns = list(column_lines(contract, store.declared(domain, name)))
+    changes = changes_of(lake.ledger, lake.settings.lake, domain, name)
+    if lake.json:
+        names = ("path", "before", "after", "file", "offset", "seen_at")
+        print_json(
+            {
+                "event_type": event, "columns": [asdict(column) for column in columns],
+                "without_a_column": sorted(contract.noted),
+                "changes": [dict(zip(names, change, strict=True)) for change in changes],
+            }
+        )  # fmt: skip
+        return 0
+    print_table(("column", "type", "origin", "note"), [(c.name, c.type, c.origin, c.note) for c in columns])
+    for note in sorted(contract.noted):
+        print(f"seen and without a column: {note}")
+    if changes:
+        print()
+        rows = [
+            (seen, f"{path}: {before or 'new'} -> {after}", offset, file)
+            for path, before, after, file, offset, seen in changes
+        ]
+        print_table(("seen at", "change", "offset", "file"), rows)
     return 0
 
 
-def _diff(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
-    store = ContractStore(ledger, settings)
-    names = [_known(store, options.event)] if options.event else store.names()
-    for domain, name in names:
-        for difference in differences(store, domain, name):
+@command("contracts diff", json=True)
+def diff(lake: OpenLake, event: SomeEvent = None) -> int:
+    """List the paths on which schemas and the lake differ."""
+    from pismo_lake.contracts.describe import differences
+    from pismo_lake.contracts.store import ContractStore
+
+    store = ContractStore(lake.ledger, lake.settings)
+    names = [event_type(store, event)] if event else store.names()
+    found = [difference for domain, name in names for difference in differences(store, domain, name)]
+    if lake.json:
+        print_json({"differences": [asdict(difference) for difference in found]})
+    else:
+        for difference in found:
             print(difference)
     return 0
 
 
-def _adopt(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) -> int:
-    store = ContractStore(ledger, settings)
-    domain, name = _known(store, options.event)
+@command("contracts adopt", json=True)
+def adopt(
+    lake: OpenLake,
+    event: Annotated[str, typer.Argument(metavar="DOMAIN/EVENT", help="The event type.")],
+    into: Annotated[
+        str | None,
+        typer.Option("--into", metavar="FOLDER", help="Write it to FOLDER, unless it has one; else print it."),
+    ] = None,
+) -> int:
+    """Make a JSON Schema of the known columns of an event type, to be reviewed."""
+    from pismo_lake.contracts.describe import schema_of
+    from pismo_lake.contracts.json_schema import schema_folder
+    from pismo_lake.contracts.store import ContractStore
+
+    store = ContractStore(lake.ledger, lake.settings)
+    domain, name = event_type(store, event)
     text = orjson.dumps(schema_of(store.of(domain, name), f"{domain} {name}"), option=orjson.OPT_INDENT_2) + b"\n"
-    if not options.into:
-        sys.stdout.buffer.write(text)
+    if not into:
+        write_bytes(text)
         return 0
-    folder = Path(options.into)
+    folder = Path(into)
     folder.mkdir(parents=True, exist_ok=True)
     there = schema_folder(folder).find(domain, name)
     if there is not None:
@@ -116,13 +150,23 @@ def _adopt(options: argparse.Namespace, settings: LakeSettings, ledger: Ledger) 
     path = folder / domain / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text)
-    print(path)
+    if lake.json:
+        print_json({"schema": str(path)})
+    else:
+        print(path)
     return 0
 
 
-def _known(store: ContractStore, event: str) -> tuple[str, str]:
-    domain, _, name = event.partition("/")
-    if (domain, name) not in store.names():
-        msg = f"{event} is no event type of this lake, as `contracts show` lists them"
-        raise ConfigError(msg)
-    return domain, name
+def _unusable(store: Any) -> list[str]:
+    """Return what is wrong with each schema that cannot be used."""
+    from pismo_lake.report.schema_check import validator_of
+
+    wrong = []
+    for folder in store.schemas:
+        for path in folder.paths.values():
+            try:
+                folder.payload(path)
+                validator_of(folder, path)
+            except ConfigError as error:
+                wrong.append(str(error))
+    return wrong

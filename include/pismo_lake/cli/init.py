@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+import typer
+
+from pismo_lake.cli.command import command
 from pismo_lake.errors import ConfigError
 from pismo_lake.paths import root_of
-
-if TYPE_CHECKING:
-    import argparse
 
 _STARTER = {
     "pismo_dags.txt": "dags/pismo_dags.py",
@@ -23,15 +23,11 @@ _STARTER = {
 _SCHEMA = "config/deliveries.schema.json"
 
 
-def add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command."""
-    command = commands.add_parser("init", help="write a project: a DAG file, a deliveries file, an example of .env")
-    command.add_argument("folder", metavar="DIR", help="a new folder, or one that has none of the files")
-    command.set_defaults(run=lambda options: init(options.folder))
-
-
-def init(folder: str) -> int:
-    """Write the project, and print its files and the next steps."""
+@command("init")
+def init(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A new folder, or one that has none of the files.")],
+) -> int:
+    """Write a project: a DAG file, a deliveries file, an example of .env."""
     root = Path(root_of(folder))
     for path in write_project(root):
         print(path)

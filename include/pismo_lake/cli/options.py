@@ -1,210 +1,116 @@
-"""What the commands have in common: which lake, landing zone and ledger, and what a date is."""
+"""Define the options that commands share, and check the values of arguments."""
 
 from __future__ import annotations
 
-import argparse
-import os
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pismo_lake import storage
-from pismo_lake.errors import ConfigError
+import typer
+
+from pismo_lake import __version__
 from pismo_lake.hours import PublishDay
-from pismo_lake.ledger import LakeFiles, Ledger
-from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
-from pismo_lake.ledger.sqlite_files import alone, sqlite_file
-from pismo_lake.paths import root_of
-from pismo_lake.settings.contracts import ContractRules
-from pismo_lake.settings.deliveries import find_delivery
-from pismo_lake.settings.lake import LakeSettings
-from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy
-from pismo_lake.storage.encryption import LakeKey
+from pismo_lake.spelling import closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    Command = Callable[[argparse.Namespace, LakeSettings, Ledger], int]
+WHICH_LAKE = "Which lake"
+"""The heading of the options that name the lake."""
 
-_VARIABLES = {
-    "deliveries": "PISMO_DELIVERIES",
-    "lake": "PISMO_LAKE",
-    "landing": "PISMO_LANDING",
-    "ledger": "PISMO_LEDGER_URL",
-    "contracts": "PISMO_CONTRACTS",
-    "privacy": "PISMO_PRIVACY",
-    "kms_key": "PISMO_LAKE_KMS_KEY",
+
+@dataclass(frozen=True, slots=True)
+class LakeOptions:
+    """The options that say which lake a command works on, as the command line gives them."""
+
+    delivery: str | None = None
+    deliveries: str | None = None
+    lake: str | None = None
+    landing: str | None = None
+    ledger: str | None = None
+    contracts: str | None = None
+    privacy: str | None = None
+    kms_key: str | None = None
+
+
+def _lake_option(name: str, metavar: str, text: str) -> Any:
+    return Annotated[str | None, typer.Option(name, metavar=metavar, help=text, rich_help_panel=WHICH_LAKE)]
+
+
+LAKE_OPTIONS: dict[str, Any] = {
+    "lake": _lake_option("--lake", "DIR", "Use the lake at this path or URI (PISMO_LAKE)."),
+    "delivery": _lake_option("--delivery", "NAME", "Work on the files of this delivery. Default: local."),
+    "deliveries": _lake_option(
+        "--deliveries", "FILE", "Take all other settings from the entry of --delivery in FILE (PISMO_DELIVERIES)."
+    ),
+    "landing": _lake_option("--landing", "DIR", "Keep raw files here (PISMO_LANDING). Default: beside the lake."),
+    "ledger": _lake_option(
+        "--ledger", "URL",
+        "Use the ledger at this SQLAlchemy URL (PISMO_LEDGER_URL). Default: an SQLite file beside the lake.",
+    ),
+    "contracts": _lake_option(
+        "--contracts", "FOLDER",
+        "Read JSON Schemas from FOLDER, <domain>/<event>-<version>.json (PISMO_CONTRACTS).",
+    ),
+    "privacy": _lake_option(
+        "--privacy", "POLICY",
+        "Apply the policy strict, or a policy file (PISMO_PRIVACY). Its key is PISMO_PRIVACY_KEY: <key id>:<secret>.",
+    ),
+    "kms_key": _lake_option(
+        "--kms-key", "KEY",
+        "Encrypt the lake's files with an AWS KMS key: id, ARN or alias (PISMO_LAKE_KMS_KEY).",
+    ),
+}  # fmt: skip
+"""Each option of `LakeOptions`, as typer reads it."""
+
+OUTPUT_OPTIONS: dict[str, Any] = {
+    "json": Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")],
+    "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Print each step as a line on stderr.")],
 }
+"""The options about what is printed."""
 
 
-def add_lake_options(command: argparse.ArgumentParser) -> None:
-    """The options that say which lake a command is about."""
-    command.add_argument("--delivery", help="name of the delivery (local)")
-    command.add_argument(
-        "--deliveries",
-        metavar="FILE",
-        help="what is not given is as --delivery has it there (PISMO_DELIVERIES)",
-    )
-    command.add_argument("--lake", help="lake root (PISMO_LAKE)")
-    command.add_argument("--landing", help="landing root (PISMO_LANDING)")
-    command.add_argument("--ledger", metavar="URL", help="SQLAlchemy URL (PISMO_LEDGER_URL)")
-    command.add_argument(
-        "--contracts", metavar="FOLDER", help="JSON Schemas, <domain>/<event>-<version>.json (PISMO_CONTRACTS)"
-    )
-    command.add_argument(
-        "--privacy", metavar="POLICY",
-        help="strict or a policy file (PISMO_PRIVACY); its key is PISMO_PRIVACY_KEY, <key id>:<secret>",
-    )  # fmt: skip
-    command.add_argument(
-        "--kms-key", metavar="KEY",
-        help="encrypt the lake's files: id, ARN or alias of an AWS KMS key (PISMO_LAKE_KMS_KEY)",
-    )  # fmt: skip
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        print(f"pismo-lake {__version__}")
+        raise typer.Exit
 
 
-@contextmanager
-def open_lake(
-    options: argparse.Namespace, *, new: bool = False, checked: bool = True
-) -> Iterator[tuple[LakeSettings, Ledger]]:
-    """Open the ledger of the lake that a command is about, and close it at the end.
-
-    Landing and ledger are beside a local lake if no option says otherwise. An older SQLite ledger is migrated: it
-    belongs to this machine. A ledger on a server is not, because other machines may still run the older version.
-
-    Raises:
-        LedgerMismatchError: It is not the present ledger of the lake.
-        LedgerVersionError: It has another version, and is not migrated.
-
-    Args:
-        options: The parsed command line.
-        new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands
-            refuse: an empty ledger has no faults and no files.
-        checked: Refuse a ledger that is not the lake's present one. A command that does not refuse it makes the
-            ledger anew, and may create tables on a server.
-    """
-    settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
-    if checked and not Ledger.exists(url):
-        refuse_new_ledger(url, settings.lake, settings.delivery, settings.landing)
-    file = sqlite_file(url)
-    made = [] if file is None or file.exists() else [file, *(path for path in file.parents if not path.exists())]
-    empty = True
-    try:
-        with Ledger.open(url, new=new, migrated=file is not None or not checked) as ledger:
-            ledger.run, empty = "command line", False
-            try:
-                if checked:
-                    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).check()
-                yield settings, ledger
-            finally:
-                empty = bool(made) and ledger.is_empty()
-    finally:
-        if made and empty:
-            _remove(made)
+VERSION_OPTION = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+]
 
 
-def on_lake(command: Command, *, new: bool = False, checked: bool = True) -> Callable[[argparse.Namespace], int]:
-    """Give a command the settings and the ledger of the lake that its options name, as `open_lake` opens them."""
-
-    def run(options: argparse.Namespace) -> int:
-        with open_lake(options, new=new, checked=checked) as (settings, ledger):
-            return command(options, settings, ledger)
-
-    return run
-
-
-def _remove(paths: list[Path]) -> None:
-    """Remove an SQLite file with the files that SQLite keeps beside it, and the folders that were made for it."""
-    if not paths[0].is_file() or alone(paths[0]):
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            with suppress(OSError):
-                paths[0].with_name(paths[0].name + suffix).unlink()
-    for folder in paths[1:]:
-        # a folder that holds anything else stays
-        with suppress(OSError):
-            folder.rmdir()
+def check_day(value: Any) -> Any:
+    """Return a publish day, or several, as they are; refuse any other text."""
+    for text in [value] if isinstance(value, str) else value or []:
+        try:
+            PublishDay.parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    return value
 
 
-def known(settings: LakeSettings, ledger: Ledger) -> None:
-    """`ConfigError` where the ledger has no file of the delivery in the lake: nothing is amiss with a misspelt name."""
-    there = LakeFiles(ledger, settings.lake).deliveries()
-    if settings.delivery not in there:
-        told = f"it knows {', '.join(there)}" if there else "it knows no other"
-        msg = f"the ledger has no file of delivery {settings.delivery!r} in {settings.lake} ({told})"
-        raise ConfigError(msg)
+def check_jobs(value: str | None) -> str | None:
+    """Return a number of processes; refuse any other text."""
+    if value is not None and (not value.isdecimal() or int(value) < 1):
+        msg = f"{value!r} is not 1 or more"
+        raise typer.BadParameter(msg)
+    return value
 
 
-def day(text: str) -> str:
-    """A publish day as an argument."""
-    try:
-        return str(PublishDay.parse(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def check_choice(kind: str, names: Sequence[str]) -> Callable[[str], str]:
+    """Return a check that refuses a name that is none of `names`, and lists these, the closest first."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            msg = f"there is no {kind} {value!r}: there are {', '.join(closest(value, names))}"
+            raise typer.BadParameter(msg)
+        return value
+
+    return check
 
 
-def jobs(text: str) -> int:
-    """A number of processes as an argument."""
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"{text!r} is not 1 or more"
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)
-
-
-def _from_file(options: argparse.Namespace) -> bool:
-    # a lake that is named in the call is the one that is meant
-    return bool(options.delivery and not options.lake and _given(options, "deliveries"))
-
-
-def _given(options: argparse.Namespace, name: str) -> str | None:
-    """An option, or what the environment says of it."""
-    return getattr(options, name) or os.environ.get(_VARIABLES[name])
-
-
-def _of_options(options: argparse.Namespace) -> tuple[LakeSettings, str]:
-    given = {name: _given(options, name) for name in _VARIABLES}
-    if not given["lake"]:
-        msg = "--lake is missing, or --deliveries with --delivery"
-        raise ConfigError(msg)
-    # a lake is known by its name: the same one wherever the command is called
-    lake = root_of(given["lake"])
-    landing = root_of(given["landing"]) if given["landing"] else f"{lake}-landing"
-    if not given["ledger"] and not storage.is_local(lake):
-        msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
-        raise ConfigError(msg)
-    rules = ContractRules(folder=given["contracts"])
-    privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
-    name = options.delivery or "local"
-    settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key)
-    return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
-
-
-def _of_deliveries(options: argparse.Namespace) -> tuple[LakeSettings, str]:
-    """As the DAGs have it; what is in Airflow's connections comes from the environment here."""
-    delivery = find_delivery(str(_given(options, "deliveries")), options.delivery)
-    url = options.ledger or delivery.ledger_url or _given(options, "ledger")
-    if not url:
-        msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"
-        raise ConfigError(msg)
-    policy = _privacy(options.privacy or delivery.privacy)
-    settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
-    if options.contracts:
-        settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
-    return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
-
-
-def _key(kms_key: str | None) -> LakeKey | None:
-    """The KMS key that files of the lake are encrypted with, reached by the machine's own AWS settings."""
-    return LakeKey(kms_key, _kms) if kms_key else None
-
-
-def _kms() -> Any:
-    import boto3
-
-    return boto3.client("kms")
-
-
-def _privacy(policy: str | None) -> Privacy | None:
-    """The policy named on the command line, with the key of the environment: a command line is seen by others."""
-    if not policy:
-        return None
-    key = os.environ.get("PISMO_PRIVACY_KEY")
-    return load_privacy(policy, PrivacyKey.parse(key) if key else None).checked()
+Day = Annotated[
+    str | None, typer.Option("--date", metavar="YYYY-MM-DD", callback=check_day, help="Take only this publish day.")
+]
+OneDay = Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", callback=check_day, help="Take this publish day.")]

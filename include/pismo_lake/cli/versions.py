@@ -1,4 +1,4 @@
-"""The commands `ledger migrate` and `ledger check`."""
+"""Migrate ledgers, check their versions, and find the ledgers that options name."""
 
 from __future__ import annotations
 
@@ -16,25 +16,9 @@ from pismo_lake.paths import root_of
 from pismo_lake.settings.deliveries import InvalidDelivery, find_delivery, load_deliveries
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Iterator
 
-
-def add_ledger_versions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the commands; they need no lake, only a ledger."""
-    migrate_ = actions.add_parser("migrate", help="create a ledger, or migrate it to this program's version")
-    migrate_.add_argument("--sql", action="store_true", help="print the statements that would do it, and do nothing")
-    migrate_.set_defaults(run=lambda options: migrate_ledgers(_urls(options), sql=options.sql))
-    check = actions.add_parser("check", help="say whether a ledger has this program's version")
-    check.set_defaults(run=lambda options: check_ledgers(_urls(options)))
-    for command in (migrate_, check):
-        command.add_argument("--ledger", metavar="URL", help="SQLAlchemy URL (PISMO_LEDGER_URL)")
-        command.add_argument("--lake", help="lake root: the ledger beside it (PISMO_LAKE)")
-        command.add_argument("--delivery", help="only the ledger of this delivery")
-        command.add_argument("--deliveries", metavar="FILE", help="the ledgers of a deliveries file (PISMO_DELIVERIES)")
-
-
-def _urls(options: argparse.Namespace) -> list[str]:
-    return ledger_urls(options.ledger, options.lake, options.deliveries, options.delivery)
+    from pismo_lake.cli.options import LakeOptions
 
 
 def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
@@ -67,8 +51,8 @@ def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
     return 0
 
 
-def check_ledgers(urls: list[str]) -> int:
-    """Print the versions of ledgers if they are that of this program; change nothing.
+def check_ledgers(urls: list[str]) -> Iterator[tuple[str, int]]:
+    """Yield ledgers and their versions, which are that of this program; change nothing.
 
     Raises:
         NoLedgerError: There is no such ledger.
@@ -89,29 +73,25 @@ def check_ledgers(urls: list[str]) -> int:
             msg = f"there is no ledger {shown}: to make one, {advise_migration(shown)}"
             raise NoLedgerError(msg)
         refuse_version(found, shown)
-        print(f"ledger {shown} has version {found}, as this program needs it")
-    return 0
+        yield shown, found
 
 
-def ledger_urls(ledger: str | None, lake: str | None, deliveries: str | None, delivery: str | None) -> list[str]:
+def ledger_urls(options: LakeOptions) -> list[str]:
     """Return the URLs of the ledgers that options name, or else the environment.
 
-    Args:
-        ledger: A URL; it decides alone.
-        lake: The root of a lake; its ledger is beside it, or in PISMO_LEDGER_URL.
-        deliveries: A deliveries file; the ledgers of all its deliveries.
-        delivery: The name of the only delivery of the file that counts.
+    --ledger decides alone. A deliveries file names the ledgers of all its deliveries, or of --delivery. The ledger of
+    --lake is beside it, or in PISMO_LEDGER_URL.
 
     Raises:
         ConfigError: They name no ledger.
     """
-    if ledger:
-        return [ledger]
+    if options.ledger:
+        return [options.ledger]
     usual = os.environ.get("PISMO_LEDGER_URL")
-    deliveries = deliveries or os.environ.get("PISMO_DELIVERIES")
-    if deliveries and not lake:
-        return _of_file(deliveries, delivery, usual)
-    lake = lake or os.environ.get("PISMO_LAKE")
+    deliveries = options.deliveries or os.environ.get("PISMO_DELIVERIES")
+    if deliveries and not options.lake:
+        return _of_file(deliveries, options.delivery, usual)
+    lake = options.lake or os.environ.get("PISMO_LAKE")
     if usual:
         return [usual]
     if not lake:

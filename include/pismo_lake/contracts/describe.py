@@ -37,17 +37,25 @@ class Difference:
         return f"{self.event} {self.path}: schema {self.declared or 'has none'}, lake {self.lake or 'has none'}"
 
 
-def described(contract: Contract, declared: Node | None) -> Iterator[str]:
-    """Yield a line for each column: its name, its type, and if a schema declares it."""
+@dataclass(frozen=True, slots=True)
+class ColumnLine:
+    """A column: its Arrow type, whether a schema (``declared``) or data (``inferred``) brought it, and a note."""
+
+    name: str
+    type: str
+    origin: str
+    note: str
+
+
+def column_lines(contract: Contract, declared: Node | None) -> Iterator[ColumnLine]:
+    """Yield the columns of an event type, in their order."""
     for column in payload_columns(contract):
         known = declared is not None and _at(declared, column.keys) is not None and column.name.startswith("data")
-        widened = ", int64 before" if column.node.widened else ""
-        yield f"{column.name:48} {column.type!s:28} {'declared' if known else 'inferred'}{widened}"
+        notes = ["int64 before"] if column.node.widened else []
         if column.node.format:
             why = "no time with a zone" if column.node.format == "date-time" else "no date"
-            yield f"{'':48} its typed column is null if the text is {why}"
-    for note in sorted(contract.noted):
-        yield f"seen, but without a column: {note}"
+            notes.append(f"its typed column is null if the text is {why}")
+        yield ColumnLine(column.name, str(column.type), "declared" if known else "inferred", "; ".join(notes))
 
 
 def differences(contracts: ContractStore, domain: str, event_type: str) -> list[Difference]:

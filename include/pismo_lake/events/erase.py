@@ -32,7 +32,9 @@ from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.erasures import Erasure, record_erasure
 from pismo_lake.paths import VALUE_ROOTS, event_name, event_path
+from pismo_lake.progress import SILENT
 from pismo_lake.rows.child_tables import leaf_fields, leaves, places
+from pismo_lake.spelling import there_are
 from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import Privacy
 
@@ -86,6 +89,7 @@ def find_events(
     """
     ids, met = set(event_ids), set[str]()
     found: dict[tuple[str | None, str], Found] = {}
+    columns: set[str] = set()
     for event_type, uri in _files(settings.lake):
         with storage.open_for_reading(uri) as source:
             with sound(uri):
@@ -96,12 +100,15 @@ def find_events(
                 if (place := _place(file.schema_arrow, column)) is not None
             ]
             met.update(place.leaf.name for place, _ in here)
+            if conditions:
+                columns.update(_columns(file.schema_arrow))
             if here or ids:
                 for org_id, event_id in _matches(file, here, ids):
                     found.setdefault((org_id, event_id), Found(event_type, org_id, event_id))
     missing = {column for column, _ in conditions} - met
     if missing:
-        msg = f"no file of the lake has a column {', '.join(sorted(missing))}"
+        there = "; ".join(f"like {name}: {there_are(name, sorted(columns))}" for name in sorted(missing) if columns)
+        msg = f"no file of the lake has a column {', '.join(sorted(missing))}{there and f' ({there})'}"
         raise ConfigError(msg)
     return list(found.values())
 
@@ -122,7 +129,7 @@ def find_copies(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]
 
 def erase(
     settings: LakeSettings, ledger: Ledger, found: Sequence[Found], reference: str, *, raw: bool = False,
-    log: logging.Logger = _LOG,
+    log: logging.Logger = _LOG, progress: Progress = SILENT,
 ) -> Erased:  # fmt: skip
     """Record the events as erased and build every unit that holds a copy of one without them.
 
@@ -147,8 +154,10 @@ def erase(
         FileLedger(ledger, settings.lake, record.delivery).mark_unbuilt(record.publish_hour)
         units.setdefault(record.delivery, set()).add(record.unit)
     mine = sorted(units.pop(settings.delivery, set()))
+    progress.start("building", len(mine), noun="units")
     for done, unit in enumerate(mine, 1):
         build_unit(settings, ledger, unit, log=log)
+        progress.advance()
         log.info("erasing: %d of %d unit(s) built anew", done, len(mine))
     left = tuple(f"{delivery} {unit}" for delivery, those in sorted(units.items()) for unit in sorted(those))
     blanked = _blank(settings, copies, keys) if raw else 0
@@ -183,6 +192,15 @@ class _Place:
         rows = np.zeros(len(array), dtype=bool)
         rows[parents[items.to_numpy(zero_copy_only=False)]] = True
         return rows
+
+
+def _columns(schema: pa.Schema) -> Iterator[str]:
+    """Yield the columns that a condition may name: those of single values, and the leaves of lists."""
+    for field in schema:
+        if pa.types.is_list(field.type):
+            yield from (leaf.name for leaf in leaf_fields(pa.field(field.name, field.type.value_type)))
+        else:
+            yield field.name
 
 
 def _place(schema: pa.Schema, column: str) -> _Place | None:

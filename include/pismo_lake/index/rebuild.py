@@ -32,11 +32,13 @@ from pismo_lake.ledger.days import PART
 from pismo_lake.ledger.erasures import restore_erasures
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.paths import safe_segment, split_output_name
+from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pismo_lake.ledger import Ledger
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
 _VERSION = re.compile(r"~[0-9a-f]{12}$")
@@ -63,8 +65,9 @@ class Rebuilt:
 
 
 def rebuild_ledger(
-    settings: LakeSettings, ledger: Ledger, *, checkpoint: Callable[[str], None] | None = None
-) -> Rebuilt:
+    settings: LakeSettings, ledger: Ledger, *, checkpoint: Callable[[str], None] | None = None,
+    progress: Progress = SILENT,
+) -> Rebuilt:  # fmt: skip
     """Record every raw file of the delivery in rank order, and adopt the outputs in the lake.
 
     `checkpoint` is called with the name of the next step ("contracts", "erasures", "file" for each raw file,
@@ -79,7 +82,7 @@ def rebuild_ledger(
     contracts = ContractStore(ledger, settings).restore()
     step("erasures")
     restore_erasures(ledger, settings.lake)
-    files, orphans, failures = _index_raw_files(settings, ledger, step)
+    files, orphans, failures = _index_raw_files(settings, ledger, step, progress)
     step("outputs")
     found, strangers = _find_outputs(settings)
     adopted = adopt_outputs(ledger, settings.lake, settings.delivery, found)
@@ -99,7 +102,7 @@ def _has_content(settings: LakeSettings) -> bool:
 
 
 def _index_raw_files(
-    settings: LakeSettings, ledger: Ledger, step: Callable[[str], None]
+    settings: LakeSettings, ledger: Ledger, step: Callable[[str], None], progress: Progress
 ) -> tuple[int, list[str], list[tuple[str, str]]]:
     """Index and record the raw files that the ledger lacks.
 
@@ -113,7 +116,9 @@ def _index_raw_files(
     waiting = RawLedger(ledger, settings.lake, settings.delivery)
     known = FileLedger(ledger, settings.lake, settings.delivery).names()
     count, orphans = 0, []
+    progress.start("indexing", len(found))
     for note, uri in sorted(found, key=lambda item: (str(hours.get(item[0]["key"], "")), item[0]["name"])):
+        progress.advance()
         if note["name"] in known:
             continue
         if note["key"] not in hours:

@@ -27,6 +27,7 @@ from pismo_lake.index.make import make_index
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger, FileRecord, Ledger
 from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.progress import SILENT, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pismo_lake.index.make import MadeIndex
     from pismo_lake.index.table import IndexedFile
     from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
     HourOf = Callable[[RawFile, IndexedFile], PublishHour]
@@ -72,6 +74,7 @@ def index_landed(
     hour_of: HourOf | None = None,
     workers: Indexers | None = None,
     log: logging.Logger = _LOG,
+    progress: Progress = SILENT,
 ) -> IndexSummary:
     """Index the files that wait for it, of some publish hours or of all, one file at a time.
 
@@ -81,6 +84,7 @@ def index_landed(
     waiting = raws.waiting(hours)
     indexer = Indexer(settings, ledger, hour_of)
     started = told = time.monotonic()
+    progress.start("indexing", len(waiting), sum(file.size for file in waiting))
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read") as pool:
         ahead: deque[Future[Ahead | None] | Future[Raw] | None] = deque()
         following = iter(waiting)
@@ -96,6 +100,7 @@ def index_landed(
                 problem = indexer.record_failure(file, error)
                 raws.record_problem(file.name, problem)
                 log.warning("not indexed: %s: %s", file.name, problem)
+            progress.advance(1, file.size)
             if time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
                 _progress(log, position + 1, len(waiting), indexer, told - started)
@@ -109,8 +114,8 @@ def index_landed(
 
 def _progress(log: logging.Logger, done: int, total: int, indexer: Indexer, seconds: float) -> None:
     log.info(
-        "indexing: %d of %d files, %d events, %.1f MB, %.1f MB/s, %d to go", done, total, indexer.events,
-        indexer.bytes / 1e6, indexer.bytes / 1e6 / max(seconds, 1e-6), total - done,
+        "indexing: %d of %d files, %d events, %s, %s/s, %d to go", done, total, indexer.events,
+        size_text(indexer.bytes), size_text(indexer.bytes / max(seconds, 1e-6)), total - done,
     )  # fmt: skip
 
 

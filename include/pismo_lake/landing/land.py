@@ -33,6 +33,7 @@ from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.ledger.sightings import Sightings
 from pismo_lake.paths import can_be_kept, is_event_file, landing_path, safe_key
+from pismo_lake.progress import SILENT, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.raw_files import Version
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
     Fetch = Callable[["RemoteFile"], AbstractContextManager[Iterator[bytes]]]
@@ -95,6 +97,7 @@ def land_files(
     anywhere: bool = False,
     seen_by: str = "listed",
     log: logging.Logger = _LOG,
+    progress: Progress = SILENT,
 ) -> Landing:
     """Fetch and land `files`; a file that cannot be landed stops no other file.
 
@@ -113,8 +116,10 @@ def land_files(
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     lander = _Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
     done = _Done(raws, binding, len(able), log)
+    progress.start("landing", len(able), sum(file.size or 0 for file in able))
     with Crew(lander.land, able, parallel, fatal=_holds_for_all) as crew, done:
         for file, came in crew.results():
+            progress.advance(1, file.size or 0)
             if isinstance(came, _Landed):
                 done.take(came, len(failures))
             elif isinstance(came, PismoError) and not _holds_for_all(came):
@@ -264,11 +269,11 @@ class _Done:
 
     def tell(self, failed: int) -> None:
         """Log a line of progress."""
-        speed = self._bytes / 1e6 / max(time.monotonic() - self._started, 1e-6)
+        speed = size_text(self._bytes / max(time.monotonic() - self._started, 1e-6))
         done = self._files + self._skipped + failed
         self._log.info(
-            "landing: %d of %d files, %.1f MB, %.1f MB/s, %d to go",
-            done, self._total, self._bytes / 1e6, speed, max(self._total - done, 0),
+            "landing: %d of %d files, %s, %s/s, %d to go",
+            done, self._total, size_text(self._bytes), speed, max(self._total - done, 0),
         )  # fmt: skip
 
     def summary(self) -> LandSummary:

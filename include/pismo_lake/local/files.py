@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,11 +20,11 @@ from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pismo_lake.build.summary import BuildSummary
     from pismo_lake.errors import PismoError
     from pismo_lake.index.run import IndexSummary
     from pismo_lake.index.table import IndexedFile
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.raw_files import RawFile
     from pismo_lake.local.workers import Workers
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -60,8 +60,9 @@ class LocalFiles:
     uris: dict[str, str]
 
     def land(
-        self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None
-    ) -> TakenIn:
+        self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None,
+        progress: Progress = SILENT,
+    ) -> TakenIn:  # fmt: skip
         """Land and index the new files; files outside an hour folder belong to `hour`.
 
         Without `hour`, such a file belongs to the hour of its latest event, which depends only on its content.
@@ -90,7 +91,7 @@ class LocalFiles:
                 raise NoEventFileError(msg, key=file.key)
             yield iter([raw])
 
-        landing = land_files(settings, ledger, fresh, fetch, anywhere=True)
+        landing = land_files(settings, ledger, fresh, fetch, anywhere=True, progress=progress)
         if landing.failures:
             failures.append(landing_error(landing.failures))
             # so that no report counts them as missing
@@ -100,7 +101,7 @@ class LocalFiles:
         # this includes files that an earlier call left without an index
         waiting = RawLedger(ledger, settings.lake, settings.delivery).waiting()
         workers = workers.for_input(sum(file.size for file in waiting)) if workers is not None else None
-        indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers)
+        indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers, progress=progress)
         given = {file.name for file in waiting if file.key in self.uris}
         mine = [failure for failure in indexed.failures if failure[0] in given]
         if mine:
@@ -154,20 +155,3 @@ def torn_units(settings: LakeSettings, ledger: Ledger, units: Iterable[str]) -> 
         if not all(storage.exists(storage.join(settings.lake, path)) for part in parts for path in part.outputs):
             found.add(unit)
     return found
-
-
-def totals_by_type(builds: Iterable[BuildSummary]) -> str:
-    """Return a table of event counts, one line for each event type; rejects come last."""
-    totals: dict[str, Counter[str]] = defaultdict(Counter)
-    rejects = conflicts = 0
-    for build in builds:
-        rejects += build.rejects
-        conflicts += build.conflicts
-        for name, counts in build.by_type.items():
-            totals[name].update(counts)
-    columns = ("events", "rows", "duplicates", "conflicts")
-    lines = ["".join([f"{'domain/event type':56}", *(f"{column:>12}" for column in columns)])]
-    for name, counts in sorted(totals.items()):
-        lines.append("".join([f"{name:56}", *(f"{counts[column]:>12}" for column in columns)]))
-    lines.append(f"{'rejects: not an event (rejects/ has the reasons)':56}{rejects - conflicts:>12}")
-    return "\n".join(lines)

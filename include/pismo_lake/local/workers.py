@@ -28,6 +28,7 @@ from pismo_lake.index.files import read_raw, write_index
 from pismo_lake.index.make import MadeIndex, index_file
 from pismo_lake.ledger import Ledger
 from pismo_lake.paths import safe_segment
+from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.errors import PismoError
     from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
@@ -89,8 +91,8 @@ class Workers:
         return found
 
     def build(
-        self, units: Iterable[str], forced: Iterable[str]
-    ) -> tuple[list[BuildSummary], dict[str, PismoError]]:  # fmt: skip
+        self, units: Iterable[str], forced: Iterable[str], progress: Progress = SILENT
+    ) -> tuple[list[BuildSummary], dict[str, PismoError]]:
         """Build units like `build_unit`; in worker processes if they are running anyway.
 
         Return the summaries, and the errors of units that could not be built.
@@ -104,12 +106,14 @@ class Workers:
                     begun[unit] = future
         done: list[BuildSummary] = []
         failures: dict[str, PismoError] = {}
+        progress.start("building", len(wanted), noun="units")
         for unit in wanted:
             try:
                 done.append(self._finish(unit, begun.get(unit), force=unit in force))
             except UNIT_ERRORS as error:
                 failures[unit] = error
                 _LOG.warning("not built: %s: %s", unit, error)
+            progress.advance()
         return done, failures
 
     def _finish(self, unit: str, begun: Future[BuildSummary] | None, *, force: bool) -> BuildSummary:

@@ -22,6 +22,7 @@ from pismo_lake.settings.privacy import STRICT
 from pismo_lake.settings.stamps import Stamp, stamp_of
 from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
 from pismo_lake.settings.yaml_lines import load_with_lines
+from pismo_lake.spelling import there_are
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,12 +84,14 @@ def find_delivery(path: str | Path, name: str) -> Delivery:
     Raises:
         ConfigError: it is missing or invalid.
     """
-    for delivery in load_deliveries(path):
+    deliveries = load_deliveries(path)
+    for delivery in deliveries:
         if delivery.name == name:
             if isinstance(delivery, InvalidDelivery):
                 raise ConfigError(delivery.problem)
             return delivery
-    msg = f"no delivery {name!r} in {path}"
+    has = there_are(name, [delivery.name for delivery in deliveries]) or "none"
+    msg = f"no delivery {name!r} in {path}: it has {has}"
     raise ConfigError(msg)
 
 

@@ -43,7 +43,7 @@ def test_commands_are_found_at_every_depth() -> None:
 
 def test_the_page_of_commands_has_every_option() -> None:
     page = reference.commands()
-    assert "usage: pismo_lake ledger rebuild" in page
+    assert "Usage: python -m pismo_lake ledger rebuild" in page
     assert "--get-object-only" in page
     assert "--other-host" in page
     assert str(ROOT) not in page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,20 +26,6 @@ deliveries:
     lake: {root}/lake-ours
     {ledger}
 """
-
-
-@pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A lake with two events of an hour, its landing zone and ledger beside it."""
-    for name in [name for name in os.environ if name.startswith("PISMO_")]:
-        monkeypatch.delenv(name)
-    for name in ("e-1", "e-2"):
-        path = tmp_path / "feed" / HOUR / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(event(name))
-    lake = str(tmp_path / "lake")
-    assert main(["flatten", str(tmp_path / "feed"), "--lake", lake]) == 0
-    return lake
 
 
 READING = {

@@ -14,7 +14,7 @@ import pytest
 from tests.lakes import LakeUnderTest, event, key
 
 from pismo_lake.contracts.contract import MAX_KEYS, Contract
-from pismo_lake.contracts.describe import changes_of, described, differences, schema_of
+from pismo_lake.contracts.describe import changes_of, column_lines, differences, schema_of
 from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.contracts.tree import Kind, Node
@@ -338,8 +338,8 @@ def test_declared_dates_and_times_have_a_typed_column_beside_their_text(lake: La
     ]  # fmt: skip
     assert {name for name in rows[0] if name.startswith("typed__")} == {"typed__day", "typed__at__time"}
     (table,) = lake_tables(lake.settings.lake, ContractStore(lake.ledger, lake.settings))
-    told = list(described(ContractStore(lake.ledger, lake.settings).of(*PIX), None))
-    assert any("null if the text is no time with a zone" in line for line in told)
+    columns = column_lines(ContractStore(lake.ledger, lake.settings).of(*PIX), None)
+    assert any("null if the text is no time with a zone" in column.note for column in columns)
     shorts = short_names(table.schema.names)
     assert (shorts["data__day"], shorts["typed__day"], shorts["typed__at__time"]) == ("day", "day_typed", "time_typed")
 

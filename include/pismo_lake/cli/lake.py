@@ -1,0 +1,160 @@
+"""Open the lake that the options of a command name, with its ledger."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake import storage
+from pismo_lake.errors import ConfigError
+from pismo_lake.ledger import LakeFiles, Ledger
+from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
+from pismo_lake.ledger.sqlite_files import alone, sqlite_file
+from pismo_lake.paths import root_of
+from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.settings.deliveries import find_delivery
+from pismo_lake.settings.lake import LakeSettings
+from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy
+from pismo_lake.spelling import there_are
+from pismo_lake.storage.encryption import LakeKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pismo_lake.cli.options import LakeOptions
+
+_VARIABLES = {
+    "deliveries": "PISMO_DELIVERIES",
+    "lake": "PISMO_LAKE",
+    "landing": "PISMO_LANDING",
+    "ledger": "PISMO_LEDGER_URL",
+    "contracts": "PISMO_CONTRACTS",
+    "privacy": "PISMO_PRIVACY",
+    "kms_key": "PISMO_LAKE_KMS_KEY",
+}
+
+
+@contextmanager
+def open_lake(
+    options: LakeOptions, *, new: bool = False, checked: bool = True
+) -> Iterator[tuple[LakeSettings, Ledger]]:
+    """Open the ledger of the lake that a command is about, and close it at the end.
+
+    Landing and ledger are beside a local lake if no option says otherwise. An older SQLite ledger is migrated: it
+    belongs to this machine. A ledger on a server is not, because other machines may still run the older version.
+
+    Raises:
+        LedgerMismatchError: It is not the present ledger of the lake.
+        LedgerVersionError: It has another version, and is not migrated.
+
+    Args:
+        options: The options of the command line.
+        new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands
+            refuse: an empty ledger has no faults and no files.
+        checked: Refuse a ledger that is not the lake's present one. A command that does not refuse it makes the
+            ledger anew, and may create tables on a server.
+    """
+    settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
+    if checked and not Ledger.exists(url):
+        refuse_new_ledger(url, settings.lake, settings.delivery, settings.landing)
+    file = sqlite_file(url)
+    made = [] if file is None or file.exists() else [file, *(path for path in file.parents if not path.exists())]
+    empty = True
+    try:
+        with Ledger.open(url, new=new, migrated=file is not None or not checked) as ledger:
+            ledger.run, empty = "command line", False
+            try:
+                if checked:
+                    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).check()
+                yield settings, ledger
+            finally:
+                empty = bool(made) and ledger.is_empty()
+    finally:
+        if made and empty:
+            _remove(made)
+
+
+def _remove(paths: list[Path]) -> None:
+    """Remove an SQLite file with the files that SQLite keeps beside it, and the folders that were made for it."""
+    if not paths[0].is_file() or alone(paths[0]):
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError):
+                paths[0].with_name(paths[0].name + suffix).unlink()
+    for folder in paths[1:]:
+        # a folder that holds anything else stays
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
+    """Raise `ConfigError` if the ledger has no file of the delivery in the lake, as with a misspelt name."""
+    there = LakeFiles(ledger, settings.lake).deliveries()
+    if settings.delivery not in there:
+        has = f"it knows {there_are(settings.delivery, there)}" if there else "it knows no other"
+        msg = f"the ledger has no file of delivery {settings.delivery!r} in {settings.lake} ({has})"
+        raise ConfigError(msg)
+
+
+def _from_file(options: LakeOptions) -> bool:
+    # a lake that is named in the call is the one that is meant
+    return bool(options.delivery and not options.lake and _given(options, "deliveries"))
+
+
+def _given(options: LakeOptions, name: str) -> str | None:
+    """Return an option of the call, else its environment variable."""
+    given: str | None = getattr(options, name) or os.environ.get(_VARIABLES[name])
+    return given
+
+
+def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
+    given = {name: _given(options, name) for name in _VARIABLES}
+    if not given["lake"]:
+        msg = "--lake is missing, or --deliveries with --delivery"
+        raise ConfigError(msg)
+    # a lake is known by its name: the same one wherever the command is called
+    lake = root_of(given["lake"])
+    landing = root_of(given["landing"]) if given["landing"] else f"{lake}-landing"
+    if not given["ledger"] and not storage.is_local(lake):
+        msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
+        raise ConfigError(msg)
+    rules = ContractRules(folder=given["contracts"])
+    privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
+    name = options.delivery or "local"
+    settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key)
+    return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
+
+
+def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
+    """Return the settings that the DAGs have; the environment replaces Airflow's connections."""
+    delivery = find_delivery(str(_given(options, "deliveries")), options.delivery)
+    url = options.ledger or delivery.ledger_url or _given(options, "ledger")
+    if not url:
+        msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"
+        raise ConfigError(msg)
+    policy = _privacy(options.privacy or delivery.privacy)
+    settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
+    if options.contracts:
+        settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
+    return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
+
+
+def _key(kms_key: str | None) -> LakeKey | None:
+    """Return the KMS key of the lake's files; the machine's own AWS settings reach it."""
+    return LakeKey(kms_key, _kms) if kms_key else None
+
+
+def _kms() -> Any:
+    import boto3
+
+    return boto3.client("kms")
+
+
+def _privacy(policy: str | None) -> Privacy | None:
+    """Return the named policy. Its key comes from the environment, since others can read a command line."""
+    if not policy:
+        return None
+    key = os.environ.get("PISMO_PRIVACY_KEY")
+    return load_privacy(policy, PrivacyKey.parse(key) if key else None).checked()

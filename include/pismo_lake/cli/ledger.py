@@ -1,0 +1,78 @@
+"""The commands about the ledger itself: `ledger rebuild`, `migrate` and `check`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pismo_lake.cli.command import NamedLake, OpenLake, command
+from pismo_lake.cli.output import print_json
+
+_OPTIONS = ("ledger", "lake", "delivery", "deliveries")
+"""The options that name a ledger."""
+
+
+@command("ledger rebuild", json=True, new=True, checked=False)
+def rebuild(lake: OpenLake) -> int:
+    """Make the ledger again from the landing zone, then build its units."""
+    from pismo_lake.index.rebuild import rebuild_ledger
+    from pismo_lake.local.workers import Workers
+
+    with lake.progress() as progress:
+        result = rebuild_ledger(lake.settings, lake.ledger, progress=progress)
+        # a copy of an event may be in a file of a delivery that is not rebuilt yet
+        units = () if result.waiting else result.units
+        unbuilt = Workers(lake.settings, lake.ledger, 1).build(units, (), progress)[1] if units else {}
+    for name, problem in result.failures:
+        print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
+    for unit, error in unbuilt.items():
+        print(f"NOT BUILT: {unit}: {error}", file=sys.stderr)
+    if lake.json:
+        print_json(
+            {
+                "files": result.files, "contracts": result.contracts, "units": len(units) - len(unbuilt),
+                "left_aside": [*result.orphans, *result.strangers], "waiting_for": list(result.waiting),
+            }
+        )  # fmt: skip
+        return 1 if unbuilt or result.failures else 0
+    for uri in result.orphans:
+        print(f"left aside, nothing gives it a publish hour: {uri}")
+    for path in result.strangers:
+        print(f"left aside, no build has written it: {path}")
+    done = f"{result.files} file(s) recorded, {result.contracts} contract(s) restored"
+    if result.waiting:
+        print(f"{done}; nothing is built before these deliveries are rebuilt too: {', '.join(result.waiting)}")
+    else:
+        print(f"{done}, {len(units) - len(unbuilt)} unit(s) built")
+    return 1 if unbuilt or result.failures else 0
+
+
+@command("ledger migrate", options=_OPTIONS)
+def migrate(
+    lake: NamedLake,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the statements that would do it; change nothing.")] = False,
+) -> int:
+    """Create ledgers, or migrate them to this program's version.
+
+    With --deliveries it takes the ledgers of all deliveries in FILE, or of one delivery.
+    """
+    from pismo_lake.cli.versions import ledger_urls, migrate_ledgers
+
+    return migrate_ledgers(ledger_urls(lake.options), sql=sql)
+
+
+@command("ledger check", json=True, options=_OPTIONS)
+def check(lake: NamedLake) -> int:
+    """Check that ledgers have this program's version."""
+    from pismo_lake.cli.versions import check_ledgers, ledger_urls
+
+    found = []
+    for shown, version in check_ledgers(ledger_urls(lake.options)):
+        found.append({"ledger": shown, "version": version})
+        if not lake.json:
+            print(f"ledger {shown} has version {version}, as this program needs it")
+    if lake.json:
+        print_json({"ledgers": found})
+    return 0

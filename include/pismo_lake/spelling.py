@@ -1,0 +1,32 @@
+"""Answer a name that does not exist with the names that do, the closest first."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHOWN = 12
+
+
+def closest(name: str, names: Iterable[str]) -> list[str]:
+    """Return the names, those that are most like `name` first; equally good ones in their order.
+
+    >>> closest("fltten", ["files", "flatten", "close"])
+    ['flatten', 'files', 'close']
+    """
+    wanted = name.lower()
+    return sorted(dict.fromkeys(names), key=lambda known: -SequenceMatcher(None, wanted, known.lower()).ratio())
+
+
+def there_are(name: str, names: Iterable[str]) -> str:
+    """Return the names in words, the closest to `name` first; beyond twelve only their number.
+
+    >>> there_are("b", ["a", "b"])
+    'b, a'
+    """
+    found = closest(name, names)
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(found[:SHOWN]) + more
