@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
+from pismo_lake.cli.codes import EXIT_CODES
 from pismo_lake.cli.command import COMMANDS, before_command
 from pismo_lake.cli.groups import PlainCommand, PlainGroup
 from pismo_lake.cli.options import VERSION_OPTION
@@ -26,15 +27,6 @@ _ABOUT = """Flatten raw files, close days, find events and list files, without A
 
 Every option may precede or follow the command.
 """
-EXIT_CODES = {
-    0: "all is well",
-    1: "failed, with the reason on stderr",
-    2: "wrong call",
-    130: "interrupted by Ctrl-C",
-    141: "the reader of the output has gone",
-}
-"""Each exit code with its meaning."""
-
 _SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 
 

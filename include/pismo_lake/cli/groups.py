@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pismo_lake.cli.program import added_commands
+from pismo_lake.cli.added import added_commands
 from pismo_lake.spelling import closest
 
 

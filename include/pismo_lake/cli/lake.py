@@ -129,7 +129,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
 
 def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
     """Return the settings that the DAGs have; the environment replaces Airflow's connections."""
-    delivery = find_delivery(str(_given(options, "deliveries")), options.delivery)
+    delivery = find_delivery(str(_given(options, "deliveries")), str(options.delivery))
     url = options.ledger or delivery.ledger_url or _given(options, "ledger")
     if not url:
         msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"

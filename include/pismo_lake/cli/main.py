@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pismo_lake.cli.program import INTERRUPTED, PIPE_CLOSED
+from pismo_lake.cli.codes import INTERRUPTED, PIPE_CLOSED
 from pismo_lake.errors import PismoError
 
 if TYPE_CHECKING:
@@ -111,5 +111,5 @@ class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> object:  # type: ignore[override]
+    def stream(self) -> object:
         return sys.stderr

@@ -6,18 +6,13 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, NoReturn
 
+from pismo_lake.cli.added import find_command
+from pismo_lake.cli.codes import INTERRUPTED, PIPE_CLOSED
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Command = Callable[[Sequence[str]], int]
-
-COMMANDS = "pismo_lake.commands"
-"""The group of entry points that add commands: functions that take the words after their name, and return a status."""
-
-INTERRUPTED, PIPE_CLOSED = 130, 141
+    from collections.abc import Sequence
 
 
 def run() -> NoReturn:
@@ -28,8 +23,6 @@ def run() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = _run(sys.argv[1:])
-        sys.stdout.flush()
-        sys.stderr.flush()
     except SystemExit as ended:
         # help, or a wrong call
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -38,22 +31,14 @@ def run() -> NoReturn:
         code = PIPE_CLOSED
     except KeyboardInterrupt:
         code = INTERRUPTED
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
     logging.shutdown()
     # everything is written and closed; in a normal exit, pyarrow's idle threads sometimes abort the interpreter
     os._exit(code)
-
-
-def find_command(name: str) -> Command | None:
-    """Return the command of this name that an installed package adds; None if there is none."""
-    for found in entry_points(group=COMMANDS, name=name):
-        command: Command = found.load()
-        return command
-    return None
-
-
-def added_commands() -> list[str]:
-    """Return the names of the commands that installed packages add."""
-    return sorted(set(entry_points(group=COMMANDS).names))
 
 
 def _run(words: Sequence[str]) -> int:

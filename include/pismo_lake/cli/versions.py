@@ -51,7 +51,7 @@ def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
     return 0
 
 
-def check_ledgers(urls: list[str]) -> Iterator[tuple[str, int]]:
+def check_ledgers(urls: list[str]) -> Iterator[tuple[str, str]]:
     """Yield ledgers and their versions, which are that of this program; change nothing.
 
     Raises:

@@ -16,8 +16,9 @@ import pytest
 from tests.command_line import start
 from tests.lakes import HOUR, event
 
+from pismo_lake import __version__
+from pismo_lake.cli.codes import INTERRUPTED, PIPE_CLOSED
 from pismo_lake.cli.main import main
-from pismo_lake.cli.program import INTERRUPTED, PIPE_CLOSED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,9 +91,10 @@ def test_a_pipe_gets_neither_bars_nor_colours(lake: str, tmp_path: Path) -> None
     assert err == b""
 
 
-@pytest.mark.parametrize("command", [["show", "big"], ["show", "big", "--json"]], ids=" ".join)
-def test_a_reader_that_closes_the_pipe_ends_it_quietly(big: str, command: list[str]) -> None:
-    process = start(*command, "--lake", big, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_closes_the_pipe_ends_it_quietly(big: str, unbuffered: str) -> None:
+    environment = {"PYTHONUNBUFFERED": unbuffered}
+    process = start("show", "big", "--lake", big, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     assert process.stderr is not None
     assert process.stdout.read(1) == b"{"
@@ -134,6 +136,12 @@ def test_a_shell_completes_commands_and_options(shell: str) -> None:
     environment |= {"_PISMO_LAKE_COMPLETE": f"complete_{shell}"}
     process = start(stdout=subprocess.PIPE, env=environment)
     assert b"flatten" in process.communicate()[0]
+    assert process.returncode == 0
+
+
+def test_the_version_is_printed() -> None:
+    process = start("--version", stdout=subprocess.PIPE)
+    assert process.communicate()[0].decode() == f"pismo-lake {__version__}\n"
     assert process.returncode == 0
 
 
