@@ -17,6 +17,7 @@ from unittest import mock
 from docs.hooks.settings_table import settings_table
 
 import pismo_lake
+from pismo_lake.cli.codes import EXIT_CODES
 from pismo_lake.errors import PismoError
 from pismo_lake.ledger.tables import metadata
 from pismo_lake.reasons import REJECT_REASONS, RESCUE_REASONS
@@ -125,6 +126,12 @@ def python_api() -> str:
     return "".join(f"::: {name}\n\n" for name in public_modules())
 
 
+def exit_codes() -> str:
+    """Render the exit codes of the command line."""
+    rows = [f"| {code} | {_cell(meaning)} |" for code, meaning in EXIT_CODES.items()]
+    return "\n".join(["| exit code | meaning |", "|---|---|", *rows, ""])
+
+
 def delivery_settings() -> str:
     """Render the JSON Schema of the deliveries file; empty if there is none yet."""
     return settings_table(json.loads(SCHEMA.read_text(encoding="utf-8"))) if SCHEMA.exists() else ""
@@ -134,6 +141,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "delivery-settings": delivery_settings,
     "errors": errors,
+    "exit-codes": exit_codes,
     "ledger-tables": ledger_tables,
     "python-api": python_api,
     "reject-reasons": lambda: _reasons(REJECT_REASONS),

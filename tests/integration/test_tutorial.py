@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-lake.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CHANGING = re.compile(r"…|\d\d:\d\d:\d\d\+00:00 by|make setup")
-SPEED = re.compile(r"; [\d.]+ s, [\d.]+ MB/s")
+SPEED = re.compile(r"; [\d.]+ s, [\d.]+ [kM]B/s")
 
 
 def compared(text: str, folder: Path) -> list[str]:

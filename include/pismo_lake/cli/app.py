@@ -25,7 +25,7 @@ GROUPS = {
 
 _ABOUT = """Flatten raw files, close days, find events and list files, without Airflow.
 
-Every option may precede or follow the command.
+The options below may precede or follow a command.
 """
 _SETTINGS = {"help_option_names": ["--help", "-h"], "max_content_width": 100}
 

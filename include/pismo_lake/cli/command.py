@@ -77,7 +77,7 @@ def command(
     """Declare the function as a command; its first sentence and its parameters are the help.
 
     A function whose first parameter is an `OpenLake` gets the lake that the options name; one whose first parameter
-    is a `NamedLake` gets the options only. Import what is slow to load inside the function.
+    is a `NamedLake` gets the options only. Import slow modules inside the function.
 
     Args:
         words: The words that call it.

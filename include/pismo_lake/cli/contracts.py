@@ -158,7 +158,7 @@ def adopt(
 
 
 def _unusable(store: Any) -> list[str]:
-    """Return what is wrong with each schema that cannot be used."""
+    """Return the problem of each schema that cannot be used."""
     from pismo_lake.report.schema_check import validator_of
 
     wrong = []

@@ -66,7 +66,7 @@ def flatten(
         builds, unbuilt = workers.build(units | forced, forced, progress)
     _print_summary(lake, taken, builds, max(monotonic() - started, 1e-6))
     _print_problems(taken, unbuilt)
-    # units that an earlier call left are no fault of this one, unless they hold its files
+    # if an earlier call left a unit, it counts only if it holds files of this call
     return 1 if taken.unreadable or taken.failures or unbuilt.keys() - (earlier - set(mine)) else 0
 
 
@@ -111,7 +111,7 @@ def _print_problems(taken: TakenIn, unbuilt: Mapping[str, PismoError]) -> None:
 
 
 def _totals_by_type(builds: Sequence[BuildSummary]) -> tuple[list[tuple[str, dict[str, int]]], int]:
-    """Return the counts of each event type, and the number of rejects that are no event of any type."""
+    """Return the counts of each event type, and the number of rejects without an event type."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for build in builds:
         for name, counts in build.by_type.items():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.cli.command import Call
 
-# what the world around the project brings about; the last three only if their library is loaded, as it is then
+# errors of the environment; those of a library can only come if it is loaded
 _EXPECTED = (PismoError, OSError, ValueError, ImportError)
 _OF_LIBRARIES = {
     "sqlalchemy.exc": ("SQLAlchemyError",),

@@ -99,7 +99,7 @@ def check_jobs(value: str | None) -> str | None:
 
 
 def check_choice(kind: str, names: Sequence[str]) -> Callable[[str], str]:
-    """Return a check that refuses a name that is none of `names`, and lists these, the closest first."""
+    """Return a check that accepts only `names`, and lists them, the closest first."""
 
     def check(value: str) -> str:
         if value not in names:

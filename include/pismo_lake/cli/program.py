@@ -45,7 +45,7 @@ def _run(words: Sequence[str]) -> int:
     from pismo_lake.cli.app import own_commands
     from pismo_lake.cli.main import main
 
-    # the search through all installed packages takes time: only for a name that is none of ours
+    # a search through all installed packages takes time
     if words and not words[0].startswith("-") and words[0] not in own_commands():
         added = find_command(words[0])
         if added is not None:

@@ -52,7 +52,7 @@ class Lines:
         self._started = self._printed = self._clock()
 
     def advance(self, count: int = 1, size: int = 0) -> None:
-        """Count what is done; print a line if the last one is old."""
+        """Count things and bytes that are done; print a line if the last one is old."""
         self._done += count
         self._bytes += size
         now = self._clock()

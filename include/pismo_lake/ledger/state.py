@@ -1,4 +1,4 @@
-"""Count what the ledger has of each delivery of a lake, in all and by publish day."""
+"""Count the files of each delivery of a lake, in all and by publish day."""
 
 from __future__ import annotations
 
