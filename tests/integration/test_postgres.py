@@ -36,6 +36,7 @@ SUITES = (
     "events/test_whereis.py",
     "privacy/test_privacy.py",
     "report/test_report.py",
+    "report/test_status.py",
 )
 
 
