@@ -91,7 +91,8 @@ def commands() -> list[tuple[str, tuple[str, ...]]]:
     found = set()
     for module, rest in re.findall(r"python -m (pismo\w*)([^\n`|#]*)", texts()):
         words = tuple(word for word in rest.split() if re.fullmatch(r"[a-z][a-z-]*|--[a-z-]+", word))
-        found.add((module, words))
+        if words:
+            found.add((module, words))
     return sorted(found)
 
 

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     AddedCommand = Callable[[Sequence[str]], int]
 
-GROUP = "pismo_lake.commands"
+COMMANDS = "pismo_lake.commands"
 """The group of entry points that add commands: functions that take the words after their name, and return a status."""
 
 
 def find_command(name: str) -> AddedCommand | None:
     """Return the command of this name that an installed package adds; None if there is none."""
-    for found in entry_points(group=GROUP, name=name):
+    for found in entry_points(group=COMMANDS, name=name):
         command: AddedCommand = found.load()
         return command
     return None
@@ -24,4 +24,4 @@ def find_command(name: str) -> AddedCommand | None:
 
 def added_commands() -> list[str]:
     """Return the names of the commands that installed packages add."""
-    return sorted(set(entry_points(group=GROUP).names))
+    return sorted(set(entry_points(group=COMMANDS).names))

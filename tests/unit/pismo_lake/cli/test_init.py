@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pismo_lake import __main__ as program
+from pismo_lake.cli import added
 from pismo_lake.cli.main import main
 from pismo_lake.settings.deliveries import Delivery, load_deliveries
 from pismo_lake.settings.schema import deliveries_schema
@@ -49,8 +49,19 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.startswith("pismo-lake ")
 
 
-def test_an_installed_package_adds_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    added = EntryPoints([EntryPoint("double", "builtins:len", program.COMMANDS)])
-    monkeypatch.setattr(program, "entry_points", lambda **wanted: added.select(**wanted))
-    assert program.find_command("double") is len
-    assert program.find_command("flatten") is None
+def test_an_installed_package_adds_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = EntryPoints([EntryPoint("double", "builtins:len", added.COMMANDS)])
+    monkeypatch.setattr(added, "entry_points", lambda **wanted: points.select(**wanted))
+    assert added.find_command("double") is len
+    assert added.find_command("flatten") is None
+    # it is among the commands there are
+    for words, told in ((["dubble"], "the commands are double, "), (["-v", "double"], "give double first")):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "double     Installed by another package" in capsys.readouterr().out
