@@ -1,4 +1,4 @@
-"""The close DAG of each delivery: Airflow runs it once a day, by the calendar, by a backfill of a date, or by hand.
+"""Make the close DAG of each delivery; Airflow runs it daily, for a backfill, or by hand.
 
     await_settled_day >> land_missing_files >> index_missing_files >> flatten_other_hours >> close_publish_day
                          land_missing_files >> check_landing          close_publish_day >> report_publish_day

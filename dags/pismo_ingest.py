@@ -1,4 +1,4 @@
-"""The ingest DAG of each delivery: Airflow runs it every 15 minutes, or when a notice comes.
+"""Make the ingest DAG of each delivery; Airflow runs it every 15 minutes, or on a notice.
 
     find_new_files >> land_event_files >> index_publish_hour >> share_out_units >> flatten_publish_hour
                       land_event_files >> check_landing

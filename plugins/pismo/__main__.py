@@ -39,7 +39,7 @@ def doctor(arguments: Sequence[str]) -> int:
 
 
 def _deliveries_file() -> str:
-    """Return the usual deliveries file: of the environment, of this checkout, or of a project in the current folder."""
+    """Return the deliveries file of the environment, this checkout, or the current folder."""
     usual = Path("config", "deliveries.yaml")
     return os.environ.get("PISMO_DELIVERIES") or str(_ROOT / usual if (_ROOT / usual).exists() else usual)
 

@@ -44,7 +44,7 @@ def ledger_of(delivery: Delivery, context: Context) -> Iterator[Ledger]:
 
 
 def open_ledger(delivery: Delivery, *, new: bool = True) -> Ledger:
-    """Open the delivery's ledger by `ledger_conn_id`, or else by `ledger_url`; create and change no table.
+    """Open the delivery's ledger by `ledger_conn_id` or `ledger_url`; migrate nothing.
 
     Args:
         delivery: the delivery.

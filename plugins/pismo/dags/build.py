@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def build_dags(path: str | Path) -> dict[str, DAG]:
-    """Return the ingest and the close DAG of each delivery by id, for ``globals().update(…)`` of a DAG file.
+    """Return the ingest and the close DAG of each delivery by id, for a DAG file's globals.
 
-    Airflow reads only files that have the words *airflow* and *dag*: begin the file with a docstring or a comment that
-    has both. A delivery with wrong settings becomes one DAG that fails with the error.
+    The file passes them to ``globals().update(…)``. Airflow reads only files that have the words *airflow* and *dag*:
+    begin the file with a docstring or a comment that has both. A delivery with wrong settings becomes one DAG that
+    fails with the error.
 
     Args:
         path: The deliveries file. A relative path begins at the folder of the calling file, wherever Airflow runs.

@@ -1,4 +1,4 @@
-"""Make the DAG that closes the publish days of a delivery, by the calendar, by a backfill of a date, or by hand."""
+"""Make the DAG that closes publish days: by the calendar, by a backfill, or by hand."""
 
 from __future__ import annotations
 

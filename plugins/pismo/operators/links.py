@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DayReportLink(BaseOperatorLink):
-    """Open the page of a day report in the AWS console; there is no link if the lake is not on S3."""
+    """Open the page of a day report in the AWS console; there is no link for other stores."""
 
     name = "Day report"
 

@@ -1,4 +1,4 @@
-"""Tell Airflow what the installed wheel adds to it; the plugins folder without the wheel works too."""
+"""Describe the installed wheel to Airflow; the plugins folder works without the wheel too."""
 
 from pismo.provider.info import get_provider_info
 

@@ -1,4 +1,4 @@
-"""The connection type `pismo`: which feed of Pismo is meant, to check access before there is a delivery."""
+"""The connection type `pismo`: a feed of Pismo, to check access before there is a delivery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _USUAL_IDENTITY = {"s3": "aws_default", "sftp": "sftp_default", "gcs": "google_c
 
 
 class PismoHook(BaseHook):
-    """Check a feed's access; deliveries do not use this connection, they name the feed in their file."""
+    """Check access to a feed; deliveries name their feed in their file, not by this connection."""
 
     conn_name_attr = "pismo_conn_id"
     default_conn_name = "pismo_default"
@@ -69,7 +69,11 @@ class PismoHook(BaseHook):
             raise ConfigError(msg) from None
 
     def test_connection(self) -> tuple[bool, str]:
-        """Run the doctor's checks that need no delivery, for the *Test* button; return whether none failed, and all."""
+        """Run the doctor's checks of a feed for the *Test* button.
+
+        Returns:
+            Whether no check failed, and the results of all checks.
+        """
         from pismo.checks.check import State
         from pismo.checks.doctor import examine_source
         from pismo_lake.errors import ConfigError

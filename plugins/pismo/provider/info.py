@@ -1,4 +1,4 @@
-"""Describe the provider: its modules, its connection type with the form, its links and notifications."""
+"""Describe the provider: modules, connection type and its form, links, notifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MODULES = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return what Airflow's providers manager reads at the entry point `apache_airflow_provider`."""
+    """Return the description that Airflow reads at the entry point `apache_airflow_provider`."""
     modules = {
         kind: [{"integration-name": _NAME, "python-modules": [f"pismo.{kind}.{name}" for name in names]}]
         for kind, names in _MODULES.items()
