@@ -1,10 +1,10 @@
-"""The bond between a lake and its ledger: which ledger a lake belongs to, and how far both have come.
+"""Bind a lake to its ledger: record in each which one is the other, and how far both are.
 
 The lake has an identity file that names its ledger, and numbered marks of its generation. The ledger holds the same
-names and the number. Each change of the lake that another ledger must not miss raises the number: in the ledger first,
+names and the number. Each change of the lake that another ledger must not miss raises the number: first in the ledger,
 in the transaction of the change, then in the lake, before a reader can need it. So the present ledger is never behind
-its lake, whenever a process is killed. A ledger that is behind is an older copy; a ledger with another name is a
-stranger. Both are refused until `ledger rebuild` has read the lake anew.
+its lake, whenever a process is killed. A ledger that is behind is an older copy, and a ledger with another id belongs
+to another lake. Both are refused until `ledger rebuild` has read the lake again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KEPT_MARKS = 32
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The content of a lake's identity file: its own id, and the id of the ledger that it belongs to."""
+    """The content of a lake's identity file: the lake's own id, and the id of its ledger."""
 
     lake_id: str
     ledger_id: str
@@ -46,7 +46,14 @@ class Identity:
 
 
 class LakeBinding:
-    """The bond of one lake and one ledger; `landing` and `delivery` only complete the advice of its errors."""
+    """The binding of one lake to one ledger.
+
+    Args:
+        ledger: the open ledger.
+        lake: the URI of the lake.
+        delivery: the delivery that error messages name in their advice.
+        landing: the landing zone that error messages name in their advice.
+    """
 
     def __init__(self, ledger: Ledger, lake: str, delivery: str, landing: str) -> None:
         self._ledger, self._lake, self._delivery, self._landing = ledger, lake, delivery, landing
@@ -55,7 +62,7 @@ class LakeBinding:
         """Refuse a ledger that is not the lake's present one; write nothing.
 
         Raises:
-            LedgerMismatchError: The ledger is another one, or an older copy, or its rebuild is not complete.
+            LedgerMismatchError: the ledger is another one or an older copy, or its rebuild is not complete.
         """
         if reason := self._mismatch():
             raise self._error(reason)
@@ -69,7 +76,7 @@ class LakeBinding:
             self.check()
 
     def bind(self) -> None:
-        """Check the bond before the first write of a process, and tie it for a lake that has none yet."""
+        """Check the binding before a process writes for the first time; bind an unbound lake."""
         if self._lake in self._ledger.bound:
             return
         self.check()
@@ -87,7 +94,7 @@ class LakeBinding:
         self._ledger.bound.add(self._lake)
 
     def begin_rebuild(self) -> None:
-        """Refuse this ledger to all others until `end_rebuild`, also after a kill.
+        """Refuse this ledger to all other work until `end_rebuild`, even if this process is killed.
 
         If it was not the lake's present ledger, every delivery of the lake has to be rebuilt, this one and the others.
         """
@@ -101,16 +108,16 @@ class LakeBinding:
         fresh = {"lake": self._lake, "lake_id": lake_id, "ledger_id": uuid.uuid4().hex}
         with self._ledger.transaction() as connection:
             _insert(connection, fresh | {"generation": newest, "waiting": []})
-            row = self._locked(connection)
+            row = self._lock_row(connection)
             values = {"waiting": sorted({*row.waiting, *mine, *others}), "generation": max(newest, row.generation)}
             connection.execute(update(lakes).where(lakes.c.lake == self._lake).values(values))
         self._ledger.bound.discard(self._lake)
 
     def end_rebuild(self) -> list[str]:
-        """Give the lake to this ledger; return the deliveries that have to be rebuilt too before it may be used."""
+        """Give the lake to this ledger; return the deliveries that must be rebuilt before its use."""
         newest = newest_generation(self._lake)
         with self._ledger.transaction() as connection:
-            row = self._locked(connection)
+            row = self._lock_row(connection)
             generation = max(newest, row.generation) + 1
             waiting = [name for name in row.waiting if name != safe_segment(self._delivery)]
             values = {"generation": generation, "waiting": waiting}
@@ -120,8 +127,8 @@ class LakeBinding:
         return waiting
 
     def _mismatch(self) -> str | None:
-        """Say why this is not the lake's present ledger; None if it is, or if neither knows the other yet."""
-        # the lake before the ledger: the ledger's number is raised first, so that it is never the smaller one
+        """Return why this is not the lake's present ledger; None if it is, or if both are unbound."""
+        # read the lake before the ledger: the ledger's number is raised first, so it is never the smaller one
         identity, newest = read_identity(self._lake), newest_generation(self._lake)
         row = self._row()
         if row is None:
@@ -135,7 +142,7 @@ class LakeBinding:
             return f"the lake is at generation {newest}, and the ledger at {row.generation}, so it is an older copy"
         return None
 
-    def _locked(self, connection: Connection) -> Row[Any]:
+    def _lock_row(self, connection: Connection) -> Row[Any]:
         return connection.execute(select(lakes).where(lakes.c.lake == self._lake).with_for_update()).one()
 
     @property
@@ -151,7 +158,7 @@ class LakeBinding:
         listed = list(lake_outputs(self._lake))
         known = known_outputs(self._ledger, self._lake) if listed else set()
         for path in listed:
-            # a file that a build has removed since it was listed is known no more
+            # a build may have removed the file after it was listed; then the ledger no longer knows it
             if path not in known and storage.exists(storage.join(self._lake, path)):
                 yield path
         query = select(erasures.c.erasure_id).where(erasures.c.lake == self._lake).distinct()
@@ -168,10 +175,10 @@ class LakeBinding:
 
 
 def refuse_new_ledger(url: str, lake: str, delivery: str, landing: str) -> None:
-    """Refuse to go on without a ledger, or with a new one, if the lake has content already.
+    """Refuse to work without a ledger, or with a new one, if the lake already has content.
 
     Raises:
-        LedgerMismatchError: The lake has an identity, or files of builds.
+        LedgerMismatchError: the lake has an identity file, or outputs of builds.
     """
     found = IDENTITY if read_identity(lake) is not None else next(lake_outputs(lake), None)
     if found is not None:
@@ -195,7 +202,7 @@ def read_identity(lake: str) -> Identity | None:
         content = orjson.loads(storage.read_bytes(uri))
         version = int(content["format_version"])
         if version > FORMAT_VERSION:
-            # its other keys may have other names
+            # the other keys of a later format may have other names
             raise _later_format(lake, version)
         return Identity(content["lake_id"], content["ledger_id"], version)
     except (FileNotFoundError, NotADirectoryError):
@@ -219,9 +226,10 @@ def newest_generation(lake: str) -> int:
 
 
 def raise_generation(connection: Connection, lake: str) -> int | None:
-    """Raise the generation in the transaction of a change, as its last statement; None if the lake has no bond yet.
+    """Raise the generation in the transaction of a change; return None if the lake is unbound.
 
-    It is the last statement so that the row, which all builders of the lake share, is locked for a moment only.
+    Call it as the last statement of the transaction, so that it locks the row, which all builders of the lake share,
+    for a moment only.
     """
     values = {"generation": lakes.c.generation + 1}
     query = update(lakes).where(lakes.c.lake == lake).values(values).returning(lakes.c.generation)
@@ -229,7 +237,10 @@ def raise_generation(connection: Connection, lake: str) -> int | None:
 
 
 def mark_generation(lake: str, generation: int | None, run: str | None) -> None:
-    """Show a generation in the lake, after its transaction: a mark of its own, so that builders need no lock."""
+    """Show a generation in the lake after its transaction.
+
+    Each generation has its own mark, so builders need no lock.
+    """
     if generation is None:
         return
     content = {"generation": generation, "at": now_text(), "run": run}
@@ -241,25 +252,28 @@ def mark_generation(lake: str, generation: int | None, run: str | None) -> None:
 
 
 def list_outputs(lake: str) -> Iterator[str]:
-    """Yield the paths below the lake of all files in the folders for outputs of builds, whatever their names."""
+    """Yield the paths below the lake of all files in the folders for outputs, with any name."""
     for root in BUILD_ROOTS:
         for uri in storage.list_files(storage.join(lake, root)):
             yield f"{root}/" + uri.rsplit(f"/{root}/", 1)[-1]
 
 
 def lake_outputs(lake: str) -> Iterator[str]:
-    """Yield the paths below the lake of all files that are named as outputs of builds, of whatever delivery."""
+    """Yield the paths below the lake of all files with a name of an output, of any delivery."""
     return (path for path in list_outputs(lake) if delivery_of(path) is not None)
 
 
 def delivery_of(path: str) -> str | None:
-    """Return the delivery, as a safe segment, that an output's name begins with; None if it is no such name."""
+    """Return the delivery, as a safe segment, in an output's name; None for any other name."""
     named = split_output_name(path.rsplit("/", 1)[-1])
     return named[0] if named else None
 
 
 def known_outputs(ledger: Ledger, lake: str) -> set[str]:
-    """Return the paths of all outputs that builds of a lake have recorded or planned, or are to remove."""
+    """Return the paths of all outputs in a ledger's builds of a lake.
+
+    These are the outputs that builds have recorded, have planned, or are to remove.
+    """
     query = select(builds.c.outputs, builds.c.superseded).where(builds.c.lake == lake)
     with ledger.engine.connect() as connection:
         return {path for row in connection.execute(query) for paths in row for path in paths}

@@ -83,7 +83,10 @@ class BuildLedger:
             return connection.execute(query).scalar() == token
 
     def release(self, part: int, token: str) -> None:
-        """End a claim without a build, so that the next builder need not wait; a lost claim stays as it is."""
+        """End a claim without a build, so that the next builder need not wait.
+
+        A lost claim does not change.
+        """
         with self._ledger.transaction() as connection:
             mine = (*self._where(part), builds.c.claim == token)
             connection.execute(update(builds).where(*mine).values(claim=None))

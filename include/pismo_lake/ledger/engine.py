@@ -1,7 +1,7 @@
-"""The connection to the ledger: which event files are landed, and what was built from them.
+"""Open the ledger, which records the landed event files and the builds from them.
 
-The ledger is SQLAlchemy over SQLite (a file, the default) or PostgreSQL, never Airflow's own metadata tables. Every
-write is an idempotent upsert in its own transaction. `pismo_lake.index.rebuild` makes a lost ledger anew from landing
+The ledger uses SQLAlchemy over SQLite (a file, the default) or PostgreSQL, never Airflow's own metadata tables. Every
+write is an idempotent upsert in its own transaction. `pismo_lake.index.rebuild` makes a lost ledger again from landing
 and lake.
 """
 
@@ -45,23 +45,24 @@ class Ledger:
         self.run: str | None = None
         """The user of the ledger, recorded with each landed file and build: a DAG and its run, or a command."""
         self.bound: set[str] = set()
-        """The lakes whose bond with this ledger was checked since it was opened (see `ledger.binding`)."""
+        """The lakes whose binding to this ledger was checked after it was opened (see `ledger.binding`)."""
 
     @classmethod
     def open(cls, url: str, *, new: bool = True, migrated: bool = True) -> Ledger:
         """Open the ledger at a SQLAlchemy URL, e.g. ``sqlite:////data/ledger.db``.
 
         Args:
-            url: The place of the ledger.
-            new: Create a ledger that does not exist.
-            migrated: Create tables on a server, and migrate an older ledger. Tasks do neither: they need no right to
-                it, and other tasks may still run with the older version. An SQLite file is created in any case.
+            url: the place of the ledger.
+            new: create a ledger that does not exist.
+            migrated: create tables on a server, and migrate an older ledger. Tasks do neither, because they have no
+                right to do it, and other tasks may still run with the older version. An SQLite file is created in any
+                case.
 
         Raises:
-            NoLedgerError: There is no ledger and none may be created. Nothing is written then.
-            LedgerVersionError: The ledger has another version, and may not be migrated or is newer.
-            ConfigError: The URL is none, or no driver for it is installed.
-            LedgerError: The ledger cannot be opened; `LedgerRefused` if another try cannot help.
+            NoLedgerError: the ledger is missing, and may not be created. Nothing is written.
+            LedgerVersionError: the ledger is newer, or it is older and may not be migrated.
+            ConfigError: the URL is invalid, or no driver for it is installed.
+            LedgerError: the ledger cannot be opened; `LedgerRefused` if a retry cannot help.
         """
         file = sqlite_file(url)
         if file is not None and not (new or holds_table(file, files.name)):
@@ -77,7 +78,7 @@ class Ledger:
 
     @staticmethod
     def exists(url: str) -> bool:
-        """Return whether an SQLite file exists; True for a server, which is asked only when the ledger is opened."""
+        """Return whether an SQLite file exists; for a server return True without asking it."""
         file = sqlite_file(url)
         return file is None or file.exists()
 
@@ -90,7 +91,7 @@ class Ledger:
         self.close()
 
     def is_empty(self) -> bool:
-        """Say whether no lake has a landed file here, as in a ledger that is new."""
+        """Return whether no lake has a landed file here, as in a new ledger."""
         with self.engine.connect() as connection:
             return not any(connection.execute(select(table.c.name).limit(1)).first() for table in (files, raw_files))
 
@@ -106,11 +107,11 @@ class Ledger:
 
 
 def connect(url: str) -> Engine:
-    """Return an engine for a ledger, whether there is one or not; the folder of an SQLite file is created.
+    """Return an engine for a ledger, which need not exist; create the folder of an SQLite file.
 
     Raises:
-        ConfigError: The URL is none, or no driver for it is installed.
-        LedgerRefused: The folder cannot be created.
+        ConfigError: the URL is invalid, or no driver for it is installed.
+        LedgerRefused: the folder cannot be created.
     """
     parsed = read_url(url)
     sqlite = parsed.get_backend_name() == "sqlite"
@@ -118,7 +119,7 @@ def connect(url: str) -> Engine:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"ledger {file}: its folder cannot be made: {type(error).__name__}: {error.strerror}"
+            msg = f"ledger {file}: its folder cannot be created: {type(error).__name__}: {error.strerror}"
             raise LedgerRefused(msg) from error
     try:
         engine = create_engine(parsed, pool_pre_ping=True, connect_args={"timeout": 60} if sqlite else {})
@@ -133,14 +134,14 @@ def connect(url: str) -> Engine:
 
 
 def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
-    """Bring a ledger to the version of this program if that is allowed, and refuse it otherwise."""
+    """Bring a ledger to the version of this program if that is allowed; refuse it otherwise."""
     shown, sqlite = engine.url.render_as_string(hide_password=True), engine.dialect.name == "sqlite"
     with engine.connect() as connection:
         found = read_version(connection)
     if found == VERSION:
         return
     if found is None and not (sqlite or (new and migrated)):
-        msg = f"there is no ledger in {shown}: to make one, {advise_migration(shown)}"
+        msg = f"there is no ledger in {shown}: to create one, {advise_migration(shown)}"
         raise NoLedgerError(msg)
     if found is not None and not migrated:
         refuse_version(found, shown)
@@ -148,7 +149,7 @@ def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """Set WAL, a patient lock, and transactions that take the write lock at their start."""
+    """Set WAL, a long lock timeout, and transactions that take the write lock at their start."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""Migrate a ledger to the version of this program with Alembic, or print the statements that would do it."""
+"""Migrate a ledger to the version of this program with Alembic, or print the statements."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def migrate(engine: Engine) -> str | None:
-    """Migrate a ledger, or create it, in one transaction; return the version that it had, None if there was none.
+    """Migrate or create a ledger in one transaction; return its version before, if any.
 
     Raises:
-        LedgerVersionError: The ledger is newer than this program.
+        LedgerVersionError: the ledger is newer than this program.
     """
     with _ONE_AT_A_TIME, engine.begin() as connection:
         if connection.dialect.name == "postgresql":
-            # SQLite has the lock from the beginning of the transaction
+            # an SQLite transaction takes its lock at the start
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        found = _checked_version(connection)
+        found = _check_version(connection)
         if found != VERSION:
             from alembic import command
 
             command.upgrade(_config(connection), "head")
-            LOG.info("ledger %s: version %s, before %s", _shown(connection), VERSION, found)
+            LOG.info("ledger %s: version %s, before %s", _show_url(connection), VERSION, found)
     return found
 
 
@@ -49,7 +49,7 @@ def migration_sql(engine: Engine) -> str:
 
     printed = io.StringIO()
     with _ONE_AT_A_TIME, engine.connect() as connection:
-        found = _checked_version(connection)
+        found = _check_version(connection)
         if found == VERSION:
             return ""
         config = _config(connection)
@@ -58,14 +58,14 @@ def migration_sql(engine: Engine) -> str:
     return printed.getvalue()
 
 
-def _checked_version(connection: Connection) -> str | None:
+def _check_version(connection: Connection) -> str | None:
     found = read_version(connection)
     if found is not None and found > VERSION:
-        refuse_version(found, _shown(connection))
+        refuse_version(found, _show_url(connection))
     return found
 
 
-def _shown(connection: Connection) -> str:
+def _show_url(connection: Connection) -> str:
     return connection.engine.url.render_as_string(hide_password=True)
 
 

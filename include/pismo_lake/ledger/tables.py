@@ -1,6 +1,6 @@
-"""Define the ledger's tables: landed files, built parts, contracts and their changes, erasures.
+"""Define the ledger's tables: files, builds, contracts and their changes, erasures.
 
-A change here needs a migration in `migrations/versions`, and `version.VERSION` is the number of the last one.
+A change here needs a migration in `migrations/versions`. `version.VERSION` is the number of the last one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The version of a ledger: read it, and say how to get the one that this program needs."""
+"""Read the version of a ledger, and advise how to get the one that this program needs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ VERSION = "0001"
 """The version that this program reads and writes: the last one in `migrations/versions`."""
 
 VERSION_TABLE = "pismo_ledger_version"
-"""Alembic's table of the version; the name of its own belongs to Airflow if both are in one database."""
+"""Alembic's table of the version. Its usual name belongs to Airflow if both are in one database."""
 
 UNNUMBERED = "0000"
-"""Stands for every ledger of the time before versions."""
+"""The version of every ledger from before there were versions."""
 
 _FIRST_TABLE = "pismo_files"
 _PROGRAM = "python -m pismo_lake ledger"
@@ -38,11 +38,11 @@ def refuse_version(found: str, shown: str) -> None:
     """Refuse a ledger of another version.
 
     Args:
-        found: The version of the ledger.
-        shown: Its URL without the password.
+        found: the version of the ledger.
+        shown: its URL without the password.
 
     Raises:
-        LedgerVersionError: The version is older or newer than that of this program.
+        LedgerVersionError: the version is older or newer than that of this program.
     """
     if found > VERSION:
         msg = (
@@ -57,5 +57,5 @@ def refuse_version(found: str, shown: str) -> None:
 
 
 def advise_migration(shown: str) -> str:
-    """Return the advice that names the command which makes or migrates a ledger."""
+    """Return advice that names the command to create or migrate a ledger."""
     return f"run {_PROGRAM} migrate --ledger {shown}"

@@ -1,4 +1,4 @@
-"""Run migrations on the connection and in the transaction of the caller, or print their statements."""
+"""Run migrations in the transaction of the caller's connection, or print their statements."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pismo_lake.ledger.version import VERSION_TABLE
 connection = context.config.attributes["connection"]
 options = {
     "version_table": VERSION_TABLE,
-    # the events of the ledger's engine begin a transaction of SQLite before its first statement
+    # the engine's listeners begin a transaction of SQLite before its first statement
     "transactional_ddl": True,
-    # for the first migration, which starts from every ledger that has no version
+    # the first migration compares these tables with its own, because a ledger without a version can have any of them
     "present": inspect(connection),
 }
 if context.is_offline_mode():

@@ -147,7 +147,7 @@ def test_a_ledger_that_may_not_be_written() -> None:
     assert "readonly database; this user must be allowed to write the file and its folder" in lines[0]
     assert "unable to open database file; its folder must exist" in lines[1]
     assert "unable to open database file" in lines[2] or "Permission denied" in lines[2]
-    assert "its folder cannot be made: PermissionError: Permission denied" in lines[3]
+    assert "its folder cannot be created: PermissionError: Permission denied" in lines[3]
 
 
 def test_a_full_disk_passes(tmp_path: Path) -> None:

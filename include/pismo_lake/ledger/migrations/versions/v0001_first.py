@@ -171,7 +171,7 @@ Table(
 )
 
 _RENAMED = {("pismo_builds", "unit"): "publish_hour"}
-"""Columns that had another name: before days were closed, each unit was a publish hour."""
+"""Earlier names of columns: before days were closed, each unit was a publish hour."""
 
 _FIRST_VALUES = {
     ("pismo_files", "closed"): "false",
@@ -179,7 +179,7 @@ _FIRST_VALUES = {
     ("pismo_builds", "pending"): "false",
     ("pismo_builds", "beat"): "0",
 }
-"""The values in old rows of columns that are later than the first ledger and may not be null."""
+"""The values that old rows get in columns that were added later and may not be null."""
 
 
 def upgrade() -> None:
@@ -221,7 +221,10 @@ def _alter(table: Table, present: Inspector) -> set[str | None]:
 
 
 def _rebuild(table: Table, present: Inspector) -> set[str | None]:
-    """Copy a table of SQLite if it differs, which cannot alter all that is needed; return the names of its indexes."""
+    """Copy a table of SQLite if it differs; return the names of its indexes.
+
+    SQLite cannot make all the needed changes to a table in place.
+    """
     columns = {item["name"]: item for item in present.get_columns(table.name)}
     earlier = {wanted.name: _earlier_name(table, wanted, columns) for wanted in table.columns}
     same = all(name == old for name, old in earlier.items())
