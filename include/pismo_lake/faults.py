@@ -1,11 +1,13 @@
 """Find the other side's reason for an error: the kind of fault, its text, and advice.
 
-AWS, and stores with its protocol, answer with an error code and a message. botocore has its own errors for failures
-before an answer. Both are judged here, for all code that uses such a service.
+AWS and the stores that speak its protocol answer with an error code and a message. Google answers with a status, a
+reason and a message. Both libraries have errors of their own for failures before an answer. All are judged here, once
+for each caller of such a service.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -116,6 +118,21 @@ _BEFORE_AN_ANSWER: dict[str, tuple[Fault, str]] = {
 _CERTIFICATE = re.compile(r"certificate.?verify.?failed|self.signed certificate|local issuer", re.IGNORECASE)
 _PLAIN_HTTP = re.compile(r"wrong.?version.?number|record.?layer.?failure", re.IGNORECASE)
 
+_STATUS = {
+    401: Fault.IDENTITY, 403: Fault.DENIED, 404: Fault.MISSING, 409: Fault.CONFLICT, 412: Fault.CONFLICT,
+    408: Fault.PASSING, 416: Fault.PASSING, 429: Fault.PASSING, 499: Fault.PASSING,
+}  # fmt: skip
+_TOO_MANY = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+_NO_BUCKET = re.compile(r"\bbucket\b.*(?:not exist|not found)|no such bucket", re.IGNORECASE)
+_ASKED = re.compile(r"^[A-Z]+ https?://\S+: ")
+_EXPECTED = re.compile(r"\s*:?\s*\('Request failed with status code'.*$", re.DOTALL)
+_GOOGLE_ADVICE = {
+    Fault.SETUP: "check the bucket's name, and that it is at this endpoint",
+    Fault.KEY: "ask the bucket's owner to enable the key and let Cloud Storage use it",
+    Fault.IDENTITY: "check the credentials of the connection, or of this machine if it names none",
+    Fault.CLOCK: "this machine's clock is wrong: set it by NTP",
+}
+
 _TELLING_NAMES = (
     r"(?:x-amz-)?(?:security-token|signature|credential)|passw(?:or)?d|secret\w*|\w*token|authorization"
     r"|(?:aws)?access_?key_?id"
@@ -142,8 +159,11 @@ def without_secrets(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Judge an error of botocore, or an error that it caused."""
+    """Judge an error of botocore or of Google's libraries, or one that such an error caused."""
     for one in _chain(error):
+        # a `RetryError` says only that it gave up: the error that it came from has the reason
+        if type(one).__module__.partition(".")[0] == "google" and type(one).__name__ != "RetryError":
+            return _of_google(one)
         response = getattr(one, "response", None)
         if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
             return _of_answer(response, str(getattr(one, "operation_name", "")))
@@ -190,6 +210,44 @@ def _of_answer(response: Mapping[str, Any], operation: str) -> Reason:
     if code in {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}:
         advice = _region_advice(about, meta, message)
     return Reason(fault, told, advice, code, operation, status)
+
+
+def _of_google(error: BaseException) -> Reason:
+    """Judge an error of Google's libraries by its status, its reason and the words of its message."""
+    reason, text = _words_of_google(error)
+    kind = type(error).__name__
+    told = ": ".join(part for part in (kind, reason, without_secrets(text)) if part)
+    status = getattr(error, "code", None)
+    if isinstance(status, int):
+        fault = _STATUS.get(int(status), Fault.SETUP if 400 <= int(status) < 500 else Fault.PASSING)
+        if reason in _TOO_MANY:
+            fault = Fault.PASSING
+        elif fault.permanent and _KEY_WORDS.search(text):
+            fault = Fault.KEY
+        elif _NO_BUCKET.search(text) and fault is Fault.MISSING:
+            fault = Fault.SETUP
+        advice = _GOOGLE_ADVICE.get(fault, "") if fault is not Fault.SETUP or _NO_BUCKET.search(text) else ""
+        return Reason(fault, told, advice, reason or kind, status=int(status))
+    # before an answer: the credentials were not found, or were refused
+    refused = error.__class__.__module__.startswith("google.auth") and kind != "TransportError"
+    if not refused or getattr(error, "retryable", False):
+        return Reason(Fault.PASSING, told)
+    fault = Fault.CLOCK if "short-lived token" in text else Fault.IDENTITY
+    return Reason(fault, told, _GOOGLE_ADVICE[fault])
+
+
+def _words_of_google(error: BaseException) -> tuple[str, str]:
+    """Return the reason and the message of an error, without the address that was asked."""
+    text = _EXPECTED.sub("", _ASKED.sub("", str(getattr(error, "message", "") or error)))
+    answers = list(getattr(error, "errors", ()) or ())
+    try:
+        # uploads and downloads give the answer as it came
+        body = json.loads(text)["error"]
+        text, answers = str(body.get("message", "")), list(body.get("errors", ()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    reasons = [str(one["reason"]) for one in answers if isinstance(one, Mapping) and "reason" in one]
+    return (reasons[0] if reasons else ""), text
 
 
 def _fault(code: str, message: str) -> Fault:

@@ -15,6 +15,8 @@ _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _LONGEST = 100
 _FINGERPRINT = 10
 
+SCHEMES = ("s3", "gs")
+"""The schemes of object stores that landing and lake may be in."""
 IDS = "_ids"
 VALUE_ROOTS = ("events", "items")
 """The folders of a lake that hold values of payloads, a folder for each event type."""

@@ -9,8 +9,10 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
+import requests
 from tests.airflow_runs import RUNNER, airflow_home, dag_runs
 from tests.waiting import until
 
@@ -22,6 +24,7 @@ from pismo_demo.processes import Notes, stop
 from pismo_demo.servers import Places, start_sandbox
 from pismo_sandbox.check.truth import Truth
 from pismo_sandbox.check.verify import verify
+from pismo_sandbox.gcp.cloud import BUCKET
 from pismo_sandbox.s3.notices import AnnouncingSink
 from pismo_sandbox.sftp.openssh import find_sshd
 
@@ -77,8 +80,27 @@ def landed_half(process: subprocess.Popen[bytes], places: Places, files: int) ->
     return False
 
 
-@pytest.mark.parametrize("channel", ["s3-notices", "sftp", "gcs"])
-def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, channel: str) -> None:
+def lake_in_google(told: Feed, storage: str) -> dict[str, str]:
+    """Landing and lake in the customer's bucket, by the connection that deliveries take if they name none."""
+    extra = {"project": "our-project", "is_anonymous": "true", "api_endpoint": storage}
+    told.connections["google_cloud_default"] = {"conn_type": "google_cloud_platform", "extra": extra}
+    return {"PISMO_LANDING": f"gs://{BUCKET}/landing", "PISMO_LAKE": f"gs://{BUCKET}/lake"}
+
+
+def fetch_lake(storage: str, folder: Path) -> None:
+    """Copy the lake out of the bucket, past the code under test."""
+    bucket = f"{storage}/storage/v1/b/{BUCKET}/o"
+    found = requests.get(bucket, params={"prefix": "lake/", "maxResults": 5000}, timeout=60).json()
+    for name in (item["name"] for item in found["items"]):
+        path = folder / name.removeprefix("lake/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(requests.get(f"{bucket}/{quote(name, safe='')}", params={"alt": "media"}, timeout=60).content)
+
+
+@pytest.mark.parametrize(
+    ("channel", "in_google"), [("s3-notices", False), ("sftp", False), ("gcs", False), ("gcs", True)]
+)
+def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, channel: str, in_google: bool) -> None:
     if channel == "sftp" and find_sshd() is None:
         pytest.skip("no sshd on this machine: scripts/openssh installs it as root")
     place = start_sandbox(server_of(channel, places.home), places, Notes(places.home / "running.json"))
@@ -91,7 +113,8 @@ def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, 
         sink.never = 0.3
     published = publish(options, sink, places.truth)
     assert not isinstance(sink, AnnouncingSink) or bool(sink.unannounced) == (channel == "gcs")
-    settings = environment(places, told, airflow_database)
+    lake = lake_in_google(told, place["storage"]) if in_google else {}
+    settings = environment(places, told, airflow_database) | lake
     log = places.logs / "run.log"
     with log.open("wb") as output:
         killed = subprocess.Popen(RUNNER, env=settings, stdin=subprocess.PIPE, stdout=output, stderr=output)
@@ -106,6 +129,9 @@ def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, 
         run = runs.run(told.dag_id, {})
     (places.logs / "again.log").write_text(run.log)
     assert set(run.tasks.values()) == {"success"}, run.log[-3000:]
+    if in_google:
+        assert not places.lake.exists()
+        fetch_lake(place["storage"], places.lake)
     truth = Truth(places.truth)
     try:
         found = verify(places.lake, truth)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.lakes import LakeUnderTest, event
 
 from pismo.checks.doctor import examine
-from pismo.connect.ledger import configure_storage
+from pismo.connect.storage import configure_storage
 from pismo_lake import storage
 from pismo_lake.build.hour import build_hour
 from pismo_lake.build.units import refuse_unbuilt
@@ -32,7 +32,7 @@ from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.local.workers import Workers
 from pismo_lake.settings.channels import Channel, Environment, S3Source
 from pismo_lake.settings.deliveries import Delivery
-from pismo_lake.storage import create_once, files
+from pismo_lake.storage import create_once, registry
 from pismo_sandbox.s3.odd_store import KEY, SECRET, Answer, Dial, OddStore, running_store
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def running() -> Iterator[OddStore]:
 
 
 @pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make a store the storage of a delivery by an Airflow connection with these extras."""
 
     def connected(store: OddStore, **extra: Any) -> None:
@@ -62,10 +62,8 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
     # each test finds out about the store by itself
     monkeypatch.setattr(create_once, "_REFUSES", {})
-    before = dict(files._OPTIONS)
-    yield connected
-    files._OPTIONS.clear()
-    files._OPTIONS.update(before)
+    monkeypatch.setattr(registry, "_STORES", dict(registry._STORES))
+    return connected
 
 
 @pytest.fixture

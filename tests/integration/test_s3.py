@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.lakes import LakeUnderTest, event
 
-from pismo.connect.ledger import configure_storage
+from pismo.connect.storage import configure_storage
 from pismo.hooks.s3 import PismoS3Hook
 from pismo.runs.window import window_of
 from pismo_lake import storage

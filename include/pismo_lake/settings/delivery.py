@@ -9,7 +9,7 @@ from croniter import croniter
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pismo_lake.paths import root_of
+from pismo_lake.paths import SCHEMES, root_of
 from pismo_lake.settings.channels import (
     SOURCES,
     Alerts,
@@ -26,7 +26,7 @@ from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_STORES = frozenset({"s3", "file"})
+_STORES = frozenset({*SCHEMES, "file"})
 _CUT_SCHEME = re.compile(r"[a-z0-9]+:/(?!/)")
 _MONTH_HOURS = 31 * 24
 
@@ -46,9 +46,9 @@ class Delivery:
     conn_id: str
     """The Airflow connection that may read the files."""
     landing: str
-    """The folder for raw files: a path or s3://<bucket>/<folder>."""
+    """The folder for raw files: a path, s3://<bucket>/<folder> or gs://<bucket>/<folder>."""
     lake: str
-    """The folder for Parquet files: a path or s3://<bucket>/<folder>."""
+    """The folder for Parquet files: a path, s3://<bucket>/<folder> or gs://<bucket>/<folder>."""
     source: Source
     """The settings of the channel."""
     notices: Notices | None = None
@@ -64,7 +64,7 @@ class Delivery:
     ledger_url: str | None = None
     """The SQLAlchemy URL of the ledger, without a password. Give this or `ledger_conn_id`."""
     storage_conn_id: str | None = None
-    """The Airflow connection of landing and lake, if they are on s3://."""
+    """The Airflow connection of landing and lake, of type aws (s3://) or google_cloud_platform (gs://)."""
     schedule: str = "*/15 * * * *"
     """The cron expression of the ingest DAG."""
     lookback_hours: Annotated[int, Field(ge=0, le=900), NO_TRUTH] = 3
@@ -122,6 +122,9 @@ class Delivery:
         if not self.listing and self.notices is None:
             msg = f"{self.name}: listing is false and there are no notices: nothing would announce new files"
             raise ValueError(msg)
+        if self.lake_kms_key is not None and "gs" in self.schemes:
+            msg = f"{self.name}: lake_kms_key is a key of AWS: landing and lake on gs:// have the key of their bucket"
+            raise ValueError(msg)
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
             msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
@@ -132,12 +135,17 @@ class Delivery:
             place = getattr(self, field)
             scheme, found, rest = place.partition("://")
             if (found and (scheme not in _STORES or not rest.strip("/"))) or _CUT_SCHEME.match(place):
-                msg = f"{self.name}: {field} {place!r} is neither a path nor s3://<bucket>/<folder>"
+                msg = f"{self.name}: {field} {place!r} is neither a path nor s3:// or gs://<bucket>/<folder>"
                 raise ValueError(msg)
         landing, lake = f"{root_of(self.landing)}/", f"{root_of(self.lake)}/"
         if landing.startswith(lake) or lake.startswith(landing):
             msg = f"{self.name}: one of landing and lake is inside the other: {self.landing}, {self.lake}"
             raise ValueError(msg)
+
+    @property
+    def schemes(self) -> set[str]:
+        """Return the schemes of landing and lake that are in an object store."""
+        return {place.partition("://")[0] for place in (self.landing, self.lake)} & set(SCHEMES)
 
     @property
     def expected(self) -> Expected:

@@ -1,17 +1,13 @@
-"""Read and write bytes and Parquet files at local and s3:// places, whole or not at all."""
+"""Read and write bytes and Parquet files at local, s3:// and gs:// places, whole or not at all."""
 
 from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.errors import sound
 from pismo_lake.storage.files import (
-    configure,
     create,
     exists,
     hidden_files,
-    is_local,
     is_refused,
-    join,
     list_files,
-    local_path,
     mapped,
     move_in,
     open_for_reading,
@@ -24,6 +20,8 @@ from pismo_lake.storage.files import (
     write_atomic,
 )
 from pismo_lake.storage.parquet import parquet_bytes
+from pismo_lake.storage.places import is_local, join, local_path
+from pismo_lake.storage.registry import configure
 
 __all__ = [
     "LakeKey",

@@ -98,7 +98,8 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
 
 
 def _own(delivery: Delivery) -> Iterator[Check]:
-    from pismo.connect.ledger import configure_storage, ledger_url, open_ledger
+    from pismo.connect.ledger import ledger_url, open_ledger
+    from pismo.connect.storage import configure_storage
     from pismo_lake.ledger import FileLedger, Sightings
     from pismo_lake.ledger.sqlite_files import sqlite_file
 
@@ -152,7 +153,8 @@ def _own(delivery: Delivery) -> Iterator[Check]:
 
 
 def _rules(delivery: Delivery) -> Iterator[Check]:
-    from pismo.connect.ledger import configure_storage, settings_of
+    from pismo.connect.ledger import settings_of
+    from pismo.connect.storage import configure_storage
     from pismo_lake.contracts.json_schema import schema_folders
     from pismo_lake.privacy.mark import refuse_unprotected
 

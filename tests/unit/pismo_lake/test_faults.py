@@ -17,6 +17,8 @@ from botocore.exceptions import (
     ProfileNotFound,
     SSLError,
 )
+from google.api_core import exceptions as google
+from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
 from pismo_lake.faults import Fault, reason_of, without_secrets
 
@@ -164,3 +166,40 @@ def test_names_stay(text: str) -> None:
 def test_a_text_is_one_line_of_bounded_length() -> None:
     assert without_secrets("a\nb\x1b[31m\tc") == "a b [31m c"
     assert len(without_secrets("word " * 10_000)) < 500
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "says"),
+    [
+        (google.Forbidden("no storage.objects.get"), Fault.DENIED, "Forbidden: no storage.objects.get"),
+        (google.NotFound("No such object: b/o"), Fault.MISSING, "NotFound: No such object: b/o"),
+        (google.NotFound("The specified bucket does not exist."), Fault.SETUP, "check the bucket's name"),
+        (google.PreconditionFailed("At least one"), Fault.CONFLICT, "PreconditionFailed"),
+        (google.TooManyRequests("slow down"), Fault.PASSING, "slow down"),
+        (google.ServiceUnavailable("Backend Error"), Fault.PASSING, "Backend Error"),
+        (google.BadRequest("Invalid argument"), Fault.SETUP, "Invalid argument"),
+        (google.Forbidden("Permission denied on Cloud KMS key"), Fault.KEY, "let Cloud Storage use it"),
+        (
+            google.Forbidden("too many", errors=[{"reason": "userRateLimitExceeded"}]),
+            Fault.PASSING, "userRateLimitExceeded: too many",
+        ),
+        (
+            google.Forbidden('POST http://h/upload?token=x: {"error": {"message": "no", "errors": [{"reason": "f"}]}}'),
+            Fault.DENIED, "Forbidden: f: no",
+        ),
+        (DefaultCredentialsError("none found"), Fault.IDENTITY, "check the credentials"),
+        (RefreshError("invalid_grant: Token must be a short-lived token"), Fault.CLOCK, "NTP"),
+        (RefreshError("invalid_grant"), Fault.IDENTITY, "invalid_grant"),
+        (RefreshError("try later", retryable=True), Fault.PASSING, "try later"),
+        (TransportError("no route"), Fault.PASSING, "no route"),
+    ],
+)  # fmt: skip
+def test_answers_of_google(error: Exception, fault: Fault, says: str) -> None:
+    reason = reason_of(error)
+    assert reason.fault is fault
+    assert says in str(reason)
+    assert "http://h" not in str(reason)
+    # an error that gave up has the reason of the one that it came from
+    gave_up = google.RetryError("Timeout of 60s exceeded", error)
+    gave_up.__cause__ = error
+    assert reason_of(gave_up) == reason

@@ -1,0 +1,200 @@
+"""Objects of Google Cloud Storage, through Google's own client.
+
+An upload shows an object only once it is complete. ``ifGenerationMatch=0`` is the condition that there is none.
+ADR 0019 says why this is not gcsfs.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pismo_lake.errors import ConfigError
+from pismo_lake.faults import Fault, reason_of
+from pismo_lake.storage.errors import NamedFile
+from pismo_lake.storage.places import bucket_and_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+_GIVES_UP = 120.0
+_TIMEOUT = (10.0, 60.0)
+_PART = 32 << 20
+_READ_AHEAD = 8 << 20
+
+
+class GoogleStore:
+    """Objects at gs:// URIs; `options` gives those of `google.cloud.storage.Client`."""
+
+    def __init__(self, options: Callable[[], Mapping[str, Any]] = dict) -> None:
+        self._options = options
+        self._own = threading.local()
+
+    def _bucket(self, name: str) -> Any:
+        return self._client().bucket(name)
+
+    def _client(self) -> Any:
+        """Return this thread's client: its session is not made for several threads, or for a forked process."""
+        if getattr(self._own, "process", None) != os.getpid():
+            try:
+                from google.cloud.storage import Client
+            except ImportError:
+                msg = "gs:// needs Google's packages: pip install -r requirements-gcp.txt -c constraints.txt"
+                raise ConfigError(msg) from None
+            # the client would ask for the bucket's metadata in the background, a right that is not needed otherwise
+            os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+            self._own.client, self._own.process = Client(**self._options()), os.getpid()
+        return self._own.client
+
+    @contextmanager
+    def _object(self, uri: str, **how: Any) -> Iterator[Any]:
+        """Work with one object; if it is missing, this is a `FileNotFoundError`, and its bucket is there."""
+        from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError, from_http_response
+        from google.cloud.storage.exceptions import InvalidResponse
+
+        bucket, name = bucket_and_name(uri)
+        try:
+            yield self._bucket(bucket).blob(name, **how)
+        except NotFound as error:
+            _close(error)
+            if self._has_bucket(bucket, error):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri) from error
+            raise
+        except GoogleAPICallError as error:
+            _close(error)
+            raise
+        except RetryError as error:
+            # uploads and downloads keep the last answer, which says why
+            if isinstance(error.cause, InvalidResponse):
+                raise from_http_response(error.cause.response) from error  # type: ignore[no-untyped-call]
+            raise
+
+    def _has_bucket(self, bucket: str, error: Exception) -> bool:
+        """Return whether an object is missing and not its bucket; if the answer does not say so, look."""
+        if reason_of(error).fault is Fault.SETUP:
+            return False
+        if "no such object" not in str(error).lower():
+            self._names(bucket, max_results=1)
+        return True
+
+    def _names(self, bucket: str, **how: Any) -> list[str]:
+        """List a bucket; if this is not found, it is the bucket."""
+        from google.api_core.exceptions import NotFound
+
+        try:
+            found = self._client().list_blobs(bucket, fields="items(name),nextPageToken", **how, **_call())
+            return [blob.name for blob in found]
+        except NotFound as error:
+            _close(error)
+            msg = "the specified bucket does not exist"
+            raise NotFound(msg) from error  # type: ignore[no-untyped-call]
+
+    def read(self, uri: str) -> bytes:
+        """Read all bytes of an object, and compare their checksum."""
+        return self._read(uri, checksum="crc32c")
+
+    def read_range(self, uri: str, start: int, end: int) -> bytes:
+        """Read bytes `[start, end)` of an object."""
+        return self._read(uri, start=start, end=end - 1, checksum=None)
+
+    def _read(self, uri: str, **how: Any) -> bytes:
+        with self._object(uri) as blob:
+            sink = io.BytesIO()
+            # the stored bytes, and in one read: the library's own way takes eight kilobytes at a time
+            blob.download_to_file(sink, raw_download=True, single_shot_download=True, **how, **_call())
+            return sink.getvalue()
+
+    def open(self, uri: str) -> Any:
+        """Open one version of an object to read from."""
+        with self._object(uri) as blob:
+            blob.reload(**_call())
+            # with its generation: parts of another version would be no file
+            return NamedFile(blob.open("rb", chunk_size=_READ_AHEAD, raw_download=True, **_call()), uri)
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object of this name."""
+        try:
+            self.version(uri)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def version(self, uri: str) -> tuple[int, str | None]:
+        """Return an object's size and its content's hash, or its generation if the store has no hash."""
+        _, name = bucket_and_name(uri)
+        if not name:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+        with self._object(uri) as blob:
+            blob.reload(**_call())
+            return int(blob.size), str(blob.md5_hash or f"generation-{blob.generation}")
+
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:  # noqa: ARG002 - one of the protocol
+        """Write or replace an object."""
+        self._upload(uri, data)
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write an object if there is none: the store refuses by the object's generation."""
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            self._upload(uri, data, if_generation_match=0)
+        except PreconditionFailed:
+            return False
+        return True
+
+    def _upload(self, uri: str, data: bytes | memoryview, **conditions: Any) -> None:
+        with self._object(uri) as blob:
+            kind = "application/octet-stream"
+            blob.upload_from_string(bytes(data), content_type=kind, checksum="crc32c", **conditions, **_call())
+
+    def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
+        """Cloud Storage refuses to overwrite."""
+        return True
+
+    def move_in(self, path: Path, uri: str) -> None:
+        """Send a file, a large one in parts, and delete it here."""
+        with self._object(uri, chunk_size=_PART) as blob:
+            kind = "application/octet-stream"
+            blob.upload_from_filename(str(path), content_type=kind, checksum="crc32c", **_call())
+        path.unlink()
+
+    def remove(self, uri: str) -> None:
+        """Delete an object."""
+        try:
+            with self._object(uri) as blob:
+                blob.delete(**_call())
+        except FileNotFoundError:
+            pass
+
+    def find(self, root: str) -> list[str]:
+        """Return the URIs of all objects below a prefix, or of one object."""
+        bucket, name = bucket_and_name(root)
+        folder = name.rstrip("/")
+        prefix = f"{folder}/" if folder else None
+        # names that end in a slash are folder markers of consoles
+        names = [one for one in self._names(bucket, prefix=prefix) if not one.endswith("/")]
+        if not names and folder and self.exists(f"gs://{bucket}/{folder}"):
+            names = [folder]
+        return [f"gs://{bucket}/{one}" for one in names]
+
+
+def _call() -> dict[str, Any]:
+    """Return how each request is made: tried again for two minutes, also if it writes.
+
+    A write is of a whole object or has the condition that there is none, so a second try does no harm.
+    """
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return {"retry": DEFAULT_RETRY.with_timeout(_GIVES_UP), "timeout": _TIMEOUT}
+
+
+def _close(error: Any) -> None:
+    """Give back the connection of a refused request: the client leaves its answer open."""
+    close = getattr(getattr(error, "response", None), "close", None)
+    if close is not None:
+        close()

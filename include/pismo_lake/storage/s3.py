@@ -1,0 +1,117 @@
+"""Objects of Amazon S3 and of stores that speak its protocol, through s3fs.
+
+A single PUT shows an object only once it is complete. Listings are not kept.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from pismo_lake.storage.create_once import create_once, refuses_to_overwrite
+from pismo_lake.storage.errors import NamedFile, is_missing
+from pismo_lake.storage.places import bucket_and_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+class S3Store:
+    """Objects at s3:// URIs; `options` gives those of s3fs, anew at each use."""
+
+    def __init__(self, options: Callable[[], Mapping[str, Any]] = dict) -> None:
+        # credentials of a role do not live as long as the closing of a large day
+        self._options = options
+
+    def _remote(self, uri: str) -> tuple[Any, str]:
+        """Return the file system, and the path in it."""
+        import fsspec
+
+        bucket, name = bucket_and_name(uri)
+        # the same options give the same file system, with its open connections
+        filesystem = fsspec.filesystem("s3", **dict(self._options()) | {"use_listings_cache": False})
+        return filesystem, f"{bucket}/{name}".rstrip("/")
+
+    def read(self, uri: str) -> bytes:
+        """Read all bytes of an object."""
+        filesystem, path = self._remote(uri)
+        # in one request: parts asked for side by side could be of two versions, and HEAD gives no reasons
+        return cast("bytes", filesystem.cat_file(path, max_concurrency=1))
+
+    def read_range(self, uri: str, start: int, end: int) -> bytes:
+        """Read bytes `[start, end)` of an object."""
+        filesystem, path = self._remote(uri)
+        return cast("bytes", filesystem.cat_file(path, start=start, end=end))
+
+    def open(self, uri: str) -> Any:
+        """Open an object to read from."""
+        filesystem, path = self._remote(uri)
+        return NamedFile(filesystem.open(path, "rb"), uri)
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object of this name."""
+        try:
+            return bool(_about(*self._remote(uri))["type"] == "file")
+        except FileNotFoundError as error:
+            if is_missing(error):
+                return False
+            raise
+
+    def version(self, uri: str) -> tuple[int, str | None]:
+        """Return an object's size and ETag."""
+        about = _about(*self._remote(uri))
+        if about["type"] != "file":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+        return int(about["size"]), about.get("ETag") or about.get("etag")
+
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:  # noqa: ARG002 - one of the protocol
+        """Write or replace an object."""
+        filesystem, path = self._remote(uri)
+        filesystem.pipe_file(path, bytes(data))
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write an object if there is none; a store that cannot refuse is found out once."""
+        return create_once(*self._remote(uri), data)
+
+    def is_refused(self, uri: str) -> bool:
+        """Return whether the store refuses to overwrite, after trying it once."""
+        return refuses_to_overwrite(*self._remote(uri))
+
+    def move_in(self, path: Path, uri: str) -> None:
+        """Send a file, a large one in parts, and delete it here."""
+        filesystem, target = self._remote(uri)
+        filesystem.put_file(str(path), target)
+        path.unlink()
+
+    def remove(self, uri: str) -> None:
+        """Delete an object without asking if it is there: another process may have written it a moment ago."""
+        filesystem, path = self._remote(uri)
+        try:
+            filesystem.rm_file(path)
+        except FileNotFoundError as error:
+            if not is_missing(error):
+                raise
+
+    def find(self, root: str) -> list[str]:
+        """Return the URIs of all objects below a prefix."""
+        filesystem, path = self._remote(root)
+        try:
+            found = filesystem.find(path)
+        except FileNotFoundError as error:
+            if is_missing(error):
+                return []
+            raise
+        # names that end in a slash are folder markers of consoles
+        return [f"s3://{name}" for name in found if not name.endswith("/")]
+
+
+def _about(filesystem: Any, path: str) -> dict[str, Any]:
+    """Ask a store about one object."""
+    try:
+        return cast("dict[str, Any]", filesystem.info(path))
+    except PermissionError:
+        # the answer to HEAD has no text: GET says why
+        filesystem.cat_file(path, start=0, end=1)
+        raise

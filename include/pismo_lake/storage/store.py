@@ -1,0 +1,52 @@
+"""What each kind of store can do: the lake asks for nothing else.
+
+tests/integration/test_stores.py tries each of these promises on every store, with its real server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Store(Protocol):
+    """Read and write files by their URI; each question is asked anew, because other processes write too.
+
+    A file that is not there is a `FileNotFoundError`. All other errors are those of the store or of its library:
+    `naming` converts them.
+    """
+
+    def read(self, uri: str) -> bytes:
+        """Read all bytes of one version of a file."""
+
+    def read_range(self, uri: str, start: int, end: int) -> bytes:
+        """Read bytes `[start, end)` of a file."""
+
+    def open(self, uri: str) -> Any:
+        """Open a binary file object that can seek."""
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is a file; a folder is none."""
+
+    def version(self, uri: str) -> tuple[int, str | None]:
+        """Return a file's size, and a mark that other content does not have as well."""
+
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:
+        """Write or replace a file, whole or not at all."""
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write a file if there is none, whole or not at all; return whether this call wrote it."""
+
+    def is_refused(self, uri: str) -> bool:
+        """Return whether the store itself refuses to overwrite, if it is asked to."""
+
+    def move_in(self, path: Path, uri: str) -> None:
+        """Move a finished local file to a URI, whole or not at all."""
+
+    def remove(self, uri: str) -> None:
+        """Delete a file; one that is gone is no error."""
+
+    def find(self, root: str) -> list[str]:
+        """Return the URIs of all files below a root, in any order; of a file, its own."""

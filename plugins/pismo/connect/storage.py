@@ -1,0 +1,161 @@
+"""Connect landing and lake to their object stores, by a delivery's settings and Airflow connections."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    from pismo_lake.settings.deliveries import Delivery
+
+    Options = Callable[[], dict[str, Any]]
+
+GOOGLE_DEFAULT = "google_cloud_default"
+"""The connection of gs:// if a delivery names none and there is one of this name."""
+_GOOGLE = "google_cloud_platform"
+
+
+def configure_storage(delivery: Delivery) -> None:
+    """Give each store of landing and lake what `storage_conn_id` says: credentials, endpoint, TLS, client.
+
+    Without a connection, a store uses the machine's own credentials.
+
+    Raises:
+        ConfigError: The connection is of another cloud than landing or lake.
+    """
+    from pismo_lake import storage
+    from pismo_lake.errors import ConfigError
+
+    conn_id = delivery.storage_conn_id
+    if conn_id is not None:
+        if not _has_connection(conn_id):
+            msg = f"{delivery.name}: storage_conn_id names {conn_id}, and there is no such connection"
+            raise ConfigError(msg)
+        google = BaseHook.get_connection(conn_id).conn_type == _GOOGLE
+        wrong = delivery.schemes - ({"gs"} if google else {"s3"})
+        if len(wrong) == len(delivery.schemes) > 0:
+            msg = (
+                f"{delivery.name}: connection {conn_id} of type {'google_cloud_platform' if google else 'aws'}"
+                f" is not for {wrong.pop()}://"
+            )
+            raise ConfigError(msg)
+        storage.configure(*(("gs", gs_options(conn_id)) if google else ("s3", s3_options(conn_id))))
+    elif "gs" in delivery.schemes and _has_connection(GOOGLE_DEFAULT):
+        storage.configure("gs", gs_options(GOOGLE_DEFAULT))
+
+
+def _has_connection(conn_id: str) -> bool:
+    from airflow.exceptions import AirflowNotFoundException
+
+    try:
+        BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return False
+    return True
+
+
+def gs_options(conn_id: str) -> Options:
+    """Return a function that gives the options of Google's storage client; its credentials renew themselves.
+
+    Raises:
+        ConfigError: Google's packages are not installed.
+    """
+    from pismo_lake.errors import ConfigError, StorageRefused, StorageUnavailable
+    from pismo_lake.faults import reason_of
+
+    try:
+        from airflow.providers.google.cloud.hooks.gcs import GCSHook
+        from google.auth.exceptions import GoogleAuthError
+    except ImportError:
+        msg = "gs:// needs Google's packages: pip install -r requirements-gcp.txt -c constraints.txt"
+        raise ConfigError(msg) from None
+    hook = GCSHook(gcp_conn_id=conn_id)
+    try:
+        # asked for once: threads of the task cannot ask Airflow
+        options = {
+            "credentials": hook.get_credentials(), "project": hook.project_id,
+            "client_options": hook.get_client_options(hook.extras.get("api_endpoint")),
+        }  # fmt: skip
+    except GoogleAuthError as error:
+        reason = reason_of(error)
+        msg = f"connection {conn_id} gives no Google credentials: {reason}"
+        raise (StorageRefused if reason.fault.permanent else StorageUnavailable)(msg) from error
+    return lambda: options
+
+
+def s3_options(conn_id: str) -> Options:
+    """Return a function that gives the s3fs options of an AWS connection.
+
+    Each call gives fresh credentials.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+    from pismo_lake.errors import ConfigError
+
+    hook = AwsBaseHook(aws_conn_id=conn_id, client_type="s3")
+    fixed = _fixed_options(hook)
+    with _credentials_of(conn_id):
+        credentials = hook.get_session().get_credentials()
+    if credentials is None:
+        msg = f"connection {conn_id} has no AWS credentials"
+        raise ConfigError(msg)
+
+    def options() -> dict[str, Any]:
+        with _credentials_of(conn_id):
+            # this renews a role's credentials before they expire
+            now = credentials.get_frozen_credentials()
+        return fixed | {"key": now.access_key, "secret": now.secret_key, "token": now.token}
+
+    return options
+
+
+def _fixed_options(hook: AwsGenericHook[Any]) -> dict[str, Any]:
+    """Return a connection's store options: region, endpoint, certificates, `config_kwargs`."""
+    from aiobotocore.config import AioConfig
+    from botocore import UNSIGNED
+    from botocore.exceptions import BotoCoreError
+
+    from pismo_lake.errors import ConfigError
+
+    try:
+        about = hook.conn_config
+        config = dict(about.extra_config.get("config_kwargs") or {})
+        if config.get("signature_version") == "unsigned":
+            config["signature_version"] = UNSIGNED
+        # check the options now, so that the error names the connection
+        AioConfig(**config)
+    except (BotoCoreError, TypeError, ValueError) as error:
+        msg = f"connection {hook.aws_conn_id}: config_kwargs: {error}"
+        raise ConfigError(msg) from error
+    client: dict[str, Any] = {"region_name": hook.region_name or config.get("region_name") or "us-east-1"}
+    if hook.verify is not None:
+        if isinstance(hook.verify, str) and not Path(hook.verify).exists():
+            msg = f"connection {hook.aws_conn_id}: verify is {hook.verify}, but there is no such file"
+            raise ConfigError(msg)
+        client["verify"] = hook.verify
+    endpoint = about.get_service_endpoint_url("s3")
+    return {"client_kwargs": client, "config_kwargs": config} | ({"endpoint_url": endpoint} if endpoint else {})
+
+
+@contextmanager
+def _credentials_of(conn_id: str) -> Iterator[None]:
+    """Raise the project's error if a connection's credentials cannot be fetched, e.g. from STS."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from pismo_lake.errors import StorageRefused, StorageUnavailable
+    from pismo_lake.faults import reason_of
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        reason = reason_of(error)
+        work = f"{reason.operation} failed with " if reason.operation else ""
+        msg = f"connection {conn_id} has no AWS credentials: {work}{reason}"
+        raise (StorageRefused if reason.fault.permanent else StorageUnavailable)(msg) from error
