@@ -92,6 +92,10 @@ lock: setup ## Write constraints.txt again from the requirements
 wheel: setup ## Build the wheel and the source distribution into dist/
 	@$(PY) -m hatchling build
 
+.PHONY: resolve
+resolve: setup ## Unit and DAG tests with the RESOLUTION=lowest-direct|highest versions that the wheel allows (ARGS= goes to pytest)
+	@scripts/resolve $(or $(RESOLUTION),highest) $(ARGS)
+
 .PHONY: schema
 schema: setup ## Write config/deliveries.schema.json again from the models
 	@$(PY) -m pismo_lake.settings.schema > config/deliveries.schema.json
@@ -103,4 +107,4 @@ bench: setup ## Measure speed and memory of the lake
 
 .PHONY: clean
 clean: demo-down ## Remove the files that targets made, also .venv
-	@rm -rf .venv .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis site
+	@rm -rf .venv .venv-lowest-direct .venv-highest dist .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis site
