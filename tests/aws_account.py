@@ -51,12 +51,12 @@ _Loader.add_multi_constructor("!", _function)
 
 
 def template() -> dict[str, Any]:
-    """The shipped template, functions in their long form."""
+    """Return the shipped template, with functions in their long form."""
     return dict(yaml.load(TEMPLATE.read_text(), _Loader))
 
 
 def resolved(value: Any, names: Mapping[str, str], conditions: Mapping[str, bool]) -> Any:
-    """A part of the template with its functions replaced; `names` has Refs, and attributes as ``Name.Attribute``."""
+    """Replace the functions in a part of the template; `names` has Refs, and attributes as ``Name.Attribute``."""
     if isinstance(value, list):
         found = [resolved(one, names, conditions) for one in value]
         return [one for one in found if one is not None]
@@ -94,7 +94,7 @@ class Account:
     outputs: dict[str, str] = field(default_factory=dict)
 
     def client(self, service: str, keys: Keys | None = None) -> Any:
-        """A client with somebody's keys; without, one that was here before policies are enforced."""
+        """Return a client with these keys, or one that was made before policies are enforced."""
         keys = keys or Keys()
         return boto3.client(
             service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=keys.key,
@@ -132,7 +132,7 @@ class Account:
         }  # fmt: skip
 
     def part(self, name: str) -> Any:
-        """The properties of a resource of the template, as in this stack."""
+        """Return the properties of a resource of the template, as in this stack."""
         conditions = {
             "HasPrincipal": bool(self.parameters.get("AirflowPrincipalArn")),
             "HasExternalId": bool(self.parameters.get("PublisherExternalId")),
@@ -192,7 +192,7 @@ class Account:
         requests.post(f"{self.endpoint}/moto-api/reset-auth", data=b"0", timeout=30).raise_for_status()
 
     def assumed(self, role: str, keys: Keys) -> Keys:
-        """A session of a role."""
+        """Assume a role."""
         answer = self.client("sts", keys).assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
         return Keys(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
 

@@ -58,7 +58,7 @@ POLICIES = {
 
 
 def policy(name: str) -> Any:
-    """What a policy file must be by the template."""
+    """Return a policy file as the template has it."""
     resource, of = POLICIES[name]
     conditions = {"HasPrincipal": False, "HasExternalId": False}
     return resolved(template()["Resources"][resource]["Properties"][of], PLACES, conditions)

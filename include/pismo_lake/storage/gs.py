@@ -71,7 +71,7 @@ class GoogleStore:
         except RetryError as error:
             # uploads and downloads keep the last answer, which says why
             if isinstance(error.cause, InvalidResponse):
-                raise from_http_response(error.cause.response) from error  # type: ignore[no-untyped-call]
+                raise from_http_response(error.cause.response) from error
             raise
 
     def _has_bucket(self, bucket: str, error: Exception) -> bool:
@@ -92,7 +92,7 @@ class GoogleStore:
         except NotFound as error:
             _close(error)
             msg = "the specified bucket does not exist"
-            raise NotFound(msg) from error  # type: ignore[no-untyped-call]
+            raise NotFound(msg) from error
 
     def read(self, uri: str) -> bytes:
         """Read all bytes of an object, and compare their checksum."""

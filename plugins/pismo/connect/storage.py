@@ -52,7 +52,7 @@ def configure_storage(delivery: Delivery) -> None:
 
 
 def _has_connection(conn_id: str) -> bool:
-    from airflow.exceptions import AirflowNotFoundException
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
         BaseHook.get_connection(conn_id)
