@@ -134,15 +134,15 @@ def _run(options: argparse.Namespace, publisher: Publisher, truth: Truth) -> int
 def _publish(options: argparse.Namespace) -> int:
     from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, Policy, client
 
-    truth = Truth(options.truth or Path("truth.db"))
     sink = S3Sink(client("s3", options.endpoint, ADMIN_KEY, ADMIN_SECRET), Policy().bucket)
-    return _run(options, Publisher(sink, truth, seed=options.seed, dials=_dials(options)), truth)
+    with Truth(options.truth or Path("truth.db")) as truth:
+        return _run(options, Publisher(sink, truth, seed=options.seed, dials=_dials(options)), truth)
 
 
 def _generate(options: argparse.Namespace) -> int:
-    truth = Truth(options.truth or options.out / "truth.db")
     sink = FolderSink(options.out / "raw")
-    return _run(options, Publisher(sink, truth, seed=options.seed, dials=_dials(options)), truth)
+    with Truth(options.truth or options.out / "truth.db") as truth:
+        return _run(options, Publisher(sink, truth, seed=options.seed, dials=_dials(options)), truth)
 
 
 def _dials(options: argparse.Namespace) -> Dials:
@@ -150,7 +150,8 @@ def _dials(options: argparse.Namespace) -> Dials:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    found = verify(options.lake, Truth(options.truth))
+    with Truth(options.truth) as truth:
+        found = verify(options.lake, truth)
     print(
         f"{found.events} events published, {found.rows} rows in {found.files} files, {found.leaves} values compared,"
         f" {found.rescued} rescued, {found.rejects} rejects, {found.conflicts} conflicts,"

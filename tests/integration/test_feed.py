@@ -18,6 +18,7 @@ from pismo_sandbox.check.verify import verify
 from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -39,8 +40,10 @@ class Feed:
 
 
 @pytest.fixture(scope="module")
-def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
-    return Feed(tmp_path_factory.mktemp("feed"), 12, seed=11, dials=Dials.everything())
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
+    found = Feed(tmp_path_factory.mktemp("feed"), 12, seed=11, dials=Dials.everything())
+    yield found
+    found.truth.close()
 
 
 @pytest.fixture(scope="module")

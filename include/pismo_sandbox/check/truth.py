@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -36,12 +38,27 @@ class Copy:
 
 
 class Truth:
-    """An SQLite file with the published events; several publishers may append to it."""
+    """An SQLite file with the published events; several publishers may append to it.
+
+    ``with Truth(path) as truth:`` closes it at the end.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=60)
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db.executescript(_SCHEMA)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the file."""
