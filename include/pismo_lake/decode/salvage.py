@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.decode.fields import ENVELOPE_KEYS
+from pismo_lake.decode.nesting import doomed_places, is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +128,7 @@ class _Attempts:
     def __init__(self, text: str) -> None:
         self.text = text
         self.spent = 0
+        self._doomed: set[int] = set()
         self._allowed = 2 * len(text) + _FREE
 
     def following(self, position: int) -> int:
@@ -150,6 +152,9 @@ class _Attempts:
         First a window of the text is decoded, then a wider one if the window's end may have caused the failure. So a
         failure costs no more than its window: the decoder counts lines from the text's beginning for each error.
         """
+        if position in self._doomed:
+            self.spent += _FAILURE
+            return 0, None, True
         left = len(self.text) - position
         window = _WINDOW
         while True:
@@ -159,20 +164,35 @@ class _Attempts:
                 return 0, None, False
             last = window >= min(left, MAX_EVENT_BYTES)
             self.spent += _FAILURE
-            try:
-                value, stop = _EXTENT.raw_decode(piece)
-            except json.JSONDecodeError as error:
-                unended = error.msg.startswith("Unterminated string")
-                self.spent += len(piece) if unended else error.pos
-                if last or not (unended or error.pos > window - _TAIL):
-                    return 0, None, False
-            except RecursionError:
+            value, seen, error = _decode(piece)
+            if seen is None or is_too_deep(piece[:seen]):
+                # a version of Python that reads on has not looked at more
                 self.spent += len(piece)
+                self._doomed = {position + place for place in doomed_places(piece[: _WINDOW * _WIDER])}
                 return 0, None, True
+            if error is not None:
+                unended = error.startswith("Unterminated string")
+                self.spent += len(piece) if unended else seen
+                if last or not (unended or seen > window - _TAIL):
+                    return 0, None, False
+            elif last or seen <= window - _TAIL:
+                # no failure, and progress pays for it
+                self.spent -= _FAILURE
+                return position + seen, value, False
             else:
-                if last or stop <= window - _TAIL:
-                    # a success costs nothing
-                    self.spent -= _FAILURE
-                    return position + stop, value, False
-                self.spent += stop
+                self.spent += seen
             window = min(window * _WIDER, MAX_EVENT_BYTES)
+
+
+def _decode(piece: str) -> tuple[Any, int | None, str | None]:
+    """Return the value at the beginning, the number of characters seen, and the error if there is one.
+
+    The number is None if this version of Python cannot read so many levels.
+    """
+    try:
+        value, stop = _EXTENT.raw_decode(piece)
+    except json.JSONDecodeError as error:
+        return None, error.pos, error.msg
+    except RecursionError:
+        return None, None, None
+    return value, stop, None

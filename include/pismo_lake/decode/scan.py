@@ -133,6 +133,16 @@ def scan(data: bytes | memoryview) -> Scan | None:
     return Scan(*(np.concatenate(arrays) for arrays in zip(*scanner.found, strict=True)))
 
 
+def deepest(buffer: NDArray[np.uint8]) -> int:
+    """Return the greatest nesting depth in a buffer that may be cut off, up to a block that closes too much."""
+    scanner = _Scanner()
+    for base in range(0, len(buffer), _BLOCK):
+        if not scanner.take(buffer[base : base + _BLOCK], base):
+            break
+    depths = [int(found[2].max()) for found in scanner.found]
+    return max([*depths, scanner.value_depth if scanner.depth else 0])
+
+
 def check_count(values: int, size: int) -> None:
     """Check the number of values, because each costs memory.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
+from pismo_lake.decode.nesting import is_too_deep
 from pismo_lake.errors import NoticeError
 from pismo_lake.paths import can_be_kept
 
@@ -64,12 +65,14 @@ def loads(text: str | bytes) -> Any:
     """Parse JSON; a number with too many digits becomes a text.
 
     Raises:
-        NoticeError: the text is not JSON.
+        NoticeError: the text is not JSON, or has too many levels.
     """
+    msg = "it is not JSON"
+    if is_too_deep(text if isinstance(text, str) else text.decode("latin-1")):
+        raise NoticeError(msg)
     try:
         return json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
-        msg = "it is not JSON"
         raise NoticeError(msg) from None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.decode.exact_json import dumps, loads
+from pismo_lake.decode.nesting import is_too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,6 +180,8 @@ class _Reading:
 
 
 def _is_json(text: str) -> bool:
+    if is_too_deep(text):
+        return False
     try:
         json.loads(text, strict=False)
     except (ValueError, RecursionError):

@@ -1,0 +1,39 @@
+"""A limit of our own for nested JSON, so that the same bytes give the same result on every version of Python.
+
+The `json` module recurses. How deep it can read depends on the version (some 1,000 levels in 3.11, 1,500 in 3.12 and
+10,000 in 3.13) and on the stack of the caller. The limit here is below all of them, with room for the caller.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from pismo_lake.decode.scan import deepest
+
+DEEPEST = 500
+"""JSON with more levels is refused, even if this version of Python can read it."""
+
+_SIGNS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
+
+
+def is_too_deep(text: str) -> bool:
+    """Say whether the JSON at the beginning of a text has too many levels; the text may be cut off."""
+    if text.count("{") + text.count("[") <= DEEPEST:
+        return False
+    return deepest(np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)) > DEEPEST
+
+
+def doomed_places(text: str) -> set[int]:
+    """Return the places of brackets from which a text has too many levels before the bracket is closed."""
+    doomed: set[int] = set()
+    opened: list[int] = []
+    for sign in _SIGNS.finditer(text):
+        if sign[0] in "{[":
+            opened.append(sign.start())
+            if len(opened) > DEEPEST:
+                doomed.add(opened[-DEEPEST - 1])
+        elif sign[0] in "}]" and opened:
+            opened.pop()
+    return doomed
