@@ -63,8 +63,13 @@ class Lines:
     def _line(self, seconds: float) -> str:
         done = self._bytes / self._size if self._size else self._done / max(self._total, 1)
         moved = f", {size_text(self._bytes)}, {size_text(self._bytes / seconds)}/s" if self._size else ""
-        left = f"{seconds * (1 - done) / done:.0f} s left" if done else "time left not known"
+        left = f"{_duration(seconds * (1 - done) / done)} left" if done else "time left not known"
         return f"{self._step}: {self._done} of {self._total} {self._noun}{moved}, {left}"
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds, or minutes from two on."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 class Bars:

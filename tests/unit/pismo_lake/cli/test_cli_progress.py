@@ -35,6 +35,10 @@ def test_a_line_comes_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> N
     clock.now = 40.0
     lines.advance()
     assert capsys.readouterr().err == "building: 1 of 2 units, 20 s left\n"
+    lines.start("closing", 100)
+    clock.now = 50.0
+    lines.advance()
+    assert capsys.readouterr().err == "closing: 1 of 100 files, 16 min left\n"
 
 
 def test_no_bytes_and_no_time_are_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
