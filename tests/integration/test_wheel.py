@@ -43,6 +43,7 @@ print(json.dumps({
     "name": hook.hook_name, "fields": fields, "links": manager.extra_links_class_names,
     "notifications": manager.notification, "good": test(endpoint_url=ENDPOINT),
     "bad": test(endpoint_url=ENDPOINT, pismo_account_id="210987654321"), "incomplete": test(organisation=""),
+    "extras": [test(channel=channel, bucket="b") for channel in ("sftp", "gcs")],
 }, default=str))
 """
 
@@ -159,6 +160,9 @@ def test_a_starter_project_runs(installed: Installed) -> None:
     assert form["good"][0], form["good"]
     assert "role: pass" in form["good"][1]
     assert (form["bad"][0], "role: fail" in form["bad"][1]) == (False, True)
+    assert [passed for passed, _ in form["extras"]] == [False, False]
+    assert "SFTP packages: fail, airflow.providers.sftp is missing" in form["extras"][0][1]
+    assert "Google packages: fail" in form["extras"][1][1]
     assert form["incomplete"] == [False, "connection pismo_test: organisation is missing"]
     assert "pismo.operators.links.DayReportLink" in form["links"]
     assert "pismo.notifications.delivery.DeliveryNotifier" in str(form["notifications"])

@@ -42,8 +42,11 @@ def examine_source(delivery: Delivery, key: str | None = None, other_host: str |
 
             yield from examine_s3(delivery, key)
         case Channel.SFTP:
-            from pismo.checks.sftp import examine_sftp
-
+            try:
+                from pismo.checks.sftp import examine_sftp
+            except ImportError as error:
+                yield Check("SFTP packages", State.FAIL, f"{error.name} is missing", "install the wheel's extra sftp")
+                return
             yield from examine_sftp(delivery, key, other_host)
         case Channel.GCS:
             yield from _gcs(delivery, key)
@@ -56,7 +59,7 @@ def _gcs(delivery: Delivery, key: str | None) -> Iterator[Check]:
     try:
         source = open_source(delivery)
     except ConfigError as error:
-        yield Check("Google packages", State.FAIL, str(error), "pip install -r requirements-gcp.txt -c constraints.txt")
+        yield Check("Google packages", State.FAIL, str(error), "install requirements-gcp.txt, or the wheel's extra gcp")
         return
     except Exception as error:  # noqa: BLE001 - the error's kind says if connection or credentials are missing
         yield Check("connection", State.FAIL, describe_error(error), f"see the connection {delivery.conn_id}")

@@ -25,6 +25,6 @@ def open_queue(delivery: Delivery) -> NoticeQueue:
     try:
         from pismo.queues.pubsub import PubSubQueue
     except ImportError as error:
-        msg = f"{delivery.name}: Pub/Sub needs the packages of requirements-gcp.txt ({error.name} is missing)"
+        msg = f"{delivery.name}: Pub/Sub needs requirements-gcp.txt or the extra gcp; {error.name} is missing"
         raise ConfigError(msg) from None
     return PubSubQueue(notices)

@@ -55,14 +55,17 @@ def open_source(delivery: Delivery) -> EventSource:
 
             return PismoS3Hook(delivery)
         case Channel.SFTP:
-            from pismo.hooks.sftp import PismoSFTPHook
-
+            try:
+                from pismo.hooks.sftp import PismoSFTPHook
+            except ImportError as error:
+                msg = f"{delivery.name}: SFTP needs the extra sftp; {error.name} is missing"
+                raise ConfigError(msg) from None
             return PismoSFTPHook(delivery)
         case Channel.GCS:
             try:
                 from pismo.hooks.gcs import PismoGCSHook
             except ImportError as error:
-                msg = f"{delivery.name}: GCS needs the packages of requirements-gcp.txt ({error.name} is missing)"
+                msg = f"{delivery.name}: GCS needs requirements-gcp.txt or the extra gcp; {error.name} is missing"
                 raise ConfigError(msg) from None
             return PismoGCSHook(delivery)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pismo.connect.ledger import settings_of
-from pismo_lake.errors import ConfigError
+from pismo.connect.ledger import open_ledger, settings_of
+from pismo_lake.errors import ConfigError, LedgerVersionError
+from pismo_lake.ledger.engine import connect
 from pismo_lake.settings.deliveries import Delivery, load_deliveries
 
 if TYPE_CHECKING:
@@ -52,3 +54,17 @@ def test_a_key_without_id_or_secret_is_refused(delivery: Delivery, monkeypatch: 
     monkeypatch.setenv("AIRFLOW_CONN_PRIVACY_KEY", json.dumps({"conn_type": "generic", "password": "x" * 20}))
     with pytest.raises(ConfigError, match="it needs an id and a secret"):
         settings_of(delivery)
+
+
+def test_a_task_creates_an_sqlite_ledger_and_migrates_none(delivery: Delivery, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    mine = replace(delivery, privacy=None, ledger_url=url)
+    open_ledger(mine).close()
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE pismo_ledger_version")
+    with pytest.raises(LedgerVersionError, match=f"run python -m pismo_lake ledger migrate --ledger {url}"):
+        open_ledger(mine)
+    with engine.begin() as connection:
+        assert not connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'pismo_ledger_version'").all()
+    engine.dispose()
