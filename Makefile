@@ -65,6 +65,7 @@ lint: setup ## Check style
 	@.venv/bin/lint-imports --no-logo importlinter.ini
 	@$(PY) -m check_jsonschema --schemafile config/deliveries.schema.json config/*.yaml config/demo/*.yaml
 	@$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+	@.venv/bin/cfn-lint plugins/pismo/setup/aws/*.yaml
 	@$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 .PHONY: docs

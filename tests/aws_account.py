@@ -51,12 +51,15 @@ _Loader.add_multi_constructor("!", _function)
 
 
 def template() -> dict[str, Any]:
-    """Return the shipped template, with functions in their long form."""
+    """Read the shipped template, with functions in their long form."""
     return dict(yaml.load(TEMPLATE.read_text(), _Loader))
 
 
 def resolved(value: Any, names: Mapping[str, str], conditions: Mapping[str, bool]) -> Any:
-    """Replace the functions in a part of the template; `names` has Refs, and attributes as ``Name.Attribute``."""
+    """Replace the functions in a part of the template.
+
+    `names` has the values of Ref, and those of attributes by ``Name.Attribute``.
+    """
     if isinstance(value, list):
         found = [resolved(one, names, conditions) for one in value]
         return [one for one in found if one is not None]
@@ -94,7 +97,7 @@ class Account:
     outputs: dict[str, str] = field(default_factory=dict)
 
     def client(self, service: str, keys: Keys | None = None) -> Any:
-        """Return a client with these keys, or one that was made before policies are enforced."""
+        """Return a client with these keys, or with keys that have all rights until `enforce`."""
         keys = keys or Keys()
         return boto3.client(
             service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=keys.key,
@@ -119,7 +122,7 @@ class Account:
 
     @property
     def names(self) -> dict[str, str]:
-        """What the template's functions give in this stack."""
+        """Return the values that the functions of the template have in this stack."""
         out, stack = self.outputs, self.outputs["TopicArn"].rsplit(":", 1)[1].removesuffix("-events")
         buckets = {name: out[name].split("/")[2] for name in ("Landing", "Lake")}
         arns = {f"{name}Bucket.Arn": f"arn:aws:s3:::{bucket}" for name, bucket in buckets.items()}
@@ -188,11 +191,11 @@ class Account:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy)
 
     def enforce(self) -> None:
-        """From now on, each call needs a right, and its signature is checked."""
+        """Ask for a right and a good signature with each call from now on."""
         requests.post(f"{self.endpoint}/moto-api/reset-auth", data=b"0", timeout=30).raise_for_status()
 
     def assumed(self, role: str, keys: Keys) -> Keys:
-        """Assume a role."""
+        """Assume a role and return the keys of its session."""
         answer = self.client("sts", keys).assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
         return Keys(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
 

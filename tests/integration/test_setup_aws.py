@@ -58,7 +58,7 @@ POLICIES = {
 
 
 def policy(name: str) -> Any:
-    """Return a policy file as the template has it."""
+    """Return the content that a policy file must have by the template."""
     resource, of = POLICIES[name]
     conditions = {"HasPrincipal": False, "HasExternalId": False}
     return resolved(template()["Resources"][resource]["Properties"][of], PLACES, conditions)

@@ -54,7 +54,7 @@ def imported(package: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("include/pismo_lake", ()),
+        ("include/pismo_lake", ("gcp",)),
         ("plugins/pismo", ("sftp", "gcp")),
         ("include/pismo_sandbox", ("sandbox", "gcp")),
     ],
