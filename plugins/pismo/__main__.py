@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--deliveries", default=_deliveries_file(), metavar="FILE", help="(PISMO_DELIVERIES)")
     command.add_argument("--key", help="key of an event file to read if listing is denied")
     command.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: the other environment's endpoint")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--letter", action="store_true", help="print a letter that asks Pismo for the missing rights")
     options = parser.parse_args(arguments)
     return _doctor(options)
 
@@ -62,11 +64,16 @@ def _doctor(options: argparse.Namespace) -> int:
             checks = list(examine(delivery, key=options.key, other_host=options.other_host))
     finally:
         logging.disable(logging.NOTSET)
-    if options.json:
+    failed = any(check.state is State.FAIL for check in checks)
+    if options.letter:
+        from pismo.checks.letter import write_letter
+
+        print(write_letter(delivery, checks))
+    elif options.json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
     else:
         print(table(checks))
-    return int(any(check.state is State.FAIL for check in checks))
+    return int(failed)
 
 
 if __name__ == "__main__":

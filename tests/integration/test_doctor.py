@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tests.aws_account import running_account
 from tests.lakes import event
 from tests.waiting import PATIENCE
 
 from pismo.__main__ import main
 from pismo_lake.privacy.mark import MARK
 from pismo_sandbox.feed.events import ORGANISATION
-from pismo_sandbox.gcp.cloud import BUCKET, SUBSCRIPTION, GcsSink, running_gcp
+from pismo_sandbox.gcp.cloud import BUCKET, SUBSCRIPTION, TOPIC, GcsSink, running_gcp
 from pismo_sandbox.s3.notices import furnish_notices
 from pismo_sandbox.s3.server import ACCOUNT, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
 from pismo_sandbox.sftp.server import SftpPolicy, Sizes, rsa_key_pair, running_sftp
@@ -264,3 +265,96 @@ def test_contracts_and_privacy_are_looked_at(
     _, found = doctor(AWS, **s3(sandbox, contracts={"folder": "schemas"}))
     assert (found["contracts"]["state"], found["privacy"]["state"]) == ("fail", "fail")
     assert "pix_in-1.json" in found["contracts"]["seen"]
+
+
+# --- the letter to Pismo ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Write the letter of a delivery with these settings; no secret is in it."""
+
+    def run(connection: dict[str, Any], **settings: Any) -> str:
+        monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection))
+        body = {
+            "organisation": ORGANISATION, "environment": "sandbox", "conn_id": "pismo",
+            "landing": f"{tmp_path}/landing", "lake": f"{tmp_path}/lake", "ledger_url": f"sqlite:///{tmp_path}/ledger.db",
+        }  # fmt: skip
+        path = tmp_path / "deliveries.yaml"
+        path.write_text(yaml.safe_dump({"deliveries": {"ours": body | settings}}))
+        main(["doctor", "ours", "--deliveries", str(path), "--letter"])
+        said = capsys.readouterr().out
+        for secret in (CONSUMER_SECRET, CONSUMER_KEY, "PRIVATE KEY", connection.get("password") or CONSUMER_SECRET):
+            assert secret not in said
+        return " ".join(said.split())
+
+    return run
+
+
+def test_the_letter_asks_for_what_is_missing_at_s3(sandbox: Sandbox, letter: Callable[..., Any]) -> None:
+    bucket, role = sandbox.policy.bucket, sandbox.policy.role_arn
+    said = letter(AWS, **s3(sandbox))
+    assert "All rights that we need are there" in said
+    assert "These checks passed already: role, listing, reading an event file." in said
+    sandbox.policy.list_allowed = False
+    said = letter(AWS, **s3(sandbox))
+    assert f"s3:ListBucket on arn:aws:s3:::{bucket}" in said
+    assert "assume arn" not in said.partition("Please:")[2]
+    sandbox.policy.external_id = "another"
+    more = s3(sandbox)
+    more["source"] = more["source"] | {"external_id": "our-external-id"}
+    said = letter(AWS, **more)
+    assert f"Role to assume: {role} External id: our-external-id" in said
+    wishes = said.partition("Please:")[2]
+    assert f"assume {role} (sts:AssumeRole)" in wishes
+    assert f"s3:GetObject on arn:aws:s3:::{bucket}/main_stream/*" in wishes
+    assert "kms:Decrypt" in wishes
+    assert "not for Pismo" not in said
+
+
+def test_the_letter_names_role_and_topic_of_the_kit(letter: Callable[..., Any], tmp_path: Path) -> None:
+    """A session's ARN is that of its role, and the topic is that of the queue's policy."""
+    with running_account(tmp_path) as account:
+        org = ORGANISATION.lower()
+        user = f"arn:aws:iam::{ACCOUNT}:user/airflow"
+        account.deploy("pismo", OrganisationId=org, PismoAccountId=ACCOUNT, AirflowPrincipalArn=user)
+        rights = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": account.outputs["AirflowRoleArn"]}
+        session = account.assumed(account.outputs["AirflowRoleArn"], account.user("airflow", rights))
+        extra = {"region_name": "us-east-1", "aws_session_token": session.token}
+        connection = {"conn_type": "aws", "login": session.key, "password": session.secret, "extra": extra}
+        source = {"pismo_account_id": ACCOUNT, "endpoint_url": account.endpoint, "region": "us-east-1"}
+        queue = {"queue": account.outputs["QueueUrl"], "endpoint_url": account.endpoint, "region": "us-east-1"}
+        told = {"channel": "sqs", "conn_id": "pismo", **queue}
+        account.enforce()
+        said = letter(connection, channel="s3", source=source, notices=told)
+    assert f"Our identity: {account.outputs['AirflowRoleArn']} " in said
+    assert f"new bucket object): {account.outputs['TopicArn']} " in said
+    assert session.token not in said
+    assert f"Let {account.outputs['AirflowRoleArn']} assume" in said
+
+
+def test_the_letter_has_the_public_keys_that_are_not_registered(
+    tmp_path: Path, pairs: list[tuple[str, str]], letter: Callable[..., Any]
+) -> None:
+    root = tmp_path / "served"
+    (root / now_key()).parent.mkdir(parents=True)
+    (root / now_key()).write_bytes(event())
+    with running_sftp(root, SftpPolicy([pairs[1][1]])) as server:
+        connection, settings = sftp(server, [private for private, _ in pairs[:2]])
+        said = letter(connection, **settings)
+        assert " ".join(pairs[0][1].split()[:2]) in said
+        assert pairs[1][1].split()[1] not in said
+        said = letter(connection | {"extra": {}}, **settings)
+    assert "Tell us our user name" in said
+    assert "--- not for Pismo --- Mend these on your own side first (pismo doctor ours says how): connection" in said
+
+
+def test_the_letter_of_a_gcs_delivery(letter: Callable[..., Any]) -> None:
+    connection = {"conn_type": "google_cloud_platform", "extra": {"project": "our-project", "is_anonymous": "true"}}
+    with running_gcp() as cloud:
+        source = {"bucket": BUCKET, "prefix": "copied/main_stream", "endpoint_url": cloud.storage}
+        told = {"channel": "pubsub", "queue": SUBSCRIPTION, "conn_id": "pismo", "endpoint_url": cloud.pubsub}
+        said = letter(connection, channel="gcs", source=source, notices=told)
+    assert f"Our bucket: gs://{BUCKET} Folder in it: copied/main_stream" in said
+    assert "Tell us the service account that copies the files" in said
+    assert f"Pub/Sub topic, at least those of new files (domain dataplatform, new bucket object): {TOPIC}" in said

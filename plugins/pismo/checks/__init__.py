@@ -1,3 +1,3 @@
 """Check each right and key of a delivery."""
 
-__all__ = ["check", "doctor", "reading", "s3", "sftp"]
+__all__ = ["check", "doctor", "letter", "reading", "s3", "sftp"]

@@ -91,8 +91,13 @@ def _queue(delivery: Delivery) -> Iterator[Check]:
         first = attempt("queue", look, advice)
         yield first
         if first.state is State.FAIL:
-            yield from skip("dead letters", because="queue")
+            yield from skip("topic", "dead letters", because="queue")
             return
+        topic = attempt("topic", lambda: ", ".join(queue.sources()), advice)
+        if topic.state is State.PASS and not topic.seen:
+            wants = "let the topic send by the queue's policy, with its ARN as aws:SourceArn"
+            topic = Check("topic", State.OPTIONAL, "the queue's policy names none", wants)
+        yield topic
         found = attempt("dead letters", lambda: "configured" if queue.has_dead_letters() else "", advice)
         if found.state is State.PASS and not found.seen:
             wants = "give the queue a redrive policy; without one, bad messages return until they expire"

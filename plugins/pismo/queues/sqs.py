@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,11 @@ class SqsQueue:
         answer = self._call("get_queue_attributes", AttributeNames=["RedrivePolicy"])
         return "RedrivePolicy" in answer.get("Attributes", {})
 
+    def sources(self) -> list[str]:
+        """Return the ARNs that may send by the queue's policy, e.g. of a topic."""
+        policy = self._call("get_queue_attributes", AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
+        return _source_arns(json.loads(policy)) if policy else []
+
     def close(self) -> None:
         """Do nothing: botocore closes its connections with the client."""
 
@@ -125,3 +131,15 @@ class SqsQueue:
         if reason.fault.permanent:
             return AccessDenied(f"{self.name}: {action} failed: {reason}")
         return SourceUnavailable(f"{self.name}: {told} on {action}, try again")
+
+
+def _source_arns(policy: Any) -> list[str]:
+    """Return the values of `aws:SourceArn` in the conditions of a policy."""
+    statements = policy.get("Statement", [])
+    found = []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for condition in statement.get("Condition", {}).values():
+            for key, value in condition.items():
+                if key.lower() == "aws:sourcearn":
+                    found += value if isinstance(value, list) else [value]
+    return found
