@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenLake:
-    """The lake that a command works on: `json` asks for one JSON document on stdout, and nothing else there."""
+    """The lake that a command works on.
+
+    `json` asks for exactly one JSON document on stdout.
+    """
 
     settings: LakeSettings
     ledger: Ledger
@@ -56,7 +59,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A declared command: its words (`ledger rebuild`), and the function that takes what typer has parsed."""
+    """A declared command: its words (`ledger rebuild`), and the function of typer's values."""
 
     words: tuple[str, ...]
     function: Callable[..., Call]
@@ -124,7 +127,9 @@ def command(
 
 
 def before_command(help_text: str, options: dict[str, Any]) -> Callable[..., None]:
-    """Return the callback of a group of commands; it takes the shared options, so that they may precede a command.
+    """Return the callback of a group of commands, which takes the shared options.
+
+    So these options may precede a command.
 
     Args:
         help_text: The help of the group.

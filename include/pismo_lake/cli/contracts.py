@@ -21,7 +21,7 @@ SomeEvent = Annotated[str | None, typer.Argument(metavar="DOMAIN/EVENT", help="T
 
 @command("contracts check", json=True)
 def check(lake: OpenLake, date: Day = None) -> int:
-    """Check that the schemas are usable; with --date, list the rules that the events of a day break."""
+    """Check that the schemas are usable; with --date, list the rules that a day's events break."""
     from pismo_lake.cli.names import hint_days
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.ledger import LakeFiles

@@ -57,11 +57,11 @@ def flatten(
     with lake.progress() as progress, Workers(settings, ledger, int(jobs) if jobs else None) as workers:
         recorded = FileLedger(ledger, settings.lake, settings.delivery)
         earlier = set(recorded.unbuilt_units())
-        # files that did land are built whatever became of the others
+        # files that are landed are built, even if others could not be landed
         taken = files.land(settings, ledger, hour, workers, progress)
         units = set(recorded.unbuilt_units())
         mine = recorded.units_of_hours(recorded.hours_of_keys(files.uris))
-        # the units of these files are there in the end, also if somebody removed them
+        # at the end the units of these files exist, even if somebody removed their outputs
         forced = set(mine) if force else torn_units(settings, ledger, mine)
         builds, unbuilt = workers.build(units | forced, forced, progress)
     _print_summary(lake, taken, builds, max(monotonic() - started, 1e-6))

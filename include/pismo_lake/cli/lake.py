@@ -41,10 +41,10 @@ _VARIABLES = {
 def open_lake(
     options: LakeOptions, *, new: bool = False, checked: bool = True
 ) -> Iterator[tuple[LakeSettings, Ledger]]:
-    """Open the ledger of the lake that a command is about, and close it at the end.
+    """Open the lake of a command with its ledger, and close the ledger at the end.
 
-    Landing and ledger are beside a local lake if no option says otherwise. An older SQLite ledger is migrated: it
-    belongs to this machine. A ledger on a server is not, because other machines may still run the older version.
+    Landing and ledger are beside a local lake if no option says otherwise. An older SQLite ledger is migrated, because
+    it belongs to this machine. A ledger on a server is not, because other machines may still run the older version.
 
     Raises:
         LedgerMismatchError: It is not the present ledger of the lake.
@@ -52,10 +52,10 @@ def open_lake(
 
     Args:
         options: The options of the command line.
-        new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands
-            refuse: an empty ledger has no faults and no files.
-        checked: Refuse a ledger that is not the lake's present one. A command that does not refuse it makes the
-            ledger anew, and may create tables on a server.
+        new: Create a ledger that does not exist, and remove it at the end if it is still empty. Other commands refuse,
+            because an empty ledger has no faults and no files.
+        checked: Refuse a ledger that is not the lake's present one. A command that does not refuse it makes the ledger
+            again, and may create tables on a server.
     """
     settings, url = _of_deliveries(options) if _from_file(options) else _of_options(options)
     if checked and not Ledger.exists(url):
@@ -78,19 +78,23 @@ def open_lake(
 
 
 def _remove(paths: list[Path]) -> None:
-    """Remove an SQLite file with the files that SQLite keeps beside it, and the folders that were made for it."""
+    """Remove an SQLite file, the files that SQLite keeps beside it, and the folders made for it."""
     if not paths[0].is_file() or alone(paths[0]):
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(OSError):
                 paths[0].with_name(paths[0].name + suffix).unlink()
     for folder in paths[1:]:
-        # a folder that holds anything else stays
+        # a folder stays if it holds anything else
         with suppress(OSError):
             folder.rmdir()
 
 
 def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
-    """Raise `ConfigError` if the ledger has no file of the delivery in the lake, as with a misspelt name."""
+    """Refuse a delivery without files in the ledger, for example a misspelt name.
+
+    Raises:
+        ConfigError: the ledger has no file of the delivery in the lake.
+    """
     there = LakeFiles(ledger, settings.lake).deliveries()
     if settings.delivery not in there:
         has = f"it knows {there_are(settings.delivery, there)}" if there else "it knows no other"
@@ -99,12 +103,12 @@ def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
 
 
 def _from_file(options: LakeOptions) -> bool:
-    # a lake that is named in the call is the one that is meant
+    # a lake in the call has precedence over a deliveries file of the environment
     return bool(options.delivery and not options.lake and _given(options, "deliveries"))
 
 
 def _given(options: LakeOptions, name: str) -> str | None:
-    """Return an option of the call, else its environment variable."""
+    """Return an option of the call, or else its environment variable."""
     given: str | None = getattr(options, name) or os.environ.get(_VARIABLES[name])
     return given
 
@@ -114,7 +118,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     if not given["lake"]:
         msg = "--lake is missing, or --deliveries with --delivery"
         raise ConfigError(msg)
-    # a lake is known by its name: the same one wherever the command is called
+    # the ledger knows a lake by its path, so use the same path in every working directory
     lake = root_of(given["lake"])
     landing = root_of(given["landing"]) if given["landing"] else f"{lake}-landing"
     if not given["ledger"] and not storage.is_local(lake):
@@ -142,7 +146,7 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
 
 
 def _key(kms_key: str | None) -> LakeKey | None:
-    """Return the KMS key of the lake's files; the machine's own AWS settings reach it."""
+    """Return the KMS key of the lake's files; the machine's AWS settings give access to it."""
     return LakeKey(kms_key, _kms) if kms_key else None
 
 
@@ -153,7 +157,7 @@ def _kms() -> Any:
 
 
 def _privacy(policy: str | None) -> Privacy | None:
-    """Return the named policy. Its key comes from the environment, since others can read a command line."""
+    """Return the named policy; read its key from the environment, as others can see the call."""
     if not policy:
         return None
     key = os.environ.get("PISMO_PRIVACY_KEY")

@@ -22,7 +22,7 @@ def rebuild(lake: OpenLake) -> int:
 
     with lake.progress() as progress:
         result = rebuild_ledger(lake.settings, lake.ledger, progress=progress)
-        # a copy of an event may be in a file of a delivery that is not rebuilt yet
+        # a file of a delivery that is not rebuilt yet may hold a copy of an event
         units = () if result.waiting else result.units
         unbuilt = Workers(lake.settings, lake.ledger, 1).build(units, (), progress)[1] if units else {}
     for name, problem in result.failures:

@@ -26,7 +26,11 @@ _OF_LIBRARIES = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; `SystemExit` for help and for a wrong call."""
+    """Run a command and return its exit code.
+
+    Raises:
+        SystemExit: the call asks for help, or is wrong.
+    """
     call = _parse(sys.argv[1:] if argv is None else list(argv))
     logging.basicConfig(
         level=logging.INFO if call.verbose else logging.WARNING, format="%(levelname)s %(message)s",
@@ -39,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Interrupted: finished work is kept, the same call does the rest.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # the reader of the output has seen enough, `| head` for one
+        # the reader of the output has ended, for example `| head`
         _close_stdout()
         return PIPE_CLOSED
     except Exception as error:
@@ -56,7 +60,7 @@ def program_name(argv: Sequence[str]) -> str:
 
     # a shell completes a command, not a module
     completion = any("completion" in word for word in argv)
-    script = os.path.basename(sys.argv[0]) == PROGRAM  # noqa: PTH119 - a path object does nothing better
+    script = os.path.basename(sys.argv[0]) == PROGRAM  # noqa: PTH119 - a path object has no advantage here
     return PROGRAM if script or completion else "python -m pismo_lake"
 
 
@@ -67,17 +71,17 @@ def _parse(argv: Sequence[str]) -> Call:
     try:
         parsed = build_app().main(argv, prog_name=name, complete_var="_PISMO_LAKE_COMPLETE", standalone_mode=False)
     except Exception as error:
-        # the base of typer's errors has another name in each of its versions
+        # the base class of typer's errors has another name in each version
         if not hasattr(error, "format_message"):
             raise
         context = getattr(error, "ctx", None)
         print(f"{context.command_path if context else name}: {_one_line(error.format_message())}", file=sys.stderr)
         raise SystemExit(getattr(error, "exit_code", 2)) from None
     except SystemExit as ended:
-        # typer has seen that the reader of the help has gone
+        # typer has noticed that the reader of the help has ended
         raise SystemExit(PIPE_CLOSED if isinstance(ended.__context__, BrokenPipeError) else ended.code) from None
     if isinstance(parsed, int):
-        # help, a shell's completion
+        # help, or the completion of a shell
         raise SystemExit(parsed)
     result: Call = parsed
     return result
@@ -91,13 +95,13 @@ def _expected_errors() -> tuple[type[BaseException], ...]:
 def _one_line(error: Exception | str) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if type(error).__module__.startswith("sqlalchemy."):
-        # below its first line a database's error has the statement and its values
+        # after the first line, a database's error shows the statement and its values
         del lines[1:]
     return " ".join(lines)
 
 
 def _close_stdout() -> None:
-    """Let the interpreter's own last flush write into nothing."""
+    """Discard what the interpreter writes at its end."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
@@ -105,7 +109,7 @@ def _close_stdout() -> None:
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Write to the stderr of the moment: a progress bar puts itself in its place."""
+    """Write to the present `sys.stderr`, because a progress bar replaces it for a while."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

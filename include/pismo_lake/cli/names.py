@@ -1,4 +1,4 @@
-"""Answer an event type, a domain, a delivery or a day that does not exist with those that do."""
+"""Answer a name that does not exist (event type, domain, delivery, day) with those that do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def event_type(store: ContractStore, event: str) -> tuple[str, str]:
-    """Return domain and name of an event type; raise `ConfigError` if the lake has none of this name."""
+    """Return domain and name of an event type.
+
+    Raises:
+        ConfigError: the lake has no event type of this name.
+    """
     domain, _, name = event.partition("/")
     known = store.names()
     if (domain, name) not in known:
@@ -25,7 +29,7 @@ def event_type(store: ContractStore, event: str) -> tuple[str, str]:
 
 
 def hint_days(lake: OpenLake, day: str) -> None:
-    """Print the days that have files, the closest first, on stderr."""
+    """Print the days that have files on stderr, the closest first."""
     from pismo_lake.hours import PublishDay
     from pismo_lake.ledger.state import publish_days
     from pismo_lake.spelling import SHOWN

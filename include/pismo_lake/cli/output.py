@@ -40,7 +40,7 @@ def print_json(document: Any) -> None:
 
 
 def write_bytes(raw: bytes) -> None:
-    """Write bytes on stdout, all of them: an unbuffered stdout may take a part and say so."""
+    """Write all bytes on stdout, because an unbuffered stdout may take only a part."""
     sys.stdout.flush()
     rest = memoryview(raw)
     while rest:
@@ -49,7 +49,7 @@ def write_bytes(raw: bytes) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows below their headings: numbers to the right, the last column folded on a narrow terminal."""
+    """Print rows below their headings: numbers to the right, the last column folded if needed."""
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
     bold = terminal and not os.environ.get("NO_COLOR")
@@ -60,12 +60,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 def table_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None) -> Iterator[str]:
     """Yield the lines of a table; columns are as wide as their longest value.
 
-    Long tables are laid out in pieces, so that the first lines come at once; columns only become wider.
+    A long table is laid out in pieces, so that the first lines come at once. From piece to piece, columns only become
+    wider.
 
     Args:
         columns: The headings.
         rows: A value for each column; None is printed as nothing.
-        width: Fold the last column, if its values are text, to fit in so many characters.
+        width: Fold the last column to fit in so many characters, if its values are text.
     """
     sizes = [len(name) for name in columns]
     right = [False] * len(columns)

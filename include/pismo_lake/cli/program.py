@@ -1,4 +1,4 @@
-"""Run the program `pismo-lake`: a command of the lake, or one that another installed package adds."""
+"""Run the program `pismo-lake`: a command of the lake, or of another installed package."""
 
 from __future__ import annotations
 

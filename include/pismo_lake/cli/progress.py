@@ -73,14 +73,14 @@ def _duration(seconds: float) -> str:
 
 
 class Bars:
-    """Draw a bar for each step, one below the other."""
+    """Draw a bar for each step, each below the one before."""
 
     def __init__(self) -> None:
         self._progress: RichProgress | None = None
         self._task: Task | None = None
 
     def start(self, step: str, total: int, size: int = 0, noun: str = "files") -> None:
-        """Begin a step; one without anything to do gets no bar."""
+        """Begin a step; a step with nothing to do gets no bar."""
         self._task = None
         if not total:
             return
@@ -91,7 +91,7 @@ class Bars:
         self._task = self._progress.tasks[task]
 
     def advance(self, count: int = 1, size: int = 0) -> None:
-        """Count what is done."""
+        """Count things and bytes that are done."""
         if self._task is None or self._progress is None:
             return
         fields = self._task.fields

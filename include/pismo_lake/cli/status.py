@@ -19,10 +19,10 @@ def status(
     lake: OpenLake,
     days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=366, help="Show the last N days.")] = 7,
 ) -> int:
-    """Show each delivery: its newest publish hour, lag, waiting files, and the verdicts on its last days.
+    """Show each delivery: newest publish hour, lag, waiting files, verdicts on its last days.
 
     Files wait if they are landed and not yet built. A day is open until it is over and closed. Verdicts are those of
-    the day reports; `report` judges a day anew.
+    the day reports; `report` judges a day again.
     """
     from pismo_lake.report.status import lake_status
 
@@ -63,7 +63,7 @@ def duration_text(lag: timedelta | None) -> str:
     """
     if lag is None:
         return ""
-    # clocks differ, and an hour's folder may come before its hour
+    # the lag can be negative: clocks differ, and the folder of an hour may exist before the hour begins
     minutes = max(int(lag.total_seconds()), 0) // 60
     hours, days = minutes // 60, minutes // 1440
     if days:

@@ -31,7 +31,7 @@ def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
     for url in urls:
         file = sqlite_file(url)
         if sql and file is not None and not file.exists():
-            # to ask it would create it
+            # asking an SQLite ledger would create it
             print(migration_sql(connect("sqlite://")), end="")
             continue
         engine = connect(url)
@@ -105,7 +105,7 @@ def ledger_urls(options: LakeOptions) -> list[str]:
 
 
 def _of_file(deliveries: str, name: str | None, usual: str | None) -> list[str]:
-    """Return the ledgers of a deliveries file, each once; an invalid delivery does not keep the others."""
+    """Return the ledgers of a deliveries file, each once; leave out invalid deliveries."""
     urls = dict[str, None]()
     for delivery in [find_delivery(deliveries, name)] if name else load_deliveries(deliveries):
         if isinstance(delivery, InvalidDelivery):

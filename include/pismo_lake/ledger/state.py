@@ -21,7 +21,10 @@ _DAY = len("YYYY-MM-DD")
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """The files of one delivery: landed, waiting for a build (with their bytes), and seen but not landed."""
+    """The files of one delivery.
+
+    They are landed, waiting for a build (with their bytes), or seen but not landed.
+    """
 
     delivery: str
     newest_hour: str | None
@@ -33,7 +36,7 @@ class DeliveryState:
 
 @dataclass(frozen=True, slots=True)
 class DayState:
-    """One publish day of one delivery: `unfinished` files are not in the lake as they should be."""
+    """One publish day of one delivery; `unfinished` files are missing from the lake or wrong."""
 
     files: int = 0
     bytes: int = 0
@@ -69,7 +72,7 @@ def delivery_states(ledger: Ledger, lake: str) -> list[DeliveryState]:
 
 
 def day_states(ledger: Ledger, lake: str, delivery: str, first: str, last: str) -> dict[str, DayState]:
-    """Return the publish days (YYYY-MM-DD) from `first` to `last` of which the ledger has anything."""
+    """Return the publish days (YYYY-MM-DD) with records in the ledger, from `first` to `last`."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     unsound = or_(
         files.c.built.is_(False), files.c.closed.is_(False), files.c.status != "landed", files.c.problem.is_not(None)
