@@ -1,7 +1,7 @@
-"""A privacy policy on Arrow columns: the types that it gives them, and their values.
+"""Apply a privacy policy to Arrow columns: to their types and to their values.
 
-What is hashed or masked becomes text whatever it was, what is dropped keeps its type and is null. The metadata of a
-column says what was done to it, and with which key.
+A hashed or masked column becomes text, whatever its type is. A dropped column keeps its type and is null. The metadata
+of a column names the action, and the key if there is one.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NOTE, _KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
 
 
 def protected_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
-    """The payload columns of a contract as a policy leaves them."""
+    """Return the schema of a contract's payload columns after a policy."""
     return pa.schema([protected_field(column, privacy, event) for column in payload_columns(contract)])
 
 
 def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
-    """Return a flattened table (payload columns and `_rescued`) as a policy leaves it."""
+    """Return a flattened table (payload columns and `_rescued`) after a policy."""
     redactor = Redactor(privacy, event)
     if privacy.card_numbers:
         table = rescue_card_numbers(table, contract, redactor)
@@ -47,7 +47,7 @@ def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str)
 
 
 def protected_field(column: Column, privacy: Privacy | None, event: str) -> pa.Field:
-    """A column as a policy leaves it, what was done to it in its metadata."""
+    """Return the field of a column after a policy; its metadata names the actions."""
     if privacy is None:
         return pa.field(column.name, column.type)
     done = sorted(_notes(column.node, column.keys, privacy, event))
@@ -58,7 +58,7 @@ def protected_field(column: Column, privacy: Privacy | None, event: str) -> pa.F
 
 
 def _notes(node: Node, keys: tuple[str, ...], privacy: Privacy, event: str) -> set[str]:
-    """The actions on a column, or on anything in its lists."""
+    """Return the actions on a column, or on anything in its lists."""
     if node.item is not None:
         return _notes(node.item, keys, privacy, event)
     if node.fields:
@@ -105,7 +105,7 @@ def _array(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redacto
 def _list(array: pa.ListArray, item: Node, keys: tuple[str, ...], redactor: Redactor) -> pa.ListArray:
     lengths = pc.fill_null(pc.list_value_length(array), 0)
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
-    # flatten() leaves out what null lists may hide
+    # flatten() leaves out values that null lists hide
     return pa.ListArray.from_arrays(offsets, _array(array.flatten(), item, keys, redactor), mask=array.is_null())
 
 
@@ -118,7 +118,7 @@ def _free_text(array: pa.StringArray, keys: tuple[str, ...], redactor: Redactor)
 
 
 def _each(array: pa.Array, change: Callable[[Any], str | None]) -> pa.StringArray:
-    """Each value changed, equal ones once."""
+    """Change each value; change equal values once."""
     coded = array.dictionary_encode()
     words = pa.array([change(value) for value in coded.dictionary.to_pylist()], pa.string())
     return words.take(coded.indices)

@@ -1,4 +1,4 @@
-"""The mark of a lake under a privacy policy or with encrypted files: nobody without them writes or shows there."""
+"""Mark a lake that has a privacy policy or encrypted files, and refuse callers without them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def refuse_unprotected(settings: LakeSettings) -> None:
-    """`ConfigError` where the lake is under a policy or encrypted and the caller has no policy, or no key."""
+    """Refuse a caller without the lake's policy or key.
+
+    Raises:
+        ConfigError: the lake has a policy or is encrypted, and the caller has no policy, or no key.
+    """
     _refuse(settings, _read(settings))
 
 

@@ -1,4 +1,4 @@
-"""A policy at work on single values: what stays of a payload's leaf, of JSON text, of `_rescued`, of a whole event."""
+"""Apply a policy to single values: leaves, JSON text, `_rescued` and whole events."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Redactor:
         self._inside = JsonInside(self.value, self._is_dropped, self._numbers)
 
     def rule(self, keys: tuple[str, ...]) -> Rule | None:
-        """Return the rule of a path in the payload; a path among extra envelope keys is named by these alone."""
+        """Return the rule for a path in the payload, or for a path of extra envelope keys."""
         return self.privacy.rule(self.event_type, keys)
 
     def value(self, value: Any, keys: tuple[str, ...]) -> Any:
-        """Return what stays of a JSON value at a path, of all values of an object or a list."""
+        """Return a JSON value at a path after the policy, with all values of an object or a list."""
         rule = self.rule(keys)
         if rule is not None and rule.action is Action.DROP and not (rule.values and isinstance(value, dict | list)):
             return None
@@ -51,15 +51,15 @@ class Redactor:
         return value if rule.action is Action.KEEP else self.leaf(value, rule)
 
     def leaf(self, value: Any, rule: Rule) -> str | None:
-        """What stays of a leaf by a rule that does not keep it: text or nothing."""
+        """Return a leaf after a rule that does not keep it: text or None."""
         if value is None or rule.action is Action.DROP:
             return None
         text = _text(value)
         if rule.action is Action.HASH:
-            # Privacy.checked saw the key
+            # Privacy.checked refuses a policy that hashes without a key
             return self._key.digest(text) if self._key else None
         if rule.action is Action.MASK:
-            # never most of it
+            # show at most half of the text
             return STARS + (text[-rule.last :] if 0 < 2 * rule.last <= len(text) else "")
         found = _DATE.match(text)
         if not found:
@@ -68,7 +68,7 @@ class Redactor:
         return {Action.YEAR: year, Action.MONTH: f"{year}-{month}", Action.DECADE: f"{year[:3]}0s"}[rule.action]
 
     def free_text(self, text: str, keys: tuple[str, ...] = ()) -> str:
-        """Return a text with its card numbers masked, and with what stays of JSON in it; all else as it was."""
+        """Return a text after the policy: card numbers are masked, and JSON in it is changed."""
         return self._inside.change(text, keys)
 
     @property
@@ -88,18 +88,22 @@ class Redactor:
         return rule is not None and rule.action is Action.DROP and not rule.values
 
     def json_text(self, text: str, keys: tuple[str, ...]) -> str:
-        """What stays of a column of JSON text."""
+        """Return the value of a column of JSON text after the policy."""
         return dumps(self.value(loads(text), keys))
 
     def rescued(self, text: str) -> str:
-        """What stays of `_rescued`: places and reasons as they are, values by their own path."""
+        """Return `_rescued` after the policy: paths and reasons stay, each value by its own path."""
         entries = loads(text)
         for entry in entries:
             entry["value"] = self.value(entry["value"], _keys(entry["path"], entry.get("positions", ())))
         return dumps(entries)
 
     def event(self, raw: bytes) -> str:
-        """A whole event as JSON text; ValueError where the bytes are none."""
+        """Return a whole event as JSON text after the policy.
+
+        Raises:
+            ValueError: the bytes are no JSON event.
+        """
         parsed = parse_exact(raw)
         kept = {
             key: item if key in _ENVELOPE_TEXTS and isinstance(item, str) else self.value(item, _below(key))
@@ -109,12 +113,12 @@ class Redactor:
 
 
 def _below(key: str) -> tuple[str, ...]:
-    """The path that stands for an envelope key: a payload's paths begin below `data`."""
+    """Return the path of an envelope key for policies; the payload's own paths have no `data`."""
     return () if key == PAYLOAD_KEY else (key,)
 
 
 def _keys(pointer: str, positions: Collection[int]) -> tuple[str, ...]:
-    """The keys of a rescued value's path as policies name it, list positions left out."""
+    """Return the keys of a rescued value's path as policies name it, without list positions."""
     steps = [step for at, step in enumerate(pointer.removeprefix("/").split("/")) if at not in positions]
     first, *rest = (step.replace("~1", "/").replace("~0", "~") for step in steps)
     return (*_below(first), *rest)
@@ -130,7 +134,7 @@ def _text(value: Any) -> str:
         if isinstance(value, Unbounded):
             return str(value)
         if abs(value.adjusted()) > _LONGEST:
-            # written out it might fill the memory
+            # all its digits could fill the memory
             return str(value.normalize(_EXACT))
         plain = f"{value:f}"
         return plain.rstrip("0").rstrip(".") if "." in plain else plain
