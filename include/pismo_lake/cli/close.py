@@ -44,7 +44,7 @@ def close(
             print(part)
             print("".join(f"  replace {path}\n" for path in part.replaces), end="")
         return 0
-    closed = [_closed(lake, PublishDay.parse(text), force=force) for text in date]
+    closed = [_close_day(lake, PublishDay.parse(text), force=force) for text in date]
     if lake.json:
         print_json({"days": [document for _, document in closed]})
     return max(status for status, _ in closed)
@@ -56,13 +56,13 @@ def report(lake: OpenLake, date: OneDay) -> int:
     from pismo_lake.cli.lake import require_delivery
 
     require_delivery(lake.settings, lake.ledger)
-    status, document = _reported(lake, PublishDay.parse(date))
+    status, document = _report_day(lake, PublishDay.parse(date))
     if lake.json:
         print_json(document)
     return status
 
 
-def _closed(lake: OpenLake, day: PublishDay, *, force: bool) -> tuple[int, dict[str, Any]]:
+def _close_day(lake: OpenLake, day: PublishDay, *, force: bool) -> tuple[int, dict[str, Any]]:
     """Close one day; return the exit code and the JSON document about it."""
     from pismo_lake.build.day import close_day
     from pismo_lake.build.units import UNIT_ERRORS
@@ -95,11 +95,11 @@ def _closed(lake: OpenLake, day: PublishDay, *, force: bool) -> tuple[int, dict[
         print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
     # files and units of another day are that day's
     mine = unbuilt.keys() - earlier or any(name in waiting for name, _ in failures)
-    status, document = _reported(lake, day)
+    status, document = _report_day(lake, day)
     return status or int(bool(mine)), {"done": done or "failed", "report": document}
 
 
-def _reported(lake: OpenLake, day: PublishDay) -> tuple[int, dict[str, Any]]:
+def _report_day(lake: OpenLake, day: PublishDay) -> tuple[int, dict[str, Any]]:
     """Write the report of a day; return the exit code and the report as a JSON document."""
     from pismo_lake.cli.names import hint_days
     from pismo_lake.report.reconcile import reconcile

@@ -29,7 +29,7 @@ def where_is(lake: OpenLake, event_id: EventId) -> int:
     else:
         for place in places:
             print(place)
-    return _found(event_id, places)
+    return _exit_code(event_id, places)
 
 
 @command("show", json=True)
@@ -51,7 +51,7 @@ def show(
     else:
         for place in shown:
             write_bytes(shown_event(place, lake.settings.privacy) + b"\n")
-    return _found(event_id, places)
+    return _exit_code(event_id, places)
 
 
 @command("erase", json=True)
@@ -117,7 +117,7 @@ def erase(
     return 0
 
 
-def _found(event_id: str, places: list[Place]) -> int:
+def _exit_code(event_id: str, places: list[Place]) -> int:
     if not places:
         print(f"{event_id} is in no landed file", file=sys.stderr)
     return 0 if places else 1

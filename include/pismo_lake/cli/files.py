@@ -44,7 +44,7 @@ def files(
         return 0
     if lake.options.delivery and not lake.options.deliveries:
         require_delivery(lake.settings, lake.ledger)
-    listed = list(_listed(lake, date))
+    listed = list(_list_all(lake, date))
     if lake.json:
         print_json({"files": listed})
     else:
@@ -54,7 +54,7 @@ def files(
     return 0
 
 
-def _listed(lake: OpenLake, day: str | None) -> Iterator[dict[str, Any]]:
+def _list_all(lake: OpenLake, day: str | None) -> Iterator[dict[str, Any]]:
     """Yield the files of every delivery, then those of this one that wait for an index."""
     from pismo_lake.ledger import LakeFiles, RawLedger
 

@@ -104,17 +104,17 @@ def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
 
 def _from_file(options: LakeOptions) -> bool:
     # a lake in the call has precedence over a deliveries file of the environment
-    return bool(options.delivery and not options.lake and _given(options, "deliveries"))
+    return bool(options.delivery and not options.lake and _find_value(options, "deliveries"))
 
 
-def _given(options: LakeOptions, name: str) -> str | None:
+def _find_value(options: LakeOptions, name: str) -> str | None:
     """Return an option of the call, or else its environment variable."""
     given: str | None = getattr(options, name) or os.environ.get(_VARIABLES[name])
     return given
 
 
 def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
-    given = {name: _given(options, name) for name in _VARIABLES}
+    given = {name: _find_value(options, name) for name in _VARIABLES}
     if not given["lake"]:
         msg = "--lake is missing, or --deliveries with --delivery"
         raise ConfigError(msg)
@@ -133,8 +133,8 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
 
 def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
     """Return the settings that the DAGs have; the environment replaces Airflow's connections."""
-    delivery = find_delivery(str(_given(options, "deliveries")), str(options.delivery))
-    url = options.ledger or delivery.ledger_url or _given(options, "ledger")
+    delivery = find_delivery(str(_find_value(options, "deliveries")), str(options.delivery))
+    url = options.ledger or delivery.ledger_url or _find_value(options, "ledger")
     if not url:
         msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"
         raise ConfigError(msg)

@@ -78,10 +78,10 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], width: in
         for row in texts:
             sizes = [max(size, len(text)) for size, text in zip(sizes, row, strict=True)]
         if first:
-            yield from _folded(columns, sizes, right, width)
+            yield from _fold(columns, sizes, right, width)
             first = False
         for row in texts:
-            yield from _folded(row, sizes, right, width)
+            yield from _fold(row, sizes, right, width)
 
 
 def printable(text: str) -> str:
@@ -99,7 +99,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _folded(row: Sequence[str], sizes: Sequence[int], right: Sequence[bool], width: int | None) -> Iterator[str]:
+def _fold(row: Sequence[str], sizes: Sequence[int], right: Sequence[bool], width: int | None) -> Iterator[str]:
     *others, last = (
         text.rjust(size) if at_right else text.ljust(size)
         for text, size, at_right in zip(row, sizes, right, strict=True)
