@@ -1,4 +1,4 @@
-"""A place in each kind of store, served for real on this machine, and a hand that reaches it past the storage layer."""
+"""Start each kind of store on this machine, with access to it past the storage layer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ class Place:
         configure(self.kind, self.options)
 
     def process(self, code: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a program in another process, with `storage` connected to this place and `arguments` in `sys.argv`."""
+        """Start a program in another process, with `storage` connected to this place.
+
+        The program finds `arguments` in `sys.argv`.
+        """
         start = (
             "import json, sys; from tests.stores import configure; from pismo_lake import storage;"
             "configure(sys.argv[1], json.loads(sys.argv[2]));"

@@ -213,7 +213,7 @@ def _of_answer(response: Mapping[str, Any], operation: str) -> Reason:
 
 
 def _of_google(error: BaseException) -> Reason:
-    """Judge an error of Google's libraries by its status, its reason and the words of its message."""
+    """Judge an error of Google's libraries by its status, reason and message."""
     reason, text = _words_of_google(error)
     kind = type(error).__name__
     told = ": ".join(part for part in (kind, reason, without_secrets(text)) if part)

@@ -42,7 +42,7 @@ def landed_bytes(record: FileRecord) -> bytes:
 def landed_map(record: FileRecord) -> mmap:
     """Map a local file that is not compressed and not empty; errors as `landed_bytes`."""
     try:
-        data = storage.mapped(record.raw_uri)
+        data = storage.map_file(record.raw_uri)
     except (FileNotFoundError, ValueError):
         # ValueError: an empty file cannot be mapped
         raise missing_error(record) from None

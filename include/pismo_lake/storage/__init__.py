@@ -1,4 +1,4 @@
-"""Read and write bytes and Parquet files at local, s3:// and gs:// places, whole or not at all."""
+"""Read and write bytes and Parquet files, whole or not at all: local, s3:// and gs://."""
 
 from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.errors import sound
@@ -8,7 +8,7 @@ from pismo_lake.storage.files import (
     hidden_files,
     is_refused,
     list_files,
-    mapped,
+    map_file,
     move_in,
     open_for_reading,
     read_bytes,
@@ -34,7 +34,7 @@ __all__ = [
     "join",
     "list_files",
     "local_path",
-    "mapped",
+    "map_file",
     "move_in",
     "open_for_reading",
     "open_parquet",

@@ -1,4 +1,4 @@
-"""Errors of disks and object stores, each with the file that it is about and the other side's reason."""
+"""Name the file and the other side's reason in errors of disks and object stores."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ON_DISK = {
     errno.EROFS: "its file system is mounted read-only",
 }
 _LIBRARIES = frozenset({"aiobotocore", "aiohttp", "boto3", "botocore", "fsspec", "google", "s3fs", "urllib3"})
-# callers ask for these: no such file, a folder instead of a file, a file that is there already
+# callers handle these: no such file, a folder instead of a file, a file that exists already
 _ANSWERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
 @contextmanager
 def naming(uri: str, done: str) -> Iterator[None]:
-    """Raise a `StorageError` that names the file for each refusal of the disk or the store.
+    """Raise a `StorageError` that names the file if the disk or the store refuses.
 
-    `done` is the participle of the work: ``read``, ``written``, ``listed``. That there is no file, or one already, is
-    an answer and no error.
+    `done` is the participle of the work: ``read``, ``written``, ``listed``. If there is no file, or one already, this
+    is an answer and no error.
     """
     try:
         yield
@@ -47,16 +47,16 @@ def naming(uri: str, done: str) -> Iterator[None]:
             raise
         if not _is_foreign(error):
             raise
-        raise _converted(error, uri, done) from error
+        raise _convert(error, uri, done) from error
 
 
 @contextmanager
 def sound(uri: str) -> Iterator[None]:
-    """Raise a `LakeError` that names the file if its content is not in the form that it was written in."""
+    """Raise a `LakeError` that names the file if its content is damaged."""
     try:
         yield
     except (ValueError, LookupError, TypeError, OSError) as error:
-        # Arrow's errors are of these kinds, and those of JSON and of encodings; those of a disk carry a number
+        # Arrow, JSON and encodings raise errors of these kinds; an error of a disk has a number
         if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         msg = f"{uri} is damaged, restore it or build it anew: {type(error).__name__}: {without_secrets(str(error))}"
@@ -69,12 +69,12 @@ def is_missing(error: OSError) -> bool:
 
 
 def _is_foreign(error: Exception) -> bool:
-    """Whether a disk, a store or their libraries raised it, and no defect of this program."""
+    """Return whether a disk, a store or their libraries raised it; else it is a defect of ours."""
     library = type(error).__module__.partition(".")[0]
     return isinstance(error, OSError) or library in _LIBRARIES
 
 
-def _converted(error: Exception, uri: str, done: str) -> StorageError:
+def _convert(error: Exception, uri: str, done: str) -> StorageError:
     if "://" not in uri or uri.startswith("file://"):
         number = error.errno if isinstance(error, OSError) else None
         told = os.strerror(number) if number else str(error) or type(error).__name__

@@ -1,7 +1,8 @@
-"""Files at local paths and in object stores, through one small door.
+"""Read and write files at local paths and in object stores.
 
-Writes are whole or not at all. No listing is kept: other processes write too. Each refusal of a disk or a store is a
-`StorageError` that names the file. `store.Store` says what a store can do, `registry` which one has a URI.
+Writes are whole or not at all. No listing is kept, because other processes write too. If a disk or a store refuses,
+the error is a `StorageError` that names the file. `store.Store` defines the work of a store, and `registry` finds the
+store of a URI.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def read_json(uri: str) -> dict[str, Any]:
         return dict(orjson.loads(data))
 
 
-def mapped(uri: str) -> mmap:
-    """Map a local file that is not empty; only the parts that are looked at are read."""
+def map_file(uri: str) -> mmap:
+    """Map a local file that is not empty into memory; only the parts in use are read."""
     with naming(uri, "read"), local_path(uri).open("rb") as file:
         return mmap(file.fileno(), 0, access=ACCESS_READ)
 
@@ -57,68 +58,70 @@ def size(uri: str) -> int:
 
 
 def version(uri: str) -> tuple[int, str | None]:
-    """Return a file's size in bytes and a mark that other content does not have as well, or None for the mark.
+    """Return a file's size in bytes, and a mark that changes with the content (None if unknown).
 
-    Of a local file the mark is made of its inode and when it was changed: the same content may have another one.
+    For a local file the mark has its inode and its time of change, so equal content may have different marks.
     """
     with naming(uri, "looked at"):
         return store_of(uri).version(uri)
 
 
 def open_for_reading(uri: str) -> Any:
-    """Open a binary file object to read from, for readers that seek."""
+    """Open a file in binary mode, for readers that seek."""
     with naming(uri, "read"):
         return store_of(uri).open(uri)
 
 
 def write_atomic(uri: str, data: bytes | memoryview, *, synced: bool = True) -> None:
-    """Write a file so that a reader, or a crash, sees the old state or the new one and nothing between.
+    """Write a file; readers see the old state or the new one, even after a crash.
 
-    If it is not `synced`, a machine that fails may leave anything: for files that may be lost and that show damage.
+    If it is not `synced`, a power failure may leave any content. Use this only for files that may be lost, and whose
+    damage is noticed.
     """
     with naming(uri, "written"):
         store_of(uri).write(uri, data, synced=synced)
 
 
 def create(uri: str, data: bytes) -> bool:
-    """Write a file as `write_atomic` does if there is none and return True; leave one that is there, return False."""
+    """Write a file if there is none, whole or not at all; return whether this call wrote it."""
     with naming(uri, "written"):
         return store_of(uri).create(uri, data)
 
 
 def is_refused(uri: str) -> bool:
-    """Return whether overwriting a file at this place is refused by the disk or the store itself."""
+    """Return whether the disk or the store itself refuses to replace a file, if asked to."""
     with naming(uri, "written"):
         return store_of(uri).is_refused(uri)
 
 
 def move_in(path: Path, uri: str) -> None:
-    """Move a finished local file to a URI, whole or not at all; a large one is sent to an object store in parts.
+    """Move a finished local file to a URI, whole or not at all.
 
-    Into a local URI it is renamed, so `path` has to be on the same file system.
+    A local target must be on the same file system, because the file is renamed. An object store gets a large file in
+    parts.
     """
     with naming(uri, "written"):
         store_of(uri).move_in(path, uri)
 
 
 def remove(uri: str) -> None:
-    """Delete a file; one that is gone already is no error."""
+    """Delete a file; a missing file is no error."""
     with naming(uri, "removed"):
         store_of(uri).remove(uri)
 
 
 def list_files(root: str) -> Iterator[str]:
-    """URIs of all files below `root`, sorted by path, without `hidden_files`, which a crash leaves behind."""
-    yield from (uri for uri in _found(root) if not uri.rsplit("/", 1)[-1].startswith("."))
+    """Yield the URIs of all files below `root`, sorted by path, without `hidden_files`."""
+    yield from (uri for uri in _find(root) if not uri.rsplit("/", 1)[-1].startswith("."))
 
 
 def hidden_files(root: str) -> list[str]:
-    """Names of the files below a `root` that begin with a dot, sorted."""
-    names = (uri.rsplit("/", 1)[-1] for uri in _found(root))
+    """Return the names of files below a `root` that begin with a dot (after a crash), sorted."""
+    names = (uri.rsplit("/", 1)[-1] for uri in _find(root))
     return sorted(name for name in names if name.startswith("."))
 
 
-def _found(root: str) -> list[str]:
-    """URIs of all files below a root, sorted; none if it is not there."""
+def _find(root: str) -> list[str]:
+    """Return the URIs of all files below a root, sorted; none if the root does not exist."""
     with naming(root, "listed"):
         return sorted(store_of(root).find(root))

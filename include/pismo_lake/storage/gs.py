@@ -1,7 +1,7 @@
-"""Objects of Google Cloud Storage, through Google's own client.
+"""Read and write objects of Google Cloud Storage through Google's own client.
 
-An upload shows an object only once it is complete. ``ifGenerationMatch=0`` is the condition that there is none.
-ADR 0019 says why this is not gcsfs.
+An upload shows an object only after it is complete. ``ifGenerationMatch=0`` is the condition that there is none. ADR
+0019 says why this is not gcsfs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _READ_AHEAD = 8 << 20
 
 
 class GoogleStore:
-    """Objects at gs:// URIs; `options` gives those of `google.cloud.storage.Client`."""
+    """Objects at gs:// URIs; `options` returns the options of `google.cloud.storage.Client`."""
 
     def __init__(self, options: Callable[[], Mapping[str, Any]] = dict) -> None:
         self._options = options
@@ -39,21 +39,25 @@ class GoogleStore:
         return self._client().bucket(name)
 
     def _client(self) -> Any:
-        """Return this thread's client: its session is not made for several threads, or for a forked process."""
+        """Return a client for this thread and process; they cannot share its session."""
         if getattr(self._own, "process", None) != os.getpid():
             try:
                 from google.cloud.storage import Client
             except ImportError:
                 msg = "gs:// needs Google's packages: pip install -r requirements-gcp.txt -c constraints.txt"
                 raise ConfigError(msg) from None
-            # the client would ask for the bucket's metadata in the background, a right that is not needed otherwise
+            # without this the client asks for the bucket's metadata in the background, which needs one more right
             os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
             self._own.client, self._own.process = Client(**self._options()), os.getpid()
         return self._own.client
 
     @contextmanager
     def _object(self, uri: str, **how: Any) -> Iterator[Any]:
-        """Work with one object; if it is missing, this is a `FileNotFoundError`, and its bucket is there."""
+        """Work with one object.
+
+        Raises:
+            FileNotFoundError: the object is missing, and its bucket exists.
+        """
         from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError, from_http_response
         from google.cloud.storage.exceptions import InvalidResponse
 
@@ -69,13 +73,13 @@ class GoogleStore:
             _close(error)
             raise
         except RetryError as error:
-            # uploads and downloads keep the last answer, which says why
+            # an upload or a download keeps the last answer, which has the reason
             if isinstance(error.cause, InvalidResponse):
                 raise from_http_response(error.cause.response) from error
             raise
 
     def _has_bucket(self, bucket: str, error: Exception) -> bool:
-        """Return whether an object is missing and not its bucket; if the answer does not say so, look."""
+        """Return whether the bucket exists after an object was not found; ask if that is unclear."""
         if reason_of(error).fault is Fault.SETUP:
             return False
         if "no such object" not in str(error).lower():
@@ -83,7 +87,7 @@ class GoogleStore:
         return True
 
     def _names(self, bucket: str, **how: Any) -> list[str]:
-        """List a bucket; if this is not found, it is the bucket."""
+        """Return the names in a bucket; a `NotFound` means that the bucket does not exist."""
         from google.api_core.exceptions import NotFound
 
         try:
@@ -105,7 +109,7 @@ class GoogleStore:
     def _read(self, uri: str, **how: Any) -> bytes:
         with self._object(uri) as blob:
             sink = io.BytesIO()
-            # the stored bytes, and in one read: the library's own way takes eight kilobytes at a time
+            # read the stored bytes in one request, because the library would read eight kilobytes at a time
             blob.download_to_file(sink, raw_download=True, single_shot_download=True, **how, **_call())
             return sink.getvalue()
 
@@ -113,7 +117,7 @@ class GoogleStore:
         """Open one version of an object to read from."""
         with self._object(uri) as blob:
             blob.reload(**_call())
-            # with its generation: parts of another version would be no file
+            # the reader keeps the object's generation, so all parts are of one version
             return NamedFile(blob.open("rb", chunk_size=_READ_AHEAD, raw_download=True, **_call()), uri)
 
     def exists(self, uri: str) -> bool:
@@ -125,7 +129,7 @@ class GoogleStore:
         return True
 
     def version(self, uri: str) -> tuple[int, str | None]:
-        """Return an object's size and its content's hash, or its generation if the store has no hash."""
+        """Return an object's size and the hash of its content, or its generation without a hash."""
         _, name = bucket_and_name(uri)
         if not name:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
@@ -138,7 +142,7 @@ class GoogleStore:
         self._upload(uri, data)
 
     def create(self, uri: str, data: bytes) -> bool:
-        """Write an object if there is none: the store refuses by the object's generation."""
+        """Write an object if there is none; the store checks this by the object's generation."""
         from google.api_core.exceptions import PreconditionFailed
 
         try:
@@ -153,7 +157,7 @@ class GoogleStore:
             blob.upload_from_string(bytes(data), content_type=kind, checksum="crc32c", **conditions, **_call())
 
     def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
-        """Cloud Storage refuses to overwrite."""
+        """Return True, as Cloud Storage can refuse to replace an object."""
         return True
 
     def move_in(self, path: Path, uri: str) -> None:
@@ -176,7 +180,7 @@ class GoogleStore:
         bucket, name = bucket_and_name(root)
         folder = name.rstrip("/")
         prefix = f"{folder}/" if folder else None
-        # names that end in a slash are folder markers of consoles
+        # consoles mark folders by names that end in a slash
         names = [one for one in self._names(bucket, prefix=prefix) if not one.endswith("/")]
         if not names and folder and self.exists(f"gs://{bucket}/{folder}"):
             names = [folder]
@@ -184,7 +188,7 @@ class GoogleStore:
 
 
 def _call() -> dict[str, Any]:
-    """Return how each request is made: tried again for two minutes, also if it writes.
+    """Return the retries and timeouts of each request, reads and writes: two minutes in all.
 
     A write is of a whole object or has the condition that there is none, so a second try does no harm.
     """
@@ -194,7 +198,7 @@ def _call() -> dict[str, Any]:
 
 
 def _close(error: Any) -> None:
-    """Give back the connection of a refused request: the client leaves its answer open."""
+    """Give back the connection of a refused request, because the client leaves the answer open."""
     close = getattr(getattr(error, "response", None), "close", None)
     if close is not None:
         close()

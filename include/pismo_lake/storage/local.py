@@ -1,4 +1,4 @@
-"""Files on a disk of this machine: a temporary file, fsync, a rename or a link, fsync of the folder."""
+"""Write files on a disk so that they survive a crash: fsync, a rename or a link, fsync."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class LocalStore:
         return local_path(uri).is_file()
 
     def version(self, uri: str) -> tuple[int, str | None]:
-        """Return a file's size and a mark of its inode and its time: the same content may have another one."""
+        """Return a file's size, and its inode and time of change as a mark.
+
+        The same content may have another mark.
+        """
         found = local_path(uri).stat()
         if stat.S_ISDIR(found.st_mode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
@@ -49,22 +52,22 @@ class LocalStore:
     def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:
         """Write a file beside its place and rename it."""
         target = local_path(uri)
-        with _written(target, data, synced=synced) as temporary:
+        with _write_beside(target, data, synced=synced) as temporary:
             temporary.replace(target)
             if synced:
                 _sync_folder(target.parent)
 
     def create(self, uri: str, data: bytes) -> bool:
-        """Write a file beside its place and link it, which fails if the name is taken."""
+        """Write a file beside its place and link it, which fails if the name is in use."""
         target = local_path(uri)
-        with _written(target, data) as temporary:
-            created = _linked(temporary, target)
-            # another process may have made it a moment ago: after this it survives a power failure
+        with _write_beside(target, data) as temporary:
+            created = _link(temporary, target)
+            # another process may just have created the file: make sure that it survives a power failure
             _sync_folder(target.parent)
         return created
 
     def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
-        """Every disk refuses to give a taken name."""
+        """Return True, as every disk refuses to link to a name in use."""
         return True
 
     def move_in(self, path: Path, uri: str) -> None:
@@ -77,20 +80,20 @@ class LocalStore:
         _sync_folder(place.parent)
 
     def remove(self, uri: str) -> None:
-        """Delete a file; a folder of this name is no such file."""
+        """Delete a file; a folder of this name does not count as one."""
         with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
             local_path(uri).unlink()
-            # a file that came back after a power failure would be erased data, or doubled rows
+            # a file that comes back after a power failure would be erased data, or doubled rows
             _sync_folder(local_path(uri).parent)
 
     def find(self, root: str) -> list[str]:
         """Return the paths of all files below a folder, or of one file."""
         path = local_path(root)
-        return [str(path)] if path.is_file() else list(_found(path))
+        return [str(path)] if path.is_file() else list(_find(path))
 
 
-def _linked(temporary: Path, target: Path) -> bool:
-    """Give a finished file its name if that is free."""
+def _link(temporary: Path, target: Path) -> bool:
+    """Give a finished file its name if the name is free; return whether it was."""
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -98,7 +101,7 @@ def _linked(temporary: Path, target: Path) -> bool:
             raise
         return False
     except OSError:
-        # a file system without links: the folder is locked, and the lock ends with its process
+        # a file system without links: lock the folder; the lock ends with its process
         with _folder(target.parent) as folder:
             fcntl.flock(folder, fcntl.LOCK_EX)
             if target.is_file():
@@ -108,26 +111,26 @@ def _linked(temporary: Path, target: Path) -> bool:
 
 
 @contextmanager
-def _written(target: Path, data: bytes | memoryview, *, synced: bool = True) -> Iterator[Path]:
-    """Write a temporary file beside a target, synced if so asked; it is gone in the end."""
-    # a leading dot: dataset readers pass over it should a crash leave it behind
+def _write_beside(target: Path, data: bytes | memoryview, *, synced: bool = True) -> Iterator[Path]:
+    """Write a temporary file beside a target, synced if asked; remove it at the end."""
+    # a leading dot: readers of datasets ignore the file if a crash leaves it
     temporary = target.with_name(f".{target.name[:80]}.{uuid.uuid4().hex}.tmp")
     try:
-        with _opened(temporary, synced=synced) as file:
+        with _open_new(temporary, synced=synced) as file:
             file.write(data)
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
         yield temporary
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
-        msg = f"{target} cannot be written: a name on its way is one of a file and of a folder"
+        msg = f"{target} cannot be written: one name in its path is both a file and a folder"
         raise LakeError(msg) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _opened(path: Path, *, synced: bool) -> BinaryIO:
+def _open_new(path: Path, *, synced: bool) -> BinaryIO:
     """Open a file to write, and make its folders if they are missing."""
     try:
         return path.open("wb")
@@ -137,7 +140,7 @@ def _opened(path: Path, *, synced: bool) -> BinaryIO:
 
 
 def _make_folders(folder: Path, *, synced: bool) -> None:
-    """Make a folder and those above it; a folder is in its own one for good only after that is synced."""
+    """Make a folder and its parents; sync the parent of each, so that it survives a crash."""
     missing = []
     while not folder.exists():
         missing.append(folder)
@@ -158,19 +161,19 @@ def _folder(path: Path) -> Iterator[int]:
 
 
 def _sync_folder(path: Path) -> None:
-    """Write a folder's names to the disk: a file that was renamed or linked in survives a power failure after this."""
+    """Sync the names in a folder, so that new and renamed files survive a power failure."""
     with _folder(path) as folder:
         try:
             os.fsync(folder)
         except OSError as error:
-            # some network file systems cannot, and write names through anyway
+            # some network file systems cannot sync a folder; they write names at once
             if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}:
                 raise
 
 
-def _found(root: Path) -> Iterator[str]:
+def _find(root: Path) -> Iterator[str]:
     def failed(error: OSError) -> None:
-        # a folder that cannot be read would be passed over without a word; one that was removed meanwhile may be
+        # os.walk would skip an unreadable folder in silence; skip only a folder that was removed meanwhile
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             raise error
 

@@ -1,4 +1,4 @@
-"""Names of places: which are on this machine, which in a store, and how parts are put to a root."""
+"""Work on URIs of places: schemes, local paths, and parts below a root."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def scheme_of(uri: str) -> str:
 
 
 def is_local(uri: str) -> bool:
-    """Whether the URI is a path of this machine."""
+    """Return whether the URI is a path of this machine."""
     return scheme_of(uri) == "file"
 
 
 def local_path(uri: str) -> Path:
-    """The path of a local URI."""
+    """Return the path of a local URI."""
     return Path(uri.removeprefix("file://"))
 
 
@@ -37,7 +37,7 @@ def join(root: str, *parts: str) -> str:
 
 
 def leaves(name: str) -> bool:
-    """Return whether a relative name has a segment that means a folder above it, or none."""
+    """Return whether a relative name has a segment ``.`` or ``..``."""
     return "." in name and not {".", ".."}.isdisjoint(name.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""Which store a URI belongs to: one line for each scheme."""
+"""Find the store that a URI belongs to, by its scheme."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STORES: dict[str, Store] = {"file": LocalStore(), "s3": S3Store(), "gs": Google
 def configure(scheme: str, options: Callable[[], Mapping[str, Any]]) -> None:
     """Set the options (endpoint, credentials) of a scheme's client for this process.
 
-    `s3` takes those of s3fs and asks for them at each use; `gs` takes those of Google's client.
+    `s3` takes the options of s3fs and reads them at each use. `gs` takes the options of Google's client.
     """
     _STORES[scheme] = _KINDS[scheme](options)
 

@@ -1,6 +1,6 @@
-"""Objects of Amazon S3 and of stores that speak its protocol, through s3fs.
+"""Read and write objects of Amazon S3, and of stores with its protocol, through s3fs.
 
-A single PUT shows an object only once it is complete. Listings are not kept.
+A single PUT shows an object only after it is complete. Listings are not kept.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class S3Store:
-    """Objects at s3:// URIs; `options` gives those of s3fs, anew at each use."""
+    """Objects at s3:// URIs; `options` returns the options of s3fs, at each use."""
 
     def __init__(self, options: Callable[[], Mapping[str, Any]] = dict) -> None:
-        # credentials of a role do not live as long as the closing of a large day
+        # a role's credentials may expire before a large day is closed
         self._options = options
 
     def _remote(self, uri: str) -> tuple[Any, str]:
@@ -30,14 +30,14 @@ class S3Store:
         import fsspec
 
         bucket, name = bucket_and_name(uri)
-        # the same options give the same file system, with its open connections
+        # equal options give the same file system, with its open connections
         filesystem = fsspec.filesystem("s3", **dict(self._options()) | {"use_listings_cache": False})
         return filesystem, f"{bucket}/{name}".rstrip("/")
 
     def read(self, uri: str) -> bytes:
         """Read all bytes of an object."""
         filesystem, path = self._remote(uri)
-        # in one request: parts asked for side by side could be of two versions, and HEAD gives no reasons
+        # use one request: parallel parts could be of two versions, and HEAD gives no reasons
         return cast("bytes", filesystem.cat_file(path, max_concurrency=1))
 
     def read_range(self, uri: str, start: int, end: int) -> bytes:
@@ -72,11 +72,11 @@ class S3Store:
         filesystem.pipe_file(path, bytes(data))
 
     def create(self, uri: str, data: bytes) -> bool:
-        """Write an object if there is none; a store that cannot refuse is found out once."""
+        """Write an object if there is none; one trial finds out if the store can refuse."""
         return create_once(*self._remote(uri), data)
 
     def is_refused(self, uri: str) -> bool:
-        """Return whether the store refuses to overwrite, after trying it once."""
+        """Return whether the store refuses to replace an object; the first call tries it."""
         return refuses_to_overwrite(*self._remote(uri))
 
     def move_in(self, path: Path, uri: str) -> None:
@@ -86,7 +86,7 @@ class S3Store:
         path.unlink()
 
     def remove(self, uri: str) -> None:
-        """Delete an object without asking if it is there: another process may have written it a moment ago."""
+        """Delete an object without asking if it exists: another process may just have written it."""
         filesystem, path = self._remote(uri)
         try:
             filesystem.rm_file(path)
@@ -103,15 +103,15 @@ class S3Store:
             if is_missing(error):
                 return []
             raise
-        # names that end in a slash are folder markers of consoles
+        # consoles mark folders by names that end in a slash
         return [f"s3://{name}" for name in found if not name.endswith("/")]
 
 
 def _about(filesystem: Any, path: str) -> dict[str, Any]:
-    """Ask a store about one object."""
+    """Return an object's metadata."""
     try:
         return cast("dict[str, Any]", filesystem.info(path))
     except PermissionError:
-        # the answer to HEAD has no text: GET says why
+        # the answer to HEAD has no text; the answer to GET has the reason
         filesystem.cat_file(path, start=0, end=1)
         raise

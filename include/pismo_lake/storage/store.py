@@ -1,4 +1,4 @@
-"""What each kind of store can do: the lake asks for nothing else.
+"""Define the work of a store: all that the lake asks for.
 
 tests/integration/test_stores.py tries each of these promises on every store, with its real server.
 """
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    """Read and write files by their URI; each question is asked anew, because other processes write too.
+    """Read and write files by their URI; keep no answers, because other processes write too.
 
-    A file that is not there is a `FileNotFoundError`. All other errors are those of the store or of its library:
-    `naming` converts them.
+    A missing file is a `FileNotFoundError`. All other errors are those of the store or of its library, and `naming`
+    converts them.
     """
 
     def read(self, uri: str) -> bytes:
@@ -28,10 +28,10 @@ class Store(Protocol):
         """Open a binary file object that can seek."""
 
     def exists(self, uri: str) -> bool:
-        """Return whether there is a file; a folder is none."""
+        """Return whether there is a file; a folder does not count."""
 
     def version(self, uri: str) -> tuple[int, str | None]:
-        """Return a file's size, and a mark that other content does not have as well."""
+        """Return a file's size, and a mark that changes with its content."""
 
     def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:
         """Write or replace a file, whole or not at all."""
@@ -40,13 +40,13 @@ class Store(Protocol):
         """Write a file if there is none, whole or not at all; return whether this call wrote it."""
 
     def is_refused(self, uri: str) -> bool:
-        """Return whether the store itself refuses to overwrite, if it is asked to."""
+        """Return whether the store itself refuses to replace a file, if asked to."""
 
     def move_in(self, path: Path, uri: str) -> None:
         """Move a finished local file to a URI, whole or not at all."""
 
     def remove(self, uri: str) -> None:
-        """Delete a file; one that is gone is no error."""
+        """Delete a file; a missing file is no error."""
 
     def find(self, root: str) -> list[str]:
-        """Return the URIs of all files below a root, in any order; of a file, its own."""
+        """Return the URIs of all files below a root, in any order; for a file, its own URI."""

@@ -1,4 +1,4 @@
-"""Connect landing and lake to their object stores, by a delivery's settings and Airflow connections."""
+"""Connect landing and lake to their object stores, by settings and Airflow connections."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _GOOGLE = "google_cloud_platform"
 
 
 def configure_storage(delivery: Delivery) -> None:
-    """Give each store of landing and lake what `storage_conn_id` says: credentials, endpoint, TLS, client.
+    """Configure the stores of landing and lake by `storage_conn_id`: credentials, endpoint, TLS.
 
     Without a connection, a store uses the machine's own credentials.
 
     Raises:
-        ConfigError: The connection is of another cloud than landing or lake.
+        ConfigError: The connection is for another cloud than landing or lake.
     """
     from pismo_lake import storage
     from pismo_lake.errors import ConfigError
@@ -62,7 +62,9 @@ def _has_connection(conn_id: str) -> bool:
 
 
 def gs_options(conn_id: str) -> Options:
-    """Return a function that gives the options of Google's storage client; its credentials renew themselves.
+    """Return a function that returns the options of Google's client for a connection.
+
+    Its credentials renew themselves.
 
     Raises:
         ConfigError: Google's packages are not installed.
@@ -78,7 +80,7 @@ def gs_options(conn_id: str) -> Options:
         raise ConfigError(msg) from None
     hook = GCSHook(gcp_conn_id=conn_id)
     try:
-        # asked for once: threads of the task cannot ask Airflow
+        # ask Airflow once, because other threads of the task cannot
         options = {
             "credentials": hook.get_credentials(), "project": hook.project_id,
             "client_options": hook.get_client_options(hook.extras.get("api_endpoint")),
@@ -91,9 +93,9 @@ def gs_options(conn_id: str) -> Options:
 
 
 def s3_options(conn_id: str) -> Options:
-    """Return a function that gives the s3fs options of an AWS connection.
+    """Return a function that returns the s3fs options of an AWS connection.
 
-    Each call gives fresh credentials.
+    Each call returns fresh credentials.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 

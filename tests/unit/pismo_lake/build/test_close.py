@@ -249,11 +249,11 @@ def test_only_the_day_and_the_horizons_overlap_are_read(lake: LakeUnderTest, mon
     lake.land({key(13, day=20): event("e-late", timestamp=at(12, 18))})
     raws: list[str] = []
     indexes: list[str] = []
-    real_raw, real_mapped, real_index = storage.read_bytes, storage.mapped, index_files.read_index_at
+    real_raw, real_mapped, real_index = storage.read_bytes, storage.map_file, index_files.read_index_at
     real_json = storage.read_json
     monkeypatch.setattr(storage, "read_bytes", lambda uri: (raws.append(uri), real_raw(uri))[1])
     monkeypatch.setattr(storage, "read_json", lambda uri: (raws.append(uri), real_json(uri))[1])
-    monkeypatch.setattr(storage, "mapped", lambda uri: (raws.append(uri), real_mapped(uri))[1])
+    monkeypatch.setattr(storage, "map_file", lambda uri: (raws.append(uri), real_mapped(uri))[1])
     monkeypatch.setattr(
         index_files, "read_index_at", lambda uri, *rest: (indexes.append(uri), real_index(uri, *rest))[1]
     )

@@ -121,7 +121,7 @@ def test_the_ends_of_the_calendar(lake: str, day: str) -> None:
         (["--ledger", "nosuch://x"], "NoSuchModuleError: "),
         (["--ledger", "sqlite:///{root}/feed"], "feed cannot be opened: unable to open database file"),
         (["--lake", "{root}/file/lake"], "FileExistsError: "),
-        (["--lake", "{root}/new", "--landing", "{root}/file"], "cannot be written: a name on its way"),
+        (["--lake", "{root}/new", "--landing", "{root}/file"], "cannot be written: one name in its path"),
     ],
 )
 def test_what_the_world_refuses_has_a_line_of_its_own(

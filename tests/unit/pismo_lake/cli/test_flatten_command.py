@@ -87,7 +87,7 @@ def test_a_name_of_a_file_and_of_a_folder_is_told_and_holds_up_nothing(
     assert main(["flatten", str(tmp_path / "two"), *lake]) == int(clash)
     assert ids(tmp_path / "lake") == sorted([first, "z", *([] if clash else [second])])
     told = capsys.readouterr().err
-    assert ("cannot be written: a name on its way is one of a file and of a folder" in told) == clash
+    assert ("cannot be written: one name in its path is both a file and a folder" in told) == clash
     assert not list(tmp_path.rglob("*.tmp"))
 
 

@@ -247,11 +247,11 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
 
 def test_a_name_of_a_file_and_of_a_folder(tmp_path: Path) -> None:
     storage.write_atomic(f"{tmp_path}/a", b"x")
-    with pytest.raises(LakeError, match="a name on its way is one of a file and of a folder"):
+    with pytest.raises(LakeError, match="one name in its path is both a file and a folder"):
         storage.write_atomic(f"{tmp_path}/a/b", b"x")
     (tmp_path / "folder").mkdir()
     for write in (storage.write_atomic, storage.create):
-        with pytest.raises(LakeError, match="a name on its way is one of a file and of a folder"):
+        with pytest.raises(LakeError, match="one name in its path is both a file and a folder"):
             write(f"{tmp_path}/folder", b"x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "folder"]
 
