@@ -138,8 +138,8 @@ def _gcs(delivery: Delivery) -> Iterator[str]:
     yield from _asked(
         [
             (
-                "Tell us the service account that copies the files. We give it roles/storage.objectCreator on the bucket"
-                " and roles/pubsub.publisher on the topic."
+                "Tell us the service account that copies the files. We give it roles/storage.objectCreator on the"
+                " bucket and roles/pubsub.publisher on the topic."
             ),
             "Copy the event files to this folder of our bucket, and tell us the path of main_stream in it.",
         ]
