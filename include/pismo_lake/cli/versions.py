@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.errors import ConfigError, NoLedgerError
-from pismo_lake.ledger.engine import connect
+from pismo_lake.ledger.engine import connected
 from pismo_lake.ledger.migrate import migrate, migration_sql
 from pismo_lake.ledger.sqlite_files import sqlite_file
 from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
@@ -32,17 +32,15 @@ def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
         file = sqlite_file(url)
         if sql and file is not None and not file.exists():
             # asking an SQLite ledger would create it
-            print(migration_sql(connect("sqlite://")), end="")
+            with connected("sqlite://") as engine:
+                print(migration_sql(engine), end="")
             continue
-        engine = connect(url)
-        shown = engine.url.render_as_string(hide_password=True)
-        try:
+        with connected(url) as engine:
+            shown = engine.url.render_as_string(hide_password=True)
             if sql:
                 print(migration_sql(engine) or f"-- ledger {shown} has version {VERSION} already\n", end="")
                 continue
             found = migrate(engine)
-        finally:
-            engine.dispose()
         if found == VERSION:
             print(f"ledger {shown} has version {VERSION} already")
         else:
@@ -60,15 +58,12 @@ def check_ledgers(urls: list[str]) -> Iterator[tuple[str, str]]:
     """
     for url in urls:
         file = sqlite_file(url)
-        found = None
-        shown = url if file is not None else connect(url).url.render_as_string(hide_password=True)
+        found, shown = None, url
         if file is None or file.exists():
-            engine = connect(url)
-            try:
-                with engine.connect() as connection:
-                    found = read_version(connection)
-            finally:
-                engine.dispose()
+            with connected(url) as engine, engine.connect() as connection:
+                found = read_version(connection)
+                if file is None:
+                    shown = engine.url.render_as_string(hide_password=True)
         if found is None:
             msg = f"there is no ledger {shown}: to make one, {advise_migration(shown)}"
             raise NoLedgerError(msg)

@@ -106,6 +106,16 @@ class Ledger:
             yield connection
 
 
+@contextmanager
+def connected(url: str) -> Iterator[Engine]:
+    """Connect to a ledger for the length of the block, as `connect` does, and close all connections after it."""
+    engine = connect(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def connect(url: str) -> Engine:
     """Return an engine for a ledger, which need not exist; create the folder of an SQLite file.
 
