@@ -127,7 +127,7 @@ def test_a_starter_project_runs(installed: Installed) -> None:
     with serving(installed) as endpoint:
         given |= {"PISMO_ENDPOINT_URL": endpoint, "AIRFLOW_CONN_PISMO_SANDBOX": json.dumps(CONSUMER)}
         installed.environment.update(given)
-        window = ["--end", datetime.now(UTC).isoformat(), "--hours", "2", "--mb", "2", "--everything"]
+        window = ["--end", datetime.now(UTC).isoformat(), "--hours", "2", "--mb", "1", "--everything"]
         installed.run(
             "python", "-m", "pismo_sandbox", "publish", "--endpoint", endpoint, "--truth", "truth.db", *window
         )
