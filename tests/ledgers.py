@@ -1,7 +1,4 @@
-"""Ledgers of every state that the tables had before versions, as SQL scripts with data, and checks of a migrated one.
-
-The scripts are written for SQLite; two words differ for PostgreSQL.
-"""
+"""Make ledgers of every state before versions by SQL scripts, and check migrated ones."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ def differences(engine: Engine, *, types: bool) -> list[Any]:
 
 
 def check_migrated(ledger: Ledger, state: Path) -> None:
-    """Check that every row of a script is in the migrated ledger, and that the program can read and write it."""
+    """Check that a migrated ledger has every row of a script, and that the program can use it."""
     has = re.findall(r"^INSERT INTO (\w+)", state.read_text(encoding="utf-8"), re.MULTILINE)
     with ledger.engine.connect() as connection:
         assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalars().all() == [VERSION]

@@ -27,7 +27,7 @@ KINDS = ("local", "s3", "gs")
 
 
 class Hand(Protocol):
-    """What another program does in the store."""
+    """Act in a store as another program."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file."""

@@ -1,4 +1,4 @@
-"""The DAG in real Airflow (`dag.test`, its own migrated home), from the bucket to the checked lake."""
+"""Run the DAG in real Airflow (`dag.test`, its own migrated home) and check the lake."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def landed_half(process: subprocess.Popen[bytes], places: Places, files: int) ->
 
 
 def lake_in_google(told: Feed, storage: str) -> dict[str, str]:
-    """Landing and lake in the customer's bucket, by the connection that deliveries take if they name none."""
+    """Keep landing and lake in the customer's bucket, by the connection `google_cloud_default`."""
     extra = {"project": "our-project", "is_anonymous": "true", "api_endpoint": storage}
     told.connections["google_cloud_default"] = {"conn_type": "google_cloud_platform", "extra": extra}
     return {"PISMO_LANDING": f"gs://{BUCKET}/landing", "PISMO_LAKE": f"gs://{BUCKET}/lake"}

@@ -1,4 +1,4 @@
-"""Versions of a ledger on a real PostgreSQL: migrations with data, and a user for tasks who may not change tables."""
+"""Migrate ledgers with data on a real PostgreSQL; tasks' user may not change tables."""
 
 from __future__ import annotations
 

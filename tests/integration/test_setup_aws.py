@@ -1,4 +1,4 @@
-"""The setup kit for AWS: deployed on moto with IAM enforced, and the pipeline runs with the rights that it gives."""
+"""Deploy the setup kit for AWS on moto with IAM enforced, and run the pipeline with it."""
 
 from __future__ import annotations
 
@@ -147,12 +147,12 @@ def test_the_role_of_airflow_has_its_rights_and_no_others(account: Account, peop
 def test_the_pipeline_runs_on_what_the_kit_made(
     account: Account, people: dict[str, Keys], tmp_path: Path, airflow_database: Path
 ) -> None:
-    """A file and its notice from Pismo; the DAG, with the role of the kit alone, lands it and builds the lake."""
+    """Land a file by its notice, and build the lake, with the role of the kit alone."""
     now = datetime.now(UTC)
     key, body = f"main_stream/{now.year}/{now.month}/{now.day}/{now.hour}/file", event("a") + event("b")
     account.client("s3", people["pismo"]).put_object(Bucket=PISMO_BUCKET, Key=key, Body=body)
     publish = account.client("sns", people["pismo"]).publish
-    # the filter of the subscription keeps out what is no event file
+    # the filter of the subscription keeps out notices of other files
     for name in (key, "reports/x.parquet"):
         notice = json.dumps(notice_event(PISMO_BUCKET, ORGANISATION, name, len(body)))
         publish(TopicArn=account.outputs["TopicArn"], Message=notice)
@@ -186,7 +186,7 @@ def test_the_pipeline_runs_on_what_the_kit_made(
     assert admin.get_object(Bucket=account.names["LandingBucket"], Key=raw)["Body"].read() == body
     lake = [one["Key"] for one in admin.list_objects_v2(Bucket=account.names["LakeBucket"])["Contents"]]
     assert len([name for name in lake if name.startswith("lake/events/")]) == 1
-    # the notice of the file was taken and deleted, the other one never came
+    # the notice of the file was taken and deleted, and the other notice never came
     queue = account.client("sqs", people["pismo"])
     counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     found = queue.get_queue_attributes(QueueUrl=account.outputs["QueueUrl"], AttributeNames=counts)["Attributes"]

@@ -1,4 +1,7 @@
-"""The promises of the storage layer, each tried on every store: a disk, S3 by moto, Cloud Storage by its emulator."""
+"""Test each promise of the storage layer on every store: a disk, S3 and Cloud Storage.
+
+moto serves S3, and its emulator serves Cloud Storage.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +132,7 @@ def test_one_of_two_processes_creates_each_file(place: Place) -> None:
 
 
 def test_a_large_file_is_moved_in(place: Place, tmp_path: Path) -> None:
-    """In parts, where the store takes parts; the second one replaces the first."""
+    """A store that takes parts gets the file in parts; the second file replaces the first."""
     for data in (LARGE * 2, LARGE):
         path = tmp_path / "spooled"
         path.write_bytes(data)
@@ -323,7 +326,10 @@ SECRET = "document-123.456.789-09"
 
 
 def digests(lake: str) -> dict[str, str]:
-    """SHA-256 of every file of events, rejects and ids by its path: they are a function of the raw files alone."""
+    """Return the SHA-256 of every file of events, rejects and ids by its path.
+
+    These files depend on the raw files alone.
+    """
     uris = (uri for folder in ("events", "rejects", "_ids") for uri in storage.list_files(f"{lake}/{folder}"))
     return {uri.removeprefix(lake): hashlib.sha256(storage.read_bytes(uri)).hexdigest() for uri in uris}
 
@@ -331,7 +337,7 @@ def digests(lake: str) -> dict[str, str]:
 def test_every_command_does_in_a_store_as_on_a_disk(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Flatten, close, report, show, ddl, erase with raw bytes, and the ledger made anew: the lakes are the same."""
+    """After all commands, with erased bytes and a ledger made again, the lakes are the same."""
     raw = tmp_path / "raw" / "main_stream/2026/3/1"
     for hour, body in (
         (12, event("a", {"amount": 1, "who": SECRET}) + event("b", {"amount": 2})),
@@ -379,7 +385,7 @@ def test_every_command_does_in_a_store_as_on_a_disk(
 
 @pytest.mark.parametrize("served", ["gs"], indirect=True)
 def test_without_airflow_the_machines_own_settings_are_used(place: Place, tmp_path: Path) -> None:
-    """As the command line has it: Google's client looks for credentials, and for an emulator, by itself."""
+    """On the command line, Google's client finds credentials, or an emulator, by itself."""
     (tmp_path / "raw").write_bytes(event("a", {"amount": 1}))
     command = [
         sys.executable, "-m", "pismo_lake", "flatten", str(tmp_path / "raw"), "--publish-hour", "2026-03-01T12",

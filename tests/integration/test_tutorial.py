@@ -1,4 +1,4 @@
-"""Follow the first tutorial: run every command that it shows, and compare the output with the text."""
+"""Follow the first tutorial: run each of its commands, and compare the output with the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel in an Airflow of its own: a starter project's DAGs run, without PYTHONPATH and without a plugins folder."""
+"""Run a starter project's DAGs in an Airflow with the wheel, without PYTHONPATH and plugins."""
 
 from __future__ import annotations
 

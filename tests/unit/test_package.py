@@ -1,4 +1,4 @@
-"""The wheel's metadata: each import is of a declared package, and the pinned set is within the declared ranges."""
+"""Check the wheel's metadata: imports are of declared packages, and pins are in the ranges."""
 
 from __future__ import annotations
 

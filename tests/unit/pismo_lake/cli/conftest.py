@@ -32,7 +32,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def document(lake: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Return a function that runs a command on the lake, and parses all that it prints on stdout as JSON."""
+    """Return a function that runs a command on the lake, and parses its stdout as JSON."""
 
     def run(*words: str, code: int = 0) -> Any:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The command line says what is wrong, and never that all is well where it has looked at nothing."""
+"""Test that commands name errors, and never report success if they have checked nothing."""
 
 from __future__ import annotations
 

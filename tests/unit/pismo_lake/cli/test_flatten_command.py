@@ -1,4 +1,4 @@
-"""`python -m pismo_lake flatten` on a folder: again, and after somebody removed the lake's files."""
+"""Run `flatten` on a folder: again, and after somebody removed the lake's files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_what_is_known_is_counted_and_what_is_gone_comes_back(
     assert main(command) == 0
     assert "0 new file(s), 3 known" in capsys.readouterr().out
     assert contents(lake) == before
-    # copied anew, it is looked at again
+    # a file with a new time of change is read again
     (raw / "f1").write_bytes(event("e-1"))
     assert main(command) == 0
     assert "0 new file(s), 3 known" in capsys.readouterr().out
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_event_file_is_refused_and_nothing_is_written(
     assert main(command) == 1
     assert f"{tmp_path / name} is not an event file: " in capsys.readouterr().err
     assert files_of(tmp_path) == before
-    # beside good files it is refused as well, and what was there before has no part in it
+    # it is refused beside good files too, and the first call has left nothing
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "good").write_bytes(event("good"))
     shutil.copy(tmp_path / name, tmp_path / "raw" / name)

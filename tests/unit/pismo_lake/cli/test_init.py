@@ -1,4 +1,4 @@
-"""`init` writes a project that needs only its environment; other packages may add commands to the program."""
+"""Test that `init` writes a whole project, and that other packages may add commands."""
 
 from __future__ import annotations
 

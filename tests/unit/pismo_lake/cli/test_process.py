@@ -30,7 +30,7 @@ _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def on_terminal(*words: str, columns: int = 100) -> tuple[int, str]:
-    """Run the command line on a pseudo-terminal; return its exit code and everything that it wrote there."""
+    """Run the command line on a pseudo-terminal; return its exit code and all its output."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {"TERM": "xterm-256color", "COLUMNS": "", "LINES": ""}
@@ -68,7 +68,7 @@ def test_a_terminal_gets_bars_with_files_and_speed(tmp_path: Path) -> None:
     for step in ("landing", "indexing"):
         assert re.search(rf"{step} +━+ 3/3 files +{size / 1e3:.1f} kB [\d.]+ [kM]B/s +\d\d:\d\d", shown), shown
     assert re.search(r"building +━+ 1/1 units +\d\d:\d\d", shown)
-    # the results come below the bars, once
+    # the results are below the bars, once
     assert shown.index("1/1 units") < shown.index("3 new file(s), 0 known")
     assert shown.count("3 new file(s)") == 1
 

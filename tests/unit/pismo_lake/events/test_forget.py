@@ -1,4 +1,4 @@
-"""`files --forget`: a landed file leaves ledger, landing and lake, and copies that lost to it come back."""
+"""Forget a landed file in ledger, landing and lake; copies that lost to it come back."""
 
 from __future__ import annotations
 

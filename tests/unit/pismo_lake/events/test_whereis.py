@@ -1,4 +1,7 @@
-"""Where an event is: every copy, in closed days by the id index, elsewhere by the files' own, and nothing else read."""
+"""Find every copy of an event by the ids of closed days and the indexes of open ones.
+
+No other files are read.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ledger of the time before versions is migrated or refused; errors of its database name it."""
+"""Migrate or refuse a ledger from before versions; errors of a database name the ledger."""
 
 from __future__ import annotations
 

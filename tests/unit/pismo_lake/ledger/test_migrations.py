@@ -1,4 +1,4 @@
-"""A ledger has a version: an earlier one is migrated with its data, a newer one is refused, and tasks change none."""
+"""Migrate an earlier ledger with its data, refuse a newer one, and let tasks change none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Card numbers in text and in numbers: found in every printed form, and ids, times and amounts left alone."""
+"""Find card numbers in text and numbers in every printed form; keep ids, times and amounts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUMBERS = [
 
 
 def with_check(digits: str) -> str:
-    """The digits, and a last one with which they pass the Luhn check."""
+    """Return the digits with a check digit, so that they pass the Luhn check."""
     doubled = [int(digit) * 2 for digit in digits[::-2]]
     total = sum(number - 9 * (number > 9) for number in doubled) + sum(map(int, digits[-2::-2]))
     return digits + str(-total % 10)

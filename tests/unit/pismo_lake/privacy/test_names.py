@@ -1,4 +1,4 @@
-"""The names that `strict` knows: every spelling of personal fields, none of other fields; JSON inside text."""
+"""Test that `strict` knows all spellings of personal fields, and no names of other fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Privacy policies: which rule decides, what stays of a value, of columns, of everything that is written."""
+"""Test privacy policies: the rule that decides, and the values in all that is written."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ def test_an_event_is_shown_as_the_policy_leaves_it(lake: LakeUnderTest) -> None:
 def test_no_planted_value_comes_through_the_strict_policy(
     lake: LakeUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everything but the raw files is searched: lake, index, ledger, reports, contracts, log, what `show` prints."""
+    """Search everything but the raw files: lake, index, ledger, reports, contracts, log, `show`."""
     caplog.set_level(logging.DEBUG, "pismo_lake")
     lake.settings = replace(lake.settings, privacy=load_privacy(STRICT, KEY))
     planter, r = Planter(), random.Random(3)
@@ -342,7 +342,7 @@ def test_no_planted_value_comes_through_the_strict_policy(
             identity = {"domain": domain, "event_type": name, "schema_version": version}
             raws.append(event(f"e-{len(raws)}", made, **identity))
             if number == 4:
-                # the same id with other content is in rejects, with its bytes where no policy is
+                # without a policy, rejects have the bytes of a copy with the same id and other content
                 raws.append(event(f"e-{len(raws) - 1}", planter.plant(payload(r)), **identity))
     note = f"card {CARD_NUMBERS[1]} of a customer"
     raws += [

@@ -32,7 +32,7 @@ DATA = b"0123456789" * 20_000
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is done to the disk, in order: the calls themselves go on."""
+    """Record the changes of the disk in their order, and make them."""
     seen: list[tuple[str, str]] = []
     fsync, link, replace, unlink, mkdir = os.fsync, os.link, Path.replace, Path.unlink, Path.mkdir
 
@@ -64,8 +64,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return seen
 
 
-def named(steps: list[tuple[str, str]]) -> list[str]:
-    """The steps as words; a temporary file is one word."""
+def words(steps: list[tuple[str, str]]) -> list[str]:
+    """Return the steps as words; a temporary file is one word."""
     return [f"{step} {'temporary' if name.endswith('.tmp') else name}" for step, name in steps]
 
 
@@ -76,10 +76,10 @@ def test_a_name_is_synced_after_the_content(
     top = tmp_path.name
     write(f"{tmp_path}/a/b/file", b"x")
     folders = ["mkdir a", f"sync {top}", "mkdir b", "sync a"]
-    assert named(steps) == [*folders, "sync temporary", "name file", "sync b"]
+    assert words(steps) == [*folders, "sync temporary", "name file", "sync b"]
     steps.clear()
     write(f"{tmp_path}/a/b/other", b"x")
-    assert named(steps) == ["sync temporary", "name other", "sync b"]
+    assert words(steps) == ["sync temporary", "name other", "sync b"]
 
 
 def test_a_file_that_another_process_created_is_durable_before_it_is_believed(
@@ -87,26 +87,26 @@ def test_a_file_that_another_process_created_is_durable_before_it_is_believed(
 ) -> None:
     (tmp_path / "file").write_bytes(b"first")
     assert not storage.create(f"{tmp_path}/file", b"second")
-    assert named(steps) == ["sync temporary", f"sync {tmp_path.name}"]
+    assert words(steps) == ["sync temporary", f"sync {tmp_path.name}"]
 
 
 def test_what_is_moved_in_is_synced(tmp_path: Path, steps: list[tuple[str, str]]) -> None:
     spooled = tmp_path / "spooled"
     spooled.write_bytes(b"x")
     storage.move_in(spooled, f"{tmp_path}/lake/file")
-    assert named(steps) == ["mkdir lake", f"sync {tmp_path.name}", "sync spooled", "name file", "sync lake"]
+    assert words(steps) == ["mkdir lake", f"sync {tmp_path.name}", "sync spooled", "name file", "sync lake"]
 
 
 def test_what_is_removed_stays_removed(tmp_path: Path, steps: list[tuple[str, str]]) -> None:
     (tmp_path / "file").write_bytes(b"x")
     storage.remove(f"{tmp_path}/file")
     storage.remove(f"{tmp_path}/file")
-    assert named(steps) == ["unlink file", f"sync {tmp_path.name}"]
+    assert words(steps) == ["unlink file", f"sync {tmp_path.name}"]
 
 
 def test_what_may_be_lost_costs_no_sync(tmp_path: Path, steps: list[tuple[str, str]]) -> None:
     storage.write_atomic(f"{tmp_path}/a/file", b"x", synced=False)
-    assert named(steps) == ["mkdir a", "name file"]
+    assert words(steps) == ["mkdir a", "name file"]
 
 
 def test_a_folder_that_cannot_be_synced_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ for work in (
 
 
 def test_a_missing_right() -> None:
-    """A folder that cannot be listed is no empty folder, and a file that cannot be looked for is not missing."""
+    """An unreadable folder does not count as empty, nor a hidden file as missing."""
     package = Path(storage.__file__).parent
     while package.name != "pismo_lake":
         package = package.parent
