@@ -1,4 +1,4 @@
-"""An AWS account at moto, in a process of its own, with the shipped template deployed and IAM policies enforced.
+"""Run an AWS account at moto, with the shipped template deployed and IAM policies enforced.
 
 moto's CloudFormation makes roles, policies, topics, queues, keys and buckets. It does not make topic, queue and bucket
 policies and subscriptions: `Account.deploy` puts these there by their own calls, from the same template.
@@ -181,7 +181,10 @@ class Account:
         return Keys(made["AccessKeyId"], made["SecretAccessKey"])
 
     def role(self, name: str, *statements: dict[str, Any]) -> None:
-        """Make a role with these rights that all may assume: moto does not take a session for one of its role."""
+        """Make a role with these rights that all may assume.
+
+        moto does not accept a session as one of its role.
+        """
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
         iam = self.client("iam")
         iam.create_role(

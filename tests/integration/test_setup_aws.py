@@ -103,7 +103,10 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def people(account: Account) -> dict[str, Keys]:
-    """Pismo with its bucket and role, and a user that may only assume the role of Airflow. From here on IAM rules."""
+    """Make Pismo's bucket and role, and a user that may only assume the role of Airflow.
+
+    From here on, IAM policies are enforced.
+    """
     read = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{PISMO_BUCKET}/*"}
     account.client("s3").create_bucket(Bucket=PISMO_BUCKET)
     account.role(PISMO_ROLE, read)

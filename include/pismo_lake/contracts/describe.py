@@ -39,7 +39,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLine:
-    """A column: its Arrow type, whether a schema (``declared``) or data (``inferred``) brought it, and a note."""
+    """A column: Arrow type, origin (``declared`` by a schema, or ``inferred``), and a note."""
 
     name: str
     type: str

@@ -1,4 +1,4 @@
-"""A limit of our own for nested JSON, so that the same bytes give the same result on every version of Python.
+"""Limit the levels of nested JSON, so that every version of Python gives the same result.
 
 The `json` module recurses. How deep it can read depends on the version (some 1,000 levels in 3.11, 1,500 in 3.12 and
 10,000 in 3.13) and on the stack of the caller. The limit here is below all of them, with room for the caller.
@@ -19,14 +19,14 @@ _SIGNS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 
 def is_too_deep(text: str) -> bool:
-    """Say whether the JSON at the beginning of a text has too many levels; the text may be cut off."""
+    """Return whether the JSON at the beginning of a text, which may be cut off, is too deep."""
     if text.count("{") + text.count("[") <= DEEPEST:
         return False
     return deepest(np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)) > DEEPEST
 
 
 def doomed_places(text: str) -> set[int]:
-    """Return the places of brackets from which a text has too many levels before the bracket is closed."""
+    """Return the places of brackets that have too many levels before they are closed."""
     doomed: set[int] = set()
     opened: list[int] = []
     for sign in _SIGNS.finditer(text):

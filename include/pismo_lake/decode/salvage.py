@@ -185,7 +185,7 @@ class _Attempts:
 
 
 def _decode(piece: str) -> tuple[Any, int | None, str | None]:
-    """Return the value at the beginning, the number of characters seen, and the error if there is one.
+    """Return the value at the beginning, the number of characters read, and any error.
 
     The number is None if this version of Python cannot read so many levels.
     """

@@ -134,7 +134,10 @@ def scan(data: bytes | memoryview) -> Scan | None:
 
 
 def deepest(buffer: NDArray[np.uint8]) -> int:
-    """Return the greatest nesting depth in a buffer that may be cut off, up to a block that closes too much."""
+    """Return the greatest depth in a buffer, up to a block that closes too much.
+
+    The buffer may be cut off.
+    """
     scanner = _Scanner()
     for base in range(0, len(buffer), _BLOCK):
         if not scanner.take(buffer[base : base + _BLOCK], base):

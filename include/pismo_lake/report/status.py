@@ -1,4 +1,4 @@
-"""Say how each delivery of a lake is: its newest hour, its files that wait, the verdicts on its last days."""
+"""Collect the state of each delivery: newest hour, waiting files, verdicts on its last days."""
 
 from __future__ import annotations
 
@@ -47,13 +47,16 @@ class DeliveryStatus:
     days: tuple[DayStatus, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
+        """Return all figures as plain values."""
         lag = None if self.lag is None else int(self.lag.total_seconds())
         return asdict(self.state) | {"lag_seconds": lag, "days": [asdict(day) for day in self.days]}
 
 
 def lake_status(settings: LakeSettings, ledger: Ledger, now: datetime, days: int = 7) -> list[DeliveryStatus]:
-    """Return the status of every delivery in the ledger, with its last `days` publish days, the newest first."""
+    """Return the status of every delivery in the ledger.
+
+    Each has its last `days` publish days, the newest first.
+    """
     found = []
     for state in delivery_states(ledger, settings.lake):
         lag = now - PublishHour.parse(state.newest_hour).start if state.newest_hour else None
@@ -89,7 +92,7 @@ def _verdict(
 
 
 def _report(settings: LakeSettings, day: PublishDay) -> dict[str, Any] | None:
-    """Return the written report of a day; None if it is missing, or of a time when the day was not over or closed."""
+    """Return the report of a day that was over and closed; None if there is none."""
     name = f"{safe_segment(settings.delivery)}.json"
     try:
         found = orjson.loads(storage.read_bytes(storage.join(settings.lake, reports_path(str(day)), name)))

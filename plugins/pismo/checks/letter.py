@@ -1,4 +1,4 @@
-"""Write a letter to Pismo: who we are, which rights are missing, and which keys are ours. It holds no secret."""
+"""Write a letter to Pismo: our identity and keys, and the missing rights; no secret."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _WIDTH = 100
 _SESSION = re.compile(r"arn:(aws[\w-]*):sts::(\d{12}):assumed-role/([^/\s]+)/\S+")
 _ARN = re.compile(r"arn:aws[\w-]*:\S+")
 _UNKNOWN = "[not found: see the checks]"
-# checks of Pismo's side; all others are ours to mend
+# if one of these checks fails, Pismo has to act; all others are ours
 _PISMOS = re.compile(r"role|listing|reading an event file|use of the KMS key|private key \d+|host key|private keys")
 
 
 def write_letter(delivery: Delivery, checks: Iterable[Check]) -> str:
-    """Return the text to send to Pismo, filled in from the delivery and from the results of its checks."""
+    """Return the text to send to Pismo, from the delivery and the results of its checks."""
     found = {check.name: check for check in checks}
     match delivery.channel:
         case Channel.S3:
@@ -90,7 +90,7 @@ def _s3(delivery: Delivery, found: dict[str, Check]) -> Iterator[str]:
 
 
 def _own_identity(check: Check | None) -> str:
-    """Return the ARN that Pismo must trust: of a session, that of its role."""
+    """Return the ARN that Pismo must trust; for a session, the ARN of its role."""
     text = check.seen if check is not None and check.state is State.PASS else ""
     session = _SESSION.search(text)
     if session:
@@ -184,7 +184,7 @@ def _tail(delivery: Delivery, found: dict[str, Check]) -> Iterator[str]:
 
 
 def _is_open(check: Check | None) -> bool:
-    """Return whether a right was refused, or could not be tried yet."""
+    """Return whether the check did not pass, or was not made."""
     return check is None or check.state is not State.PASS
 
 

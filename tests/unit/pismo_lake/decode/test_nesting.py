@@ -1,4 +1,4 @@
-"""Deep nesting: the same spans on every version of Python, and from every depth of the caller's stack."""
+"""Read deep nesting alike on every version of Python, and from every depth of the stack."""
 
 from __future__ import annotations
 
