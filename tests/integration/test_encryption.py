@@ -152,5 +152,5 @@ def test_a_key_that_is_not_there_or_does_not_answer(server: Sandbox, tmp_path: P
         aws_secret_access_key="b", config=quick,
     )  # fmt: skip
     with closing(nowhere), pytest.raises(SourceUnavailable, match="EndpointConnectionError"):
-        LakeKey(ALIAS, lambda: nowhere).tried()
-    assert LakeKey(ALIAS, lambda: server.admin("kms")).tried() == ALIAS
+        LakeKey(ALIAS, lambda: nowhere).check()
+    assert LakeKey(ALIAS, lambda: server.admin("kms")).check() == ALIAS

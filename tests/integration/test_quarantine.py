@@ -60,7 +60,7 @@ class Feed:
         return landed.summary.files, count_failures(self.delivery, self.lake.ledger, window, landed)
 
     def quarantined(self) -> list[str]:
-        return list(Sightings(self.lake.ledger, self.delivery.lake, "test").quarantined())
+        return list(Sightings(self.lake.ledger, self.delivery.lake, "test").list_quarantined())
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ class DayBuilder(UnitBuilder):
         """Return the only part of a day."""
         return PART
 
-    def fingerprinted(self) -> tuple[object, ...]:
+    def own_settings(self) -> tuple[object, ...]:
         """Return the size at which a partition starts another file."""
         return (self.settings.target_bytes,)
 

@@ -46,6 +46,6 @@ def fingerprint(
             digest.update(b"|" + verdict.erased.tobytes())
     for name in sorted(counts.get("by_type", ())):
         # files stay readable if columns are added, but not if a column's type changes
-        for path in contracts.widened(name):
+        for path in contracts.find_widened(name):
             digest.update(f"|{name}{path}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -116,7 +116,7 @@ class UnitBuilder(ABC):
     ) -> AbstractContextManager[Draft]:
         """Read the files of a claimed part, and prepare its Parquet files while the block runs."""
 
-    def fingerprinted(self) -> tuple[object, ...]:
+    def own_settings(self) -> tuple[object, ...]:
         """Return the settings that outputs of this kind of unit depend on, besides the common ones."""
         return ()
 
@@ -156,7 +156,7 @@ class UnitBuilder(ABC):
 
     def fingerprint(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict], counts: dict[str, Any]) -> str:
         """Return the fingerprint of a part's outputs; `counts` name its event types."""
-        return fingerprint(self.settings, self.contracts, files, verdicts, counts, *self.fingerprinted())
+        return fingerprint(self.settings, self.contracts, files, verdicts, counts, *self.own_settings())
 
     def _update(
         self, part: int, inputs: Inputs, before: PartRecord | None, summary: BuildSummary, *, force: bool

@@ -67,7 +67,7 @@ def show(lake: OpenLake, event: SomeEvent = None) -> int:
             {
                 "event_type": f"{domain}/{name}",
                 "columns": len(event_schema(store, domain, name)),
-                "origin": "schema" if store.declared(domain, name) else "inferred",
+                "origin": "schema" if store.find_declared(domain, name) else "inferred",
                 "mode": str(store.of(domain, name).mode),
             }
             for domain, name in store.names()
@@ -79,7 +79,7 @@ def show(lake: OpenLake, event: SomeEvent = None) -> int:
         return 0
     domain, name = event_type(store, event)
     contract = store.of(domain, name)
-    columns = list(column_lines(contract, store.declared(domain, name)))
+    columns = list(column_lines(contract, store.find_declared(domain, name)))
     changes = changes_of(lake.ledger, lake.settings.lake, domain, name)
     if lake.json:
         names = ("path", "before", "after", "file", "offset", "seen_at")

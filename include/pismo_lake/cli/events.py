@@ -39,18 +39,18 @@ def show(
     every: Annotated[bool, typer.Option("--all", help="Print every copy, not only the one in the lake.")] = False,
 ) -> int:
     """Print an event's raw JSON, from its byte range in landing."""
-    from pismo_lake.events.find import find_event, shown_event
+    from pismo_lake.events.find import display_event, find_event
     from pismo_lake.privacy.mark import refuse_unprotected
 
     refuse_unprotected(lake.settings)
     places = find_event(lake.settings, lake.ledger, event_id)
     shown = places if every else [place for place in places if place.standing] or places[:1]
     if lake.json:
-        copies = [_copy(place) | _content(shown_event(place, lake.settings.privacy)) for place in shown]
+        copies = [_copy(place) | _content(display_event(place, lake.settings.privacy)) for place in shown]
         print_json({"event_id": event_id, "copies": copies})
     else:
         for place in shown:
-            write_bytes(shown_event(place, lake.settings.privacy) + b"\n")
+            write_bytes(display_event(place, lake.settings.privacy) + b"\n")
     return _exit_code(event_id, places)
 
 

@@ -92,7 +92,7 @@ class Contract:
         tree: dict[str, Any] = {"data": self.data.to_json(), "envelope": self.envelope.to_json()}
         return tree | {"noted": sorted(self.noted)} if self.noted else tree
 
-    def widened(self) -> tuple[str, ...]:
+    def find_widened(self) -> tuple[str, ...]:
         """Return the paths that were int64 columns and are decimal now."""
         return (*widened_paths(self.data, "/data"), *widened_paths(self.envelope, ""))
 

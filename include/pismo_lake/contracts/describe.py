@@ -60,7 +60,7 @@ def column_lines(contract: Contract, declared: Node | None) -> Iterator[ColumnLi
 
 def differences(contracts: ContractStore, domain: str, event_type: str) -> list[Difference]:
     """Return the differences of an event type's schema and the lake; empty without a schema."""
-    declared = contracts.declared(domain, event_type)
+    declared = contracts.find_declared(domain, event_type)
     if declared is None:
         return []
     event = f"{domain}/{event_type}"

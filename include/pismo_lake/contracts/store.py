@@ -87,10 +87,10 @@ class ContractStore:
             self._loaded[key] = self._load(key)
         return self._loaded[key][0]
 
-    def widened(self, name: str) -> tuple[str, ...]:
+    def find_widened(self, name: str) -> tuple[str, ...]:
         """Return an event type's widened paths; it is named ``<domain>/<event type>``, as segments."""
         domain, event_type = name.split("/", 1)
-        return self._of((domain, event_type)).widened()
+        return self._of((domain, event_type)).find_widened()
 
     def widened_since(self, connection: Connection) -> bool:
         """Return whether a contract was widened after it was read here.
@@ -103,7 +103,7 @@ class ContractStore:
             if (
                 row is not None
                 and row.version != version
-                and self._parse(key, row.tree).widened() != contract.widened()
+                and self._parse(key, row.tree).find_widened() != contract.find_widened()
             ):
                 return True
         return False
@@ -140,12 +140,12 @@ class ContractStore:
             tree or {}, free_form=settings.free_form, decimals=settings.decimal_names, rules=settings.contracts,
             event="/".join(key),
         )  # fmt: skip
-        declared = self.declared(*key)
+        declared = self.find_declared(*key)
         if declared is not None:
             contract.declare(declared)
         return contract
 
-    def declared(self, domain: str, event_type: str) -> Node | None:
+    def find_declared(self, domain: str, event_type: str) -> Node | None:
         """Return the schema's node of an event type, by its path segments; None without a schema."""
         found = find_schema(self.schemas, domain, event_type)
         if found is None:

@@ -121,7 +121,7 @@ def raw_event(place: Place) -> bytes:
     return event_bytes(place.record, place.offset, place.length)
 
 
-def shown_event(place: Place, privacy: Privacy | None) -> bytes:
+def display_event(place: Place, privacy: Privacy | None) -> bytes:
     """Return the event for display: `raw_event`, or its redacted JSON under a policy.
 
     Raises:

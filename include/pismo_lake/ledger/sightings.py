@@ -104,7 +104,7 @@ class Sightings:
                 found |= {seen.key: seen for seen in _read(connection, *these)}
         return found
 
-    def quarantined(self) -> dict[str, Sighting]:
+    def list_quarantined(self) -> dict[str, Sighting]:
         """Return the quarantined files, which are tried only on demand, by key."""
         with self._ledger.engine.connect() as connection:
             return {seen.key: seen for seen in _read(connection, *self._where(), sightings.c.quarantined.is_not(None))}

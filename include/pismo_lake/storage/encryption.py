@@ -55,7 +55,7 @@ class LakeKey:
             pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=_KEYS_KEPT)
         )
 
-    def tried(self) -> str:
+    def check(self) -> str:
         """Encrypt and decrypt with the key, and return its id."""
         kms, secret = _Kms(self.connect()), secrets.token_bytes(_KEY_BITS // 8)
         if kms.unwrap_key(kms.wrap_key(secret, self.key_id), self.key_id) != secret:

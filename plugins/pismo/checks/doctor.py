@@ -130,7 +130,7 @@ def _own(delivery: Delivery) -> Iterator[Check]:
         except NoLedgerError:
             return "empty"
         with opened as ledger:
-            seen = Sightings(ledger, delivery.lake, delivery.name).quarantined()
+            seen = Sightings(ledger, delivery.lake, delivery.name).list_quarantined()
         if seen:
             shown = "; ".join(f"{key}: {file.problem}" for key, file in list(seen.items())[:_SHOWN])
             msg = f"{len(seen)} file(s) are quarantined, their events are missing: {shown}"
@@ -190,7 +190,7 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
 
         def encryption() -> str:
             key = settings_of(delivery).key
-            return f"{key.tried()}: encrypts and decrypts" if key else ""
+            return f"{key.check()}: encrypts and decrypts" if key else ""
 
         yield attempt("encryption", encryption, "see docs/how-to/encryption.md: lake_kms_key, storage_conn_id")
 

@@ -92,7 +92,7 @@ def _environment(delivery: Delivery, other_host: str | None) -> Check:
         delivery, environment=other, source=replace(delivery.source, host=host, port=int(port) if port else None)
     )
 
-    def tried() -> str:
+    def try_keys() -> str:
         with closing(PismoSFTPHook(swapped)) as hook:
             results = [_try(hook, ours) for ours in hook.identity.keys]
         # this environment's host key is pinned: if the other server has another one, the keys were not tried
@@ -101,4 +101,4 @@ def _environment(delivery: Delivery, other_host: str | None) -> Check:
             raise KeysDenied(msg)
         return f"{host} refuses them too, or its host key differs from the pinned one"
 
-    return attempt("environment", tried, f"use {other.value}'s credentials only for {other.value}")
+    return attempt("environment", try_keys, f"use {other.value}'s credentials only for {other.value}")

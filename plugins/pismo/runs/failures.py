@@ -43,7 +43,7 @@ def count_failures(delivery: Delivery, ledger: Ledger, window: Window, landed: L
     outage is not counted against any file: a lost right or a silent server must not quarantine good files.
     """
     sightings = Sightings(ledger, delivery.lake, delivery.name)
-    before = sightings.quarantined()
+    before = sightings.list_quarantined()
     asked = find_wanted_again(window, before.values()) if window.retry_failed or window.object_keys else set()
     outage = SourceUnavailable | AccessDenied
     counted = [key for key, error in landed.failures.items() if landed.source_works or not isinstance(error, outage)]

@@ -96,7 +96,7 @@ def find_files(source: EventSource, ledger: Ledger, delivery: Delivery, window: 
     """
     if not window.relist:
         return Found(unlisted="relist is off")
-    quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
+    quarantined = Sightings(ledger, delivery.lake, delivery.name).list_quarantined()
     wanted = find_wanted_again(window, quarantined.values())
     again = [RemoteFile(key, None) for key in sorted({*_find_named(source, window), *wanted})]
     listed, unlisted = _list(source, delivery, window)

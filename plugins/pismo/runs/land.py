@@ -57,7 +57,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
             )  # fmt: skip
 
         def land_announced(files: Sequence[RemoteFile]) -> Landing:
-            quarantined = Sightings(ledger, delivery.lake, delivery.name).quarantined()
+            quarantined = Sightings(ledger, delivery.lake, delivery.name).list_quarantined()
             landing = land([file for file in files if file.key not in quarantined])
             refused = {file.key: _refusal(file.key) for file in files if file.key in quarantined}
             return Landing(landing.summary, {**landing.failures, **refused})

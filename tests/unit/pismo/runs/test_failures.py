@@ -64,8 +64,8 @@ def runs(tmp_path: Path) -> Runs:
 def test_a_file_is_shown_until_it_is_quarantined(runs: Runs, kind: type[SourceError]) -> None:
     error = kind("no", key=KEY)
     assert [runs.fail(error) for _ in range(5)] == [[(1, False)], [(2, False)], [(3, True)], [], []]
-    assert list(runs.sightings.quarantined()) == [KEY]
-    assert runs.sightings.quarantined()[KEY].problem == "no"
+    assert list(runs.sightings.list_quarantined()) == [KEY]
+    assert runs.sightings.list_quarantined()[KEY].problem == "no"
 
 
 @pytest.mark.parametrize("asked", [Window((), (KEY,)), replace(PLAIN, retry_failed=True)])
@@ -80,7 +80,7 @@ def test_a_run_that_asks_for_a_quarantined_file_shows_it(runs: Runs, asked: Wind
 @pytest.mark.parametrize("kind", [AccessDenied, SourceUnavailable])
 def test_an_outage_quarantines_nothing_and_every_run_shows_it(runs: Runs, kind: type[SourceError]) -> None:
     assert [runs.fail(kind("no", key=KEY), works=False) for _ in range(6)] == [[(0, False)]] * 6
-    assert runs.sightings.quarantined() == {}
+    assert runs.sightings.list_quarantined() == {}
 
 
 def test_the_last_task_names_each_file_and_its_reason() -> None:

@@ -56,11 +56,11 @@ def test_files_that_failed_before_an_upgrade_are_counted_from_then_on(tmp_path: 
         (seen,) = sightings.of_day("2026-03-01")
         assert (seen.key, seen.tries, seen.quarantined, seen.state) == ("k", 0, None, "listed")
         assert sightings.count_tries(["k", "unknown"], 2)["k"].tries == 1
-        assert sightings.quarantined() == {}
+        assert sightings.list_quarantined() == {}
         assert sightings.count_tries(["k"], 2)["k"].quarantined is not None
-        first = sightings.quarantined()["k"].quarantined
+        first = sightings.list_quarantined()["k"].quarantined
         assert sightings.count_tries(["k"], 2)["k"].quarantined == first
-        assert Sightings(ledger, "/other", "feed").quarantined() == {}
+        assert Sightings(ledger, "/other", "feed").list_quarantined() == {}
         assert [seen.tries for seen in failed_files(ledger, "/lake", "2026-03-01")] == [3]
         assert failed_files(ledger, "/lake", "2026-03-02") == []
         assert failed_files(ledger, "/other") == []

@@ -20,7 +20,7 @@ from tests.lakes import ORG, LakeUnderTest, event, key
 from pismo_lake.contracts.contract import Contract
 from pismo_lake.decode.exact_json import loads
 from pismo_lake.errors import ConfigError, LakeError
-from pismo_lake.events.find import find_event, shown_event
+from pismo_lake.events.find import display_event, find_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.privacy.columns import protected, protected_schema
 from pismo_lake.privacy.mark import MARK
@@ -315,13 +315,13 @@ def test_an_event_is_shown_as_the_policy_leaves_it(lake: LakeUnderTest) -> None:
         b'{"event_id":"e-2","email":"who@example.com"}',
     )
     (place,) = find_event(lake.settings, lake.ledger, "e-1")
-    shown = json.loads(shown_event(place, lake.settings.privacy), parse_float=Decimal)
+    shown = json.loads(display_event(place, lake.settings.privacy), parse_float=Decimal)
     assert shown["data"] == {"email": KEY.digest("who@example.com"), "amount": Decimal("1.10")}
     assert shown["operator"] == {"email": KEY.digest("op@example.com")}
     assert shown["org_id"] == ORG
     (place,) = find_event(lake.settings, lake.ledger, "e-2")
     with pytest.raises(LakeError, match="not an event that privacy policy strict can be applied to") as caught:
-        shown_event(place, lake.settings.privacy)
+        display_event(place, lake.settings.privacy)
     assert "who@" not in str(caught.value)
 
 
@@ -361,7 +361,7 @@ def test_no_planted_value_comes_through_the_strict_policy(
     told = caplog.text
     for identity in ("e-0", "e-40", "f-1", "f-2"):
         for place in find_event(lake.settings, lake.ledger, identity):
-            told += str(place) + shown_event(place, lake.settings.privacy).decode()
+            told += str(place) + display_event(place, lake.settings.privacy).decode()
     searched = told.encode()
     for path in lake.root.rglob("*"):
         if path.is_file() and "/main_stream/" not in str(path).replace("/_index/main_stream/", "/"):
