@@ -330,7 +330,6 @@ def test_the_letter_names_role_and_topic_of_the_kit(letter: Callable[..., Any], 
     assert f"Our identity: {account.outputs['AirflowRoleArn']} " in said
     assert f"new bucket object): {account.outputs['TopicArn']} " in said
     assert session.token not in said
-    assert f"Let {account.outputs['AirflowRoleArn']} assume" in said
 
 
 def test_the_letter_has_the_public_keys_that_are_not_registered(
