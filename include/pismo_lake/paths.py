@@ -14,6 +14,7 @@ from functools import lru_cache
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _LONGEST = 100
 _FINGERPRINT = 10
+_OWN = frozenset({"_index", "_erasures"})
 
 SCHEMES = ("s3", "gs")
 """The schemes of object stores that landing and lake may be in."""
@@ -26,6 +27,9 @@ OUTPUT_ROOTS = (*BUILD_ROOTS, "reports")
 """The folders of a lake that hold everything made from event files."""
 CONTRACTS = "_contracts"
 ERASURES = "_erasures"
+"""The folder of the records of erasures: in a lake, and in landing beside the raw files of each delivery."""
+COLUMNS = ".columns"
+"""The end of the names of parsed payloads, which are beside the indexes in landing."""
 SPOOL = "_spool"
 """The folder for unfinished files of a closing day."""
 IDENTITY = "_lake.json"
@@ -141,10 +145,10 @@ def split_output_name(name: str) -> tuple[str, str, int] | None:
 
 
 def safe_key(key: str) -> str:
-    """Return an object key as a relative path of safe segments, none of them ``_index``."""
+    """Return an object key as a relative path of safe segments that is in no folder of our own in landing."""
     segments = [safe_segment(segment) for segment in key.split("/") if segment]
-    if segments and segments[0] == "_index":
-        segments[0] = "%5Findex"
+    if segments and segments[0] in _OWN:
+        segments[0] = f"%5F{segments[0][1:]}"
     return "/".join(segments) or "%"
 
 
@@ -172,6 +176,16 @@ def landing_path(delivery: str, name: str) -> str:
     return f"{safe_segment(delivery)}/{safe_key(name)}"
 
 
+def erasures_path(delivery: str) -> str:
+    """Return the path of the folder of a delivery's records of erasures below the landing root."""
+    return f"{safe_segment(delivery)}/{ERASURES}"
+
+
+def landing_root(raw_uri: str, delivery: str, name: str) -> str:
+    """Return the folder of a delivery in landing that a raw file is in."""
+    return raw_uri.removesuffix(landing_path(delivery, name)) + safe_segment(delivery)
+
+
 def index_path(delivery: str, name: str) -> str:
     """Return the path of a raw file's index below the landing root."""
     return f"{safe_segment(delivery)}/_index/{safe_key(name)}.parquet"
@@ -179,4 +193,4 @@ def index_path(delivery: str, name: str) -> str:
 
 def columns_path(delivery: str, name: str) -> str:
     """Return the path of a raw file's parsed payloads below the landing root."""
-    return f"{safe_segment(delivery)}/_index/{safe_key(name)}.columns"
+    return f"{safe_segment(delivery)}/_index/{safe_key(name)}{COLUMNS}"

@@ -142,7 +142,7 @@ class DayBuilder(UnitBuilder):
             counts["ids"] = write_ids(files, ids)
             spooled[ids_folder(self.unit)] = [ids]
             outputs = [
-                Output(folder, number, partial(storage.move_in, path))
+                Output(folder, number, partial(storage.move_in, path), storage.sha256(str(path)))
                 for folder, paths in spooled.items()
                 for number, path in enumerate(paths)
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from contextlib import contextmanager
 from functools import partial
@@ -96,5 +97,6 @@ class HourBuilder(UnitBuilder):
         for folder, table in tables(rows, self.settings, self._hour.date, self.contracts.get):
             data = parquet_bytes(table, self.settings.key)
             written.append((folder, table.num_rows))
-            yield Output(folder, part, partial(storage.write_atomic, data=data))
+            digest = hashlib.sha256(data).hexdigest()
+            yield Output(folder, part, partial(storage.write_atomic, data=data), digest)
         count_written(counts, written, f"{self.label} part {part}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.paths import SPOOL, safe_segment
+from pismo_lake.storage.leftovers import held_folder, remove_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +28,25 @@ def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path
     this unit are removed too: their claims are lost.
     """
     if not storage.is_local(settings.lake):
-        with tempfile.TemporaryDirectory(prefix="pismo-close-") as folder:
-            yield Path(folder)
+        with held_folder(Path(tempfile.mkdtemp(prefix=_prefix(settings)))) as folder:
+            yield folder
         return
     root = storage.local_path(settings.lake) / SPOOL
     name = f"{safe_segment(settings.delivery)}-{unit}"
     for stale in root.glob(f"{name}-*"):
         shutil.rmtree(stale, ignore_errors=True)
-    own = root / f"{name}-{token}"
-    try:
-        yield own
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
+    with held_folder(root / f"{name}-{token}") as folder:
+        yield folder
+
+
+def remove_spools(settings: LakeSettings) -> tuple[list[Path], list[Path]]:
+    """Remove the folders that killed builds of a lake left on this machine; return them, and those still in use."""
+    if storage.is_local(settings.lake):
+        root = storage.local_path(settings.lake) / SPOOL
+        return remove_folders(sorted(path for path in root.glob("*") if path.is_dir()))
+    found = Path(tempfile.gettempdir()).glob(f"{_prefix(settings)}*")
+    return remove_folders(sorted(path for path in found if path.is_dir() and path.stat().st_uid == os.getuid()))
+
+
+def _prefix(settings: LakeSettings) -> str:
+    return f"pismo-close-{hashlib.sha256(settings.lake.encode()).hexdigest()[:12]}-"

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 _ATTEMPTS = 10
 
 
-class WidenedError(Exception):
-    """A column that was written as int64 became decimal meanwhile: write the part again."""
+class OutdatedError(Exception):
+    """A part must be written again before it is recorded; the text says what has changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,12 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished Parquet file: its folder in the lake, its number, and a function to write it."""
+    """A finished Parquet file: its folder in the lake, its number, a function to write it, the SHA-256 of its bytes."""
 
     folder: str
     number: int
     write: Callable[[str], None]
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,8 @@ class UnitBuilder(ABC):
                 self.log.info("part %d of %s was claimed by another run, waiting for it", part, self.label)
                 wait_for_other(self.builds, part, self.log)
                 inputs, before = self.inputs(), self.builds.part(part)
-            except WidenedError:
-                self.log.info("a column of part %d of %s became decimal, writing it again", part, self.label)
+            except OutdatedError as change:
+                self.log.info("%s while part %d of %s was built: it is written again", change, part, self.label)
                 inputs, before = self.inputs(), self.builds.part(part)
             else:
                 return
@@ -224,6 +225,7 @@ class UnitBuilder(ABC):
         """Read, plan, write and record a claimed part; return its counts and the paths to remove."""
         started = time.monotonic()
         written: list[str] = []
+        digests: dict[str, str] = {}
         try:
             with self.draft(claim, files, verdicts) as draft:
                 digest = self.fingerprint(files, verdicts, draft.counts)
@@ -233,21 +235,28 @@ class UnitBuilder(ABC):
                     claim.check(written)
                     path = self._path(output.folder, output.number, digest)
                     written.append(path)
+                    digests[path] = output.sha256
                     output.write(storage.join(self.settings.lake, path))
         except OSError:
             # a builder that took over may have removed files of this one from the disk
             claim.check(written)
             raise
+        # a report compares them with the files in the lake
+        draft.counts["digests"] = digests
         draft.counts["seconds"] = round(time.monotonic() - started, 3)
         self.checkpoint("record")
-        return draft.counts, claim.commit(sorted(written), digest, draft.counts, files, self._refuse_widened)
+        return draft.counts, claim.commit(sorted(written), digest, draft.counts, files, self._refuse_outdated)
 
     def _path(self, folder: str, number: int, digest: str) -> str:
         return f"{folder}/{output_name(self.settings.delivery, self.unit, number, digest)}"
 
-    def _refuse_widened(self, connection: Connection) -> None:
+    def _refuse_outdated(self, connection: Connection) -> None:
         if self.contracts.widened_since(connection):
-            raise WidenedError
+            msg = "a column became decimal"
+            raise OutdatedError(msg)
+        if self._judged.outdated(connection):
+            msg = "events were erased"
+            raise OutdatedError(msg)
 
     def _finish(self, part: int, superseded: Sequence[str]) -> None:
         self.before_removal()

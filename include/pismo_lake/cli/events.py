@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
 from pismo_lake.cli.command import OpenLake, command
-from pismo_lake.cli.output import print_json, print_table, write_bytes
+from pismo_lake.cli.output import print_json, write_bytes
 
 if TYPE_CHECKING:
     from pismo_lake.events.find import Place
@@ -72,49 +71,11 @@ def erase(
         bool, typer.Option("--dry-run", help="Print how many events there are; change nothing.")
     ] = False,
 ) -> int:
-    """Remove a person's events from the lake, for good."""
-    from pismo_lake.errors import ConfigError
-    from pismo_lake.events.erase import erase as erase_events
-    from pismo_lake.events.erase import find_copies, find_events
-    from pismo_lake.privacy.mark import refuse_unprotected
+    """Remove a person's events from the lake, for good, and search for what is left."""
+    from pismo_lake.cli.erase import Order, carry_out
 
-    settings, ledger, ids = lake.settings, lake.ledger, event_id or []
-    refuse_unprotected(settings)
-    pairs = [(column, value) for column, _, value in (text.partition("=") for text in where or [])]
-    if not (pairs or ids) or not all(column and value for column, value in pairs):
-        msg = "give --where COLUMN=VALUE or --event-id EVENT_ID"
-        raise ConfigError(msg)
-    found = find_events(settings, pairs, ids)
-    # without a row, too: erased before, and now in landing
-    found += find_copies(settings, ledger, set(ids) - {event.event_id for event in found})
-    types = sorted(Counter(event.event_type for event in found).items())
-    summary: dict[str, Any] = {"events": dict(types), "found": len(found)}
-    if not lake.json and types:
-        print_table(("event type", "events"), types)
-    if dry_run or not found:
-        if lake.json:
-            print_json(summary | {"erased": False})
-        else:
-            print(f"{len(found)} event(s) found, nothing is changed")
-        return 0
-    if not reference:
-        msg = "--reference is missing: who asked for it, in words that name no person"
-        raise ConfigError(msg)
-    with lake.progress() as progress:
-        done = erase_events(settings, ledger, found, reference, raw=raw, progress=progress)
-    if lake.json:
-        print_json(
-            summary | {"erased": True, "units": list(done.units), "left": list(done.left), "raw_files": done.raw_files}
-        )
-        return 0
-    still = f", {len(done.left)} still hold some of them" if done.left else ""
-    print(
-        f"{len(found)} event(s) are recorded as erased; {len(done.units)} unit(s) built anew{still};"
-        f" {done.raw_files} raw file(s) blanked"
-    )
-    for unit in done.left:
-        print(f"STILL THERE until its own delivery's next run, or flatten --delivery, builds it anew: {unit}")
-    return 0
+    pairs = tuple((column, value) for column, _, value in (text.partition("=") for text in where or []))
+    return carry_out(lake, Order(pairs, tuple(event_id or ()), reference, raw=raw, dry_run=dry_run))
 
 
 def _exit_code(event_id: str, places: list[Place]) -> int:

@@ -16,7 +16,7 @@ from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.deliveries import find_delivery
 from pismo_lake.settings.lake import LakeSettings
-from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy
+from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy, parse_keys
 from pismo_lake.spelling import there_are
 from pismo_lake.storage.encryption import LakeKey
 
@@ -157,8 +157,8 @@ def _kms() -> Any:
 
 
 def _privacy(policy: str | None) -> Privacy | None:
-    """Return the named policy; read its key from the environment, as others can see the call."""
+    """Return the named policy; read its keys from the environment, as others can see the call."""
     if not policy:
         return None
-    key = os.environ.get("PISMO_PRIVACY_KEY")
-    return load_privacy(policy, PrivacyKey.parse(key) if key else None).checked()
+    key, earlier = os.environ.get("PISMO_PRIVACY_KEY"), os.environ.get("PISMO_PRIVACY_EARLIER_KEYS", "")
+    return load_privacy(policy, PrivacyKey.parse(key) if key else None, parse_keys(earlier)).checked()

@@ -53,7 +53,8 @@ LAKE_OPTIONS: dict[str, Any] = {
     ),
     "privacy": _lake_option(
         "--privacy", "POLICY",
-        "Apply the policy strict, or a policy file (PISMO_PRIVACY). Its key is PISMO_PRIVACY_KEY: <key id>:<secret>.",
+        "Apply the policy strict, or a policy file (PISMO_PRIVACY). Its key is PISMO_PRIVACY_KEY: <key id>:<secret>."
+        " PISMO_PRIVACY_EARLIER_KEYS has a key of older rows on each line.",
     ),
     "kms_key": _lake_option(
         "--kms-key", "KEY",

@@ -17,12 +17,13 @@ from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import read_index
 from pismo_lake.index.keys import KEY_COLUMNS, usable_keys
 from pismo_lake.ledger import LakeFiles
-from pismo_lake.ledger.erasures import erased_keys, erasure_count
+from pismo_lake.ledger.erasures import count_erasures, erased_keys, erasure_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from sqlalchemy import Connection
 
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
@@ -96,11 +97,17 @@ class JudgedInputs:
     def __init__(self, settings: LakeSettings, ledger: Ledger) -> None:
         self._settings, self._ledger = settings, ledger
         self._judged: tuple[object, dict[str, Verdict]] | None = None
+        self._erasures = 0
+
+    def outdated(self, connection: Connection) -> bool:
+        """Return whether events were erased since the files were judged."""
+        return count_erasures(connection, self._settings.lake) != self._erasures
 
     def of(self, files: list[FileRecord]) -> tuple[list[FileRecord], dict[str, Verdict]]:
         """Return the same files, and the verdict on each by file name."""
         ranks = [record.rank for record in predecessors(self._settings, self._ledger, files)]
-        seen = (files, ranks, erasure_count(self._ledger, self._settings.lake))
+        self._erasures = erasure_count(self._ledger, self._settings.lake)
+        seen = (files, ranks, self._erasures)
         if self._judged is None or self._judged[0] != seen:
             self._judged = (seen, judge_all(self._settings, self._ledger, files))
         return files, self._judged[1]

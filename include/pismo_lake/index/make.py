@@ -8,7 +8,7 @@ pass.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ from pismo_lake.index.table import SCHEMA, IndexedFile
 from pismo_lake.paths import event_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.contracts.store import ContractStore
@@ -108,8 +108,12 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         _index_with_care(data, rows, contract_of)
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
-    others = rows.table()
-    table = pa.concat_tables([others, *tables]).sort_by("offset").combine_chunks() if tables else others
+    return _joined([rows.table(), *tables], parsed)
+
+
+def _joined(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> IndexedFile:
+    """Return the index of a file from its pieces, the first of which is in the order of offsets."""
+    table = pa.concat_tables(tables).sort_by("offset").combine_chunks() if len(tables) > 1 else tables[0]
     stamps = pc.min_max(table["event_timestamp"].cast(pa.int64()))
     events = table["reason"].null_count
     untimed = table["event_timestamp"].null_count - (len(table) - events)
@@ -117,6 +121,20 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         table, events, len(table) - events, stamps["min"].as_py(), stamps["max"].as_py(), untimed,
         parsed,
     )  # fmt: skip
+
+
+def with_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
+    """Return the index of a blanked file with the rows that its blanked events had in its earlier index.
+
+    A later copy of such an event is then still a duplicate, and all counts stay as they were. Builds read nothing of
+    an erased event, so whether it fits its contract does not matter.
+    """
+    never = pa.repeat(pa.scalar(value=False), len(erased))
+    rows = erased.set_column(SCHEMA.names.index("regular"), SCHEMA.field("regular"), never)
+    rows = rows.set_column(
+        SCHEMA.names.index("payload_at"), SCHEMA.field("payload_at"), pa.nulls(len(rows), pa.int32())
+    )
+    return replace(made, found=_joined([made.found.table, rows.cast(SCHEMA)], made.found.parsed))
 
 
 def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> None:

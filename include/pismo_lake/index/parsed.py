@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from pismo_lake import storage
-from pismo_lake.paths import columns_path
+from pismo_lake.errors import LakeError
+from pismo_lake.paths import COLUMNS, columns_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,6 +97,23 @@ def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows
         return {}
 
 
+def kept_tables(content: bytes) -> list[pa.Table]:
+    """Return the payloads in the bytes of a kept file, of whatever lake and raw file.
+
+    Raises:
+        LakeError: They are damaged, so that it is not known what they hold.
+    """
+    end = len(content) - _DIGEST
+    try:
+        length = int.from_bytes(content[end - _LENGTH : end], "big")
+        about = json.loads(content[end - _LENGTH - length : end - _LENGTH])
+        found = _read(memoryview(content), about["streams"])
+    except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
+        msg = f"kept payloads are damaged ({type(error).__name__})"
+        raise LakeError(msg) from error
+    return [rows.payload for each in found.values() for rows in each]
+
+
 def _read(content: memoryview, streams: Sequence[tuple[str, str, int]]) -> dict[Name, list[ParsedRows]]:
     found: dict[Name, list[ParsedRows]] = {}
     at = 0
@@ -114,6 +132,14 @@ def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
         uri = _uri(settings, file.delivery, file.name)
         if uri:
             storage.remove(uri)
+
+
+def let_all_go(root: str) -> None:
+    """Remove all that is kept below the folder of a delivery in landing; builds parse the raw files then."""
+    if storage.is_local(root):
+        for uri in storage.list_files(storage.join(root, "_index")):
+            if uri.endswith(COLUMNS):
+                storage.remove(uri)
 
 
 def _uri(settings: LakeSettings, delivery: str, name: str) -> str | None:

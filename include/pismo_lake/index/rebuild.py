@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.errors import LandedFileError, PismoError
+from pismo_lake.errors import PismoError
 from pismo_lake.hours import PublishHour
-from pismo_lake.index.files import NOTE, Raw, index_uri_of, read_index_at, read_raw
-from pismo_lake.index.landed import is_only_blanked
+from pismo_lake.index.files import NOTE
 from pismo_lake.index.run import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.adoption import adopt_outputs
@@ -31,7 +30,7 @@ from pismo_lake.ledger.binding import LakeBinding, list_outputs
 from pismo_lake.ledger.days import PART
 from pismo_lake.ledger.erasures import restore_erasures
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
-from pismo_lake.paths import safe_segment, split_output_name
+from pismo_lake.paths import ERASURES, erasures_path, safe_segment, split_output_name
 from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def rebuild_ledger(
     step("contracts")
     contracts = ContractStore(ledger, settings).restore()
     step("erasures")
-    restore_erasures(ledger, settings.lake)
+    restore_erasures(ledger, settings.lake, storage.join(settings.landing, erasures_path(settings.delivery)))
     files, orphans, failures = _index_raw_files(settings, ledger, step, progress)
     step("outputs")
     found, strangers = _find_outputs(settings)
@@ -109,7 +108,8 @@ def _index_raw_files(
     Return their number, the orphans and the failures.
     """
     root = storage.join(settings.landing, safe_segment(settings.delivery))
-    raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith("_index/")]
+    own = ("_index/", f"{ERASURES}/")
+    raws = [uri for uri in storage.list_files(root) if not uri[len(root) :].lstrip("/").startswith(own)]
     found = [(_note(settings, uri, root), uri) for uri in raws]
     hours = {note["key"]: PublishHour.parse(note["publish_hour"]) for note, _ in found if "publish_hour" in note}
     indexer = Indexer(settings, ledger, lambda file, _: hours[file.key])
@@ -128,24 +128,13 @@ def _index_raw_files(
         etag, published = note.get("etag") or None, note.get("published_at")
         file = RawFile(note["name"], note["key"], storage.size(uri), etag, note.get("sha256"), uri, published)
         try:
-            indexer.index(file, _read(settings, file))
+            indexer.take(file, None)
         except PismoError as error:
             waiting.note([file])
             waiting.record_problem(file.name, indexer.record_failure(file, error))
             continue
         count += 1
     return count, orphans, indexer.failures
-
-
-def _read(settings: LakeSettings, file: RawFile) -> Raw:
-    """Read a raw file; if its index has another digest, only an erasure may be the reason."""
-    try:
-        return read_raw(file)
-    except LandedFileError:
-        again = read_raw(replace(file, sha256=None))
-        if not is_only_blanked(again.data, file.name, read_index_at(index_uri_of(settings, file))):
-            raise
-        return again
 
 
 def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:

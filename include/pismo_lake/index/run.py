@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.errors import ConfigError, LedgerError, PismoError, StorageUnavailable
+from pismo_lake.errors import ConfigError, LandedFileError, LedgerError, PismoError, StorageUnavailable
 from pismo_lake.hours import NO_HOUR
 from pismo_lake.index.ahead import result_of
+from pismo_lake.index.blank import blank_events, mark_holders, read_blanked
 from pismo_lake.index.files import Raw, index_uri_of, read_index_at, read_raw, write_index
 from pismo_lake.index.keys import KEY_COLUMNS
 from pismo_lake.index.later_copies import LaterCopies
-from pismo_lake.index.make import make_index
+from pismo_lake.index.make import make_index, with_erased
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger, FileRecord, Ledger
+from pismo_lake.ledger.erasures import erased_keys, restore_erasures
 from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.paths import erasures_path
 from pismo_lake.progress import SILENT, size_text
 
 if TYPE_CHECKING:
@@ -128,6 +132,7 @@ class Indexer:
         self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._later = LaterCopies(settings, ledger)
         self._hours: set[str] = set()
+        self._blanked = self._read_erasures()
         self.unreadable: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self.files = self.bytes = self.events = self.rejects = self.ahead = 0
@@ -135,7 +140,22 @@ class Indexer:
     def take(
         self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None, workers: Indexers | None = None
     ) -> FileRecord:
-        """Index a file; `begun` is the result of a reader or of a worker, if there is one."""
+        """Index a file of which a reader, or a worker, has begun something.
+
+        If events of the file were erased and blanked, the record is the same as that of the file as it was landed.
+        """
+        try:
+            return self._take(file, begun, workers)
+        except LandedFileError:
+            blanked = read_blanked(self._settings, file)
+            if blanked is None:
+                raise
+            made = make_index(blanked.data, file.name, self._contracts, self._settings.max_plain_bytes)
+            return self._record(file, with_erased(made, blanked.rows), blanked.sha256)
+
+    def _take(
+        self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None, workers: Indexers | None
+    ) -> FileRecord:
         broken = workers is not None and begun is not None and isinstance(begun.exception(), BrokenExecutor)
         got = workers.alone(file) if workers is not None and broken else result_of(begun)
         if isinstance(got, Raw):
@@ -195,6 +215,8 @@ class Indexer:
             run=file.run,
         )
 
+        self._blank(wanted)
+
         def index() -> pa.Table:
             return read_index_at(index_uri, KEY_COLUMNS) if made.written else indexed.table
 
@@ -217,6 +239,19 @@ class Indexer:
         if record.status == "unreadable":
             self.unreadable.append(record.name)
         return record
+
+    def _read_erasures(self) -> set[bytes]:
+        """Record erasures that only landing knows, as in a new lake; return the events whose bytes are erased."""
+        settings, ledger = self._settings, self._ledger
+        folder = storage.join(settings.landing, erasures_path(settings.delivery))
+        if fresh := restore_erasures(ledger, settings.lake, folder):
+            mark_holders(settings, ledger, fresh)
+        return erased_keys(ledger, settings.lake, raw=True)
+
+    def _blank(self, file: FileRecord) -> None:
+        """Blank the bytes of events that were erased with their bytes before this copy of them came."""
+        if self._blanked and blank_events(file, self._blanked):
+            let_go(self._settings, [file])
 
     def _hour(self, file: RawFile, indexed: IndexedFile) -> str:
         if file.publish_hour != NO_HOUR:

@@ -206,10 +206,14 @@ class _Lander:
         return RawFile(name, file.key, size, file.etag, sha256, uri, file.published_at)
 
     def _again(self, file: RemoteFile, same: Version, raw: bytes) -> _Landed:
-        """Restore the removed parts of a landed file; a person repairs it by asking for it again."""
-        if not storage.exists(same.raw_uri):
+        """Put back the removed raw bytes or index of a landed file, which was asked for again.
+
+        Bytes that are put back are indexed again: erased events in them are blanked then.
+        """
+        lost = not storage.exists(same.raw_uri)
+        if lost:
             storage.write_atomic(same.raw_uri, raw)
-        lost = same.index_uri is not None and not storage.exists(same.index_uri)
+        lost |= same.index_uri is not None and not storage.exists(same.index_uri)
         again = replace(self._raw_file(file, same.name, len(raw), same.sha256), raw_uri=same.raw_uri)
         return _Landed(file, (again,) if lost else (), same)
 

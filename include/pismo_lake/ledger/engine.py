@@ -159,7 +159,7 @@ def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """Set WAL, a long lock timeout, and transactions that take the write lock at their start."""
+    """Set WAL, deletions that overwrite, and transactions that take the write lock at their start."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
@@ -167,6 +167,8 @@ def _prepare_sqlite(engine: Engine) -> None:
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            # what is deleted is overwritten: it may have named a person
+            connection.execute("PRAGMA secure_delete=ON")
         except BaseException:
             # the pool does not know this connection yet, so it cannot close it
             connection.close()

@@ -167,6 +167,7 @@ erasures = Table(
     Column("reference", String(500), nullable=False, doc="reference of the person who asked, without a name"),
     Column("erased_at", String(32), nullable=False, doc="time of the erasure"),
     Column("run", String(500), nullable=False, doc="DAG and run, or the command line"),
+    Column("raw", Boolean, doc="whether the bytes in landing are erased too; null: they are not"),
     info={"doc": "Erased events, as hashes."},
 )
 

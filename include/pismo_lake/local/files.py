@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 from pismo_lake import storage
 from pismo_lake.errors import ConfigError, IndexIncompleteError, NoEventFileError, landing_error
 from pismo_lake.hours import NO_HOUR, PublishHour, hour_of_key
+from pismo_lake.index.blank import mark_holders
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.recognise import why_no_event_file
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.erasures import restore_erasures
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.ledger.sightings import Sightings
+from pismo_lake.paths import ERASURES, erasures_path
 from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
+_STREAM = "main_stream/"
+_OWN = ("/_index/", f"/{ERASURES}/")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,6 +83,7 @@ class LocalFiles:
                 raise ConfigError(msg)
             return PublishHour.containing(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
 
+        self._take_over_erasures(settings, ledger)
         files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, FileLedger(ledger, settings.lake, settings.delivery).known(self.uris))
         failures: list[PismoError] = []
@@ -110,6 +116,14 @@ class LocalFiles:
         left += [(name, "it is unreadable") for name in indexed.unreadable if name not in given]
         return TakenIn(landed, indexed, failures, [name for name in indexed.unreadable if name in given], left)
 
+    def _take_over_erasures(self, settings: LakeSettings, ledger: Ledger) -> None:
+        """Record the erasures of a landing zone that the files are copied from, before one of them is landed."""
+        roots = {uri.rpartition(_STREAM)[0] for uri in self.uris.values() if _STREAM in uri}
+        sources = [storage.join(root, ERASURES) for root in sorted(roots)]
+        if any(next(iter(storage.list_files(source)), None) for source in sources):
+            folder = storage.join(settings.landing, erasures_path(settings.delivery))
+            mark_holders(settings, ledger, restore_erasures(ledger, settings.lake, folder, sources))
+
 
 def local_files(arguments: Sequence[str]) -> LocalFiles:
     """Return the files below the given paths or URIs.
@@ -130,7 +144,8 @@ def local_files(arguments: Sequence[str]) -> LocalFiles:
         # if this is a copy of the whole bucket, reports/ and other prefixes hold no event files
         in_stream = any("main_stream/" in uri for uri in found)
         for uri in found:
-            if not single and in_stream and "main_stream/" not in uri:
+            # a landing zone has folders of our own beside the raw files
+            if not single and in_stream and (_STREAM not in uri or uri.rpartition(_STREAM)[0].endswith(_OWN)):
                 continue
             key = _key(uri, argument)
             if uris.setdefault(key, uri) != uri:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.settings.privacy import Privacy
 
-_NOTE, _KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
+NOTE, KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
+"""The metadata of a column that say which actions changed it, and with which key."""
 
 
 def protected_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
@@ -51,9 +52,9 @@ def protected_field(column: Column, privacy: Privacy | None, event: str) -> pa.F
     if privacy is None:
         return pa.field(column.name, column.type)
     done = sorted(_notes(column.node, column.keys, privacy, event))
-    notes = {_NOTE: ", ".join(done)} if done else None
+    notes = {NOTE: ", ".join(done)} if done else None
     if notes and privacy.key and Action.HASH in done:
-        notes[_KEY_NOTE] = privacy.key.key_id
+        notes[KEY_NOTE] = privacy.key.key_id
     return pa.field(column.name, _type(column.type, column.node, column.keys, privacy, event), metadata=notes)
 
 

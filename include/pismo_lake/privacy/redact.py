@@ -54,7 +54,7 @@ class Redactor:
         """Return a leaf after a rule that does not keep it: text or None."""
         if value is None or rule.action is Action.DROP:
             return None
-        text = _text(value)
+        text = leaf_text(value)
         if rule.action is Action.HASH:
             # Privacy.checked refuses a policy that hashes without a key
             return self._key.digest(text) if self._key else None
@@ -124,7 +124,7 @@ def _keys(pointer: str, positions: Collection[int]) -> tuple[str, ...]:
     return (*_below(first), *rest)
 
 
-def _text(value: Any) -> str:
+def leaf_text(value: Any) -> str:
     """A leaf as text, one spelling for equal values: 1.50 and 1.5 hash alike."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -100,7 +100,7 @@ def reconcile(
             *announced_changes(scan.schema_changes),
             *(DriftLine(*row) for row in changes_by_files(ledger, settings.lake, [item.name for item in files])),
         ),
-        totals=_totals(files, scan, built, written),
+        totals=(*_totals(files, scan, built, written), _same_bytes(settings, parts)),
         accounting=accounting,
         timings=_timings(files, closed),
         lake_files=written["files"],
@@ -129,6 +129,22 @@ def _count_written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Count
         counts["files"] += 1
         counts["bytes"] += storage.size(uri)
     return counts
+
+
+def _same_bytes(settings: LakeSettings, parts: Sequence[PartRecord]) -> ControlTotal:
+    """Compare the bytes of each output with the digest that its build has recorded.
+
+    A build of an earlier version has recorded none: then it counts that the file is there.
+    """
+    wanted = {path: part.counts.get("digests", {}).get(path) for part in parts for path in part.outputs}
+    same = 0
+    for path, digest in sorted(wanted.items()):
+        uri = storage.join(settings.lake, path)
+        try:
+            same += storage.sha256(uri) == digest if digest else storage.exists(uri)
+        except FileNotFoundError:
+            continue
+    return ControlTotal("files that builds wrote = files in the lake with the same bytes", len(wanted), same)
 
 
 def _totals(

@@ -99,6 +99,8 @@ class Delivery:
     """A privacy policy: strict, or the path of a YAML file, relative to the deliveries file."""
     privacy_key_conn_id: str | None = None
     """The Airflow connection of the key that the policy hashes with: login is the key's id, password the secret."""
+    privacy_earlier_key_conn_ids: tuple[str, ...] = ()
+    """The Airflow connections of the keys that older rows of the lake are hashed with. Erasures need them."""
     lake_kms_key: str | None = None
     """A KMS key (id, ARN or alias) that encrypts the lake's files. It is used through `storage_conn_id`."""
 

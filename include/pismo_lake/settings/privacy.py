@@ -26,7 +26,7 @@ STRICT = "strict"
 """The policy that comes with the project: every personal field that Pismo's event pages show."""
 
 _RULE_KEYS = {"path", "names", "action", "event", "last", "alone", "values", "below", "about"}
-_POLICY_KEYS = {"extends", "card_numbers", "words", "rules"}
+_POLICY_KEYS = {"extends", "card_numbers", "words", "rules", "earlier_keys"}
 _VERSION = 2
 """Raised if the same policy gives other values: then each new build writes its files again."""
 _LEAST_KEY_BYTES = 16
@@ -58,22 +58,54 @@ class PrivacyKey:
         """Return the HMAC-SHA-256 of a value's text, in hex."""
         return hmac.digest(self.secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
+    @property
+    def check(self) -> str:
+        """Return a text that another secret does not give, and that says nothing of the secret."""
+        return self.digest("pismo_lake check of a privacy key")[:16]
+
+
+def parse_keys(text: str) -> tuple[PrivacyKey, ...]:
+    """Return the keys of a text with a key, ``<key id>:<secret>``, on each line."""
+    return tuple(PrivacyKey.parse(line) for line in text.splitlines() if line.strip())
+
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """A policy in force: its rules in order, and its key.
+    """A policy in force: its rules in order, whether card numbers in free text are masked, and its keys.
 
-    If `card_numbers`, card numbers in free text are masked.
+    Values are hashed with `key`. Older rows of the lake may be hashed with the `earlier` keys, by which an erasure
+    finds them. `earlier_ids` are the ids of the earlier keys that the policy file names.
     """
 
     name: str
     rules: tuple[Rule, ...]
     card_numbers: bool = False
     key: PrivacyKey | None = None
+    earlier: tuple[PrivacyKey, ...] = ()
+    earlier_ids: tuple[str, ...] = ()
     _finder: RuleFinder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_finder", RuleFinder(self.rules))
+
+    def keys(self) -> dict[str, PrivacyKey]:
+        """Return the present key and the earlier ones by their ids.
+
+        Raises:
+            ConfigError: Two keys have one id, or the policy file names an earlier key that is not given.
+        """
+        found: dict[str, PrivacyKey] = {}
+        for key in (*((self.key,) if self.key else ()), *self.earlier):
+            if found.setdefault(key.key_id, key) != key:
+                msg = f"privacy policy {self.name}: two keys have the id {key.key_id!r}"
+                raise ConfigError(msg)
+        if missing := [key_id for key_id in self.earlier_ids if key_id not in found]:
+            msg = (
+                f"privacy policy {self.name} names the earlier key(s) {', '.join(missing)}: give them"
+                " (privacy_earlier_key_conn_ids, or PISMO_PRIVACY_EARLIER_KEYS)"
+            )
+            raise ConfigError(msg)
+        return found
 
     def rule(self, event: str, keys: tuple[str, ...]) -> Rule | None:
         """Return the rule for a path of an event type; None without one, or if it only scans."""
@@ -106,13 +138,13 @@ class Privacy:
         return hashlib.sha256(json.dumps([_VERSION, rules, self.card_numbers, key]).encode()).hexdigest()
 
 
-def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
-    """Return a policy by its name (`strict`) or from a YAML file.
+def load_privacy(policy: str, key: PrivacyKey | None = None, earlier: tuple[PrivacyKey, ...] = ()) -> Privacy:
+    """Return a policy by its name (`strict`) or from a YAML file, which a process reads again only if it has changed.
 
-    A process reads the file again only if it has changed. It has ``rules``, a list of ``path`` or ``names``, and
-    ``action``, and the other fields of `Rule`. ``card_numbers: mask`` applies to all values without a rule. ``words``
-    are lists of words: ``<person> name`` in names is ``name`` with each word of ``person``. ``extends: strict``
-    appends the shipped rules.
+    The file has ``rules``, a list of ``path`` or ``names``, and ``action``, and the other fields of `Rule`.
+    ``card_numbers: mask`` is for all values that no rule is for. ``words`` are lists of words: ``<person> name``
+    in names is ``name`` with each word of ``person``. ``extends: strict`` appends the shipped rules to its own.
+    ``earlier_keys`` are the ids of keys with which older rows of the lake are hashed.
 
     Raises:
         ConfigError: the file cannot be read, or a rule in it is wrong.
@@ -122,7 +154,7 @@ def load_privacy(policy: str, key: PrivacyKey | None = None) -> Privacy:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         msg = f"privacy policy {policy}: {error}"
         raise ConfigError(msg) from error
-    return found if key is None else replace(found, key=key)
+    return found if key is None and not earlier else replace(found, key=key, earlier=earlier)
 
 
 @lru_cache(maxsize=64)
@@ -135,6 +167,10 @@ def _read(policy: str, stamp: Stamp | None) -> Privacy:  # noqa: ARG001 - a chan
     if not isinstance(listed, list) or document.get("card_numbers") not in {None, "mask", "keep"}:
         msg = f"privacy policy {policy}: rules are a list, card_numbers is mask or keep"
         raise ConfigError(msg)
+    earlier = document.get("earlier_keys", [])
+    if not isinstance(earlier, list) or not all(isinstance(key_id, str) and key_id for key_id in earlier):
+        msg = f"privacy policy {policy}: earlier_keys is a list of the ids of keys; secrets are never in a file"
+        raise ConfigError(msg)
     words = _words(policy, document.get("words", {}))
     rules = tuple(_parse_rule(policy, number, rule, words) for number, rule in enumerate(listed, 1))
     masked = document.get("card_numbers") == "mask"
@@ -145,7 +181,7 @@ def _read(policy: str, stamp: Stamp | None) -> Privacy:  # noqa: ARG001 - a chan
         base = load_privacy(STRICT)
         rules += base.rules
         masked = base.card_numbers if document.get("card_numbers") is None else masked
-    return Privacy(policy, rules, masked)
+    return Privacy(policy, rules, masked, earlier_ids=tuple(earlier))
 
 
 def _text(policy: str) -> str:

@@ -4,6 +4,7 @@ from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.errors import sound
 from pismo_lake.storage.files import (
     create,
+    every_file,
     exists,
     hidden_files,
     is_refused,
@@ -15,6 +16,7 @@ from pismo_lake.storage.files import (
     read_json,
     read_range,
     remove,
+    sha256,
     size,
     version,
     write_atomic,
@@ -27,6 +29,7 @@ __all__ = [
     "LakeKey",
     "configure",
     "create",
+    "every_file",
     "exists",
     "hidden_files",
     "is_local",
@@ -43,6 +46,7 @@ __all__ = [
     "read_json",
     "read_range",
     "remove",
+    "sha256",
     "size",
     "sound",
     "version",

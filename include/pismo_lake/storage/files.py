@@ -7,6 +7,7 @@ store of a URI.
 
 from __future__ import annotations
 
+import hashlib
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from pismo_lake.storage.registry import store_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_PIECE = 8 << 20
 
 
 def read_bytes(uri: str) -> bytes:
@@ -72,6 +75,15 @@ def open_for_reading(uri: str) -> Any:
         return store_of(uri).open(uri)
 
 
+def sha256(uri: str) -> str:
+    """Return the SHA-256 of a file in hex, read in pieces; FileNotFoundError if there is none."""
+    with open_for_reading(uri) as file, naming(uri, "read"):
+        digest = hashlib.sha256()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+        return digest.hexdigest()
+
+
 def write_atomic(uri: str, data: bytes | memoryview, *, synced: bool = True) -> None:
     """Write a file; readers see the old state or the new one, even after a crash.
 
@@ -119,6 +131,11 @@ def hidden_files(root: str) -> list[str]:
     """Return the names of files below a `root` that begin with a dot (after a crash), sorted."""
     names = (uri.rsplit("/", 1)[-1] for uri in _find(root))
     return sorted(name for name in names if name.startswith("."))
+
+
+def every_file(root: str) -> list[str]:
+    """Return the URIs of all files below a root, sorted, also of those that `list_files` leaves out."""
+    return _find(root)
 
 
 def _find(root: str) -> list[str]:

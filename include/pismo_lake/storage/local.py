@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pismo_lake.errors import LakeError
+from pismo_lake.storage.leftovers import hold
 from pismo_lake.storage.places import local_path
 
 if TYPE_CHECKING:
@@ -118,10 +119,11 @@ def _write_beside(target: Path, data: bytes | memoryview, *, synced: bool = True
     try:
         with _open_new(temporary, synced=synced) as file:
             file.write(data)
+            file.flush()
             if synced:
-                file.flush()
                 os.fsync(file.fileno())
-        yield temporary
+            # open until it has its name: a temporary file that no process holds may be removed
+            yield temporary
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
         msg = f"{target} cannot be written: one name in its path is both a file and a folder"
         raise LakeError(msg) from error
@@ -131,12 +133,16 @@ def _write_beside(target: Path, data: bytes | memoryview, *, synced: bool = True
 
 
 def _open_new(path: Path, *, synced: bool) -> BinaryIO:
-    """Open a file to write, and make its folders if they are missing."""
-    try:
-        return path.open("wb")
-    except FileNotFoundError:
-        _make_folders(path.parent, synced=synced)
-        return path.open("wb")
+    """Open a temporary file to write, and hold it; make its folders if they are missing."""
+    while True:
+        try:
+            file = path.open("wb")
+        except FileNotFoundError:
+            _make_folders(path.parent, synced=synced)
+            file = path.open("wb")
+        if hold(file):
+            return file
+        file.close()
 
 
 def _make_folders(folder: Path, *, synced: bool) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
     from pismo_lake.settings.lake import LakeSettings
+    from pismo_lake.settings.privacy import PrivacyKey
 
 _DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
 
@@ -83,21 +84,26 @@ def ledger_url(delivery: Delivery) -> str:
 
 
 def settings_of(delivery: Delivery) -> LakeSettings:
-    """Return the delivery's settings, with the keys for privacy and for encryption."""
+    """Return the delivery's settings, with the keys of its privacy policy and the key that encrypts its files."""
     from dataclasses import replace
 
     settings = delivery.settings
     if settings.privacy is not None and delivery.privacy_key_conn_id is not None:
-        from pismo_lake.settings.privacy import PrivacyKey
-
-        connection = BaseHook.get_connection(delivery.privacy_key_conn_id)
-        key = PrivacyKey(connection.login or "", (connection.password or "").encode())
-        settings = replace(settings, privacy=replace(settings.privacy, key=key))
+        key = _privacy_key(delivery.privacy_key_conn_id)
+        earlier = tuple(_privacy_key(conn_id) for conn_id in delivery.privacy_earlier_key_conn_ids)
+        settings = replace(settings, privacy=replace(settings.privacy, key=key, earlier=earlier))
     if delivery.lake_kms_key is not None:
         from pismo_lake.storage.encryption import LakeKey
 
         settings = replace(settings, key=LakeKey(delivery.lake_kms_key, lambda: _kms(delivery)))
     return settings
+
+
+def _privacy_key(conn_id: str) -> PrivacyKey:
+    from pismo_lake.settings.privacy import PrivacyKey
+
+    connection = BaseHook.get_connection(conn_id)
+    return PrivacyKey(connection.login or "", (connection.password or "").encode())
 
 
 def _kms(delivery: Delivery) -> Any:

@@ -184,7 +184,10 @@ def test_a_lake_file_that_is_gone_shows_in_the_totals_and_a_damaged_one_is_named
         looked_at(lake)
     path.unlink()
     report = looked_at(lake)
-    assert [total.what for total in report.totals if total.difference] == ["rows built = rows in the lake's files"]
+    assert [total.what for total in report.totals if total.difference] == [
+        "rows built = rows in the lake's files",
+        "files that builds wrote = files in the lake with the same bytes",
+    ]
     assert not report.complete
 
 
@@ -263,7 +266,8 @@ def test_a_lost_index_and_a_lost_row_do_not_pass(lake: LakeUnderTest) -> None:
     (path,) = (lake.root / "lake" / "events").rglob("*.parquet")
     pq.write_table(pq.ParquetFile(path).read().slice(1), path)
     assert [total.what for total in looked_at(lake).totals if total.difference] == [
-        "rows built = rows in the lake's files"
+        "rows built = rows in the lake's files",
+        "files that builds wrote = files in the lake with the same bytes",
     ]
     storage.remove(str(lake.lake_files.every()[0].index_uri))
     report = looked_at(lake)

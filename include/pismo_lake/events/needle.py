@@ -1,0 +1,77 @@
+"""Recognise the values of a person in texts and bytes, however JSON spells them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LEAST_TELLING = 6
+"""A shorter value is found in other places by chance: it is searched for in its own column alone."""
+_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
+_LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_DEEPEST = 3
+_BACKSLASH = b"\\"
+
+
+@dataclass(frozen=True)
+class Needle:
+    """Values to look for; upper and lower case are the same, and a value inside a longer number or word is none."""
+
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> Needle:
+        """Return one for those values that are long enough to tell a person by."""
+        return cls(tuple(dict.fromkeys(value for value in values if len(value) >= LEAST_TELLING)))
+
+    def in_bytes(self, data: bytes) -> bool:
+        """Return whether bytes hold a value as UTF-8, or as JSON in text spells it."""
+        if not self.values:
+            return False
+        if self._bytes.search(data) is not None:
+            return True
+        return _BACKSLASH in data and self._in_escaped(data.decode("utf-8", "replace"))
+
+    def in_text(self, text: str) -> bool:
+        """Return whether a text holds a value, or JSON in it does."""
+        if not self.values:
+            return False
+        return self._text.search(text) is not None or ("\\" in text and self._in_escaped(text))
+
+    def _in_escaped(self, text: str) -> bool:
+        """Look into texts in JSON, and into JSON in such texts."""
+        for _ in range(_DEEPEST):
+            plain = unescape(text)
+            if self._text.search(plain) is not None:
+                return True
+            if plain == text:
+                return False
+            text = plain
+        return False
+
+    @cached_property
+    def _text(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(_bounded, self.values)), re.IGNORECASE)
+
+    @cached_property
+    def _bytes(self) -> re.Pattern[bytes]:
+        return re.compile("|".join(map(_bounded, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
+
+
+def unescape(text: str) -> str:
+    """Return a text with the escapes of JSON undone; what is no escape stays."""
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else _LETTERS.get(found[2], found[2]), text)
+    # two halves of a character become one
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _bounded(value: str) -> str:
+    """Return a pattern of a value that is no part of a longer number or of a longer word."""
+    before = "(?<![0-9])" if value[0].isdecimal() else "(?<![A-Za-z])" if value[0].isalpha() else ""
+    after = "(?![0-9])" if value[-1].isdecimal() else "(?![A-Za-z])" if value[-1].isalpha() else ""
+    return before + re.escape(value) + after

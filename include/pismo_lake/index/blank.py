@@ -1,0 +1,141 @@
+"""Blank the bytes of erased events in a landed file, and read a file that is blanked.
+
+Blanks are allowed between events in each form of file. So the offsets of all other events stay the same. The size of
+the file stays the same too, if that is possible: a file of another size would be fetched again.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.decode.container import GZIP, MAX_PLAIN_BYTES, uncompress
+from pismo_lake.errors import FramingError, LandedFileError
+from pismo_lake.index.files import NOTE, index_uri_of, read_index, read_index_at
+from pismo_lake.index.landed import is_only_blanked, landed_bytes
+from pismo_lake.index.table import SCHEMA
+from pismo_lake.ledger import FileLedger, LakeFiles
+from pismo_lake.storage import parquet as parquet_out
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.settings.lake import LakeSettings
+
+DAMAGED = b"damaged bytes, erased"
+"""The mark in the place of bytes that could not be decompressed and may have held an erased event."""
+_GZIP_WINDOW = 31
+
+
+def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
+    """Replace the bytes of events by blanks in their raw file; return whether the file was written.
+
+    `keys` are dedupe keys.
+
+    Raises:
+        LandedFileError: The file is gone, or is not the file that was landed.
+    """
+    table = read_index(record, ["offset", "length", "dedupe_key"])
+    rows = table.filter(_holding(table, keys)).to_pylist()
+    raw = landed_bytes(record)
+    plain = uncompress(raw, record.name, record.plain_size or MAX_PLAIN_BYTES)
+    data = bytearray(plain.data)
+    for row in rows:
+        data[row["offset"] : row["offset"] + row["length"]] = b" " * row["length"]
+    lost = DAMAGED if plain.lost and rows else plain.lost
+    if data == plain.data and lost == plain.lost:
+        return False
+    content = _packed(bytes(data), lost, record.size) if raw.startswith(GZIP) else bytes(data)
+    storage.write_atomic(record.raw_uri, content)
+    _clear_index(record, keys)
+    return True
+
+
+def _clear_index(record: FileRecord, keys: AbstractSet[bytes]) -> None:
+    """Remove from the index of a file the correlation ids of events, which nothing needs any more."""
+    uri = str(record.index_uri)
+    content = storage.read_bytes(uri)
+    metadata = pq.read_schema(pa.BufferReader(content)).metadata
+    table = read_index_at(uri)
+    cleared = pc.if_else(_holding(table, keys), pa.scalar(None, pa.string()), table.column("cid"))
+    table = table.set_column(table.column_names.index("cid"), table.schema.field("cid"), cleared)
+    storage.write_atomic(uri, parquet_out.index_bytes(table.cast(SCHEMA).replace_schema_metadata(_own(metadata))))
+
+
+def _own(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
+    """Return the note of an index, without the entries that the writer of Parquet adds."""
+    return {name: value for name, value in (metadata or {}).items() if name == NOTE}
+
+
+def holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) -> list[FileRecord]:
+    """Return the landed files of the delivery that hold a copy of one of these events."""
+    found = []
+    for record in LakeFiles(ledger, settings.lake).every():
+        if record.delivery == settings.delivery and record.events:
+            table = read_index(record, ["dedupe_key"])
+            if pc.any(_holding(table, keys)).as_py():
+                found.append(record)
+    return found
+
+
+def mark_holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) -> None:
+    """Mark unbuilt the units that hold a copy of one of these events, so that the next run builds them again."""
+    if not keys:
+        return
+    for hour in sorted({record.publish_hour for record in holders(settings, ledger, keys)}):
+        FileLedger(ledger, settings.lake, settings.delivery).mark_unbuilt(hour)
+
+
+@dataclass(frozen=True, slots=True)
+class Blanked:
+    """A raw file that is blanked: its bytes, the SHA-256 it was landed with, the index rows of its blanked events."""
+
+    data: bytes
+    sha256: str
+    rows: pa.Table
+
+
+def read_blanked(settings: LakeSettings, file: RawFile) -> Blanked | None:
+    """Return a raw file that differs from the landed one by blanked events alone; None if this cannot be shown."""
+    uri = index_uri_of(settings, file)
+    try:
+        data, note = storage.read_bytes(file.raw_uri), _note(uri)
+        rows = read_index_at(uri)
+        if not note.get("sha256") or not is_only_blanked(data, file.name, rows):
+            return None
+        plain = uncompress(data, file.name, settings.max_plain_bytes).data
+    except (FileNotFoundError, LandedFileError, FramingError):
+        return None
+    starts, lengths = (rows.column(name).to_pylist() for name in ("offset", "length"))
+    blank = [not plain[start : start + length].strip(b" ") for start, length in zip(starts, lengths, strict=True)]
+    erased = pc.and_(pa.array(blank, pa.bool_()), pc.is_null(rows.column("reason").combine_chunks()))
+    return Blanked(data, note["sha256"], rows.filter(erased))
+
+
+def _note(index_uri: str) -> dict[str, str]:
+    """Return the note in an index file; nothing if it has none."""
+    try:
+        metadata = pq.read_schema(pa.BufferReader(storage.read_bytes(index_uri))).metadata or {}
+        return dict(json.loads(metadata[NOTE]))
+    except (KeyError, ValueError, pa.ArrowException):
+        return {}
+
+
+def _holding(table: pa.Table, keys: AbstractSet[bytes]) -> pa.ChunkedArray:
+    return pc.is_in(table.column("dedupe_key"), pa.array(sorted(keys), pa.binary(16)))
+
+
+def _packed(data: bytes, lost: bytes, size: int) -> bytes:
+    """Return gzip bytes of a size, if they are not longer anyway; readers pass over zeros after the end."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP_WINDOW)
+    content = packer.compress(data) + packer.flush() + lost
+    return content + bytes(max(size - len(content), 0))

@@ -1,0 +1,90 @@
+"""Temporary files and folders of processes that were killed: find them, and remove them.
+
+A living process holds a lock on each of its temporary files. The system drops the lock when the process ends, in
+whatever way. So a temporary file without a lock belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+LOCK = ".lock"
+"""The file in a temporary folder that its process holds."""
+SUFFIX = ".tmp"
+
+
+def hold(file: Any) -> bool:
+    """Lock an open file until it is closed; return False if it was removed before, so that it must be made again."""
+    with suppress(OSError):
+        # a file system without locks: nothing is removed there, see `is_free`
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder that is known as in use until the block ends, and remove it then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (folder / LOCK).open("wb") as lock:
+            hold(lock)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
+    """Remove the temporary files below a folder that no process holds; return the removed ones and the others."""
+    removed: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(_temporary(root)):
+        with _locked(path) as free:
+            if free:
+                path.unlink(missing_ok=True)
+        # one that is gone was finished, or removed, by its own process
+        (removed if free else others).extend([path] if free or path.exists() else [])
+    return removed, others
+
+
+def remove_folders(folders: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Remove those of some temporary folders that no process holds; return the removed ones and the others."""
+    removed: list[Path] = []
+    others: list[Path] = []
+    for folder in folders:
+        lock = folder / LOCK
+        with _locked(lock) as free:
+            if free or not lock.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        (others if folder.exists() else removed).append(folder)
+    return removed, others
+
+
+def _temporary(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        yield from (Path(folder) / name for name in names if name.startswith(".") and name.endswith(SUFFIX))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Yield whether a file is held by no process; it cannot be held by another one in the block then."""
+    try:
+        file = path.open("rb+")
+    except OSError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
