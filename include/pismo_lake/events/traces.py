@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake import storage
+from pismo_lake.build.spool import remove_spools
 from pismo_lake.decode.container import GZIP, uncompress
 from pismo_lake.errors import LandedFileError, PismoError
 from pismo_lake.events.find_landed import ahead, search_landed
@@ -97,6 +98,9 @@ def find_traces(
         for _, found in ahead(in_file, uris):
             result.found += [item for item in found if isinstance(item, Trace)]
             result.unsearched += [item for item in found if isinstance(item, str)]
+    if not storage.is_local(settings.lake):
+        used = remove_spools(settings)[1]
+        result.unsearched += [f"{folder}: a build is at work there, search again after it" for folder in used]
     # also short values, and numbers, which are looked for in their own columns alone
     keys = {event.key for event in erased}
     rows = search_rows(settings, conditions).events.values()
