@@ -88,12 +88,15 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
     """Read a landed file's index table.
 
     Raises:
-        LandedFileError: the index is damaged.
+        LandedFileError: the index is damaged, or it is gone.
     """
     try:
         return read_index_at(str(record.index_uri), columns)
     except LandedFileError as error:
         raise LandedFileError(str(error), key=record.key, name=record.name) from error.__cause__
+    except FileNotFoundError as error:
+        msg = f"the index {record.index_uri} is gone; ask for its object key again, with force"
+        raise LandedFileError(msg, key=record.key, name=record.name) from error
 
 
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:

@@ -59,8 +59,8 @@ def scan_day(files: Iterable[FileRecord]) -> DayScan:
     for record in files:
         try:
             index = read_index(record, _COLUMNS)
-        except (FileNotFoundError, LandedFileError) as error:
-            scan.unindexed[record.name] = str(error) if isinstance(error, LandedFileError) else ""
+        except LandedFileError as error:
+            scan.unindexed[record.name] = str(error)
             continue
         _take(scan, record, index)
     return scan

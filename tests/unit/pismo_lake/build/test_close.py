@@ -288,7 +288,7 @@ def test_landing_again_puts_back_what_was_removed(lake: LakeUnderTest) -> None:
     before = {path: path.read_bytes() for path in (lake.root / "landing").rglob("*") if path.is_file()}
     for path in before:
         path.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LandedFileError, match=r"the index .* is gone; ask for its object key again"):
         lake.close(DAY, force=True)
     lake.land(files)
     assert {path: path.read_bytes() for path in before} == before
