@@ -12,6 +12,7 @@ from tests.waiting import PATIENCE
 
 from pismo_lake import storage
 from pismo_lake.build import heartbeat, unit_builder
+from pismo_lake.errors import LandedFileError
 from pismo_lake.index import files as index_files
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.ledger.builds import BuildLedger
