@@ -32,6 +32,7 @@ PismoError
 │   └── StorageUnavailable      temporary: no answer, throttled, or a full disk
 └── LakeError             data in the lake or in landing is wrong or missing
     ├── LandedFileError         a landed file, or its index, is gone or has changed
+    │   ├── IndexGoneError          the index of a landed file is not there any more
     │   └── MemoryShortError        a file needs more memory than the process may have
     ├── BuildIncompleteError    some units could not be built, all others were
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
@@ -188,6 +189,10 @@ class LandedFileError(LakeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _landed_file_error, (type(self), str(self), self.key, self.name)
+
+
+class IndexGoneError(LandedFileError, FileNotFoundError):
+    """The index of a landed file is not there any more."""
 
 
 class MemoryShortError(LandedFileError):

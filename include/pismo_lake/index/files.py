@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
-from pismo_lake.errors import LandedFileError
+from pismo_lake.errors import IndexGoneError, LandedFileError
 from pismo_lake.index.parsed import keep
 from pismo_lake.index.table import SCHEMA, IndexedFile
 from pismo_lake.paths import index_path
@@ -88,7 +88,7 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
     """Read a landed file's index table.
 
     Raises:
-        LandedFileError: the index is damaged, or it is gone.
+        LandedFileError: the index is damaged; `IndexGoneError` if it is not there.
     """
     try:
         return read_index_at(str(record.index_uri), columns)
@@ -96,7 +96,7 @@ def read_index(record: FileRecord, columns: list[str] | None = None) -> pa.Table
         raise LandedFileError(str(error), key=record.key, name=record.name) from error.__cause__
     except FileNotFoundError as error:
         msg = f"the index {record.index_uri} is gone; ask for its object key again, with force"
-        raise LandedFileError(msg, key=record.key, name=record.name) from error
+        raise IndexGoneError(msg, key=record.key, name=record.name) from error
 
 
 def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:

@@ -10,14 +10,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import ORG, LakeUnderTest, at, event, key
 
 from pismo_lake.errors import ConfigError
 from pismo_lake.events.erase import erase, find_events
 from pismo_lake.events.find import find_event
 from pismo_lake.hours import PublishDay
+from pismo_lake.index.keys import dedupe_key
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.ledger import FileLedger, Ledger
+from pismo_lake.ledger.erasures import Erasure, record_erasure
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.privacy import STRICT, PrivacyKey, load_privacy
@@ -170,6 +172,33 @@ def test_units_of_another_delivery_are_left_to_it(peopled: LakeUnderTest) -> Non
     other.land({key(8): event("e-8", OTHER, timestamp=at(8)) + event("e-2", OTHER, timestamp=at(1))})
     done = erase(peopled.settings, peopled.ledger, find_events(peopled.settings, [], ["e-2"]), "t")
     assert done.left == ("other 2026-03-01T08",)
+
+
+@pytest.mark.parametrize("unit", ["2026-03-01T01", "2026-03-01"])
+def test_a_build_that_began_before_an_erasure_does_not_record_its_rows(lake: LakeUnderTest, unit: str) -> None:
+    lake.land({key(1): event("e-1", HIM, timestamp=at(1)) + event("e-2", OTHER, timestamp=at(1))})
+    erasures = []
+
+    def checkpoint(step: str) -> None:
+        if step == "record" and not erasures:
+            erasures.append(Erasure.fresh("t", "2026-03-02T00:00:00+00:00", "another run"))
+            record_erasure(lake.ledger, lake.settings.lake, erasures[0], [dedupe_key(ORG, "e-1")])
+
+    (built,) = lake.build([unit], checkpoint=checkpoint).values()
+    assert erasures
+    assert (built.rows, built.erased) == (1, 1)
+    assert ids(lake) == ["e-2"]
+    assert not [path for path in lake.root.rglob("*.parquet") if b"his own words" in path.read_bytes()]
+
+
+def test_a_unit_that_cannot_be_built_does_not_keep_the_others(peopled: LakeUnderTest) -> None:
+    (peopled.root / "landing" / "test" / key(1)).unlink()
+    found = find_events(peopled.settings, [("data__document", "007")])
+    done = erase(peopled.settings, peopled.ledger, found, "ticket 1", raw=True)
+    assert done.units == ("2026-03-02T03",)
+    assert list(done.failures) == ["2026-03-01"]
+    assert "is gone from landing" in str(done.failures["2026-03-01"])
+    assert ids(peopled) == ["e-1", "e-2", "e-4"]
 
 
 def test_the_command(tmp_path: Path) -> None:
