@@ -137,16 +137,17 @@ def _build(
 
 
 def _blank(records: Iterable[FileRecord], keys: set[bytes]) -> tuple[int, dict[str, PismoError]]:
-    """Blank the events in their raw files: the number of files that changed, and the errors of the others."""
-    changed = 0
+    """Blank the events in their raw files; return the number of blanked files, and the errors of the others."""
+    blanked = 0
     failures: dict[str, PismoError] = {}
     for record in records:
         try:
-            changed += blank_events(record, keys)
+            blank_events(record, keys)
+            blanked += 1
         except LandedFileError as error:
             if storage.exists(record.raw_uri):
                 failures[record.raw_uri] = error
-    return changed, failures
+    return blanked, failures
 
 
 def clear_up(settings: LakeSettings, roots: Sequence[str]) -> tuple[str, ...]:

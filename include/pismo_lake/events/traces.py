@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _PARQUET = (b"PAR1", b"PARE")
 _ID_COLUMNS = frozenset({"event_id", "org_id"})
+_OF_ERASED = _ID_COLUMNS | {"raw"}
 _INDEXED = ["offset", "length", "reason", "event_id", "dedupe_key"]
 _SHOWN = 5
 
@@ -174,6 +175,8 @@ class _Search:
 
     def _raw_file(self, uri: str, index_uri: str) -> Iterator[Trace | str]:
         """Search a raw file event by event, so that the ids of events can be named."""
+        if not (self._raw or self.needle.values or self._short):
+            return
         content = storage.read_bytes(uri)
         plain = uncompress(content, uri, self._settings.max_plain_bytes)
         if plain.lost.strip(b"\0") not in {b"", DAMAGED}:
@@ -220,8 +223,10 @@ class _Search:
             yield Trace(uri, "a value in its metadata")
         below = uri.removeprefix(self._settings.lake).strip("/").split("/", 1)[0]
         index = "/_index/" in uri
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, use_threads=False)
+        # without a value only the rows of erased events are looked for
+        few = [name for name in file.schema_arrow.names if name in _OF_ERASED]
+        for group in range(0 if index and not self.needle.values else file.num_row_groups):
+            table = file.read_row_group(group, None if self.needle.values else few, use_threads=False)
             if index and not self._raw:
                 # with the bytes of erased events the rest of their index stays too
                 table = table.filter(pc.invert(pc.is_in(table.column("dedupe_key"), self._keys)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pismo_lake.errors import LandedFileError
 from pismo_lake.hours import PublishHour, Rank
 from pismo_lake.index.dedupe import time_range
 from pismo_lake.index.files import read_index_at
@@ -28,17 +29,29 @@ _CACHED_BYTES = 256 << 20
 
 @dataclass(slots=True)
 class _HourKeys:
-    """The dedupe keys, in order, of the files of one hour that were read."""
+    """The dedupe keys, in order, of the files of one hour that were read.
+
+    If an index is `lost`, its file may hold a copy of any event. The build of its hour then names the file.
+    """
 
     names: set[str] = field(default_factory=set)
     keys: NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, dtype="S16"))
+    lost: bool = False
 
     def add(self, uris: dict[str, str]) -> None:
-        fresh = [usable_keys(read_index_at(uri, KEY_COLUMNS))[0] for uri in uris.values()]
+        fresh, self.lost = [], False
+        for name, uri in uris.items():
+            try:
+                fresh.append(usable_keys(read_index_at(uri, KEY_COLUMNS))[0])
+            except (FileNotFoundError, LandedFileError):
+                self.lost = True
+            else:
+                self.names.add(name)
         self.keys = np.sort(np.concatenate([self.keys, *fresh]))
-        self.names.update(uris)
 
     def shares(self, keys: NDArray[np.bytes_]) -> bool:
+        if self.lost:
+            return True
         if not len(self.keys):
             return False
         places = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
