@@ -116,4 +116,4 @@ def _report_day(lake: OpenLake, day: PublishDay) -> tuple[int, dict[str, Any]]:
         print(places[-1])
     if not found.files:
         hint_days(lake, str(day))
-    return 0 if found.balanced else 1, found.to_json() | {"places": list(places)}
+    return 0 if found.balanced and not found.stray_files else 1, found.to_json() | {"places": list(places)}

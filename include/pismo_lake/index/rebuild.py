@@ -94,6 +94,17 @@ def rebuild_ledger(
     )  # fmt: skip
 
 
+def find_raw_file(settings: LakeSettings, uri: str) -> tuple[RawFile, PublishHour] | None:
+    """Return a raw file of the delivery that the ledger does not know; None if nothing gives it a publish hour."""
+    note = _note(settings, uri, storage.join(settings.landing, safe_segment(settings.delivery)))
+    return (_raw_file(note, uri), PublishHour.parse(note["publish_hour"])) if "publish_hour" in note else None
+
+
+def _raw_file(note: dict[str, str], uri: str) -> RawFile:
+    etag, published = note.get("etag") or None, note.get("published_at")
+    return RawFile(note["name"], note["key"], storage.size(uri), etag, note.get("sha256"), uri, published)
+
+
 def _has_content(settings: LakeSettings) -> bool:
     """Return whether there is a lake or a raw file; otherwise a rebuild writes nothing."""
     root = storage.join(settings.landing, safe_segment(settings.delivery))
@@ -125,8 +136,7 @@ def _index_raw_files(
             orphans.append(uri)
             continue
         step("file")
-        etag, published = note.get("etag") or None, note.get("published_at")
-        file = RawFile(note["name"], note["key"], storage.size(uri), etag, note.get("sha256"), uri, published)
+        file = _raw_file(note, uri)
         try:
             indexer.take(file, None)
         except PismoError as error:

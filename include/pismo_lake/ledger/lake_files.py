@@ -8,6 +8,7 @@ from sqlalchemy import func, select, union
 
 from pismo_lake.ledger.files import read_records
 from pismo_lake.ledger.queries import of_day
+from pismo_lake.ledger.raw_files import RawFile, raw_file
 from pismo_lake.ledger.tables import builds, files, raw_files
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class LakeFiles:
         query = select(*columns).where(files.c.lake == self._lake, *_overlap(first, last, times))
         with self._ledger.engine.connect() as connection:
             return [(hour, name, delivery, uri) for hour, name, delivery, uri in connection.execute(query)]
+
+    def waiting(self) -> list[tuple[str, RawFile]]:
+        """Return (delivery, file) of every raw file without an index."""
+        query = select(raw_files).where(raw_files.c.lake == self._lake)
+        query = query.order_by(raw_files.c.delivery, raw_files.c.name)
+        with self._ledger.engine.connect() as connection:
+            return [(row["delivery"], raw_file(row)) for row in connection.execute(query).mappings()]
 
     def deliveries(self) -> list[str]:
         """Return the deliveries that have landed files, by name."""

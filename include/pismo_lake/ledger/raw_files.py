@@ -20,7 +20,7 @@ from pismo_lake.ledger.tables import files, raw_files, sightings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy import ColumnElement, Connection, RowMapping, Table
 
     from pismo_lake.ledger.engine import Ledger
 
@@ -51,6 +51,11 @@ class RawFile:
 
 
 _FIELDS = tuple(item.name for item in fields(RawFile))
+
+
+def raw_file(row: RowMapping) -> RawFile:
+    """Return the file of a row of the table."""
+    return RawFile(**{name: row[name] for name in _FIELDS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SHOWN = 3
 
@@ -73,6 +76,17 @@ class OpenFile:
     state: str
     since: str
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StrayFile:
+    """A file of the lake, by its path below it, that is not as the ledger has it; `state` is the kind of a finding.
+
+    `state`: ``unknown file`` | ``missing file`` | ``unfinished build``.
+    """
+
+    path: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,7 @@ class DayReport:
     events without a time under ``no time``). `heartbeats` are Pismo's own health checks among the events. `listed` is
     ``listed``, or the reason that the source was not listed. `ever` says whether the delivery ever had a file, on any
     day.
+    `stray_files` are in partitions of the day, and differ from the ledger.
     """
 
     delivery: str
@@ -176,6 +191,7 @@ class DayReport:
     lake_bytes: int = 0
     over: bool = True
     ever: bool = True
+    stray_files: tuple[StrayFile, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -193,7 +209,9 @@ class DayReport:
         differing = sum(total.difference != 0 for total in self.totals)
         accounting = sum(not line.agrees for line in self.accounting or ())
         files = self.open_files
+        strays = f"{len(self.stray_files)} file(s) of the lake differ from the ledger: {self._list_strays()}"
         said = {
+            strays: self.stray_files,
             "it is not over": not self.over,
             "it is not closed": not self.closed,
             f"{differing} control total(s) do not balance": differing,
@@ -204,9 +222,10 @@ class DayReport:
         return tuple(reason for reason, holds in said.items() if holds)
 
     def _list_open_files(self) -> str:
-        named = [f"{file.key} ({file.state})" for file in self.open_files[:_SHOWN]]
-        more = len(self.open_files) - len(named)
-        return ", ".join(named) + (f" and {more} more" if more else "")
+        return _list_some([f"{file.key} ({file.state})" for file in self.open_files])
+
+    def _list_strays(self) -> str:
+        return _list_some([f"{file.path} ({file.state})" for file in self.stray_files])
 
     @property
     def verdict(self) -> DayVerdict:
@@ -237,3 +256,9 @@ class DayReport:
         lines = {"accounting_agrees": None if self.accounting is None else all(x.agrees for x in self.accounting)}
         flags = {"balanced": self.balanced, "complete": self.complete, "gaps": len(self.gaps)}
         return asdict(self) | flags | lines | {"verdict": self.verdict.value, "reasons": list(self.reasons)}
+
+
+def _list_some(names: Sequence[str]) -> str:
+    """Name the first few, and say how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

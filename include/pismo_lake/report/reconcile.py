@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pismo_lake import storage
 from pismo_lake.build.summary import BuildSummary
+from pismo_lake.check.outputs import stray_outputs
 from pismo_lake.contracts.store import changes_by_files
 from pismo_lake.errors import LakeError
 from pismo_lake.hours import PublishHour
@@ -26,7 +27,7 @@ from pismo_lake.ledger.sightings import Sightings
 from pismo_lake.paths import IDS
 from pismo_lake.report.announced import announced_changes
 from pismo_lake.report.cadence import HISTORY_DAYS, silent_hours
-from pismo_lake.report.model import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, Timings, TypeLine
+from pismo_lake.report.model import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, StrayFile, Timings, TypeLine
 from pismo_lake.report.scan import scan_day
 from pismo_lake.storage.encryption import open_parquet
 
@@ -107,7 +108,16 @@ def reconcile(
         lake_bytes=written["bytes"],
         over=until is None or until > day.hours[-1],
         ever=landed.newest_key() is not None or bool(RawLedger(ledger, *place).waiting()),
+        stray_files=_stray_files(settings, ledger, day),
     )
+
+
+def _stray_files(settings: LakeSettings, ledger: Ledger, day: PublishDay) -> tuple[StrayFile, ...]:
+    """Compare the partitions that the day covers with the ledger."""
+    findings = stray_outputs(settings.lake, ledger, settings.delivery, str(day))
+    root = storage.join(settings.lake, "")
+    found = (StrayFile(finding.path.removeprefix(root), finding.kind.value) for finding in findings)
+    return tuple(sorted(found, key=lambda file: file.path))
 
 
 def _count_written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Counter[str]:

@@ -86,6 +86,8 @@ def _rows(report: DayReport) -> Iterator[tuple[str, str, str, int]]:
         yield "silent_hour", silent.publish_hour, silent.verdict, 1
     for item in report.open_files:
         yield "open_file", item.key, item.state, 1
+    for stray in report.stray_files:
+        yield "stray_file", stray.path, stray.state, 1
     for line in report.accounting or ():
         yield "accounting", line.entry_type_id, "reported_entries", line.reported_entries
         yield "accounting", line.entry_type_id, "lake_entries", line.lake_entries

@@ -127,6 +127,36 @@ def list_files(root: str) -> Iterator[str]:
     yield from (uri for uri in _find(root) if not uri.rsplit("/", 1)[-1].startswith("."))
 
 
+def list_every_file(root: str) -> list[str]:
+    """Return the URIs of all files below `root`, sorted by path, temporary files of writers too."""
+    return _found(root)
+
+
+def list_folders(root: str) -> list[str]:
+    """Return the names of the folders directly below `root`, sorted; none if it is not there."""
+    with naming(root, "listed"):
+        if is_local(root):
+            try:
+                with os.scandir(local_path(root)) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        filesystem, path = _remote(root)
+        try:
+            found = filesystem.ls(path, detail=True)
+        except FileNotFoundError as error:
+            if is_missing(error):
+                return []
+            raise
+        return sorted(about["name"].rstrip("/").rsplit("/", 1)[-1] for about in found if about["type"] == "directory")
+
+
+def is_temporary(uri: str) -> bool:
+    """Return whether a name is one that a writer gives to a file that is not finished."""
+    name = uri.rsplit("/", 1)[-1]
+    return name.startswith(".") and name.endswith(".tmp")
+
+
 def hidden_files(root: str) -> list[str]:
     """Return the names of files below a `root` that begin with a dot (after a crash), sorted."""
     names = (uri.rsplit("/", 1)[-1] for uri in _find(root))

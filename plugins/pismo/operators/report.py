@@ -23,8 +23,9 @@ class ReportPublishDayOperator(DeliveryOperator):
     """Reconcile the run's publish day and write its report: JSON, Parquet, and HTML.
 
     Only a complete day updates the asset. The outlet is an alias, because every success updates a plain outlet. The
-    task fails if the day's control totals differ. It also fails if the day is incomplete (gaps, or files that never
-    arrived), unless the delivery's `fail_incomplete` is false. Both cases send the reasons to the delivery's alerts.
+    task fails if the day's control totals differ, or if files of the lake differ from the ledger. It also fails if the
+    day is incomplete (gaps, or files that never arrived), unless the delivery's `fail_incomplete` is false. Both cases
+    send the reasons to the delivery's alerts.
     """
 
     ui_color = "#ead9f2"
@@ -118,10 +119,11 @@ class ReportPublishDayOperator(DeliveryOperator):
 
 
 def _refuse_unbalanced(delivery: Delivery, report: DayReport) -> None:
-    """Raise `UnbalancedError` with each control total that differs."""
+    """Raise `UnbalancedError` with each control total that differs, and each file that the ledger has otherwise."""
     from pismo_lake.errors import UnbalancedError
 
-    differing = [f"{total.what}: {total.left} and {total.right}" for total in report.totals if total.difference]
+    differing = [f"{file.path} ({file.state})" for file in report.stray_files]
+    differing += [f"{total.what}: {total.left} and {total.right}" for total in report.totals if total.difference]
     if differing:
         msg = f"{delivery.name} {report.publish_date} does not balance: {'; '.join(differing)}"
         raise UnbalancedError(msg)

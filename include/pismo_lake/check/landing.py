@@ -1,0 +1,160 @@
+"""Compare raw files and their indexes in landing with the ledger."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pismo_lake import storage
+from pismo_lake.check.model import Advice, Finding, Kind, Record, Reindex, Remove
+from pismo_lake.errors import LandedFileError
+from pismo_lake.index.files import NOTE, read_index
+from pismo_lake.index.landed import as_landed
+from pismo_lake.ledger import LakeFiles
+from pismo_lake.ledger.forget import is_recorded
+from pismo_lake.paths import columns_path, index_path, landing_path, safe_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.settings.lake import LakeSettings
+
+_FETCH = "left: remove it from landing and ask for its object key again, with force"
+_FETCH_MISSING = "left: ask for its object key again, with force"
+
+
+def check_record(record: FileRecord) -> list[Finding]:
+    """Return the findings on an indexed file: on its raw bytes, and on its index."""
+    found = [] if record.index_uri is None else list(_check_index(record, record.index_uri))
+    try:
+        data = storage.read_bytes(record.raw_uri)
+    except FileNotFoundError:
+        return [*found, _missing_raw(record.raw_uri, record.sha256)]
+    try:
+        same = sha256(data).hexdigest() == record.sha256 or (record.index_uri is not None and as_landed(record, data))
+    except (LandedFileError, FileNotFoundError):
+        # an erasure may have blanked it, and only its index could tell
+        same = False
+    if not same:
+        found.append(_other_raw(record.raw_uri, record.sha256, sha256(data).hexdigest()))
+    return found
+
+
+def check_waiting(file: RawFile) -> list[Finding]:
+    """Return the findings on a raw file that has no index yet."""
+    try:
+        data = storage.read_bytes(file.raw_uri)
+    except FileNotFoundError:
+        return [_missing_raw(file.raw_uri, file.sha256 or f"{file.size} bytes")]
+    digest = sha256(data).hexdigest()
+    if len(data) == file.size and digest == (file.sha256 or digest):
+        return []
+    return [_other_raw(file.raw_uri, file.sha256 or f"{file.size} bytes", f"{digest}, {len(data)} bytes")]
+
+
+def _missing_raw(uri: str, ledger: str) -> Finding:
+    return Finding(Kind.MISSING_RAW, uri, f"landed as {ledger}", "it is not there", Advice(_FETCH_MISSING))
+
+
+def _other_raw(uri: str, ledger: str, disk: str) -> Finding:
+    return Finding(Kind.RAW, uri, f"landed as {ledger}", disk, Advice(_FETCH))
+
+
+def _check_index(record: FileRecord, uri: str) -> Iterator[Finding]:
+    mend, ledger = Reindex(record.delivery, record.name), f"{record.events} event(s), {record.rejects} reject(s)"
+    try:
+        usable = pc.is_null(read_index(record, ["reason"]).column("reason"))
+        noted = _note(uri)
+    except FileNotFoundError:
+        yield Finding(Kind.MISSING_INDEX, uri, f"the index of {record.name}", "it is not there", mend)
+        return
+    except LandedFileError:
+        yield Finding(Kind.INDEX, uri, ledger, "its bytes are not those that were written", mend)
+        return
+    events = pc.sum(usable).as_py() or 0
+    if (events, len(usable) - events) != (record.events, record.rejects):
+        yield Finding(Kind.INDEX, uri, ledger, f"{events} event(s), {len(usable) - events} reject(s)", mend)
+    elif noted.get("sha256", record.sha256) != record.sha256:
+        yield Finding(Kind.INDEX, uri, f"of {record.name}", f"the index of another file, {noted.get('name')}", mend)
+
+
+def _note(uri: str) -> dict[str, str]:
+    """Return the note in an index; empty for one of an earlier version."""
+    metadata = pq.read_schema(pa.BufferReader(storage.read_bytes(uri))).metadata or {}
+    return dict(json.load(io.BytesIO(metadata.get(NOTE, b"{}"))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The files of a landing folder that the ledger knows."""
+
+    raws: set[str]
+    indexes: set[str]
+    columns: set[str]
+
+
+class LandingFolder:
+    """The folder of a delivery in a landing zone."""
+
+    def __init__(self, landing: str, delivery: str) -> None:
+        self._landing, self._delivery = landing, delivery
+        self._root = storage.join(landing, safe_segment(delivery))
+
+    def strays(self, settings: LakeSettings, ledger: Ledger) -> list[Finding]:
+        """Return the findings on files that the ledger does not know, and on temporary files."""
+        listed = storage.list_every_file(self._root)
+        known = self._known(LakeFiles(ledger, settings.lake))
+        found = []
+        for uri in listed:
+            in_index = uri.startswith(f"{self._root}/_index/")
+            if storage.is_temporary(uri):
+                found.append(_temporary(uri, "a writer has not finished it"))
+            elif uri in known.raws | known.indexes | known.columns or uri.rsplit("/", 1)[-1].startswith("."):
+                continue
+            elif in_index and uri.endswith(".columns"):
+                found.append(_temporary(uri, "no file that waits for its build has it"))
+            elif in_index:
+                found.append(Finding(Kind.UNKNOWN_INDEX, uri, "no landed file has it", "it is there", Remove(uri)))
+            elif not is_recorded(ledger, uri):
+                mend = Record(self._delivery, uri)
+                found.append(Finding(Kind.UNKNOWN_RAW, uri, "it is not recorded", "it is there", mend))
+        return found
+
+    def _known(self, files: LakeFiles) -> _Known:
+        records = [record for record in files.every() if record.delivery == self._delivery]
+        waiting = [file for delivery, file in files.waiting() if delivery == self._delivery]
+        unbuilt = [record.name for record in records if not record.built] + [file.name for file in waiting]
+        indexed = {self._at(index_path(self._delivery, file.name)) for file in waiting}
+        return _Known(
+            {record.raw_uri for record in records} | {file.raw_uri for file in waiting},
+            indexed | {record.index_uri for record in records if record.index_uri is not None},
+            {self._at(columns_path(self._delivery, name)) for name in unbuilt},
+        )
+
+    def _at(self, path: str) -> str:
+        return storage.join(self._landing, path)
+
+
+def landing_folders(settings: LakeSettings, ledger: Ledger) -> list[LandingFolder]:
+    """Return the folders in which the lake's deliveries have raw files, and the one that the settings name."""
+    files = LakeFiles(ledger, settings.lake)
+    found = {(settings.landing, settings.delivery)}
+    landed: list[tuple[str, RawFile | FileRecord]] = [(record.delivery, record) for record in files.every()]
+    for delivery, file in (*landed, *files.waiting()):
+        path = f"/{landing_path(delivery, file.name)}"
+        if file.raw_uri.endswith(path):
+            found.add((file.raw_uri.removesuffix(path), delivery))
+    return [LandingFolder(landing, delivery) for landing, delivery in sorted(found)]
+
+
+def _temporary(uri: str, why: str) -> Finding:
+    return Finding(Kind.TEMPORARY, uri, why, "it is there", Remove(uri))

@@ -1,0 +1,147 @@
+"""Mend the findings of a check: remove, record, index and build what they ask for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pismo_lake import storage
+from pismo_lake.build.day import build_unit
+from pismo_lake.check.model import Advice, Rebuild, Record, Reindex, Remove
+from pismo_lake.contracts.store import ContractStore
+from pismo_lake.errors import PismoError
+from pismo_lake.index.files import index_bytes, read_raw
+from pismo_lake.index.make import make_index
+from pismo_lake.index.rebuild import find_raw_file
+from pismo_lake.index.run import Indexer
+from pismo_lake.ledger import FileLedger
+from pismo_lake.ledger.binding import LakeBinding
+from pismo_lake.ledger.raw_files import RawFile, RawLedger
+from pismo_lake.paths import SPOOL
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+    from pismo_lake.check.model import Finding
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings.lake import LakeSettings
+
+
+class _LeftError(Exception):
+    """A finding that cannot be mended here; the text says why."""
+
+
+def mend_all(settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding], log: logging.Logger) -> list[Finding]:
+    """Mend findings, and return each with what was done.
+
+    Indexes and raw files come before the builds that read them. A unit is built once, however many findings it has.
+    """
+    if not findings:
+        return []
+    LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
+    mender = _Mender(settings, ledger, findings, log)
+    done: dict[int, Finding] = {}
+    for kind in (Remove, Record, Reindex, Rebuild, Advice):
+        for number, finding in enumerate(findings):
+            if isinstance(finding.mend, kind):
+                done[number] = mender.mend(finding)
+    mender.build_recorded()
+    return [done[number] for number in range(len(findings))]
+
+
+class _Mender:
+    """Mends findings one by one."""
+
+    def __init__(
+        self, settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding], log: logging.Logger
+    ) -> None:
+        self._settings, self._ledger, self._log = settings, ledger, log
+        self._files = FileLedger(ledger, settings.lake, settings.delivery)
+        rebuilds = [finding.mend for finding in findings if isinstance(finding.mend, Rebuild)]
+        self._forced = {mend.unit for mend in rebuilds if mend.force}
+        self._built: dict[str, str] = {}
+        """Why a unit could not be built, by unit; empty if it was."""
+        self._waiting = set(self._files.unbuilt_units())
+
+    def mend(self, finding: Finding) -> Finding:
+        """Mend one finding, and return it with what was done."""
+        try:
+            done = self._done(finding)
+        except (_LeftError, PismoError, OSError) as error:
+            self._log.warning("not mended: %s: %s", finding.path, error)
+            return replace(finding, done=f"left: {error}")
+        self._log.info("mended: %s: %s", finding.path, done)
+        return replace(finding, done=done, mended=True)
+
+    def build_recorded(self) -> None:
+        """Build the units that wait for it since raw files were recorded."""
+        for unit in set(self._files.unbuilt_units()) - self._waiting:
+            with suppress(PismoError, OSError):
+                # a unit that cannot be built goes on waiting, and the next run names it
+                build_unit(self._settings, self._ledger, unit, log=self._log)
+
+    def _done(self, finding: Finding) -> str:
+        match finding.mend:
+            case Remove(uri):
+                return self._remove(uri)
+            case Rebuild(delivery, unit):
+                self._refuse_other(delivery)
+                return self._rebuild(unit)
+            case Reindex(delivery, name):
+                self._refuse_other(delivery)
+                return self._reindex(name, finding.path)
+            case Record(delivery, uri):
+                self._refuse_other(delivery)
+                return self._record(uri)
+            case Advice(text):
+                raise _LeftError(text)
+
+    def _refuse_other(self, delivery: str) -> None:
+        if delivery != self._settings.delivery:
+            msg = f"check it with the settings of its own delivery, --delivery {delivery}"
+            raise _LeftError(msg)
+
+    def _remove(self, uri: str) -> str:
+        storage.remove(uri)
+        if storage.is_local(uri) and f"/{SPOOL}/" in uri:
+            with suppress(OSError):
+                # the folder of the killed close, once it is empty
+                storage.local_path(uri).parent.rmdir()
+        return "removed"
+
+    def _rebuild(self, unit: str) -> str:
+        if unit not in self._built:
+            self._built[unit] = ""
+            try:
+                build_unit(self._settings, self._ledger, unit, force=unit in self._forced, log=self._log)
+            except (PismoError, OSError) as error:
+                self._built[unit] = str(error)
+        if self._built[unit]:
+            raise _LeftError(self._built[unit])
+        return f"{unit} is built again"
+
+    def _reindex(self, name: str, uri: str) -> str:
+        """Make an index again; the record of the file stays, since the same bytes give the same index."""
+        record = next(iter(self._files.named([name])), None)
+        if record is None:
+            return "the file was forgotten meanwhile"
+        file = RawFile(
+            record.name, record.key, record.size, record.etag, record.sha256, record.raw_uri, record.published_at
+        )
+        raw = read_raw(file)
+        contracts = ContractStore(self._ledger, self._settings)
+        made = make_index(raw.data, file.name, contracts, self._settings.max_plain_bytes)
+        storage.write_atomic(uri, index_bytes(made.found.table, file, record.publish_hour, raw.sha256))
+        return "made again from its raw file"
+
+    def _record(self, uri: str) -> str:
+        found = find_raw_file(self._settings, uri)
+        if found is None:
+            msg = "nothing gives it a publish hour: give it to flatten with --publish-hour, or remove it"
+            raise _LeftError(msg)
+        file, hour = found
+        RawLedger(self._ledger, self._settings.lake, self._settings.delivery).note([file])
+        Indexer(self._settings, self._ledger, lambda *_: hour).take(file, None)
+        return f"recorded, indexed and built with {hour}"

@@ -1,0 +1,125 @@
+"""The findings of a check: the place, what the ledger and the disk say of it, and what was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Kind(StrEnum):
+    """The ways in which lake or landing can differ from the ledger."""
+
+    UNKNOWN = "unknown file"
+    MISSING = "missing file"
+    UNFINISHED = "unfinished build"
+    DAMAGED = "damaged file"
+    ROWS = "row counts differ"
+    CHILD_TABLE = "child table differs"
+    IDS = "id index differs"
+    TEMPORARY = "temporary file"
+    UNKNOWN_RAW = "unknown raw file"
+    MISSING_RAW = "missing raw file"
+    RAW = "raw file differs"
+    UNKNOWN_INDEX = "unknown index"
+    MISSING_INDEX = "missing index"
+    INDEX = "index differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """The mend of a file that should not be there: remove it."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """The mend of an output: build its unit again, and write unchanged parts too if `force` says so."""
+
+    delivery: str
+    unit: str
+    force: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """The mend of an index: make it again from its raw file."""
+
+    delivery: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The mend of a raw file that was landed and not recorded: record it, index it, build its unit."""
+
+    delivery: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The advice for a finding that a check cannot mend."""
+
+    text: str
+
+
+Mend = Remove | Rebuild | Reindex | Record | Advice
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference. `ledger` and `disk` are what each of them says; `done` says what was done, or what to do.
+
+    `mended` is false as long as the difference is there.
+    """
+
+    kind: Kind
+    path: str
+    ledger: str
+    disk: str
+    mend: Mend
+    done: str = ""
+    mended: bool = False
+
+    def to_json(self) -> dict[str, str | bool]:
+        """Return it as plain values."""
+        return {
+            "kind": self.kind.value,
+            "path": self.path,
+            "ledger": self.ledger,
+            "disk": self.disk,
+            "done": self.done,
+            "mended": self.mended,
+        }
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        done = f"; {self.done}" if self.done else ""
+        return f"{self.kind}: {self.path}: ledger: {self.ledger}; disk: {self.disk}{done}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The findings of a check, and how many outputs and landed files were compared."""
+
+    findings: Sequence[Finding]
+    outputs: int
+    landed: int
+
+    @property
+    def left(self) -> list[Finding]:
+        """Return the findings that are not mended."""
+        return [finding for finding in self.findings if not finding.mended]
+
+    def __str__(self) -> str:
+        """Return the totals in one line."""
+        compared = f"{self.outputs} output(s) and {self.landed} landed file(s) compared with the ledger"
+        if not self.findings:
+            return f"{compared}: all sound"
+        mended = len(self.findings) - len(self.left)
+        return f"{compared}: {len(self.findings)} finding(s), {mended} mended, {len(self.left)} left"

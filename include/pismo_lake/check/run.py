@@ -1,0 +1,105 @@
+"""Check a whole lake and its landing zones, and mend what can be mended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from pismo_lake import storage
+from pismo_lake.check.content import check_part
+from pismo_lake.check.landing import check_record, check_waiting, landing_folders
+from pismo_lake.check.mend import mend_all
+from pismo_lake.check.model import CheckResult, Finding, Kind, Remove
+from pismo_lake.check.outputs import compare_outputs
+from pismo_lake.ledger import LakeFiles
+from pismo_lake.ledger.binding import list_outputs
+from pismo_lake.ledger.lake_builds import LakeBuilds
+from pismo_lake.paths import CONTRACTS, ERASURES, GENERATIONS, OUTPUT_ROOTS, SPOOL
+from pismo_lake.privacy.mark import refuse_unprotected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings.lake import LakeSettings
+
+Item = TypeVar("Item")
+
+_LOG = logging.getLogger(__name__)
+SECOND_LOOK_SECONDS = 2.0
+"""The time after which a file that seems left over is looked at again: a writer may be at work on it."""
+
+_PASSING = (Kind.TEMPORARY, Kind.UNFINISHED, Kind.UNKNOWN_RAW, Kind.UNKNOWN_INDEX)
+_AT_ONCE = 8
+
+
+def check_lake(
+    settings: LakeSettings, ledger: Ledger, *, repair: bool = False, log: logging.Logger = _LOG
+) -> CheckResult:
+    """Compare lake and landing with the ledger, for all deliveries of the lake.
+
+    Files outside the folders for outputs count as known, whatever they are. With `repair` the findings are mended as
+    far as that is possible without Pismo; units and raw files of other deliveries are left to them.
+    """
+    refuse_unprotected(settings)
+    builds = LakeBuilds(ledger, settings.lake)
+    files = LakeFiles(ledger, settings.lake)
+    findings = _strays(settings, ledger)
+    if any(finding.kind in _PASSING for finding in findings):
+        time.sleep(SECOND_LOOK_SECONDS)
+        findings = _still(findings, _strays(settings, ledger))
+    parts, records, waiting = builds.every(), files.every(), files.waiting()
+    log.info("checking %d part(s) and %d landed file(s)", len(parts), len(records) + len(waiting))
+    findings += _each(parts, lambda part: check_part(settings, ledger, part))
+    findings += _each(records, check_record)
+    findings += _each(waiting, lambda item: check_waiting(item[1]))
+    if repair:
+        findings = mend_all(settings, ledger, findings, log)
+    outputs = sum(len(part.record.outputs) for part in parts)
+    return CheckResult(tuple(findings), outputs, len(records) + len(waiting))
+
+
+def _strays(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
+    """Return the findings on files that should not be there, and on outputs that should."""
+    builds = LakeBuilds(ledger, settings.lake)
+    before = builds.every()
+    listed = set(list_outputs(settings.lake))
+    found = compare_outputs(settings.lake, before, listed, builds.every())
+    found += _temporary(settings.lake)
+    for folder in landing_folders(settings, ledger):
+        found += folder.strays(settings, ledger)
+    return found
+
+
+def _temporary(lake: str) -> Iterator[Finding]:
+    """Yield the temporary files in the folders that this program writes to, and those in the spool of a close."""
+    for root in (*OUTPUT_ROOTS, CONTRACTS, ERASURES, GENERATIONS, SPOOL):
+        for uri in storage.list_every_file(storage.join(lake, root)):
+            if root == SPOOL or storage.is_temporary(uri):
+                yield Finding(Kind.TEMPORARY, uri, "a writer has not finished it", _mark(uri), Remove(uri))
+
+
+def _mark(uri: str) -> str:
+    """Return the size of a file, which grows while a writer is at work on it."""
+    try:
+        return f"{storage.size(uri)} bytes"
+    except FileNotFoundError:
+        return "it is not there"
+
+
+def _still(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:
+    """Return the findings of a second look, without those that the first one did not have in the same state."""
+    before = {(finding.kind, finding.path, finding.ledger, finding.disk) for finding in first}
+    return [
+        finding
+        for finding in second
+        if finding.kind not in _PASSING or (finding.kind, finding.path, finding.ledger, finding.disk) in before
+    ]
+
+
+def _each(items: Iterable[Item], check: Callable[[Item], list[Finding]]) -> list[Finding]:
+    """Check items side by side, since a store answers after some hundredths of a second; findings in their order."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
+        return [finding for found in pool.map(check, items) for finding in found]
