@@ -27,7 +27,7 @@ from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.lake_builds import LakePart
@@ -37,14 +37,15 @@ _ROWS_AT_ONCE = 65_536
 _TRIES = 3
 
 
-def check_part(settings: LakeSettings, ledger: Ledger, part: LakePart) -> list[Finding]:
+def check_part(settings: LakeSettings, ledger: Ledger, part: LakePart, damaged: Collection[str] = ()) -> list[Finding]:
     """Return the findings on the content of a part's outputs; missing files are found elsewhere.
 
-    A part that is built again meanwhile is looked at once more.
+    A part that is built again meanwhile is looked at once more. Ids are not compared with `damaged` indexes, which are
+    given by the names of their files.
     """
     builds = LakeBuilds(ledger, settings.lake)
     for _ in range(_TRIES):
-        found = list(_Content(settings, ledger, part).findings())
+        found = list(_Content(settings, ledger, part, damaged).findings())
         now = {other.place: other for other in builds.of_units([part.unit])}.get(part.place)
         if not found or now == part:
             return found
@@ -57,8 +58,8 @@ def check_part(settings: LakeSettings, ledger: Ledger, part: LakePart) -> list[F
 class _Content:
     """The outputs of one part as their footers and some columns tell."""
 
-    def __init__(self, settings: LakeSettings, ledger: Ledger, part: LakePart) -> None:
-        self._settings, self._ledger, self._part = settings, ledger, part
+    def __init__(self, settings: LakeSettings, ledger: Ledger, part: LakePart, damaged: Collection[str]) -> None:
+        self._settings, self._ledger, self._part, self._damaged = settings, ledger, part, damaged
         self._rows: dict[str, int] = {}
         self._items: Counter[str] = Counter()
         """Rows that each child table must have, by its folder: the sums of the counts in the rows of events."""
@@ -131,7 +132,9 @@ class _Content:
         paths = [path for path in self._rows if path.startswith(f"{IDS}/")]
         delivery, unit = self._part.delivery, self._part.unit
         files = [file for file in FileLedger(self._ledger, self._settings.lake, delivery).of_day(unit) if file.closed]
-        if not paths or len(files) != self._part.record.counts["files"] or not all(file.built for file in files):
+        if len(files) != self._part.record.counts["files"] or not all(file.built for file in files):
+            return
+        if any(file.name in self._damaged for file in files):
             return
         for path in paths:
             uri = storage.join(self._settings.lake, path)

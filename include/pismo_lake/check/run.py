@@ -11,16 +11,15 @@ from pismo_lake import storage
 from pismo_lake.check.content import check_part
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
 from pismo_lake.check.mend import mend_all
-from pismo_lake.check.model import CheckResult, Finding, Kind, Remove
+from pismo_lake.check.model import CheckResult, Finding, Kind, Reindex, Remove
 from pismo_lake.check.outputs import compare_outputs
 from pismo_lake.ledger import LakeFiles
-from pismo_lake.ledger.binding import list_outputs
 from pismo_lake.ledger.lake_builds import LakeBuilds
-from pismo_lake.paths import CONTRACTS, ERASURES, GENERATIONS, OUTPUT_ROOTS, SPOOL
+from pismo_lake.paths import BUILD_ROOTS, SPOOL
 from pismo_lake.privacy.mark import refuse_unprotected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
@@ -32,6 +31,7 @@ SECOND_LOOK_SECONDS = 2.0
 """The time after which a file that seems left over is looked at again: a writer may be at work on it."""
 
 _PASSING = (Kind.TEMPORARY, Kind.UNFINISHED, Kind.UNKNOWN_RAW, Kind.UNKNOWN_INDEX)
+_OUTPUTS = tuple(f"{root}/" for root in BUILD_ROOTS)
 _AT_ONCE = 8
 
 
@@ -52,8 +52,10 @@ def check_lake(
         findings = _still(findings, _strays(settings, ledger))
     parts, records, waiting = builds.every(), files.every(), files.waiting()
     log.info("checking %d part(s) and %d landed file(s)", len(parts), len(records) + len(waiting))
-    findings += _each(parts, lambda part: check_part(settings, ledger, part))
-    findings += _each(records, check_record)
+    of_records = _each(records, check_record)
+    damaged = {finding.mend.name for finding in of_records if isinstance(finding.mend, Reindex)}
+    findings += _each(parts, lambda part: check_part(settings, ledger, part, damaged))
+    findings += of_records
     findings += _each(waiting, lambda item: check_waiting(item[1]))
     if repair:
         findings = mend_all(settings, ledger, findings, log)
@@ -63,22 +65,18 @@ def check_lake(
 
 def _strays(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
     """Return the findings on files that should not be there, and on outputs that should."""
-    builds = LakeBuilds(ledger, settings.lake)
+    builds, root = LakeBuilds(ledger, settings.lake), storage.join(settings.lake, "")
     before = builds.every()
-    listed = set(list_outputs(settings.lake))
-    found = compare_outputs(settings.lake, before, listed, builds.every())
-    found += _temporary(settings.lake)
+    listed = [uri.removeprefix(root) for uri in storage.list_every_file(settings.lake)]
+    outputs = {path for path in listed if path.startswith(_OUTPUTS) and not path.rsplit("/", 1)[-1].startswith(".")}
+    found = compare_outputs(settings.lake, before, outputs, builds.every())
+    for path in listed:
+        if path.startswith(f"{SPOOL}/") or storage.is_temporary(path):
+            uri = storage.join(settings.lake, path)
+            found.append(Finding(Kind.TEMPORARY, uri, "a writer has not finished it", _mark(uri), Remove(uri)))
     for folder in landing_folders(settings, ledger):
         found += folder.strays(settings, ledger)
     return found
-
-
-def _temporary(lake: str) -> Iterator[Finding]:
-    """Yield the temporary files in the folders that this program writes to, and those in the spool of a close."""
-    for root in (*OUTPUT_ROOTS, CONTRACTS, ERASURES, GENERATIONS, SPOOL):
-        for uri in storage.list_every_file(storage.join(lake, root)):
-            if root == SPOOL or storage.is_temporary(uri):
-                yield Finding(Kind.TEMPORARY, uri, "a writer has not finished it", _mark(uri), Remove(uri))
 
 
 def _mark(uri: str) -> str:
