@@ -1,24 +1,40 @@
-"""Claim a part: only the holder may write, record or remove files of the part."""
+"""A claim on a part: only its holder may write, record or remove files of the part.
+
+The claim is the fence, too. On a local disk a file gets its name, or loses it, in a transaction that holds the record
+of the part: a builder that was overtaken cannot write any more, however long it slept between its check and its write.
+A request to an object store cannot be fenced: it may arrive after its builder was overtaken. There the builder removes
+the file at its next step. If it dies before that, `pismo_lake.check` finds the file.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from pismo_lake import storage
 from pismo_lake.build.heartbeat import beat_while
 from pismo_lake.errors import LedgerError
+from pismo_lake.ledger.builds import OutputInUseError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
     from pismo_lake.ledger import FileRecord
     from pismo_lake.ledger.builds import BuildLedger
+
+
+class Write(Protocol):
+    """Writes a file at a URI, and gives it its name inside the gate (see `storage.files`)."""
+
+    def __call__(self, uri: str, *, gate: Callable[[], AbstractContextManager[None]]) -> None:
+        """Write the file."""
 
 
 class ClaimLostError(Exception):
@@ -35,6 +51,7 @@ class Claim:
         self._builds, self._lake, self._log = builds, lake, log
         self.part = part
         self.token = builds.claim(part)
+        self._written: list[str] = []
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -56,23 +73,46 @@ class Claim:
             # the error of the build itself matters more; the next builder takes the claim over
             self._log.warning("the claim on part %d was not released: %s", self.part, type(error).__name__)
 
-    def check(self, written: Iterable[str] = ()) -> None:
+    def check(self) -> None:
         """Raise an error if another builder has taken over.
-
-        Args:
-            written: paths below the lake that this builder wrote. Before the error is raised, paths that are not in
-                the
-                record of the part are removed.
 
         Raises:
             ClaimLostError: another builder has taken over.
         """
         if self._builds.holds(self.part, self.token):
             return
+        self._clean_up()
+        raise ClaimLostError
+
+    def write(self, path: str, write: Write) -> None:
+        """Write an output at a path below the lake, if the claim still holds when the file gets its name."""
+        self._written.append(path)
+        try:
+            write(storage.join(self._lake, path), gate=self._fence)
+        except ClaimLostError:
+            self._clean_up()
+            raise
+
+    @contextmanager
+    def _fence(self) -> Iterator[None]:
+        with self._builds.holding(self.part, self.token) as held:
+            if not held:
+                raise ClaimLostError
+            yield
+
+    def _clean_up(self) -> None:
+        """Remove files in an object store that this builder wrote and that the record of the part does not name.
+
+        On a local disk there are none: each file was there before the claim was lost, so that the next builder found
+        it among the planned ones.
+        """
+        if storage.is_local(self._lake):
+            return
         record = self._builds.part(self.part)
         kept = {*record.outputs, *record.superseded} if record else set()
-        remove_outputs(self._lake, [path for path in written if path not in kept])
-        raise ClaimLostError
+        for path in self._written:
+            if path not in kept:
+                storage.remove(storage.join(self._lake, path))
 
     def plan(self, outputs: Sequence[str]) -> None:
         """Record the files that may be written, before the first one is written."""
@@ -92,20 +132,29 @@ class Claim:
             verify=verify,
         )  # fmt: skip
         if superseded is None:
-            self.check(outputs)
+            self._clean_up()
             raise ClaimLostError
         return superseded
 
     def remove_part(self) -> None:
         """Remove all files, and the record, of a part without raw files."""
-        self.check()
         record = self._builds.part(self.part)
         if record is not None:
-            remove_outputs(self._lake, (*record.outputs, *record.superseded))
+            for path in (*record.outputs, *record.superseded):
+                storage.remove(storage.join(self._lake, path), gate=self._fence)
         self._builds.drop(self.part, self.token)
 
 
-def remove_outputs(lake: str, outputs: Iterable[str]) -> None:
-    """Remove files below a lake; a missing file is no error."""
-    for output in outputs:
-        storage.remove(storage.join(lake, output))
+def remove_superseded(builds: BuildLedger, lake: str, part: int, superseded: Iterable[str]) -> None:
+    """Remove the files that a part has replaced, and note that they are removed.
+
+    A file is left that another builder needs, or removes itself, since this one recorded the part.
+    """
+    removed = []
+    for path in superseded:
+        try:
+            storage.remove(storage.join(lake, path), gate=partial(builds.leaving, part, path))
+        except OutputInUseError:
+            continue
+        removed.append(path)
+    builds.cleared(part, removed)

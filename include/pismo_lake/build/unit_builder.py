@@ -12,8 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pismo_lake import storage
-from pismo_lake.build.claim import Claim, ClaimLostError, remove_outputs
+from pismo_lake.build.claim import Claim, ClaimLostError, remove_superseded
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
 from pismo_lake.build.summary import BuildSummary
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from pismo_lake.build.claim import Write
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import BuildLedger, PartRecord
@@ -60,7 +60,7 @@ class Output:
 
     folder: str
     number: int
-    write: Callable[[str], None]
+    write: Write
     sha256: str
 
 
@@ -232,14 +232,13 @@ class UnitBuilder(ABC):
                 claim.plan([self._path(folder, number, digest) for folder, number in draft.planned])
                 for output in draft.outputs:
                     self.checkpoint("write")
-                    claim.check(written)
                     path = self._path(output.folder, output.number, digest)
+                    claim.write(path, output.write)
                     written.append(path)
                     digests[path] = output.sha256
-                    output.write(storage.join(self.settings.lake, path))
         except OSError:
             # a builder that took over may have removed files of this one from the disk
-            claim.check(written)
+            claim.check()
             raise
         # a report compares them with the files in the lake
         draft.counts["digests"] = digests
@@ -262,5 +261,4 @@ class UnitBuilder(ABC):
         self.before_removal()
         self.checkpoint("remove")
         if superseded:
-            remove_outputs(self.settings.lake, superseded)
-            self.builds.cleared(part, superseded)
+            remove_superseded(self.builds, self.settings.lake, part, superseded)

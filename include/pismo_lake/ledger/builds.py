@@ -8,6 +8,7 @@ that may have to be removed.
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,16 @@ from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.tables import builds, files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, RowMapping
 
     from pismo_lake.ledger.engine import Ledger
     from pismo_lake.ledger.files import FileRecord
+
+
+class OutputInUseError(Exception):
+    """A superseded path must not be removed: it is an output again, or may be one soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,26 @@ class BuildLedger:
         query = select(builds.c.claim).where(*self._where(part))
         with self._ledger.engine.connect() as connection:
             return connection.execute(query).scalar() == token
+
+    @contextmanager
+    def holding(self, part: int, token: str) -> Iterator[bool]:
+        """Say whether the claim still holds; while the block runs, no other builder can take the part over."""
+        with self._ledger.transaction() as connection:
+            yield self._lock_claimed(connection, part, token) is not None
+
+    @contextmanager
+    def leaving(self, part: int, path: str) -> Iterator[None]:
+        """Let a superseded path be removed in the block, during which no builder can claim the part.
+
+        Raises:
+            OutputInUseError: The path is an output again, a builder is at work that may make it one, or another
+                record has taken it over.
+        """
+        with self._ledger.transaction() as connection:
+            row = self._lock(connection, part)
+            if row is None or row["claim"] is not None or path in row["outputs"] or path not in row["superseded"]:
+                raise OutputInUseError(path)
+            yield
 
     def release(self, part: int, token: str) -> None:
         """End a claim without a build, so that the next builder need not wait.
@@ -147,8 +172,11 @@ class BuildLedger:
         return tuple(superseded)
 
     def _lock_claimed(self, connection: Connection, part: int, token: str) -> RowMapping | None:
-        row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
+        row = self._lock(connection, part)
         return row if row is not None and row["claim"] == token else None
+
+    def _lock(self, connection: Connection, part: int) -> RowMapping | None:
+        return connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
 
     def _take_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:  # noqa: ARG002
         """Return the outputs of other units that these replace: none for a publish hour."""
@@ -157,7 +185,7 @@ class BuildLedger:
     def cleared(self, part: int, removed: Iterable[str]) -> None:
         """Record that superseded paths are removed."""
         with self._ledger.transaction() as connection:
-            row = connection.execute(select(builds).where(*self._where(part)).with_for_update()).mappings().first()
+            row = self._lock(connection, part)
             if row is not None:
                 left = sorted(set(row["superseded"]) - set(removed))
                 values = {"superseded": left, "pending": bool(left)}

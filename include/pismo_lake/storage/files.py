@@ -8,6 +8,7 @@ store of a URI.
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from pismo_lake.storage.registry import store_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pismo_lake.storage.store import Gate
 
 _PIECE = 8 << 20
 
@@ -84,14 +87,14 @@ def sha256(uri: str) -> str:
         return digest.hexdigest()
 
 
-def write_atomic(uri: str, data: bytes | memoryview, *, synced: bool = True) -> None:
+def write_atomic(uri: str, data: bytes | memoryview, *, synced: bool = True, gate: Gate = nullcontext) -> None:
     """Write a file; readers see the old state or the new one, even after a crash.
 
     If it is not `synced`, a power failure may leave any content. Use this only for files that may be lost, and whose
-    damage is noticed.
+    damage is noticed. `gate` is explained in `store.Store`.
     """
     with naming(uri, "written"):
-        store_of(uri).write(uri, data, synced=synced)
+        store_of(uri).write(uri, data, synced=synced, gate=gate)
 
 
 def create(uri: str, data: bytes) -> bool:
@@ -106,20 +109,20 @@ def is_refused(uri: str) -> bool:
         return store_of(uri).is_refused(uri)
 
 
-def move_in(path: Path, uri: str) -> None:
+def move_in(path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
     """Move a finished local file to a URI, whole or not at all.
 
     A local target must be on the same file system, because the file is renamed. An object store gets a large file in
-    parts.
+    parts. `gate` is explained in `store.Store`.
     """
     with naming(uri, "written"):
-        store_of(uri).move_in(path, uri)
+        store_of(uri).move_in(path, uri, gate=gate)
 
 
-def remove(uri: str) -> None:
-    """Delete a file; a missing file is no error."""
+def remove(uri: str, *, gate: Gate = nullcontext) -> None:
+    """Delete a file; a missing file is no error. `gate` is explained in `store.Store`."""
     with naming(uri, "removed"):
-        store_of(uri).remove(uri)
+        store_of(uri).remove(uri, gate=gate)
 
 
 def list_files(root: str) -> Iterator[str]:
@@ -129,26 +132,13 @@ def list_files(root: str) -> Iterator[str]:
 
 def list_every_file(root: str) -> list[str]:
     """Return the URIs of all files below `root`, sorted by path, temporary files of writers too."""
-    return _found(root)
+    return _find(root)
 
 
 def list_folders(root: str) -> list[str]:
-    """Return the names of the folders directly below `root`, sorted; none if it is not there."""
+    """Return the names of the folders directly below `root`, sorted; none if the root does not exist."""
     with naming(root, "listed"):
-        if is_local(root):
-            try:
-                with os.scandir(local_path(root)) as entries:
-                    return sorted(entry.name for entry in entries if entry.is_dir())
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-        filesystem, path = _remote(root)
-        try:
-            found = filesystem.ls(path, detail=True)
-        except FileNotFoundError as error:
-            if is_missing(error):
-                return []
-            raise
-        return sorted(about["name"].rstrip("/").rsplit("/", 1)[-1] for about in found if about["type"] == "directory")
+        return sorted(store_of(root).folders(root))
 
 
 def is_temporary(uri: str) -> bool:

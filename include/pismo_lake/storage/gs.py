@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import ConfigError
@@ -21,6 +21,8 @@ from pismo_lake.storage.places import bucket_and_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from pismo_lake.storage.store import Gate
 
 _GIVES_UP = 120.0
 _TIMEOUT = (10.0, 60.0)
@@ -88,15 +90,19 @@ class GoogleStore:
 
     def _names(self, bucket: str, **how: Any) -> list[str]:
         """Return the names in a bucket; a `NotFound` means that the bucket does not exist."""
-        from google.api_core.exceptions import NotFound
-
-        try:
+        with _named_bucket():
             found = self._client().list_blobs(bucket, fields="items(name),nextPageToken", **how, **_call())
             return [blob.name for blob in found]
-        except NotFound as error:
-            _close(error)
-            msg = "the specified bucket does not exist"
-            raise NotFound(msg) from error
+
+    def _prefixes(self, bucket: str, prefix: str) -> list[str]:
+        """Return the prefixes directly below another one; errors as of `_names`."""
+        with _named_bucket():
+            fields = "items(name),prefixes,nextPageToken"
+            found = self._client().list_blobs(bucket, prefix=prefix or None, delimiter="/", fields=fields, **_call())
+            # each page brings its prefixes when its objects are read
+            for _ in found:
+                pass
+            return list(found.prefixes)
 
     def read(self, uri: str) -> bytes:
         """Read all bytes of an object, and compare their checksum."""
@@ -137,8 +143,10 @@ class GoogleStore:
             blob.reload(**_call())
             return int(blob.size), str(blob.md5_hash or f"generation-{blob.generation}")
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:  # noqa: ARG002 - one of the protocol
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:  # noqa: ARG002 - one of the protocol
         """Write or replace an object."""
+        with gate():
+            pass
         self._upload(uri, data)
 
     def create(self, uri: str, data: bytes) -> bool:
@@ -160,15 +168,19 @@ class GoogleStore:
         """Return True, as Cloud Storage can refuse to replace an object."""
         return True
 
-    def move_in(self, path: Path, uri: str) -> None:
+    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Send a file, a large one in parts, and delete it here."""
+        with gate():
+            pass
         with self._object(uri, chunk_size=_PART) as blob:
             kind = "application/octet-stream"
             blob.upload_from_filename(str(path), content_type=kind, checksum="crc32c", **_call())
         path.unlink()
 
-    def remove(self, uri: str) -> None:
+    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete an object."""
+        with gate():
+            pass
         try:
             with self._object(uri) as blob:
                 blob.delete(**_call())
@@ -185,6 +197,26 @@ class GoogleStore:
         if not names and folder and self.exists(f"gs://{bucket}/{folder}"):
             names = [folder]
         return [f"gs://{bucket}/{one}" for one in names]
+
+    def folders(self, root: str) -> list[str]:
+        """Return the names of the prefixes directly below a prefix."""
+        bucket, name = bucket_and_name(root)
+        folder = name.rstrip("/")
+        prefix = f"{folder}/" if folder else ""
+        return [one.removeprefix(prefix).rstrip("/") for one in self._prefixes(bucket, prefix)]
+
+
+@contextmanager
+def _named_bucket() -> Iterator[None]:
+    """Say that a bucket does not exist if a listing finds nothing."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        yield
+    except NotFound as error:
+        _close(error)
+        msg = "the specified bucket does not exist"
+        raise NotFound(msg) from error
 
 
 def _call() -> dict[str, Any]:

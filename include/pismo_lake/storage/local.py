@@ -7,7 +7,7 @@ import fcntl
 import os
 import stat
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,6 +17,8 @@ from pismo_lake.storage.places import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pismo_lake.storage.store import Gate
 
 
 class LocalStore:
@@ -50,11 +52,12 @@ class LocalStore:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         return found.st_size, f"{found.st_ino:x}-{found.st_mtime_ns:x}"
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:
         """Write a file beside its place and rename it."""
         target = local_path(uri)
         with _write_beside(target, data, synced=synced) as temporary:
-            temporary.replace(target)
+            with gate():
+                temporary.replace(target)
             if synced:
                 _sync_folder(target.parent)
 
@@ -71,19 +74,21 @@ class LocalStore:
         """Return True, as every disk refuses to link to a name in use."""
         return True
 
-    def move_in(self, path: Path, uri: str) -> None:
+    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Rename a file to its place, which has to be on the same file system."""
         place = local_path(uri)
         _make_folders(place.parent, synced=True)
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        path.replace(place)
+        with gate():
+            path.replace(place)
         _sync_folder(place.parent)
 
-    def remove(self, uri: str) -> None:
+    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete a file; a folder of this name does not count as one."""
         with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            local_path(uri).unlink()
+            with gate():
+                local_path(uri).unlink()
             # a file that comes back after a power failure would be erased data, or doubled rows
             _sync_folder(local_path(uri).parent)
 
@@ -91,6 +96,14 @@ class LocalStore:
         """Return the paths of all files below a folder, or of one file."""
         path = local_path(root)
         return [str(path)] if path.is_file() else list(_find(path))
+
+    def folders(self, root: str) -> list[str]:
+        """Return the names of the folders in a folder."""
+        try:
+            with os.scandir(local_path(root)) as entries:
+                return [entry.name for entry in entries if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def _link(temporary: Path, target: Path) -> bool:

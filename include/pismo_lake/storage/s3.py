@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from pismo_lake.storage.create_once import create_once, refuses_to_overwrite
@@ -16,6 +17,8 @@ from pismo_lake.storage.places import bucket_and_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from pismo_lake.storage.store import Gate
 
 
 class S3Store:
@@ -66,8 +69,10 @@ class S3Store:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         return int(about["size"]), about.get("ETag") or about.get("etag")
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:  # noqa: ARG002 - one of the protocol
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:  # noqa: ARG002 - one of the protocol
         """Write or replace an object."""
+        with gate():
+            pass
         filesystem, path = self._remote(uri)
         filesystem.pipe_file(path, bytes(data))
 
@@ -79,14 +84,18 @@ class S3Store:
         """Return whether the store refuses to replace an object; the first call tries it."""
         return refuses_to_overwrite(*self._remote(uri))
 
-    def move_in(self, path: Path, uri: str) -> None:
+    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Send a file, a large one in parts, and delete it here."""
+        with gate():
+            pass
         filesystem, target = self._remote(uri)
         filesystem.put_file(str(path), target)
         path.unlink()
 
-    def remove(self, uri: str) -> None:
+    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete an object without asking if it exists: another process may just have written it."""
+        with gate():
+            pass
         filesystem, path = self._remote(uri)
         try:
             filesystem.rm_file(path)
@@ -105,6 +114,17 @@ class S3Store:
             raise
         # consoles mark folders by names that end in a slash
         return [f"s3://{name}" for name in found if not name.endswith("/")]
+
+    def folders(self, root: str) -> list[str]:
+        """Return the names of the prefixes directly below a prefix."""
+        filesystem, path = self._remote(root)
+        try:
+            found = filesystem.ls(path, detail=True)
+        except FileNotFoundError as error:
+            if is_missing(error):
+                return []
+            raise
+        return [about["name"].rstrip("/").rsplit("/", 1)[-1] for about in found if about["type"] == "directory"]
 
 
 def _about(filesystem: Any, path: str) -> dict[str, Any]:

@@ -5,10 +5,15 @@ tests/integration/test_stores.py tries each of these promises on every store, wi
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    Gate = Callable[[], AbstractContextManager[None]]
 
 
 class Store(Protocol):
@@ -16,6 +21,9 @@ class Store(Protocol):
 
     A missing file is a `FileNotFoundError`. All other errors are those of the store or of its library, and `naming`
     converts them.
+
+    A gate decides at the last moment if a file may appear or disappear. A disk holds it open for the rename or the
+    removal alone. A request to an object store takes long and cannot be called back, so it only passes the gate before.
     """
 
     def read(self, uri: str) -> bytes:
@@ -33,7 +41,7 @@ class Store(Protocol):
     def version(self, uri: str) -> tuple[int, str | None]:
         """Return a file's size, and a mark that changes with its content."""
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool) -> None:
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:
         """Write or replace a file, whole or not at all."""
 
     def create(self, uri: str, data: bytes) -> bool:
@@ -42,11 +50,14 @@ class Store(Protocol):
     def is_refused(self, uri: str) -> bool:
         """Return whether the store itself refuses to replace a file, if asked to."""
 
-    def move_in(self, path: Path, uri: str) -> None:
+    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Move a finished local file to a URI, whole or not at all."""
 
-    def remove(self, uri: str) -> None:
+    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete a file; a missing file is no error."""
 
     def find(self, root: str) -> list[str]:
         """Return the URIs of all files below a root, in any order; for a file, its own URI."""
+
+    def folders(self, root: str) -> list[str]:
+        """Return the names of the folders directly below a root, in any order; none if it does not exist."""
