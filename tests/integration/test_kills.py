@@ -1,0 +1,109 @@
+"""Each command is killed before each of its durable steps, then run again: the lake is as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.small_feed import DAY, SmallLake
+from tests.steps import Stepper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.integration
+EVERY_STEP = bool(os.environ.get("PISMO_EVERY_STEP"))
+"""Whether a command is killed before each step, as `make soak` does it, or before one step of each sort."""
+
+RANDOM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{10}(?=\.parquet)|\d{12}(?=\.json)")
+LASTING = {"rename", "link", "remove", "close", "rmdir", "commit"}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
+    return SmallLake(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def stepper(lake: SmallLake) -> Iterator[Stepper]:
+    with Stepper(lake.root) as stepper:
+        yield stepper
+
+
+@pytest.fixture(scope="module", autouse=True)
+def states(lake: SmallLake, stepper: Stepper) -> None:
+    """The states that the commands start from."""
+    lake.keep("empty")
+    run(stepper, "flatten", lake.source("first"), "--jobs", "1", *lake.options)
+    lake.keep("flattened")
+    run(stepper, "close", "--date", DAY, *lake.options)
+    lake.keep("closed")
+    run(stepper, "flatten", lake.source("late"), "--jobs", "1", *lake.options)
+    lake.keep("late")
+    for path in lake.root.glob("ledger.db*"):
+        path.unlink()
+    lake.keep("lost")
+
+
+def run(stepper: Stepper, *arguments: str) -> tuple[str, ...]:
+    done = stepper.run(*arguments)
+    assert done.code == 0, done.output
+    return done.steps
+
+
+COMMANDS: dict[str, tuple[str, Callable[[SmallLake], tuple[str, ...]]]] = {
+    "flatten": ("empty", lambda lake: ("flatten", lake.source("first"), "--jobs", "1")),
+    "flatten a late file": ("closed", lambda lake: ("flatten", lake.source("late"), "--jobs", "1")),
+    "close": ("flattened", lambda _: ("close", "--date", DAY)),
+    "close with a late file": ("late", lambda _: ("close", "--date", DAY)),
+    "erase": ("late", lambda _: ("erase", "--event-id", "e-1", "--event-id", "e-4", "--reference", "t", "--raw")),
+    "ledger rebuild": ("lost", lambda _: ("ledger", "rebuild")),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper, name: str) -> None:
+    start, arguments = COMMANDS[name]
+    command = (*arguments(lake), *lake.options)
+    lake.set_back(start)
+    steps = run(stepper, *command)
+    expected, ids = lake.digest(), lake.event_ids()
+    assert lake.temporary() == []
+    killed, wrong = 0, dict[str, str]()
+    for number in _chosen(steps):
+        lake.set_back(start)
+        died = stepper.run(*command, kill=number)
+        killed += died.code == -signal.SIGKILL
+        step = f"{number}: {died.steps[-1]}"
+        again = stepper.run(*command)
+        mended = stepper.run("check", "--repair", "--json", *lake.options)
+        found = json.loads(mended.output)
+        left = json.loads(stepper.run("check", "--json", *lake.options).output) if found else []
+        if again.code or mended.code or left or lake.temporary():
+            wrong[step] = f"{again.output}\n{mended.output}\n{left}\n{lake.temporary()}"
+        elif lake.digest() != expected or lake.event_ids() != ids:
+            now = lake.digest()
+            wrong[step] = str({path for path in now | expected if now.get(path) != expected.get(path)})
+    assert wrong == {}
+    # steps of threads side by side come in any order, and their number is the same
+    assert killed == len(_chosen(steps))
+
+
+def _chosen(steps: tuple[str, ...]) -> list[int]:
+    """The numbers of the steps to be killed before: all of them, or the first of each sort."""
+    if EVERY_STEP:
+        return list(range(1, len(steps) + 1))
+    found: dict[str, int] = {}
+    before = ""
+    for number, step in enumerate(steps, 1):
+        kind, _, path = step.partition(" ")
+        folder = "/".join(RANDOM.sub("*", path).split("/")[:3])
+        sort = f"commit after {before}" if kind == "commit" else f"{kind} {folder}"
+        if kind in LASTING:
+            found.setdefault(sort, number)
+        before = sort if kind != "commit" else before
+    return sorted(found.values())

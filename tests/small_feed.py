@@ -1,0 +1,101 @@
+"""A small feed with a bit of everything, for commands: a lake of two days with child tables, doubles and damage."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+from tests.lakes import at, event, is_bond, key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DAY, NEXT = "2026-03-01", "2026-03-02"
+DELIVERIES = """\
+deliveries:
+  small:
+    organisation: TN-1
+    environment: sandbox
+    channel: gcs
+    conn_id: none
+    source: {{bucket: none}}
+    landing: {root}/landing
+    lake: {root}/lake
+    ledger_url: sqlite:///{root}/ledger.db
+    contracts:
+      child_tables: ["**"]
+"""
+LINES = {"lines": [{"n": 1}, {"n": 2}]}
+FILES = {
+    key(3): event("e-1", LINES, timestamp=at(3)) + b'{"broken' + event("e-2", LINES, timestamp=at(3)),
+    # a copy that loses, and an event of another type
+    key(4): event("e-1", LINES, timestamp=at(3)) + event("e-3", domain="cards", timestamp=at(4)),
+    key(5, day=2): event("e-4", LINES, timestamp=at(5, 2)),
+}
+LATE = {key(3, "late"): event("e-5", LINES, timestamp=at(3))}
+
+
+class SmallLake:
+    """A lake in a folder of its own, which can be set back to a state that it had."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.root = home, home / "work"
+        self.root.mkdir(parents=True)
+        (self.root / "deliveries.yaml").write_text(DELIVERIES.format(root=self.root))
+        for folder, files in (("first", FILES), ("late", LATE)):
+            for name, content in files.items():
+                path = self.root / "source" / folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that name the lake to a command."""
+        return "--deliveries", str(self.root / "deliveries.yaml"), "--delivery", "small"
+
+    def source(self, folder: str) -> str:
+        return str(self.root / "source" / folder)
+
+    def keep(self, name: str) -> None:
+        """Remember the present state."""
+        shutil.copytree(self.root, self.home / name)
+
+    def set_back(self, name: str) -> None:
+        """Go back to a state; the ledger names the lake by its path, so that the path is always the same."""
+        shutil.rmtree(self.root)
+        shutil.copytree(self.home / name, self.root)
+
+    def digest(self) -> dict[str, str]:
+        """SHA-256 of all files of lake and landing that are a function of the feed alone.
+
+        The bond with the ledger has ids and times of its own, so have the records of erasures. Reports for people name
+        the times of landing.
+        """
+        return {path: hashlib.sha256((self.root / path).read_bytes()).hexdigest() for path in self._lasting()}
+
+    def _lasting(self) -> Iterator[str]:
+        for path in self._files():
+            below = str(path.relative_to(self.root))
+            timed = below.startswith("lake/reports/") and path.suffix != ".parquet"
+            if not (is_bond(path) or below.startswith("lake/_erasures/") or timed):
+                yield below
+
+    def _files(self) -> Iterator[Path]:
+        for folder in ("lake", "landing"):
+            yield from sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
+
+    def temporary(self) -> list[str]:
+        """The temporary files of lake and landing."""
+        found = (path for path in self._files() if path.name.startswith(".") or path.suffix == ".columns")
+        return [str(path.relative_to(self.root)) for path in found] + [
+            str(path.relative_to(self.root)) for path in (self.root / "lake/_spool").rglob("*")
+        ]
+
+    def event_ids(self) -> list[str]:
+        """The event ids of all rows, sorted."""
+        paths = (self.root / "lake/events").rglob("*.parquet")
+        tables = (pq.ParquetFile(path).read(["event_id"]) for path in paths if not path.name.startswith("."))
+        return sorted(value for table in tables for value in table.column("event_id").to_pylist())
