@@ -22,8 +22,8 @@ deliveries:
     channel: gcs
     conn_id: none
     source: {{bucket: none}}
-    landing: {root}/landing
-    lake: {root}/lake
+    landing: {store}/landing
+    lake: {store}/lake
     ledger_url: sqlite:///{root}/ledger.db
     contracts:
       child_tables: ["**"]
@@ -39,15 +39,16 @@ LATE = {key(3, "late"): event("e-5", LINES, timestamp=at(3))}
 
 
 class SmallLake:
-    """A lake in a folder of its own, which can be set back to a state that it had."""
+    """A lake in a folder of its own, which can be set back to a state that it had; or one in a `store`."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, store: str = "") -> None:
         self.home, self.root = home, home / "work"
         self.root.mkdir(parents=True)
-        (self.root / "deliveries.yaml").write_text(DELIVERIES.format(root=self.root))
+        text = DELIVERIES.format(root=self.root, store=store or self.root)
+        (self.root / "deliveries.yaml").write_text(text)
         for folder, files in (("first", FILES), ("late", LATE)):
             for name, content in files.items():
-                path = self.root / "source" / folder / name
+                path = home / "source" / folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
 
@@ -57,7 +58,8 @@ class SmallLake:
         return "--deliveries", str(self.root / "deliveries.yaml"), "--delivery", "small"
 
     def source(self, folder: str) -> str:
-        return str(self.root / "source" / folder)
+        """The folder of source files: it stays as it is, because a file's inode and times are its ETag."""
+        return str(self.home / "source" / folder)
 
     def keep(self, name: str) -> None:
         """Remember the present state."""

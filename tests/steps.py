@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
 ROOT = Path(__file__).parents[1]
@@ -57,12 +57,12 @@ class _Order:
 class Stepper:
     """Runs commands of `python -m pismo_lake` by a server of its own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
         self._root = root
         path = os.pathsep.join(map(str, (ROOT / "include", ROOT / "plugins", ROOT)))
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.steps"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         )  # fmt: skip
 
     def __enter__(self) -> Self:
