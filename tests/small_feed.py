@@ -58,7 +58,7 @@ class SmallLake:
         return "--deliveries", str(self.root / "deliveries.yaml"), "--delivery", "small"
 
     def source(self, folder: str) -> str:
-        """The folder of source files: it stays as it is, because a file's inode and times are its ETag."""
+        """Return the folder of source files. It stays as it is: the inode and the times of a file are its ETag."""
         return str(self.home / "source" / folder)
 
     def keep(self, name: str) -> None:
@@ -90,14 +90,14 @@ class SmallLake:
             yield from sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
 
     def temporary(self) -> list[str]:
-        """The temporary files of lake and landing."""
+        """Return the temporary files of lake and landing."""
         found = (path for path in self._files() if path.name.startswith(".") or path.suffix == ".columns")
         return [str(path.relative_to(self.root)) for path in found] + [
             str(path.relative_to(self.root)) for path in (self.root / "lake/_spool").rglob("*")
         ]
 
     def event_ids(self) -> list[str]:
-        """The event ids of all rows, sorted."""
+        """Return the event ids of all rows, sorted."""
         paths = (self.root / "lake/events").rglob("*.parquet")
         tables = (pq.ParquetFile(path).read(["event_id"]) for path in paths if not path.name.startswith("."))
         return sorted(value for table in tables for value in table.column("event_id").to_pylist())

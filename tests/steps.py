@@ -178,7 +178,7 @@ class _Tracer:
 
 
 def _shown(place: object, root: str) -> str:
-    """A place as it is the same in each run: below the root, without random names."""
+    """Return a place below the root."""
     text = os.fspath(place) if isinstance(place, os.PathLike) else str(place)
     return text.replace("\n", " ").removeprefix(f"{root}/")
 

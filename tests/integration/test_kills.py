@@ -36,7 +36,7 @@ def stepper(lake: SmallLake) -> Iterator[Stepper]:
 
 @pytest.fixture(scope="module", autouse=True)
 def states(lake: SmallLake, stepper: Stepper) -> None:
-    """The states that the commands start from."""
+    """Make the states that the commands start from."""
     lake.keep("empty")
     run(stepper, "flatten", lake.source("first"), "--jobs", "1", *lake.options)
     lake.keep("flattened")
@@ -94,7 +94,7 @@ def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper
 
 
 def _chosen(steps: tuple[str, ...]) -> list[int]:
-    """The numbers of the steps to be killed before: all of them, or the first of each sort."""
+    """Return the numbers of the steps to kill before: all of them, or the first of each sort."""
     if EVERY_STEP:
         return list(range(1, len(steps) + 1))
     found: dict[str, int] = {}

@@ -48,7 +48,7 @@ def states(lake: SmallLake, stepper: Stepper) -> None:
 
 
 def chosen(steps: tuple[str, ...]) -> list[int]:
-    """The numbers of the steps of a build: one of each sort of path, and each commit once after such a step."""
+    """Return the numbers of steps of a build: one for each sort of path, and one commit after each of them."""
     found: dict[str, int] = {}
     before = ""
     for number, step in enumerate(steps, 1):
@@ -99,7 +99,7 @@ def test_an_overtaken_builder_doubles_no_row(lake: SmallLake, stepper: Stepper, 
 
 @pytest.fixture(scope="module")
 def in_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallLake, Stepper, str]]:
-    """A lake in an object store, whose ledger is a local file, and the store's bucket."""
+    """Yield a lake in an object store, with its ledger in a local file, and the bucket."""
     before = dict(storage_files._OPTIONS)
     with running_store() as store:
         lake = SmallLake(tmp_path_factory.mktemp("store"), f"s3://{store.bucket}")

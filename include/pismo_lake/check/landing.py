@@ -16,7 +16,7 @@ from pismo_lake import storage
 from pismo_lake.check.model import Advice, Finding, Kind, Record, Reindex, Remove
 from pismo_lake.errors import LandedFileError
 from pismo_lake.index.files import NOTE, read_index
-from pismo_lake.index.landed import as_landed
+from pismo_lake.index.landed import is_as_landed
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.forget import is_recorded
 from pismo_lake.paths import columns_path, index_path, landing_path, safe_segment
@@ -40,7 +40,9 @@ def check_record(record: FileRecord) -> list[Finding]:
     except FileNotFoundError:
         return [*found, _missing_raw(record.raw_uri, record.sha256)]
     try:
-        same = sha256(data).hexdigest() == record.sha256 or (record.index_uri is not None and as_landed(record, data))
+        same = sha256(data).hexdigest() == record.sha256 or (
+            record.index_uri is not None and is_as_landed(record, data)
+        )
     except (LandedFileError, FileNotFoundError):
         # an erasure may have blanked it, and only its index could tell
         same = False

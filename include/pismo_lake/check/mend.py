@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
-from pismo_lake.check.model import Advice, Rebuild, Record, Reindex, Remove
+from pismo_lake.check.model import Advice, Rebuild, Record, Reindex, Remove, WriteContract
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.index.files import index_bytes, read_raw
@@ -43,7 +43,7 @@ def mend_all(settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding]
     LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     mender = _Mender(settings, ledger, findings, log)
     done: dict[int, Finding] = {}
-    for kind in (Remove, Record, Reindex, Rebuild, Advice):
+    for kind in (Remove, WriteContract, Record, Reindex, Rebuild, Advice):
         for number, finding in enumerate(findings):
             if isinstance(finding.mend, kind):
                 done[number] = mender.mend(finding)
@@ -95,6 +95,8 @@ class _Mender:
             case Record(delivery, uri):
                 self._refuse_other(delivery)
                 return self._record(uri)
+            case WriteContract(domain, event_type):
+                return self._write_contract((domain, event_type))
             case Advice(text):
                 raise _LeftError(text)
 
@@ -124,7 +126,7 @@ class _Mender:
 
     def _reindex(self, name: str, uri: str) -> str:
         """Make an index again; the record of the file stays, since the same bytes give the same index."""
-        record = next(iter(self._files.named([name])), None)
+        record = next(iter(self._files.find_named([name])), None)
         if record is None:
             return "the file was forgotten meanwhile"
         file = RawFile(
@@ -135,6 +137,11 @@ class _Mender:
         made = make_index(raw.data, file.name, contracts, self._settings.max_plain_bytes)
         storage.write_atomic(uri, index_bytes(made.found.table, file, record.publish_hour, raw.sha256))
         return "made again from its raw file"
+
+    def _write_contract(self, key: tuple[str, str]) -> str:
+        store = ContractStore(self._ledger, self._settings)
+        store.write_document(key, *store.saved()[key])
+        return "written from the ledger"
 
     def _record(self, uri: str) -> str:
         found = find_raw_file(self._settings, uri)

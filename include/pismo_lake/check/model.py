@@ -27,6 +27,7 @@ class Kind(StrEnum):
     UNKNOWN_INDEX = "unknown index"
     MISSING_INDEX = "missing index"
     INDEX = "index differs"
+    CONTRACT = "contract differs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteContract:
+    """The mend of a contract's document: write it from the ledger."""
+
+    domain: str
+    event_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """The advice for a finding that a check cannot mend."""
 
     text: str
 
 
-Mend = Remove | Rebuild | Reindex | Record | Advice
+Mend = Remove | Rebuild | Reindex | Record | WriteContract | Advice
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pismo_lake import storage
 from pismo_lake.check.content import check_part
+from pismo_lake.check.documents import check_contracts
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
 from pismo_lake.check.mend import mend_all
 from pismo_lake.check.model import CheckResult, Finding, Kind, Reindex, Remove
@@ -56,6 +57,7 @@ def check_lake(
     damaged = {finding.mend.name for finding in of_records if isinstance(finding.mend, Reindex)}
     findings += _each(parts, lambda part: check_part(settings, ledger, part, damaged))
     findings += of_records
+    findings += check_contracts(settings, ledger)
     findings += _each(waiting, lambda item: check_waiting(item[1]))
     if repair:
         findings = mend_all(settings, ledger, findings, log)

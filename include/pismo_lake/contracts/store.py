@@ -113,7 +113,6 @@ class ContractStore:
 
         Then all contracts are forgotten, and the caller must learn again.
         """
-        settings = self._settings
         for key, (contract, version) in list(self._loaded.items()):
             if not contract.changes:
                 continue
@@ -122,9 +121,6 @@ class ContractStore:
                 return False
             self._loaded[key] = (contract, version + 1)
             contract.changes.clear()
-            document = {"version": version + 1, **contract.to_json()}
-            uri = storage.join(settings.lake, CONTRACTS, *contract_path(*key))
-            storage.write_atomic(uri, orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return True
 
     def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
@@ -179,9 +175,27 @@ class ContractStore:
                 if any(change.widens for change in contract.changes):
                     # after the contract's own row: a build that is being recorded holds its lock, or waits for it
                     reopen_parts(connection, self._settings.lake, "/".join(key))
+                # before the commit, so that a killed process never leaves a document that is older than the ledger
+                self.write_document(key, version + 1, contract.to_json())
         except IntegrityError:
             return False
         return True
+
+    def write_document(self, key: tuple[str, str], version: int, tree: dict[str, Any]) -> None:
+        """Write the JSON document of a contract, from which a lost ledger gets it back."""
+        storage.write_atomic(self.uri_of(key), orjson.dumps({"version": version, **tree}, option=orjson.OPT_INDENT_2))
+
+    def uri_of(self, key: tuple[str, str]) -> str:
+        """Return the URI of the JSON document of a contract."""
+        return storage.join(self._settings.lake, CONTRACTS, *contract_path(*key))
+
+    def saved(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
+        """Return the version and the tree of every contract of the lake, as the ledger has them."""
+        table = contracts.c
+        query = select(table.domain, table.event_type, table.version, table.tree)
+        with self._ledger.engine.connect() as connection:
+            rows = connection.execute(query.where(table.lake == self._settings.lake)).all()
+        return {(domain, event_type): (version, tree) for domain, event_type, version, tree in rows}
 
     def restore(self) -> int:
         """Load contracts of the lake that the ledger lacks or has older; return their number."""

@@ -43,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def built(tmp_path: Path) -> LakeUnderTest:
-    """A closed day with child tables and a reject, and a day of hours."""
+    """Build a closed day with child tables and a reject, and a day of hours."""
     rules = ContractRules(shipped=False, child_tables=("**",))
     lake = LakeUnderTest(tmp_path, contracts=rules)
     files = {key(hour): event(f"e-{hour}", {"lines": [{"n": 1}, {"n": 2}]}, timestamp=at(hour)) for hour in (3, 4)}
@@ -56,7 +56,7 @@ def built(tmp_path: Path) -> LakeUnderTest:
 
 
 def the(lake: LakeUnderTest, name: str) -> Path:
-    """The only file of a pattern."""
+    """Return the only file of a pattern."""
     (path,) = lake.root.glob(PATTERNS[name])
     return path
 
@@ -71,7 +71,7 @@ def findings(lake: LakeUnderTest, **options: bool) -> list[Finding]:
 
 
 def everything(lake: LakeUnderTest) -> dict[str, bytes]:
-    """The bytes of every file of lake and landing, without the lake's bond."""
+    """Return the bytes of every file of lake and landing, without the lake's bond."""
     return {
         str(path.relative_to(lake.root)): path.read_bytes()
         for path in lake.root.rglob("*")
