@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,7 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
     assert home.alerts() == []
     _closed_again_without_listing(home)
     _a_lost_row_is_found(home)
+    _a_file_that_nothing_owns_is_found(home)
 
 
 def _closed_again_without_listing(home: Home) -> None:
@@ -179,3 +181,20 @@ def _a_lost_row_is_found(home: Home) -> None:
     assert states == ("failed", "success", "failed")
     assert "does not balance: rows built = rows in the lake's files" in run.log
     assert home.report(DAY)["balanced"] is False
+
+
+def _a_file_that_nothing_owns_is_found(home: Home) -> None:
+    output = next(home.lake.glob(f"events/domain=pix/**/sandbox_s3-{DAY}-p*.parquet"))
+    stray = output.with_name(f"sandbox_s3-{DAY}T12-p0000-0123456789.parquet")
+    shutil.copy(output, stray)
+    try:
+        (run,) = home.run(("close", {"publish_day": DAY}))
+    finally:
+        stray.unlink()
+    states = (run.state, run.tasks["close_publish_day[-1]"], run.tasks["report_publish_day[-1]"])
+    assert states == ("failed", "success", "failed")
+    name = f"{stray.relative_to(home.lake)} (unknown file)"
+    assert name in run.log
+    report = home.report(DAY)
+    assert (report["balanced"], report["verdict"]) == (True, "incomplete")
+    assert name in report["reasons"][0]

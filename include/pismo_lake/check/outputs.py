@@ -59,7 +59,7 @@ def stray_outputs(lake: str, ledger: Ledger, delivery: str, day: str) -> list[Fi
     before = builds.of_day(delivery, day)
     own = {path for part in before for path in (*part.record.outputs, *part.record.superseded)}
     dates = {found[1] for path in own if (found := _EVENT_DATE.search(path))} | {day}
-    listed = set(_partitions(lake, dates, day))
+    listed = set(_list_partitions(lake, dates, day))
     # builds of other days and deliveries have files there too; a closed day takes over those of its hours
     named = {unit for path in listed - own if (unit := _unit_of(path))}
     after = {part.place: part for part in builds.of_units(named | {unit[:10] for unit in named})}
@@ -70,7 +70,7 @@ def stray_outputs(lake: str, ledger: Ledger, delivery: str, day: str) -> list[Fi
     return [finding for finding in findings if finding.kind is not Kind.UNFINISHED or finding.path in paths]
 
 
-def _partitions(lake: str, dates: Iterable[str], day: str) -> Iterator[str]:
+def _list_partitions(lake: str, dates: Iterable[str], day: str) -> Iterator[str]:
     """Yield the paths below the lake of the files in partitions of these dates, and in the day's own folders."""
     folders = [rejects_path(day), f"{IDS}/publish_date={day}"]
     for root in VALUE_ROOTS:

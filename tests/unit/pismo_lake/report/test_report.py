@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,10 +19,13 @@ from tests import lakes
 from tests.lakes import LakeUnderTest, event
 
 from pismo_lake import storage
+from pismo_lake.check import outputs
 from pismo_lake.errors import FileMissing, LakeError, SourceUnavailable
 from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.remote_file import RemoteFile
+from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.days import DayLedger
 from pismo_lake.report.cadence import silent_hours
 from pismo_lake.report.model import AccountingLine, ControlTotal, DayReport, DayVerdict, DriftLine, OpenFile
 from pismo_lake.report.reconcile import reconcile
@@ -36,7 +40,8 @@ EMPTY = DayReport(
 HEADINGS = (
     "Files and events by publish hour", "Lateness of events", "Events by type", "Rejects by reason",
     "Duplicates and rejects by publish hour", "Control totals", "Files that are missing from the lake or wrong in it",
-    "Publish hours without files", "Contract drift", "Pismo's accounting report", "Event types", "Publish hours",
+    "Files of the lake that differ from the ledger", "Publish hours without files", "Contract drift",
+    "Pismo's accounting report", "Event types", "Publish hours",
     "Timings",
 )  # fmt: skip
 
@@ -363,3 +368,117 @@ def test_announced_schema_changes_and_odd_values_are_drift(lake: LakeUnderTest) 
     assert [line.event_type for line in lines].count("transaction/creation-1") == 1
     (rescued,) = (line for line in lines if line.after == "rescued string")
     assert (rescued.path, rescued.before, rescued.first_offset) == ("/data/a", "int", len(first))
+
+
+def closed(lake: LakeUnderTest) -> Path:
+    """Close the day with two files and return the day's file of rows."""
+    lake.land({key(1): event("e-1", timestamp=at(1)), key(2): event("e-2", timestamp=at(2))})
+    lake.build()
+    lake.close(str(DAY))
+    (path,) = (lake.root / "lake/events").rglob("*.parquet")
+    return path
+
+
+def strays(lake: LakeUnderTest) -> list[tuple[str, str]]:
+    report = looked_at(lake)
+    assert (report.verdict == DayVerdict.COMPLETE) == (not report.stray_files)
+    for file in report.stray_files:
+        assert f"{file.path} ({file.state})" in str(report)
+        assert file.path in page(report)
+    root = f"events/domain=pix/event_type=pix_in-1/event_date={DAY}/"
+    return [(file.path.removeprefix(root), file.state) for file in report.stray_files]
+
+
+@pytest.mark.parametrize(
+    "name", [f"test-{DAY}T01-p0000-0123456789.parquet", f"other-{DAY}-p0000-0123456789.parquet", "x"]
+)
+def test_an_unknown_file_makes_the_day_incomplete(lake: LakeUnderTest, name: str) -> None:
+    path = closed(lake)
+    assert strays(lake) == []
+    shutil.copy(path, path.with_name(name))
+    assert strays(lake) == [(name, "unknown file")]
+    # of all control totals, none counts the rows of a file that nothing owns
+    assert looked_at(lake).balanced
+
+
+@pytest.mark.parametrize(
+    "folder", ["rejects/publish_date", "_ids/publish_date", "items/domain=x/event_type=y/event_date"]
+)
+def test_every_folder_of_the_day_is_covered(lake: LakeUnderTest, folder: str) -> None:
+    path, place = closed(lake), lake.root / "lake" / f"{folder}={DAY}"
+    place.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, place / "stray.parquet")
+    assert strays(lake) == [(f"{folder}={DAY}/stray.parquet", "unknown file")]
+
+
+def test_partitions_of_other_dates_are_those_that_the_day_has_rows_in(lake: LakeUnderTest) -> None:
+    path = closed(lake)
+    for date in ("2026-03-18", "2026-03-19"):
+        other = path.parents[1] / f"event_date={date}" / "stray.parquet"
+        other.parent.mkdir()
+        shutil.copy(path, other)
+    assert strays(lake) == []
+    lake.land({key(3): event("e-3", timestamp="2026-03-19T10:00:00Z")})
+    lake.close(str(DAY))
+    assert [(name.rsplit("/", 2)[-2], state) for name, state in strays(lake)] == [
+        ("event_date=2026-03-19", "unknown file")
+    ]
+
+
+def test_a_missing_file_makes_the_day_incomplete_by_name(lake: LakeUnderTest) -> None:
+    path = closed(lake)
+    path.unlink()
+    assert strays(lake) == [(path.name, "missing file")]
+    (lake.root / "lake" / f"_ids/publish_date={DAY}" / path.name).unlink()
+    assert (f"_ids/publish_date={DAY}/{path.name}", "missing file") in strays(lake)
+
+
+def test_files_of_other_days_and_deliveries_are_known(lake: LakeUnderTest) -> None:
+    """Rows of an event date come from several publish days and deliveries, each a unit of its own."""
+    path = closed(lake)
+    lake.land({lakes.key(1, day=21): event("e-3", timestamp=at(1))})
+    lake.build()
+    assert len(list(path.parent.glob("*.parquet"))) == 2
+    dead = BuildLedger(lake.ledger, lake.settings.lake, "other", "2026-03-21T02")
+    planned = path.with_name("other-2026-03-21T02-p0000-0123456789.parquet")
+    assert dead.plan(0, dead.claim(0), [str(planned.relative_to(lake.root / "lake"))])
+    shutil.copy(path, planned)
+    assert strays(lake) == []
+
+
+def test_a_build_that_did_not_end_makes_its_day_incomplete(lake: LakeUnderTest) -> None:
+    path = closed(lake)
+    stray = path.with_name(f"test-{DAY}-p0000-0123456789.parquet")
+    dead = DayLedger(lake.ledger, lake.settings.lake, "test", str(DAY))
+    (record,) = dead.parts()
+    assert dead.plan(0, dead.claim(0), [*record.outputs, str(stray.relative_to(lake.root / "lake"))])
+    assert strays(lake) == []
+    shutil.copy(path, stray)
+    assert strays(lake) == [(stray.name, "unfinished build")]
+
+
+def test_a_file_that_a_close_replaces_meanwhile_is_no_stray(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed(lake)
+    real = outputs._list_partitions
+
+    def listed(*arguments: Any) -> Any:
+        found = list(real(*arguments))
+        # the listing still has the file that this close replaces
+        lake.land({key(3): event("e-3", timestamp=at(3))})
+        lake.close(str(DAY))
+        return found
+
+    monkeypatch.setattr(outputs, "_list_partitions", listed)
+    assert outputs.stray_outputs(lake.settings.lake, lake.ledger, "test", str(DAY)) == []
+
+
+def test_stray_files_are_in_the_files_of_the_report(lake: LakeUnderTest) -> None:
+    path = closed(lake)
+    shutil.copy(path, path.with_name("stray.parquet"))
+    places = write_report(lake.settings.lake, looked_at(lake))
+    table = pq.read_table(places[1], partitioning=None).to_pylist()
+    name = str(path.with_name("stray.parquet").relative_to(lake.root / "lake"))
+    assert {"delivery": "test", "section": "stray_file", "name": name, "metric": "unknown file", "value": 1} in table
+    assert json.loads(storage.read_bytes(places[0]))["stray_files"] == [{"path": name, "state": "unknown file"}]
