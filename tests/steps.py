@@ -15,6 +15,7 @@ import contextlib
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -251,6 +252,9 @@ if __name__ == "__main__":
     # all that commands need: what is imported before a fork is not imported after each
     drawing = ("matplotlib.backends.backend_svg", "PIL.Image")
     # Arrow loads pandas as soon as it sees an array that could be one of its own
-    for module in ("s3fs", "pandas", *drawing, "pismo_lake.cli.main", "pismo_lake.report.write"):
+    for module in ("s3fs", "pandas", *drawing, "pismo_lake"):
         importlib.import_module(module)
+    for found in pkgutil.walk_packages(sys.modules["pismo_lake"].__path__, "pismo_lake."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
     _Server().serve()

@@ -17,8 +17,7 @@ def check(
         bool,
         typer.Option(
             "--repair",
-            help="Remove files that nothing owns, make damaged indexes again, and build missing and damaged files again."
-            " Pause the DAGs first.",
+            help="Remove files that nothing owns, and make missing and damaged files again. Pause the DAGs first.",
         ),
     ] = False,
 ) -> int:

@@ -14,7 +14,7 @@ from tests.lakes import LakeUnderTest, at, event, is_bond, key
 from pismo_lake.check import run as check_run
 from pismo_lake.check.model import Finding, Kind
 from pismo_lake.check.run import check_lake
-from pismo_lake.cli.check import report_check
+from pismo_lake.cli.main import main
 from pismo_lake.events.erase import Found, erase
 from pismo_lake.ledger.days import DayLedger
 from pismo_lake.paths import columns_path, index_path, landing_path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
 PATTERNS = {
-    "row file": f"lake/events/*/*/event_date={DAY}/test-{DAY}-*.parquet",
+    "row file": f"lake/events/*/*/event_date={DAY}/test-{DAY}-p*.parquet",
     "hour file": f"lake/events/*/*/event_date={NEXT}/test-{NEXT}T05-*.parquet",
     "child table": f"lake/items/*/*/event_date={DAY}/test-{DAY}-*.parquet",
     "ids": f"lake/_ids/publish_date={DAY}/*.parquet",
@@ -318,25 +318,33 @@ def test_other_deliveries_are_checked_and_left_to_themselves(built: LakeUnderTes
     assert findings(built) == []
 
 
-def test_the_command_prints_findings_and_says_how_it_ended(built: LakeUnderTest) -> None:
-    assert report_check(built.settings, built.ledger, repair=False, as_json=True) == ("[]", 0)
+def test_the_command_prints_findings_and_says_how_it_ended(
+    built: LakeUnderTest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ("--lake", built.settings.lake, "--landing", built.settings.landing, "--delivery", "test")
+    lake = (*places, "--ledger", built.ledger.engine.url.render_as_string(hide_password=False))
+
+    def run(*options: str) -> tuple[int, str]:
+        return main(["check", *options, *lake]), capsys.readouterr().out
+
+    code, text = run("--json")
+    assert (code, json.loads(text)) == (0, [])
     copy_beside(the(built, "row file"), STRAY)
-    path = str(the(built, "ids").parents[2] / "events")
-    text, code = report_check(built.settings, built.ledger, repair=False, as_json=True)
+    code, text = run("--json")
     (found,) = json.loads(text)
     assert code == 1
-    assert found["path"].startswith(path)
-    assert {name: found[name] for name in ("kind", "ledger", "disk", "done", "mended")} == {
+    assert found == {
         "kind": "unknown file",
+        "path": str(the(built, "row file").with_name(STRAY)),
         "ledger": "no build has recorded it",
         "disk": "it is there",
         "done": "",
         "mended": False,
     }
-    text, code = report_check(built.settings, built.ledger, repair=True, as_json=False)
+    code, text = run("--repair")
     assert code == 0
     assert text.splitlines()[0].endswith("; removed")
-    assert text.endswith("1 finding(s), 1 mended, 0 left")
-    text, code = report_check(built.settings, built.ledger, repair=True, as_json=False)
+    assert text.splitlines()[-1].endswith("1 finding(s), 1 mended, 0 left")
+    code, text = run("--repair")
     assert code == 0
-    assert text.endswith("all sound")
+    assert text.splitlines()[-1].endswith("all sound")
