@@ -249,7 +249,7 @@ class _Server:
 
 
 if __name__ == "__main__":
-    # all that commands need: what is imported before a fork is not imported after each
+    # a module that is imported before the forks is not imported after each of them
     drawing = ("matplotlib.backends.backend_svg", "PIL.Image")
     # Arrow loads pandas as soon as it sees an array that could be one of its own
     for module in ("s3fs", "pandas", *drawing, "pismo_lake"):

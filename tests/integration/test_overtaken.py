@@ -7,6 +7,7 @@ incomplete, the file is named, and `check --repair` removes it.
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 BUILDS = re.compile(r"(?:rename|write|remove|close) lake/(?:events|items|rejects|_ids|_lake/|_spool)")
+EVERY_STEP = bool(os.environ.get("PISMO_EVERY_STEP"))
+"""Whether a builder is stopped before each step, as `make soak` does it, or before one step of each sort."""
+
 EVENT_IDS = ["e-1", "e-2", "e-3", "e-4", "e-5"]
 BUSY_MS = 50
 
@@ -54,10 +58,10 @@ def chosen(steps: tuple[str, ...]) -> list[int]:
     for number, step in enumerate(steps, 1):
         if step.startswith("commit"):
             if before:
-                found.setdefault(f"commit after {before}", number)
+                found.setdefault(f"{EVERY_STEP and number} commit after {before}", number)
         elif match := BUILDS.match(step):
             before = match[0]
-            found.setdefault(before, number)
+            found.setdefault(f"{EVERY_STEP and number} {before}", number)
         else:
             before = ""
     return sorted(found.values())

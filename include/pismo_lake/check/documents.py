@@ -32,7 +32,7 @@ def check_contracts(settings: LakeSettings, ledger: Ledger) -> Iterator[Finding]
 
 
 def _differing(store: ContractStore, key: tuple[str, str], version: int, tree: dict[str, Any]) -> str:
-    """Say what the document of a contract is if it is not the ledger's; empty if it is."""
+    """Return the state of a document that differs from the ledger's contract; empty if it does not differ."""
     try:
         document = storage.read_json(store.uri_of(key))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Mend the findings of a check: remove, record, index and build what they ask for."""
+"""Mend the findings of a check: remove, record, index and build."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _LeftError(Exception):
 
 
 def mend_all(settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding], log: logging.Logger) -> list[Finding]:
-    """Mend findings, and return each with what was done.
+    """Mend findings; return each with its mend, or with the reason that there is none.
 
     Indexes and raw files come before the builds that read them. A unit is built once, however many findings it has.
     """
@@ -66,7 +66,7 @@ class _Mender:
         self._waiting = set(self._files.unbuilt_units())
 
     def mend(self, finding: Finding) -> Finding:
-        """Mend one finding, and return it with what was done."""
+        """Mend one finding; return it with the mend, or with the reason that there is none."""
         try:
             done = self._done(finding)
         except (_LeftError, PismoError, OSError) as error:

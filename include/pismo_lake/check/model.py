@@ -1,4 +1,4 @@
-"""The findings of a check: the place, what the ledger and the disk say of it, and what was done."""
+"""Define the findings of a check, each with its place, both sides of the difference, and its mend."""
 
 from __future__ import annotations
 
@@ -82,9 +82,16 @@ Mend = Remove | Rebuild | Reindex | Record | WriteContract | Advice
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. `ledger` and `disk` are what each of them says; `done` says what was done, or what to do.
+    """One difference between the ledger and the disk.
 
-    `mended` is false as long as the difference is there.
+    Attributes:
+        kind: The kind of the difference.
+        path: The URI of the file, or of the folder if several files differ together.
+        ledger: The state by the ledger.
+        disk: The state on the disk, or in the object store.
+        mend: The way to mend it.
+        done: The mend that was made, or the reason that there is none. Empty without `repair`.
+        mended: Whether the difference is gone.
     """
 
     kind: Kind
