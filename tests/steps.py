@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import signal
 import subprocess
 import sys
@@ -46,13 +47,19 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """A command, and the numbers of the steps, counted from 1, before which it is killed or stopped."""
+    """A command, and the step before which it is stopped or killed.
+
+    Steps are counted from 1. A pattern stops the command before the first step that has it; then `dies` says whether it
+    is killed before its next step.
+    """
 
     arguments: Sequence[str]
     root: str
     kill: int = 0
     stop: int = 0
     busy_ms: int | None = None
+    pattern: str = ""
+    dies: bool = False
 
 
 class Stepper:
@@ -78,7 +85,11 @@ class Stepper:
 
     def run(self, *arguments: str, kill: int = 0, stop: int = 0, busy_ms: int | None = None) -> Ended:
         """Run a command to its end, or until it stops; with `busy_ms` it does not wait longer for a locked ledger."""
-        order = _Order(arguments, str(self._root), kill, stop, busy_ms)
+        return self._ask({"run": asdict(_Order(arguments, str(self._root), kill, stop, busy_ms))})
+
+    def stop_at(self, pattern: str, *arguments: str) -> Ended:
+        """Run a command until it stops before a step with this pattern; once awake, it takes that step and dies."""
+        order = _Order(arguments, str(self._root), pattern=pattern, dies=True)
         return self._ask({"run": asdict(order)})
 
     def wake(self, stopped: Ended) -> Ended:
@@ -99,6 +110,7 @@ class _Tracer:
 
     def __init__(self, order: _Order, log: int) -> None:
         self._root, self._kill, self._stop, self._log = order.root, order.kill, order.stop, log
+        self._pattern, self._dies = order.pattern, order.dies
         self._count = 0
         self._busy = False
 
@@ -108,7 +120,11 @@ class _Tracer:
             return
         self._busy = True
         self._count += 1
-        os.write(self._log, f"{kind} {_shown(place, self._root)}\n".encode())
+        text = f"{kind} {_shown(place, self._root)}"
+        os.write(self._log, f"{text}\n".encode())
+        if self._pattern and re.search(self._pattern, text):
+            self._pattern, self._stop = "", self._count
+            self._kill = self._count + 1 if self._dies else 0
         if self._count == self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._count == self._stop:

@@ -18,7 +18,7 @@ from tests.small_feed import DAY, SmallLake
 from tests.steps import Stepper
 
 from pismo_lake import storage
-from pismo_lake.storage import files as storage_files
+from pismo_lake.storage import registry
 from pismo_sandbox.s3.odd_store import KEY, SECRET, running_store
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def test_an_overtaken_builder_doubles_no_row(lake: SmallLake, stepper: Stepper, 
         assert sleeper.stopped, sleeper.output
         codes = [stepper.run(*command, busy_ms=BUSY_MS).code for command in second]
         woken = stepper.wake(sleeper)
-        assert woken.code == (-signal.SIGKILL if dies else 0), woken.output
+        # the others may have done all that the sleeper had to do
+        assert woken.code in ({-signal.SIGKILL, 0} if dies else {0}), woken.output
         overtaken += codes == [0, 0]
         if codes != [0, 0]:
             # the sleeper held the ledger, so that nobody could overtake it
@@ -104,7 +105,7 @@ def test_an_overtaken_builder_doubles_no_row(lake: SmallLake, stepper: Stepper, 
 @pytest.fixture(scope="module")
 def in_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallLake, Stepper, str]]:
     """Yield a lake in an object store, with its ledger in a local file, and the bucket."""
-    before = dict(storage_files._OPTIONS)
+    before = dict(registry._STORES)
     with running_store() as store:
         lake = SmallLake(tmp_path_factory.mktemp("store"), f"s3://{store.bucket}")
         access = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
@@ -112,8 +113,8 @@ def in_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallLa
         storage.configure("s3", lambda: options)
         with Stepper(lake.root, access | {"AWS_ENDPOINT_URL": store.endpoint}) as stepper:
             yield lake, stepper, store.bucket
-    storage_files._OPTIONS.clear()
-    storage_files._OPTIONS.update(before)
+    registry._STORES.clear()
+    registry._STORES.update(before)
 
 
 def stored_ids(bucket: str) -> list[str]:
@@ -127,14 +128,7 @@ def stored_ids(bucket: str) -> list[str]:
 def test_an_object_of_an_overtaken_builder_is_named_and_removed(in_store: tuple[SmallLake, Stepper, str]) -> None:
     lake, stepper, bucket = in_store
     first, late = (("flatten", lake.source(folder), "--jobs", "1", *lake.options) for folder in ("first", "late"))
-    steps = stepper.run(*first).steps
-    uris = list(storage.list_files(f"s3://{bucket}"))
-    number = next(n for n, step in enumerate(steps, 1) if re.search(rf"^put_object lake/events/.*{DAY}T03", step))
-    for uri in uris:
-        storage.remove(uri)
-    for path in lake.root.glob("ledger.db*"):
-        path.unlink()
-    sleeper = stepper.run(*first, stop=number, kill=number + 1)
+    sleeper = stepper.stop_at(rf"^put_object lake/events/.*{DAY}T03", *first)
     assert sleeper.stopped, sleeper.output
     for command in (first, late, ("close", "--date", DAY, *lake.options)):
         done = stepper.run(*command)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -316,6 +317,45 @@ def test_many_files_are_all_listed(place: Place) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: place.hand.put(below(place, name), b""), names))
     assert list(storage.list_files(place.root)) == [f"{place.root}/{name}" for name in names]
+
+
+def test_folders_are_listed_one_level_deep(place: Place) -> None:
+    assert storage.list_folders(f"{place.root}/levels") == []
+    for name in ("a/file", "b/deep/file", "b/file", "file", "ü b/file"):
+        storage.write_atomic(f"{place.root}/levels/{name}", b"x")
+    assert storage.list_folders(f"{place.root}/levels") == ["a", "b", "ü b"]
+    assert storage.list_folders(f"{place.root}/levels/") == ["a", "b", "ü b"]
+    assert storage.list_folders(f"{place.root}/levels/a") == []
+    assert storage.list_folders(f"{place.root}/levels/file") == []
+
+
+def test_a_gate_is_passed_before_a_file_appears_or_disappears(place: Place, tmp_path: Path) -> None:
+    uri, passed = f"{place.root}/gate/file", list[bool]()
+
+    @contextmanager
+    def gate() -> Iterator[None]:
+        passed.append(storage.exists(uri))
+        yield
+
+    @contextmanager
+    def closed() -> Iterator[None]:
+        raise PermissionError
+        yield
+
+    local = tmp_path / "local"
+    local.write_bytes(b"other")
+    with pytest.raises(StorageRefused):
+        storage.write_atomic(uri, b"x", gate=closed)
+    storage.write_atomic(uri, b"x", gate=gate)
+    with pytest.raises(StorageRefused):
+        storage.remove(uri, gate=closed)
+    storage.remove(uri, gate=gate)
+    assert passed == [False, True]
+    if storage.is_local(uri):
+        # a rename needs one file system
+        return
+    storage.move_in(local, uri, gate=gate)
+    assert (storage.read_bytes(uri), passed) == (b"other", [False, True, False])
 
 
 # --- the lake in it --------------------------------------------------------------------------------------------
