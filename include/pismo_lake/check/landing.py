@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from pismo_lake.index.files import NOTE, read_index
 from pismo_lake.index.landed import is_as_landed
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.forget import is_recorded
-from pismo_lake.paths import columns_path, index_path, landing_path, safe_segment
+from pismo_lake.paths import ERASURES, columns_path, index_path, landing_path, safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,15 +94,6 @@ def _note(uri: str) -> dict[str, str]:
     return dict(json.load(io.BytesIO(metadata.get(NOTE, b"{}"))))
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The files of a landing folder that the ledger knows."""
-
-    raws: set[str]
-    indexes: set[str]
-    columns: set[str]
-
-
 class LandingFolder:
     """The folder of a delivery in a landing zone."""
 
@@ -118,9 +108,12 @@ class LandingFolder:
         found = []
         for uri in listed:
             in_index = uri.startswith(f"{self._root}/_index/")
+            if uri.startswith(f"{self._root}/{ERASURES}/"):
+                continue
             if storage.is_temporary(uri):
-                found.append(_temporary(uri, "a writer has not finished it"))
-            elif uri in known.raws | known.indexes | known.columns or uri.rsplit("/", 1)[-1].startswith("."):
+                if not storage.is_in_use(uri):
+                    found.append(_temporary(uri, "a writer has not finished it"))
+            elif uri in known or uri.rsplit("/", 1)[-1].startswith("."):
                 continue
             elif in_index and uri.endswith(".columns"):
                 found.append(_temporary(uri, "no file that waits for its build has it"))
@@ -131,16 +124,15 @@ class LandingFolder:
                 found.append(Finding(Kind.UNKNOWN_RAW, uri, "it is not recorded", "it is there", mend))
         return found
 
-    def _known(self, files: LakeFiles) -> _Known:
+    def _known(self, files: LakeFiles) -> set[str]:
+        """Return the files of the folder that the ledger knows."""
         records = [record for record in files.every() if record.delivery == self._delivery]
         waiting = [file for delivery, file in files.waiting() if delivery == self._delivery]
         unbuilt = [record.name for record in records if not record.built] + [file.name for file in waiting]
         indexed = {self._at(index_path(self._delivery, file.name)) for file in waiting}
-        return _Known(
-            {record.raw_uri for record in records} | {file.raw_uri for file in waiting},
-            indexed | {record.index_uri for record in records if record.index_uri is not None},
-            {self._at(columns_path(self._delivery, name)) for name in unbuilt},
-        )
+        raws = {record.raw_uri for record in records} | {file.raw_uri for file in waiting}
+        indexes = {record.index_uri for record in records if record.index_uri is not None}
+        return raws | indexed | indexes | {self._at(columns_path(self._delivery, name)) for name in unbuilt}
 
     def _at(self, path: str) -> str:
         return storage.join(self._landing, path)

@@ -75,6 +75,8 @@ def _strays(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
     for path in listed:
         if path.startswith(f"{SPOOL}/") or storage.is_temporary(path):
             uri = storage.join(settings.lake, path)
+            if storage.is_in_use(uri):
+                continue
             found.append(Finding(Kind.TEMPORARY, uri, "a writer has not finished it", _mark(uri), Remove(uri)))
     for folder in landing_folders(settings, ledger):
         found += folder.strays(settings, ledger)

@@ -93,7 +93,7 @@ def find_traces(
     """
     result, search = Traces(), _Search(settings, conditions, erased, raw=raw)
     for root in (settings.lake, *roots):
-        uris = storage.every_file(root)
+        uris = storage.list_every_file(root)
         _LOG.info("searching %d file(s) of %s", len(uris), root)
         in_file = search.in_lake if root == settings.lake else partial(search.in_landing, root)
         for _, found in ahead(in_file, uris):

@@ -4,9 +4,9 @@ from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.errors import sound
 from pismo_lake.storage.files import (
     create,
-    every_file,
     exists,
     hidden_files,
+    is_in_use,
     is_refused,
     is_temporary,
     list_every_file,
@@ -32,9 +32,9 @@ __all__ = [
     "LakeKey",
     "configure",
     "create",
-    "every_file",
     "exists",
     "hidden_files",
+    "is_in_use",
     "is_local",
     "is_refused",
     "is_temporary",

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pismo_lake.storage.errors import naming, sound
-from pismo_lake.storage.places import local_path
+from pismo_lake.storage.leftovers import is_held
+from pismo_lake.storage.places import is_local, local_path
 from pismo_lake.storage.registry import store_of
 
 if TYPE_CHECKING:
@@ -147,15 +148,15 @@ def is_temporary(uri: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
+def is_in_use(uri: str) -> bool:
+    """Return whether a process of this machine holds a temporary file; one in a store is held by nothing."""
+    return is_local(uri) and is_held(local_path(uri))
+
+
 def hidden_files(root: str) -> list[str]:
     """Return the names of files below a `root` that begin with a dot (after a crash), sorted."""
     names = (uri.rsplit("/", 1)[-1] for uri in _find(root))
     return sorted(name for name in names if name.startswith("."))
-
-
-def every_file(root: str) -> list[str]:
-    """Return the URIs of all files below a root, sorted, also of those that `list_files` leaves out."""
-    return _find(root)
 
 
 def _find(root: str) -> list[str]:

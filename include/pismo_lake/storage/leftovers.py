@@ -42,6 +42,20 @@ def held_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a living process holds a temporary file, or the temporary folder that the file is in."""
+    lock = path.with_name(LOCK)
+    try:
+        with (lock if lock.exists() else path).open("rb+") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # it is gone, or its file system has no locks
+        return False
+    return False
+
+
 def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
     """Remove the temporary files below a folder that no process holds; return the removed ones and the others."""
     removed: list[Path] = []

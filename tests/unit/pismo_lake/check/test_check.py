@@ -17,8 +17,9 @@ from pismo_lake.check.run import check_lake
 from pismo_lake.cli.main import main
 from pismo_lake.events.erase import Found, erase
 from pismo_lake.ledger.days import DayLedger
-from pismo_lake.paths import columns_path, index_path, landing_path
+from pismo_lake.paths import SPOOL, columns_path, index_path, landing_path
 from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.storage.leftovers import held_folder, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,3 +349,14 @@ def test_the_command_prints_findings_and_says_how_it_ended(
     code, text = run("--repair")
     assert code == 0
     assert text.splitlines()[-1].endswith("all sound")
+
+
+def test_a_file_that_a_process_is_writing_is_no_finding(built: LakeUnderTest) -> None:
+    spool = built.root / "lake" / SPOOL / "test-2026-03-01-0f"
+    with held_folder(spool), the(built, "raw").with_name(".a.0f.tmp").open("wb") as temporary:
+        assert hold(temporary)
+        (spool / "part.parquet").write_bytes(b"PAR1")
+        assert check_lake(built.settings, built.ledger, repair=True).findings == ()
+        assert (spool / "part.parquet").exists()
+    (left,) = check_lake(built.settings, built.ledger).findings
+    assert (left.kind, left.path) == (Kind.TEMPORARY, temporary.name)
