@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = (
+    "build/test_claim.py",
     "build/test_close.py",
+    "check/test_check.py",
     "contracts/test_contracts.py",
     "contracts/test_widening.py",
     "decode/test_bad_input.py",

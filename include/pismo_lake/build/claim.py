@@ -138,6 +138,7 @@ class Claim:
 
     def remove_part(self) -> None:
         """Remove all files, and the record, of a part without raw files."""
+        self.check()
         record = self._builds.part(self.part)
         if record is not None:
             for path in (*record.outputs, *record.superseded):
