@@ -26,7 +26,9 @@ _COLUMNS = ("events", "rows", "duplicates", "conflicts")
 @command("flatten", json=True, new=True)
 def flatten(
     lake: OpenLake,
-    raw: Annotated[list[str], typer.Argument(metavar="RAW", help="Files or folders, local, s3:// or gs://, gzip or not.")],
+    raw: Annotated[
+        list[str], typer.Argument(metavar="RAW", help="Files or folders: local, s3:// or gs://, gzip or not.")
+    ],
     publish_hour: Annotated[
         str | None,
         typer.Option(
