@@ -145,7 +145,7 @@ def split_output_name(name: str) -> tuple[str, str, int] | None:
 
 
 def safe_key(key: str) -> str:
-    """Return an object key as a relative path of safe segments that is in no folder of our own in landing."""
+    """Return an object key as a safe relative path, outside of our own folders in landing."""
     segments = [safe_segment(segment) for segment in key.split("/") if segment]
     if segments and segments[0] in _OWN:
         segments[0] = f"%5F{segments[0][1:]}"

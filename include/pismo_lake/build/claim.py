@@ -85,7 +85,7 @@ class Claim:
         raise ClaimLostError
 
     def write(self, path: str, write: Write) -> None:
-        """Write an output at a path below the lake, if the claim still holds when the file gets its name."""
+        """Write an output at a path below the lake, if the claim still holds at the end."""
         self._written.append(path)
         try:
             write(storage.join(self._lake, path), gate=self._fence)
@@ -101,7 +101,7 @@ class Claim:
             yield
 
     def _clean_up(self) -> None:
-        """Remove files in an object store that this builder wrote and that the record of the part does not name.
+        """Remove this builder's files in an object store that the part's record does not name.
 
         On a local disk there are none: each file was there before the claim was lost, so that the next builder found
         it among the planned ones.

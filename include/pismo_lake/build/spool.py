@@ -40,7 +40,7 @@ def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path
 
 
 def remove_spools(settings: LakeSettings) -> tuple[list[Path], list[Path]]:
-    """Remove the folders that killed builds of a lake left on this machine; return them, and those still in use."""
+    """Remove folders that killed builds left here; return them, and those still in use."""
     if storage.is_local(settings.lake):
         root = storage.local_path(settings.lake) / SPOOL
         return remove_folders(sorted(path for path in root.glob("*") if path.is_dir()))

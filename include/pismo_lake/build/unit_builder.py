@@ -43,7 +43,7 @@ _ATTEMPTS = 10
 
 
 class OutdatedError(Exception):
-    """A part must be written again before it is recorded; the text says what has changed meanwhile."""
+    """A part must be written again before it is recorded; the text names the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A finished Parquet file: its folder in the lake, its number, a function to write it, the SHA-256 of its bytes."""
+    """A finished Parquet file: folder in the lake, number, function to write it, SHA-256."""
 
     folder: str
     number: int

@@ -65,7 +65,10 @@ class _Content:
         """Rows that each child table must have, by its folder: the sums of the counts in the rows of events."""
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what differs. A part without a count is one that a rebuilt ledger has adopted: it is built next."""
+        """Yield the differences.
+
+        If a part has no count, a rebuilt ledger has adopted it, and it is built next.
+        """
         record = self._part.record
         if not record.counts or record.claim is not None:
             return
@@ -82,7 +85,7 @@ class _Content:
         yield from self._differing_ids()
 
     def _read(self, path: str) -> None:
-        """Read the number of rows, and in rows of events the lengths of lists that have a child table."""
+        """Read the number of rows, and the lengths of lists that have a child table."""
         uri, is_ids = storage.join(self._settings.lake, path), path.startswith(f"{IDS}/")
         with storage.open_for_reading(uri) as source, sound(uri):
             file = pq.ParquetFile(source) if is_ids else open_parquet(source, self._settings.key)
@@ -96,7 +99,7 @@ class _Content:
         self._rows[path] = rows
 
     def _differing_rows(self) -> Iterator[Finding]:
-        """Compare the rows of each event type, and those of rejects and ids, with the counts of the build."""
+        """Compare the rows of events, rejects and ids with the counts of the build."""
         counts, expected = self._part.record.counts, Counter[str]()
         for name, of_type in counts.get("by_type", {}).items():
             domain, event = name.split("/", 1)

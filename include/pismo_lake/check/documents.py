@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def check_contracts(settings: LakeSettings, ledger: Ledger) -> Iterator[Finding]:
-    """Yield the findings on contracts: without their documents a lost ledger learns them anew, perhaps otherwise.
+    """Yield the findings on contracts.
 
-    A contract may change while it is compared. So one that differs is compared once more.
+    Without their documents, a lost ledger learns contracts again, perhaps with another result. A contract may change
+    while it is compared. So one that differs is compared once more.
     """
     store = ContractStore(ledger, settings)
     contracts = store.saved()
@@ -32,7 +33,7 @@ def check_contracts(settings: LakeSettings, ledger: Ledger) -> Iterator[Finding]
 
 
 def _differing(store: ContractStore, key: tuple[str, str], version: int, tree: dict[str, Any]) -> str:
-    """Return the state of a document that differs from the ledger's contract; empty if it does not differ."""
+    """Return how a document differs from the ledger's contract; empty if it does not."""
     try:
         document = storage.read_json(store.uri_of(key))
     except FileNotFoundError:

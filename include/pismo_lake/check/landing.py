@@ -139,7 +139,7 @@ class LandingFolder:
 
 
 def landing_folders(settings: LakeSettings, ledger: Ledger) -> list[LandingFolder]:
-    """Return the folders in which the lake's deliveries have raw files, and the one that the settings name."""
+    """Return the folders with raw files of the lake's deliveries, and the settings' own folder."""
     files = LakeFiles(ledger, settings.lake)
     found = {(settings.landing, settings.delivery)}
     landed: list[tuple[str, RawFile | FileRecord]] = [(record.delivery, record) for record in files.every()]

@@ -125,7 +125,7 @@ class _Mender:
         return f"{unit} is built again"
 
     def _reindex(self, name: str, uri: str) -> str:
-        """Make an index again; the record of the file stays, since the same bytes give the same index."""
+        """Make an index again; keep the file's record, as the same bytes give the same index."""
         record = next(iter(self._files.find_named([name])), None)
         if record is None:
             return "the file was forgotten meanwhile"

@@ -1,4 +1,4 @@
-"""Define the findings of a check, each with its place, both sides of the difference, and its mend."""
+"""Define the findings of a check: place, both sides of the difference, and repair."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """The mend of an output: build its unit again, and write unchanged parts too if `force` says so."""
+    """Repair an output: build its unit again, with `force` also unchanged parts."""
 
     delivery: str
     unit: str
@@ -56,7 +56,7 @@ class Reindex:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The mend of a raw file that was landed and not recorded: record it, index it, build its unit."""
+    """Repair a raw file that was landed but not recorded: record it, index it, build its unit."""
 
     delivery: str
     uri: str

@@ -1,4 +1,4 @@
-"""Compare the files in the lake's folders for outputs with the builds that the ledger has recorded."""
+"""Compare the files in the lake's folders for outputs with the ledger's builds."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def stray_outputs(lake: str, ledger: Ledger, delivery: str, day: str) -> list[Fi
 
 
 def _list_partitions(lake: str, dates: Iterable[str], day: str) -> Iterator[str]:
-    """Yield the paths below the lake of the files in partitions of these dates, and in the day's own folders."""
+    """Yield the paths of files in partitions of these dates, and in the day's own folders."""
     folders = [rejects_path(day), f"{IDS}/publish_date={day}"]
     for root in VALUE_ROOTS:
         for domain in storage.list_folders(storage.join(lake, root)):

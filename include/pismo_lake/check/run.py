@@ -92,7 +92,7 @@ def _mark(uri: str) -> str:
 
 
 def _still(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:
-    """Return the findings of a second look, without those that the first one did not have in the same state."""
+    """Return the findings of a second check that the first one had in the same state."""
     before = {(finding.kind, finding.path, finding.ledger, finding.disk) for finding in first}
     return [
         finding
@@ -102,6 +102,6 @@ def _still(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]
 
 
 def _each(items: Iterable[Item], check: Callable[[Item], list[Finding]]) -> list[Finding]:
-    """Check items side by side, since a store answers after some hundredths of a second; findings in their order."""
+    """Check items in parallel, because stores answer slowly; yield findings in their order."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check") as pool:
         return [finding for found in pool.map(check, items) for finding in found]

@@ -1,4 +1,4 @@
-"""Carry out an order to erase a person: find, erase, clear up, search for traces, and say what is left."""
+"""Carry out an order to erase a person: find, erase, clean up, and search for traces."""
 
 from __future__ import annotations
 

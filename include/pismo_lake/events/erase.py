@@ -1,4 +1,4 @@
-"""Erase events of a person: record them, build their units without them, blank their raw bytes, clear up.
+"""Erase events of a person: record them, build units without them, blank their raw bytes.
 
 The record of an erasure is for good (see `ledger.erasures`). With `raw` the bytes of the events in landing become
 blanks. Copies at Pismo, old versions in versioned buckets, and backups are out of reach.
@@ -44,10 +44,12 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What an erasure did: events by type, units built again, units left to their own delivery, raw files blanked.
+    """The work of an erasure.
 
-    `failures` are the errors of units, and of raw files, that could not be changed. `unknown` are events in rows of
-    which no landed file is known. `leftovers` were removed: temporary files of killed processes.
+    It has the events by type, the units that were built again, the units that other deliveries have to build, and the
+    number of blanked raw files. `failures` are the errors of units, and of raw files, that could not be changed.
+    `unknown` are events in rows of which no landed file is known. `leftovers` were removed: temporary files of killed
+    processes.
     """
 
     events: dict[str, int]
@@ -113,7 +115,7 @@ def landing_roots(settings: LakeSettings, ledger: Ledger) -> list[str]:
 def _build(
     settings: LakeSettings, ledger: Ledger, records: Iterable[FileRecord], log: logging.Logger, progress: Progress
 ) -> tuple[list[str], dict[str, PismoError]]:
-    """Build the units of the delivery that hold these files; return them, and the errors of those that failed.
+    """Build the delivery's units that hold these files; return them, and errors of others.
 
     A run that closes a day at the same time may take files out of their hours: the ledger is asked again afterwards.
     """
@@ -137,7 +139,7 @@ def _build(
 
 
 def _blank(records: Iterable[FileRecord], keys: set[bytes]) -> tuple[int, dict[str, PismoError]]:
-    """Blank the events in their raw files; return the number of blanked files, and the errors of the others."""
+    """Blank events in their raw files; return the number of files, and errors of the others."""
     blanked = 0
     failures: dict[str, PismoError] = {}
     for record in records:

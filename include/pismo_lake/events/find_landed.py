@@ -41,7 +41,7 @@ _COLUMNS = ["offset", "length", "org_id", "event_id", "domain", "event_type", "s
 
 @dataclass(slots=True)
 class FoundLanded:
-    """The events that a search of landing has found, their columns, and the (delivery, name) of the searched files."""
+    """The events from a search of landing, their columns, and (delivery, name) of its files."""
 
     events: dict[tuple[str | None, str], Found] = field(default_factory=dict)
     columns: set[str] = field(default_factory=set)
@@ -49,7 +49,7 @@ class FoundLanded:
 
 
 def search_landed(settings: LakeSettings, ledger: Ledger, conditions: Sequence[Condition]) -> FoundLanded:
-    """Look into each indexed raw file of the lake; a file that is gone or cannot be read is passed over."""
+    """Search each indexed raw file of the lake; skip a missing or unreadable file."""
     result = FoundLanded()
     records = LakeFiles(ledger, settings.lake).every() if conditions else []
     for record, matches in ahead(lambda record: _matches(record, conditions), records):
@@ -63,7 +63,7 @@ def search_landed(settings: LakeSettings, ledger: Ledger, conditions: Sequence[C
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with the result of some work that reads a file: a few items ahead, in their order."""
+    """Yield each item with the result of work that reads a file; work a few items ahead."""
     with ThreadPoolExecutor(_AHEAD, thread_name_prefix="search") as pool:
         waiting = deque[Any]()
         for item in items:
@@ -100,7 +100,10 @@ def _matches(record: FileRecord, conditions: Sequence[Condition]) -> list[tuple[
 
 
 def _seed(value: str) -> bytes:
-    """Return a pattern that each spelling of a value without an escape matches; a number may have other digits."""
+    """Return a pattern for all spellings of a value without an escape.
+
+    Other digits of a number may match too.
+    """
     whole = value.split(".")[0] if re.fullmatch(r"-?\d+\.\d+", value) else value
     return re.escape(whole.encode("utf-8", "surrogatepass"))
 

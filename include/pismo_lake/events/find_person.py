@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The events of a person. `blind` are columns of files in which the person may be and cannot be found.
+    """The events of a person.
 
-    `by_landing` are such columns too, but all their rows were searched in landing.
+    `blind` are columns of files that may hold the person, but in which no search can find them. `by_landing` are such
+    columns too, but all their rows were searched in landing.
     """
 
     events: tuple[Found, ...]
@@ -31,7 +32,7 @@ class Person:
 def find_person(
     settings: LakeSettings, ledger: Ledger, conditions: Sequence[Condition], event_ids: Iterable[str] = ()
 ) -> Person:
-    """Return the events in which any condition (column, value) holds, or of the given ids; nothing is changed.
+    """Return the events that meet any condition (column, value), or have one of the ids.
 
     Raises:
         ConfigError: Neither a row nor a raw file has a column, or a key of the policy is missing or wrong.

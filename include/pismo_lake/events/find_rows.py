@@ -85,7 +85,7 @@ class FoundRows:
 
 
 def find_events(settings: LakeSettings, conditions: Sequence[Condition], event_ids: Iterable[str] = ()) -> list[Found]:
-    """Return the events of rows in which any condition (column, value) holds, or of the given ids.
+    """Return the events of rows that meet any condition (column, value), or have an id.
 
     Raises:
         ConfigError: No file has a column, or the values of a column cannot be told apart.
@@ -98,7 +98,7 @@ def find_events(settings: LakeSettings, conditions: Sequence[Condition], event_i
 
 
 def refuse_unknown(conditions: Sequence[Condition], columns: set[str], present: set[str]) -> None:
-    """Raise `ConfigError` for columns of conditions that were not met; name similar ones of those `present`."""
+    """Refuse conditions on columns that were not found; name similar columns of `present`."""
     missing = sorted({column for column, _ in conditions} - columns)
     if missing:
         there = "; ".join(f"like {name}: {there_are(name, sorted(present))}" for name in missing if present)
@@ -130,7 +130,7 @@ def search_rows(settings: LakeSettings, conditions: Sequence[Condition], event_i
 def _search(
     file: pq.ParquetFile, uri: str, conditions: Sequence[Condition], ids: set[str], keys: Keys, result: FoundRows
 ) -> Iterator[tuple[str | None, str]]:
-    """Yield the events of one file; add its columns, and the reasons why it may hold more, to the result."""
+    """Yield the events of one file; add its columns, and why it may hold more, to the result."""
     wanted: list[tuple[_Place, pa.Array]] = []
     if conditions:
         result.present.update(_columns(file.schema_arrow))
@@ -148,7 +148,7 @@ def _search(
 
 
 def find_copies(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]) -> list[Found]:
-    """Return the events of these ids in landed files, also those without a row, such as events erased before."""
+    """Return the events of these ids in landed files, also erased ones that have no row."""
     found: dict[tuple[str | None, str], Found] = {}
     for event_id in sorted(set(event_ids)):
         for record, offsets in copies_of(settings, ledger, event_id):
@@ -162,7 +162,7 @@ def find_copies(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]
 
 
 def _files(lake: str) -> Iterator[tuple[str, str]]:
-    """Yield (event type, URI) of every file that holds values of events: their rows, and the rows of their lists."""
+    """Yield (event type, URI) of every file with rows of events or of their lists."""
     for part in VALUE_ROOTS:
         root = storage.join(lake, part)
         for uri in storage.list_files(root):
@@ -175,7 +175,7 @@ def _files(lake: str) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The place of a column in a file: the column itself, or a leaf, by its number, of the items of a list."""
+    """The place of a column in a file: the column itself, or the number of a leaf of a list."""
 
     column: str
     leaf: pa.Field
@@ -194,7 +194,7 @@ class _Place:
 
 
 def _columns(schema: pa.Schema) -> Iterator[str]:
-    """Yield the columns that a condition may name: those of single values, and the leaves of lists."""
+    """Yield the columns that a condition may name: single values, and the leaves of lists."""
     for item in schema:
         if pa.types.is_list(item.type):
             yield from (leaf.name for leaf in leaf_fields(pa.field(item.name, item.type.value_type)))
@@ -231,7 +231,7 @@ def _matches(
 
 
 def _sources(file: pq.ParquetFile) -> tuple[tuple[str, str], ...]:
-    """Return the (delivery, name) of each raw file that rows came from; none if the rows do not tell."""
+    """Return (delivery, name) of the raw files of rows; none if the rows do not name them."""
     if not set(_SOURCE) <= set(file.schema_arrow.names):
         return ()
     table = file.read(_SOURCE, use_threads=False)
@@ -239,7 +239,7 @@ def _sources(file: pq.ParquetFile) -> tuple[tuple[str, str], ...]:
 
 
 def _sought(leaf: pa.Field, value: str, keys: Keys) -> tuple[pa.Array, str | None]:
-    """Return the values of a column that stand for a value, and why others may too that cannot be known."""
+    """Return the values that a column has for a value, and why it may have others too."""
     notes = {name.decode(): text.decode() for name, text in (leaf.metadata or {}).items()}
     actions = set(filter(None, notes.get(NOTE, "").split(", ")))
     reason = ", ".join(sorted(actions - {"hash"})) or None

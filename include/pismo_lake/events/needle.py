@@ -20,7 +20,10 @@ _BACKSLASH = b"\\"
 
 @dataclass(frozen=True)
 class Needle:
-    """Values to look for; upper and lower case are the same, and a value inside a longer number or word is none."""
+    """Values to look for, in upper or lower case.
+
+    A value inside a longer number or word does not count.
+    """
 
     values: tuple[str, ...]
 

@@ -50,7 +50,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A place that still holds something of a person; `events` are the ids of events there, if they are known."""
+    """A place that still holds something of a person.
+
+    `events` are the ids of the events there, if known.
+    """
 
     place: str
     what: str
@@ -261,7 +264,7 @@ class _Search:
             yield Trace(uri, f"{len(rows)} row(s) of erased events", _ids_of(table, rows))
 
     def _rows_with(self, array: pa.Array) -> list[int]:
-        """Return the numbers of the rows whose texts hold a value; lists and objects are looked into."""
+        """Return the numbers of rows with a value in their texts, also inside lists and objects."""
         kind = array.type
         if not self.needle.values:
             return []

@@ -37,7 +37,7 @@ _GZIP_WINDOW = 31
 
 
 def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
-    """Replace the bytes of events by blanks in their raw file; return whether the file was written.
+    """Overwrite events with blanks in their raw file; return whether the file was written.
 
     `keys` are dedupe keys.
 
@@ -61,7 +61,7 @@ def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
 
 
 def _clear_index(record: FileRecord, keys: AbstractSet[bytes]) -> None:
-    """Remove from the index of a file the correlation ids of events, which nothing needs any more."""
+    """Remove correlation ids of events, which nothing needs any more, from a file's index."""
     uri = str(record.index_uri)
     content = storage.read_bytes(uri)
     metadata = pq.read_schema(pa.BufferReader(content)).metadata
@@ -88,7 +88,7 @@ def holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) ->
 
 
 def mark_holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) -> None:
-    """Mark unbuilt the units that hold a copy of one of these events, so that the next run builds them again."""
+    """Mark units with a copy of these events as not built, so that the next run builds them."""
     if not keys:
         return
     for hour in sorted({record.publish_hour for record in holders(settings, ledger, keys)}):
@@ -97,7 +97,7 @@ def mark_holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes
 
 @dataclass(frozen=True, slots=True)
 class Blanked:
-    """A raw file that is blanked: its bytes, the SHA-256 it was landed with, the index rows of its blanked events."""
+    """A blanked raw file: its bytes, the SHA-256 at landing, index rows of blanked events."""
 
     data: bytes
     sha256: str
@@ -105,7 +105,7 @@ class Blanked:
 
 
 def read_blanked(settings: LakeSettings, file: RawFile) -> Blanked | None:
-    """Return a raw file that differs from the landed one by blanked events alone; None if this cannot be shown."""
+    """Return a raw file that differs from the landed one by blanked events alone, or None."""
     uri = index_uri_of(settings, file)
     try:
         data, note = storage.read_bytes(file.raw_uri), _note(uri)
@@ -135,7 +135,10 @@ def _holding(table: pa.Table, keys: AbstractSet[bytes]) -> pa.ChunkedArray:
 
 
 def _packed(data: bytes, lost: bytes, size: int) -> bytes:
-    """Return gzip bytes of a size, if they are not longer anyway; readers pass over zeros after the end."""
+    """Return gzip bytes of a size, unless they are longer.
+
+    Readers ignore zeros after the end.
+    """
     packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP_WINDOW)
     content = packer.compress(data) + packer.flush() + lost
     return content + bytes(max(size - len(content), 0))

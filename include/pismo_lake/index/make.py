@@ -124,7 +124,7 @@ def _joined(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> Indexed
 
 
 def with_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
-    """Return the index of a blanked file with the rows that its blanked events had in its earlier index.
+    """Return a blanked file's index with its blanked events' rows from the earlier index.
 
     A later copy of such an event is then still a duplicate, and all counts stay as they were. Builds read nothing of
     an erased event, so whether it fits its contract does not matter.

@@ -135,7 +135,7 @@ def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
 
 
 def let_all_go(root: str) -> None:
-    """Remove all that is kept below the folder of a delivery in landing; builds parse the raw files then."""
+    """Remove all parsed payloads of a delivery; builds then parse the raw files."""
     if storage.is_local(root):
         for uri in storage.list_files(storage.join(root, "_index")):
             if uri.endswith(COLUMNS):

@@ -95,7 +95,7 @@ def rebuild_ledger(
 
 
 def find_raw_file(settings: LakeSettings, uri: str) -> tuple[RawFile, PublishHour] | None:
-    """Return a raw file of the delivery that the ledger does not know; None if nothing gives it a publish hour."""
+    """Return a raw file that the ledger does not know; None if it has no publish hour."""
     note = _note(settings, uri, storage.join(settings.landing, safe_segment(settings.delivery)))
     return (_raw_file(note, uri), PublishHour.parse(note["publish_hour"])) if "publish_hour" in note else None
 

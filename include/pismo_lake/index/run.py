@@ -241,7 +241,7 @@ class Indexer:
         return record
 
     def _read_erasures(self) -> set[bytes]:
-        """Record erasures that only landing knows, as in a new lake; return the events whose bytes are erased."""
+        """Record erasures that only landing knows; return the keys of events with erased bytes."""
         settings, ledger = self._settings, self._ledger
         folder = storage.join(settings.landing, erasures_path(settings.delivery))
         if fresh := restore_erasures(ledger, settings.lake, folder):

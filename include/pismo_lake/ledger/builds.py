@@ -89,7 +89,7 @@ class BuildLedger:
 
     @contextmanager
     def holding(self, part: int, token: str) -> Iterator[bool]:
-        """Say whether the claim still holds; while the block runs, no other builder can take the part over."""
+        """Yield whether the claim still holds; during the block no other builder can take the part."""
         with self._ledger.transaction() as connection:
             yield self._lock_claimed(connection, part, token) is not None
 

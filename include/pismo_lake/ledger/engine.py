@@ -108,7 +108,7 @@ class Ledger:
 
 @contextmanager
 def connected(url: str) -> Iterator[Engine]:
-    """Connect to a ledger for the length of the block, as `connect` does, and close all connections after it."""
+    """Connect to a ledger as `connect` does, and close all connections after the block."""
     engine = connect(url)
     try:
         yield engine
@@ -159,7 +159,7 @@ def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """Set WAL, deletions that overwrite, and transactions that take the write lock at their start."""
+    """Set WAL, overwriting deletions, and transactions that take the write lock at the start."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:

@@ -37,7 +37,7 @@ _RAW = b"raw"
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One order to erase: a reference of the person who asked (a ticket), and when and by whom it was carried out.
+    """One order to erase: reference of the person who asked (a ticket), time, and user.
 
     If it is of the `raw` bytes too, those of a copy that comes later are blanked when it is indexed.
     """
@@ -55,7 +55,7 @@ class Erasure:
 
 
 def erased_keys(ledger: Ledger, lake: str, *, raw: bool = False) -> set[bytes]:
-    """Return the dedupe keys (16 bytes) of all erased events of a lake, or of those whose raw bytes are erased too."""
+    """Return the dedupe keys (16 bytes) of a lake's erased events, or of those without bytes."""
     query = select(erasures.c.event_key).where(erasures.c.lake == lake)
     if raw:
         query = query.where(erasures.c.raw)

@@ -48,7 +48,7 @@ class LakeBuilds:
         return self._parts()
 
     def of_day(self, delivery: str, day: str) -> list[LakePart]:
-        """Return the parts of a publish day (YYYY-MM-DD) of a delivery, and those of its publish hours."""
+        """Return a delivery's parts of a publish day (YYYY-MM-DD) and of its publish hours."""
         return self._parts(builds.c.delivery == delivery, of_day(builds.c.unit, day) | (builds.c.unit == day))
 
     def of_units(self, units: Iterable[str]) -> list[LakePart]:

@@ -25,7 +25,7 @@ _BESIDE = ("", "-wal", "-journal")
 
 
 def columns_with(ledger: Ledger, holds: Callable[[str], bool]) -> Iterator[tuple[str, int]]:
-    """Yield (``table.column``, number of values) of each column of the ledger that has texts which `holds` accepts."""
+    """Yield (``table.column``, number of values) of each column with texts that `holds` accepts."""
     with ledger.engine.connect() as connection:
         for table in metadata.sorted_tables:
             for column in table.columns:
@@ -37,7 +37,7 @@ def columns_with(ledger: Ledger, holds: Callable[[str], bool]) -> Iterator[tuple
 
 
 def clean_pages(ledger: Ledger) -> bool:
-    """Write an SQLite ledger anew without the pages of deleted rows, and empty its write-ahead log.
+    """Rewrite an SQLite ledger without the pages of deleted rows, and empty its log.
 
     Returns:
         False if other processes did not leave the file for half a minute. Other databases are left as they are.
@@ -58,7 +58,7 @@ def clean_pages(ledger: Ledger) -> bool:
 
 
 def files_with(ledger: Ledger, holds: Callable[[bytes], bool]) -> list[Path]:
-    """Return the files of an SQLite ledger that hold bytes which `holds` accepts, in whatever page."""
+    """Return the files of an SQLite ledger with bytes that `holds` accepts, in any page."""
     file = sqlite_file(ledger.engine.url.render_as_string(hide_password=False))
     found = []
     for path in [file.with_name(file.name + suffix) for suffix in _BESIDE] if file is not None else ():

@@ -117,7 +117,7 @@ class LocalFiles:
         return TakenIn(landed, indexed, failures, [name for name in indexed.unreadable if name in given], left)
 
     def _take_over_erasures(self, settings: LakeSettings, ledger: Ledger) -> None:
-        """Record the erasures of a landing zone that the files are copied from, before one of them is landed."""
+        """Record erasures of a landing zone that files are copied from, before any is landed."""
         roots = {uri.rpartition(_STREAM)[0] for uri in self.uris.values() if _STREAM in uri}
         sources = [storage.join(root, ERASURES) for root in sorted(roots)]
         if any(next(iter(storage.list_files(source)), None) for source in sources):

@@ -125,7 +125,7 @@ def _keys(pointer: str, positions: Collection[int]) -> tuple[str, ...]:
 
 
 def leaf_text(value: Any) -> str:
-    """A leaf as text, one spelling for equal values: 1.50 and 1.5 hash alike."""
+    """Return a leaf as text, with one spelling for equal values: 1.50 and 1.5 have one hash."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):

@@ -80,7 +80,7 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class StrayFile:
-    """A file of the lake, by its path below it, that is not as the ledger has it; `state` is the kind of a finding.
+    """A file that is not in the lake as the ledger has it, by its path below the lake.
 
     `state`: ``unknown file`` | ``missing file`` | ``unfinished build``.
     """

@@ -71,7 +71,7 @@ def parse_keys(text: str) -> tuple[PrivacyKey, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """A policy in force: its rules in order, whether card numbers in free text are masked, and its keys.
+    """A policy in use: its rules in order, whether it masks card numbers in text, its keys.
 
     Values are hashed with `key`. Older rows of the lake may be hashed with the `earlier` keys, by which an erasure
     finds them. `earlier_ids` are the ids of the earlier keys that the policy file names.
@@ -139,12 +139,13 @@ class Privacy:
 
 
 def load_privacy(policy: str, key: PrivacyKey | None = None, earlier: tuple[PrivacyKey, ...] = ()) -> Privacy:
-    """Return a policy by its name (`strict`) or from a YAML file, which a process reads again only if it has changed.
+    """Return a policy by its name (`strict`) or from a YAML file.
 
-    The file has ``rules``, a list of ``path`` or ``names``, and ``action``, and the other fields of `Rule`.
-    ``card_numbers: mask`` is for all values that no rule is for. ``words`` are lists of words: ``<person> name``
-    in names is ``name`` with each word of ``person``. ``extends: strict`` appends the shipped rules to its own.
-    ``earlier_keys`` are the ids of keys with which older rows of the lake are hashed.
+    A process reads the file again only after it has changed. The file has ``rules``, a list of ``path`` or ``names``,
+    and ``action``, and the other fields of `Rule`. ``card_numbers: mask`` is for all values that no rule is for.
+    ``words`` are lists of words: ``<person> name`` in names is ``name`` with each word of ``person``. ``extends:
+    strict`` appends the shipped rules to its own. ``earlier_keys`` are the ids of keys with which older rows of the
+    lake are hashed.
 
     Raises:
         ConfigError: the file cannot be read, or a rule in it is wrong.

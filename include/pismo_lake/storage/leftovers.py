@@ -23,7 +23,10 @@ SUFFIX = ".tmp"
 
 
 def hold(file: Any) -> bool:
-    """Lock an open file until it is closed; return False if it was removed before, so that it must be made again."""
+    """Lock an open file until it is closed; return False if it was already removed.
+
+    Then make the file again.
+    """
     with suppress(OSError):
         # a file system without locks: nothing is removed there, see `is_free`
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
@@ -57,7 +60,7 @@ def is_held(path: Path) -> bool:
 
 
 def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
-    """Remove the temporary files below a folder that no process holds; return the removed ones and the others."""
+    """Remove unlocked temporary files below a folder; return the removed and the locked ones."""
     removed: list[Path] = []
     others: list[Path] = []
     for path in sorted(_temporary(root)):
@@ -70,7 +73,7 @@ def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def remove_folders(folders: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Remove those of some temporary folders that no process holds; return the removed ones and the others."""
+    """Remove unlocked folders of some temporary ones; return the removed and the locked ones."""
     removed: list[Path] = []
     others: list[Path] = []
     for folder in folders:
@@ -89,7 +92,7 @@ def _temporary(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Yield whether a file is held by no process; it cannot be held by another one in the block then."""
+    """Yield whether no process holds a file; during the block no other one can."""
     try:
         file = path.open("rb+")
     except OSError:

@@ -60,4 +60,4 @@ class Store(Protocol):
         """Return the URIs of all files below a root, in any order; for a file, its own URI."""
 
     def folders(self, root: str) -> list[str]:
-        """Return the names of the folders directly below a root, in any order; none if it does not exist."""
+        """Return the names of folders directly below a root, in any order; none without a root."""

@@ -84,7 +84,7 @@ def ledger_url(delivery: Delivery) -> str:
 
 
 def settings_of(delivery: Delivery) -> LakeSettings:
-    """Return the delivery's settings, with the keys of its privacy policy and the key that encrypts its files."""
+    """Return the delivery's settings, with the keys of its policy and of its files."""
     from dataclasses import replace
 
     settings = delivery.settings

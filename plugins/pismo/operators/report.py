@@ -119,7 +119,7 @@ class ReportPublishDayOperator(DeliveryOperator):
 
 
 def _refuse_unbalanced(delivery: Delivery, report: DayReport) -> None:
-    """Raise `UnbalancedError` with each control total that differs, and each file that the ledger has otherwise."""
+    """Raise `UnbalancedError` with each unequal control total and each stray file."""
     from pismo_lake.errors import UnbalancedError
 
     differing = [f"{file.path} ({file.state})" for file in report.stray_files]

@@ -1,4 +1,7 @@
-"""Add to erasures whether the bytes in landing are erased too, so that those of a later copy are blanked."""
+"""Add to erasures whether the bytes in landing are erased too.
+
+If so, the bytes of a later copy are blanked.
+"""
 
 from __future__ import annotations
 
