@@ -1,4 +1,4 @@
-"""A small feed with a bit of everything, for commands: a lake of two days with child tables, doubles and damage."""
+"""Make a small lake for commands: two days with child tables, duplicates and damage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATE = {key(3, "late"): event("e-5", LINES, timestamp=at(3))}
 
 
 class SmallLake:
-    """A lake in a folder of its own, which can be set back to a state that it had; or one in a `store`."""
+    """A lake in its own folder or in a `store`, which can go back to an earlier state."""
 
     def __init__(self, home: Path, store: str = "") -> None:
         self.home, self.root = home, home / "work"
@@ -58,7 +58,10 @@ class SmallLake:
         return "--deliveries", str(self.root / "deliveries.yaml"), "--delivery", "small"
 
     def source(self, folder: str) -> str:
-        """Return the folder of source files. It stays as it is: the inode and the times of a file are its ETag."""
+        """Return the folder of source files.
+
+        It never changes, because the inode and the times of a file are its ETag.
+        """
         return str(self.home / "source" / folder)
 
     def keep(self, name: str) -> None:
@@ -66,7 +69,7 @@ class SmallLake:
         shutil.copytree(self.root, self.home / name)
 
     def set_back(self, name: str) -> None:
-        """Go back to a state; the ledger names the lake by its path, so that the path is always the same."""
+        """Go back to an earlier state, at the same path, because the ledger names the lake by it."""
         shutil.rmtree(self.root)
         shutil.copytree(self.home / name, self.root)
 

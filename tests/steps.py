@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command's process: its return code (minus the signal that ended it), its output, the steps it took.
+    """A command's process: return code (minus the signal that ended it), output, and its steps.
 
     `stopped` is its process id if it is not over: it sleeps before the step that it was to stop at.
     """
@@ -84,11 +84,11 @@ class Stepper:
         self._server.stdout.close()
 
     def run(self, *arguments: str, kill: int = 0, stop: int = 0, busy_ms: int | None = None) -> Ended:
-        """Run a command to its end, or until it stops; with `busy_ms` it does not wait longer for a locked ledger."""
+        """Run a command until it ends or stops; with `busy_ms` limit its wait for a locked ledger."""
         return self._ask({"run": asdict(_Order(arguments, str(self._root), kill, stop, busy_ms))})
 
     def stop_at(self, pattern: str, *arguments: str) -> Ended:
-        """Run a command until it stops before a step with this pattern; once awake, it takes that step and dies."""
+        """Run a command until it stops before a matching step; once awake, it takes it and dies."""
         order = _Order(arguments, str(self._root), pattern=pattern, dies=True)
         return self._ask({"run": asdict(order)})
 

@@ -1,4 +1,4 @@
-"""Erasing a person from a lake and a landing zone on s3://, while other processes write there."""
+"""Erase a person from a lake and a landing zone on s3:// while other processes write there."""
 
 from __future__ import annotations
 

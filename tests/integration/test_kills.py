@@ -1,4 +1,4 @@
-"""Each command is killed before each of its durable steps, then run again: the lake is as if nothing had happened."""
+"""Kill each command before each of its durable steps, and run it again: the lake is whole."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A builder sleeps before a step, another one overtakes it, it wakes, takes the step and dies: no row is doubled.
+"""Let a builder sleep before a step until another one overtakes it: no row is doubled.
 
-On a disk the sleeper is fenced. In an object store its request may arrive all the same: then the day is called
-incomplete, the file is named, and `check --repair` removes it.
+The builder then wakes, takes the step and dies. On a disk the sleeper is fenced. In an object store its request may
+arrive all the same: then the day is called incomplete, the file is named, and `check --repair` removes it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def states(lake: SmallLake, stepper: Stepper) -> None:
 
 
 def chosen(steps: tuple[str, ...]) -> list[int]:
-    """Return the numbers of steps of a build: one for each sort of path, and one commit after each of them."""
+    """Return the numbers of some steps of a build: one per sort of path, and a commit after it."""
     found: dict[str, int] = {}
     before = ""
     for number, step in enumerate(steps, 1):

@@ -1,4 +1,4 @@
-"""The verdict on a day: *complete* only if it is true, whatever happened to files before and after."""
+"""A report calls a day *complete* only if it is true, with any faults before and after."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FAULTY = settings(
 
 @dataclass
 class World:
-    """A lake, and beside it what is known without it: the files that Pismo has shown, with their events."""
+    """A lake, and the facts about it from outside: Pismo's files with their events."""
 
     lake: LakeUnderTest
     shown: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class World:
         return bool(self.shown) and found == expected and rejects == self.damaged.total() + conflicts
 
     def _same_copies(self) -> int:
-        """Count the later copies whose bytes are those of the copy that wins: equal numbers give equal bytes."""
+        """Count later copies with the bytes of the copy that wins; equal numbers give equal bytes."""
         first: dict[str, int] = {}
         same = 0
         for name in sorted(self.shown, key=lambda name: (int(name.split("/")[4]), name)):
@@ -189,7 +189,7 @@ def alter_output(world: World, data: st.DataObject) -> None:
 
 
 def swap_outputs(world: World, data: st.DataObject) -> None:
-    """Put a copy of one Parquet file in the place of another with as many rows, for example that of another hour."""
+    """Replace a Parquet file by a copy of another with as many rows, e.g. of another hour."""
     first, second = pick(world.partitions, data), pick(world.partitions, data)
     if first is not None and second is not None:
         second.write_bytes(first.read_bytes())
@@ -208,7 +208,7 @@ STEPS: tuple[Callable[[World, st.DataObject], None], ...] = (
 
 
 def verdict(world: World, until: PublishHour | None = None) -> DayVerdict | None:
-    """Return the verdict of the report; None if no report can be made, which names what is damaged."""
+    """Return the report's verdict; None if there is no report, because a file is damaged."""
     try:
         report = reconcile(world.lake.settings, world.lake.ledger, PublishDay.parse(DAY), until=until)
     except PismoError:
@@ -221,7 +221,7 @@ def verdict(world: World, until: PublishHour | None = None) -> DayVerdict | None
 @FAULTY
 @given(st.data())
 def test_complete_is_said_only_if_it_is_true(data: st.DataObject) -> None:
-    """Any order of landings, builds, closes and faults: a complete day holds each event that was shown, once."""
+    """In any order of work and faults, a complete day holds each event once."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(LakeUnderTest(Path(folder)))
         for step in data.draw(st.lists(st.sampled_from(STEPS), min_size=3, max_size=9)):
@@ -240,7 +240,7 @@ def test_complete_is_said_only_if_it_is_true(data: st.DataObject) -> None:
 @FAULTY
 @given(st.data())
 def test_a_whole_day_is_complete_and_one_fault_is_enough(data: st.DataObject) -> None:
-    """A day that is closed is complete; after one fault in the lake it is not; written again, it is."""
+    """A closed day is complete; one fault in the lake changes that, and a new build restores it."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(LakeUnderTest(Path(folder)))
         for _ in range(data.draw(st.integers(1, 4))):

@@ -101,7 +101,7 @@ def _one_line(error: Exception | str) -> str:
 
 
 def _close_stdout() -> None:
-    """Discard what the interpreter writes at its end."""
+    """Discard the last output of the interpreter."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())

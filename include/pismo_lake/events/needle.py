@@ -29,7 +29,7 @@ class Needle:
 
     @classmethod
     def of(cls, values: Iterable[str]) -> Needle:
-        """Return one for those values that are long enough to tell a person by."""
+        """Return one for the values that are long enough to identify a person."""
         return cls(tuple(dict.fromkeys(value for value in values if len(value) >= LEAST_TELLING)))
 
     def in_bytes(self, data: bytes) -> bool:
@@ -47,7 +47,7 @@ class Needle:
         return self._text.search(text) is not None or ("\\" in text and self._in_escaped(text))
 
     def _in_escaped(self, text: str) -> bool:
-        """Look into texts in JSON, and into JSON in such texts."""
+        """Return whether a text in JSON holds a value, or a text in JSON in that text."""
         for _ in range(_DEEPEST):
             plain = unescape(text)
             if self._text.search(plain) is not None:
@@ -67,14 +67,14 @@ class Needle:
 
 
 def unescape(text: str) -> str:
-    """Return a text with the escapes of JSON undone; what is no escape stays."""
+    """Return a text with all escapes of JSON replaced by their characters."""
     plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else _LETTERS.get(found[2], found[2]), text)
     # two halves of a character become one
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _bounded(value: str) -> str:
-    """Return a pattern of a value that is no part of a longer number or of a longer word."""
+    """Return a pattern for a value, but not for a part of a longer number or word."""
     before = "(?<![0-9])" if value[0].isdecimal() else "(?<![A-Za-z])" if value[0].isalpha() else ""
     after = "(?![0-9])" if value[-1].isdecimal() else "(?![A-Za-z])" if value[-1].isalpha() else ""
     return before + re.escape(value) + after

@@ -101,7 +101,7 @@ def kept_tables(content: bytes) -> list[pa.Table]:
     """Return the payloads in the bytes of a kept file, of whatever lake and raw file.
 
     Raises:
-        LakeError: They are damaged, so that it is not known what they hold.
+        LakeError: They are damaged, so their content is unknown.
     """
     end = len(content) - _DIGEST
     try:

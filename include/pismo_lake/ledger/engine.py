@@ -167,7 +167,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             connection.isolation_level = None
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            # what is deleted is overwritten: it may have named a person
+            # overwrite deleted values, because they may name a person
             connection.execute("PRAGMA secure_delete=ON")
         except BaseException:
             # the pool does not know this connection yet, so it cannot close it

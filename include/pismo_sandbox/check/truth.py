@@ -1,4 +1,4 @@
-"""Record what the sandbox published, in a ledger of its own, to check a lake against it."""
+"""Record all that the sandbox published, to check a lake against it."""
 
 from __future__ import annotations
 

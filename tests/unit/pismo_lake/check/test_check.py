@@ -1,4 +1,4 @@
-"""The check of a lake: each kind of damage is found by name, mended, and the rows are those of the truth again."""
+"""Damage a lake in each way: `check` names it and repairs it, and all rows are right again."""
 
 from __future__ import annotations
 

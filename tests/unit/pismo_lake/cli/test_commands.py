@@ -185,7 +185,7 @@ def test_a_delivery_comes_with_all_that_its_entry_says(
     capsys.readouterr()
     assert main(["files", "--delivery", "ours"]) == 0
     assert f"ours:{HOUR}/e-1" in capsys.readouterr().out
-    # what the file says of a delivery goes before what the environment says of any
+    # the settings of a delivery in the file have precedence over the environment
     monkeypatch.setenv("PISMO_LAKE", lake)
     monkeypatch.setenv("PISMO_LANDING", f"{lake}-landing")
     monkeypatch.setenv("PISMO_LEDGER_URL", f"sqlite:///{lake}-ledger.db")

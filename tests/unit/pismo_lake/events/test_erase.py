@@ -1,4 +1,4 @@
-"""Erasing events: what is found, gone from everywhere it was written, and does not come back."""
+"""Erase events: they are found, removed from every place, and do not come back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ OTHER = {"document": "008", "amount": Decimal("2.50"), "note": "someone else's"}
 
 @pytest.fixture
 def peopled(lake: LakeUnderTest) -> LakeUnderTest:
-    """Two hours of a day that is closed and one that is not; his events e-1 (thrice, once otherwise) and e-3."""
+    """Make two hours of a closed day and an open hour, with a person's events e-1 and e-3.
+
+    There are three copies of e-1, one with other content.
+    """
     lake.land({
         key(1): event("e-1", HIM, timestamp=at(1)) + event("e-2", OTHER, timestamp=at(1)),
         key(2): event("e-1", {**HIM, "note": "his other words"}, timestamp=at(1)) + event("e-1", HIM, timestamp=at(1)),
@@ -95,7 +98,7 @@ def test_raw_bytes_become_blanks_in_place(peopled: LakeUnderTest, lose_index: bo
     peopled.build(["2026-03-02T03"], force=True)
     assert peopled.rows() == before
     if lose_index:
-        # made anew from blanked bytes, the index knows nothing of him
+        # an index that is made again from blanked bytes has nothing of the person
         peopled.lose_ledger()
         again = LakeUnderTest(peopled.root)
         rebuild_ledger(again.settings, again.ledger)
@@ -117,7 +120,7 @@ def test_blanking_a_damaged_gzip_file_leaves_word_of_the_damage(lake: LakeUnderT
     assert lake.rows()
     lake.build(["2026-03-01T03"], force=True)
     assert (len(lake.rows()), lake.reasons()) == before
-    # made anew from what is left of the file
+    # make the index again from the blanked file
     lake.lose_ledger()
     again = LakeUnderTest(lake.root)
     rebuild_ledger(again.settings, again.ledger)

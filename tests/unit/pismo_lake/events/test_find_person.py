@@ -1,4 +1,4 @@
-"""Finding a person under rotated keys, dropped values and lists: by rows, and by raw files if rows do not tell."""
+"""Find a person under rotated keys, dropped values and lists, in rows or else in raw files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search after an erasure: a trace of the person in any place is named, and its value is not shown."""
+"""Search after an erasure: each trace of the person is named, and its value is not shown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARTITION = "events/domain=pix/event_type=pix_in-1/event_date=2026-03-01"
 
 @pytest.fixture
 def peopled(tmp_path: Path) -> LakeUnderTest:
-    """Make a closed day and an open hour; the person is in both, in a list too, and beside others."""
+    """Make a closed day and an open hour, both with the person, also in a list."""
     lake = LakeUnderTest(tmp_path, contracts=ContractRules(shipped=False, child_tables=("**/people",)))
     him = {"document": VALUE, "name": NAME, "people": [{"name": NAME, "document": VALUE}]}
     other = {"document": "99988877766", "name": "Bob", "people": [{"name": "Bob"}]}

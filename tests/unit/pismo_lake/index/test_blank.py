@@ -1,4 +1,4 @@
-"""Blanked raw files: they keep their size, their record and their index, and later copies are blanked too."""
+"""Blank raw files: size, record and index stay, and later copies are blanked too."""
 
 from __future__ import annotations
 

@@ -434,7 +434,7 @@ def test_a_missing_file_makes_the_day_incomplete_by_name(lake: LakeUnderTest) ->
 
 
 def test_files_of_other_days_and_deliveries_are_known(lake: LakeUnderTest) -> None:
-    """Rows of an event date come from several publish days and deliveries, each a unit of its own."""
+    """An event date has rows of several publish days and deliveries, each a unit of its own."""
     path = closed(lake)
     lake.land({lakes.key(1, day=21): event("e-3", timestamp=at(1))})
     lake.build()

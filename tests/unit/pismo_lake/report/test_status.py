@@ -1,4 +1,4 @@
-"""The status of a lake says of each day only what is true of it."""
+"""Test that the status of a lake is true for each day."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_the_spool_of_a_killed_close_is_removed(
 
 @pytest.mark.skipif(SERVER is not None, reason="the children share an SQLite file")
 def test_no_step_of_a_killed_run_leaves_the_person(lake: LakeUnderTest) -> None:
-    """Land, build and close, killed at each step in turn; then all is done, and the person is erased."""
+    """Kill each step of land, build and close in turn; then finish, and erase the person."""
     files = {key(1): event("e-1", {"note": SECRET.decode()}, timestamp=at(1)) + event("e-2", timestamp=at(1))}
     lake.ledger.close()
     for number in range(1, 200):
