@@ -53,7 +53,7 @@ def clean_pages(ledger: Ledger) -> bool:
             (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not busy
     except sqlite3.Error as error:
-        _LOG.warning("%s could not be written anew: %s", file, error)
+        _LOG.warning("%s could not be rewritten: %s", file, error)
         return False
 
 

@@ -143,9 +143,9 @@ def load_privacy(policy: str, key: PrivacyKey | None = None, earlier: tuple[Priv
 
     A process reads the file again only after it has changed. The file has ``rules``, a list of ``path`` or ``names``,
     and ``action``, and the other fields of `Rule`. ``card_numbers: mask`` is for all values that no rule is for.
-    ``words`` are lists of words: ``<person> name`` in names is ``name`` with each word of ``person``. ``extends:
-    strict`` appends the shipped rules to its own. ``earlier_keys`` are the ids of keys with which older rows of the
-    lake are hashed.
+    ``words`` are lists of words: ``<person> name`` in names is ``name`` with each word of ``person``.
+    ``extends: strict`` appends the shipped rules to its own. ``earlier_keys`` are the ids of keys with which older rows
+    of the lake are hashed.
 
     Raises:
         ConfigError: the file cannot be read, or a rule in it is wrong.

@@ -137,19 +137,19 @@ def list_every_file(root: str) -> list[str]:
 
 
 def list_folders(root: str) -> list[str]:
-    """Return the names of the folders directly below `root`, sorted; none if the root does not exist."""
+    """Return the names of folders directly below `root`, sorted; none if there is no root."""
     with naming(root, "listed"):
         return sorted(store_of(root).folders(root))
 
 
 def is_temporary(uri: str) -> bool:
-    """Return whether a name is one that a writer gives to a file that is not finished."""
+    """Return whether a file has the name of a temporary file of a writer."""
     name = uri.rsplit("/", 1)[-1]
     return name.startswith(".") and name.endswith(".tmp")
 
 
 def is_in_use(uri: str) -> bool:
-    """Return whether a process of this machine holds a temporary file; one in a store is held by nothing."""
+    """Return whether a process of this machine holds a temporary file, which must be local."""
     return is_local(uri) and is_held(local_path(uri))
 
 

@@ -28,14 +28,14 @@ def hold(file: Any) -> bool:
     Then make the file again.
     """
     with suppress(OSError):
-        # a file system without locks: nothing is removed there, see `is_free`
+        # on a file system without locks, leftovers are never removed
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
     return os.fstat(file.fileno()).st_nlink > 0
 
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[Path]:
-    """Make a folder that is known as in use until the block ends, and remove it then."""
+    """Make a folder, hold it while the block runs, and remove it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (folder / LOCK).open("wb") as lock:
@@ -46,7 +46,7 @@ def held_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a living process holds a temporary file, or the temporary folder that the file is in."""
+    """Return whether a running process holds a temporary file, or its temporary folder."""
     lock = path.with_name(LOCK)
     try:
         with (lock if lock.exists() else path).open("rb+") as file:
@@ -54,7 +54,7 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        # it is gone, or its file system has no locks
+        # the file is gone, or its file system has no locks
         return False
     return False
 
@@ -67,7 +67,7 @@ def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
         with _locked(path) as free:
             if free:
                 path.unlink(missing_ok=True)
-        # one that is gone was finished, or removed, by its own process
+        # its own process has finished or removed a file that is gone
         (removed if free else others).extend([path] if free or path.exists() else [])
     return removed, others
 

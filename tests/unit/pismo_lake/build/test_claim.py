@@ -1,4 +1,4 @@
-"""A claim is a fence: a builder that was overtaken neither writes nor removes a file on a disk."""
+"""Test that a builder that was overtaken neither writes nor removes a file on a disk."""
 
 from __future__ import annotations
 
