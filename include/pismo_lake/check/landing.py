@@ -108,7 +108,8 @@ class LandingFolder:
         found = []
         for uri in listed:
             in_index = uri.startswith(f"{self._root}/_index/")
-            if uri.startswith(f"{self._root}/{ERASURES}/"):
+            if uri.startswith(f"{self._root}/{ERASURES}/") and not storage.is_temporary(uri):
+                # a record that the ledger lacks is read before the next file is indexed
                 continue
             if storage.is_temporary(uri):
                 if not storage.is_in_use(uri):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
+from pismo_lake.check.run import check_lake
 from pismo_lake.events.erase import erase, find_events
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import rebuild_ledger
@@ -221,3 +222,7 @@ def test_correlation_ids_leave_the_index(lake: LakeUnderTest) -> None:
     again = lose_ledger(lake)
     again.build()
     assert ids(again) == ["o-1"]
+
+
+def test_a_check_finds_nothing_wrong_after_an_erasure(erased: LakeUnderTest) -> None:
+    assert check_lake(erased.settings, erased.ledger).findings == ()
