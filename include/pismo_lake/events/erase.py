@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
-__all__ = ["Erased", "Found", "clear_up", "erase", "find_copies", "find_events", "landing_roots"]
+__all__ = ["Erased", "Found", "clear_up", "erase", "erase_events", "find_copies", "find_events", "landing_roots"]
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
@@ -62,6 +62,22 @@ class Erased:
 
 
 def erase(
+    settings: LakeSettings, ledger: Ledger, found: Sequence[Found], reference: str, *, raw: bool = False,
+    log: logging.Logger = _LOG, progress: Progress = SILENT,
+) -> Erased:  # fmt: skip
+    """Erase events as `erase_events` does; if some unit or raw file failed, raise its error after all others are done.
+
+    Raises:
+        ConfigError: The ledger knows the files of none of the events.
+        LakeError: A unit could not be built, or a raw file could not be blanked.
+    """
+    done = erase_events(settings, ledger, found, reference, raw=raw, log=log, progress=progress)
+    for error in done.failures.values():
+        raise error
+    return done
+
+
+def erase_events(
     settings: LakeSettings, ledger: Ledger, found: Sequence[Found], reference: str, *, raw: bool = False,
     log: logging.Logger = _LOG, progress: Progress = SILENT,
 ) -> Erased:  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 from tests.lakes import ORG, LakeUnderTest, at, event, key
 
 from pismo_lake.errors import ConfigError
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase, erase_events, find_events
 from pismo_lake.events.find import find_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.keys import dedupe_key
@@ -197,7 +197,7 @@ def test_a_build_that_began_before_an_erasure_does_not_record_its_rows(lake: Lak
 def test_a_unit_that_cannot_be_built_does_not_keep_the_others(peopled: LakeUnderTest) -> None:
     (peopled.root / "landing" / "test" / key(1)).unlink()
     found = find_events(peopled.settings, [("data__document", "007")])
-    done = erase(peopled.settings, peopled.ledger, found, "ticket 1", raw=True)
+    done = erase_events(peopled.settings, peopled.ledger, found, "ticket 1", raw=True)
     assert done.units == ("2026-03-02T03",)
     assert list(done.failures) == ["2026-03-01"]
     assert "is gone from landing" in str(done.failures["2026-03-01"])

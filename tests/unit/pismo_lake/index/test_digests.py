@@ -200,3 +200,22 @@ def test_text_that_is_no_utf8_makes_no_parquet_file(lake: LakeUnderTest) -> None
     with pytest.raises(LakeError, match="UTF-8"):
         lake.build([f"{DAY}T09"])
     assert lake.rows() == []
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lost_index_of_a_later_file_does_not_stop_an_earlier_one(lake: LakeUnderTest, lost: bool) -> None:
+    fed(lake)
+    lake.build()
+    (index,) = (lake.root / "landing" / "test" / "_index").rglob("other.parquet")
+    content = index.read_bytes()
+    if lost:
+        index.unlink()
+    else:
+        index.write_bytes(content[:-20])
+    lake.land({key(8, "late"): event("d", timestamp=at(10)) + event("z", timestamp=at(10))})
+    lake.build([f"{DAY}T08"])
+    with pytest.raises(LandedFileError, match=r"other\.parquet is (gone|damaged)"):
+        lake.build([f"{DAY}T10"])
+    index.write_bytes(content)
+    lake.build()
+    assert sorted(row["event_id"] for row in lake.rows()) == ["a", "b", "c", "d", "z"]
