@@ -66,6 +66,7 @@ class Blind:
     uri: str
     reason: str
     sources: tuple[tuple[str, str], ...] = ()
+    damaged: bool = False
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.reason}"
@@ -89,8 +90,12 @@ def find_events(settings: LakeSettings, conditions: Sequence[Condition], event_i
 
     Raises:
         ConfigError: No file has a column, or the values of a column cannot be told apart.
+        LakeError: A file is damaged.
     """
     rows = search_rows(settings, conditions, event_ids)
+    for blind in rows.blind:
+        if blind.damaged:
+            raise LakeError(str(blind))
     refuse_unknown(conditions, rows.columns, rows.present)
     for blind in rows.blind:
         raise ConfigError(str(blind))
@@ -120,7 +125,7 @@ def search_rows(settings: LakeSettings, conditions: Sequence[Condition], event_i
                 for org_id, event_id in _search(file, uri, conditions, ids, keys, result):
                     result.events.setdefault((org_id, event_id), Found(event_type, org_id, event_id))
         except LakeError as damage:
-            result.blind.append(Blind(uri, str(damage)))
+            result.blind.append(Blind(uri, str(damage), damaged=True))
         except FileNotFoundError:
             # replaced by a build since it was listed: its rows are in another file, which a second look finds
             result.blind.append(Blind(uri, "it was replaced meanwhile: search again"))
