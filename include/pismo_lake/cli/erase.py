@@ -117,7 +117,7 @@ def _print_blind(person: Person) -> None:
 def _print_done(found: int, done: Erased, *, raw: bool) -> None:
     still = f", {len(done.left)} still hold some of them" if done.left else ""
     print(
-        f"{found} event(s) are recorded as erased; {len(done.units)} unit(s) built anew{still};"
+        f"{found} event(s) are recorded as erased; {len(done.units)} unit(s) built again{still};"
         f" {done.raw_files} raw file(s) blanked"
     )
     if done.leftovers:
@@ -125,7 +125,7 @@ def _print_done(found: int, done: Erased, *, raw: bool) -> None:
     if not raw:
         print("the raw bytes of these events are still in landing: --raw blanks them")
     for unit in done.left:
-        print(f"STILL THERE until its own delivery's next run, or flatten --delivery, builds it anew: {unit}")
+        print(f"STILL THERE until its own delivery's next run, or flatten --delivery, builds it again: {unit}")
 
 
 def _print_traces(order: Order, traces: Traces) -> None:

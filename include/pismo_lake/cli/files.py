@@ -109,7 +109,7 @@ def _forget(lake: OpenLake, names: Sequence[str]) -> int:
         if lake.json:
             continue
         landing = "removed" if done.removed else "not touched"
-        print(f"forgotten: {name}; {len(done.units)} unit(s) built anew; its bytes in landing are {landing}")
+        print(f"forgotten: {name}; {len(done.units)} unit(s) built again; its bytes in landing are {landing}")
         for unit in done.left:
             print(f"to be built by its own delivery: {unit}")
     if lake.json:

@@ -146,7 +146,7 @@ def test_erasing_with_the_ledger_of_another_lake_erases_nothing(
     assert main([*erase, "--ledger", f"sqlite:///{tmp_path}/lake2-ledger.db"]) == 1
     assert "is not the present ledger of lake" in capsys.readouterr().err
     assert main(erase) == 0
-    assert "1 event(s) are recorded as erased; 1 unit(s) built anew; 1 raw file(s) blanked" in capsys.readouterr().out
+    assert "1 event(s) are recorded as erased; 1 unit(s) built again; 1 raw file(s) blanked" in capsys.readouterr().out
 
 
 def test_what_was_erased_from_the_lake_is_erased_from_landing_afterwards(

@@ -220,7 +220,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "--reference is missing" in run("erase", "--where", "data__document=007", code=1)
     assert "1 event(s) found, nothing is changed" in run("erase", "--where", "data__document=007", "--dry-run")
     told = run("erase", "--where", "data__document=007", "--reference", "ticket 1", "--raw")
-    assert "1 event(s) are recorded as erased; 1 unit(s) built anew; 1 raw file(s) blanked" in told
+    assert "1 event(s) are recorded as erased; 1 unit(s) built again; 1 raw file(s) blanked" in told
     assert "erased" in run("where-is", "e-1")
     ledger = Ledger.open(f"sqlite:///{tmp_path}/lake-ledger.db")
     assert FileLedger(ledger, str(tmp_path / "lake"), "local").unbuilt_units() == []
