@@ -65,7 +65,7 @@ def erase(
     settings: LakeSettings, ledger: Ledger, found: Sequence[Found], reference: str, *, raw: bool = False,
     log: logging.Logger = _LOG, progress: Progress = SILENT,
 ) -> Erased:  # fmt: skip
-    """Erase events as `erase_events` does; if some unit or raw file failed, raise its error after all others are done.
+    """Erase events as `erase_events` does; raise the error of a failed part at the end.
 
     Raises:
         ConfigError: The ledger knows the files of none of the events.
