@@ -24,7 +24,7 @@ from pismo_lake.decode.heads import cut_of
 from pismo_lake.decode.split import split
 from pismo_lake.index.dedupe import _winners
 from pismo_lake.paths import items_path
-from pismo_lake.privacy.columns import protected
+from pismo_lake.privacy.columns import protect
 from pismo_lake.privacy.redact import Redactor
 from pismo_lake.rows.child_tables import child_tables
 from pismo_lake.rows.conform import Conformed
@@ -156,7 +156,7 @@ def test_columns_hold_what_a_policy_leaves_of_a_payload(
     """On each path, in each column or in `_rescued`, a value is redacted like in the payload."""
     privacy = Privacy("any", tuple(rules), card_numbers, PrivacyKey("k1", b"a secret of some length"))
     raws, contract, regular = learned(payloads)
-    table = protected(flatten(EventBytes(raws, regular), contract), contract, privacy, "pix/pix_in-1")
+    table = protect(flatten(EventBytes(raws, regular), contract), contract, privacy, "pix/pix_in-1")
     redactor, found = Redactor(privacy, "pix/pix_in-1"), Verification()
     for raw, row in zip(raws, table.to_pylist(), strict=True):
         compare(redactor.value(parse_exact(raw)["data"], ()), row, found)

@@ -158,4 +158,4 @@ def remove_superseded(builds: BuildLedger, lake: str, part: int, superseded: Ite
         except OutputInUseError:
             continue
         removed.append(path)
-    builds.cleared(part, removed)
+    builds.record_removed(part, removed)

@@ -18,7 +18,7 @@ from pismo_lake.errors import LakeError, LandedFileError, MemoryShortError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.groups import number_groups
 from pismo_lake.index.landed import landed_bytes, landed_map
-from pismo_lake.index.parsed import kept
+from pismo_lake.index.parsed import read_kept
 from pismo_lake.paths import event_name, event_path
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class KeptPayloads:
 
     def of(self, record: FileRecord) -> dict[tuple[str, str], list[ParsedRows]]:
         """Return the kept payloads of a file by domain and event name."""
-        found = kept(self._settings, record)
+        found = read_kept(self._settings, record)
         return {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.items()}
 
     def _takes(self, rows: ParsedRows) -> bool:

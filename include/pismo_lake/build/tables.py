@@ -12,7 +12,7 @@ from pismo_lake.decode.fields import LAKE_COLUMNS
 from pismo_lake.decode.timestamps import typed_values
 from pismo_lake.errors import LakeError
 from pismo_lake.paths import event_path, items_path, partition_path, rejects_path
-from pismo_lake.privacy.columns import protected
+from pismo_lake.privacy.columns import protect
 from pismo_lake.rows.child_tables import child_tables
 from pismo_lake.rows.dates import event_dates
 from pismo_lake.rows.flatten import EventBytes, flatten
@@ -92,7 +92,7 @@ def _payload(group: Group, contract: Contract, privacy: Privacy | None, event: s
     if payload.num_rows != len(group.raw):
         msg = f"{len(group.raw)} events gave {payload.num_rows} rows"
         raise LakeError(msg)
-    return payload if privacy is None else protected(payload, contract, privacy, event)
+    return payload if privacy is None else protect(payload, contract, privacy, event)
 
 
 def _group_table(group: Group, payload: pa.Table, contract: Contract, privacy: Privacy | None, event: str) -> pa.Table:

@@ -78,7 +78,7 @@ class _Content:
             except FileNotFoundError:
                 continue
             except LakeError as error:
-                yield self._found(Kind.DAMAGED, path, "an output", str(error))
+                yield self._report(Kind.DAMAGED, path, "an output", str(error))
         if set(record.outputs) == self._rows.keys():
             yield from self._differing_rows()
             yield from self._differing_items()
@@ -116,7 +116,7 @@ class _Content:
             here = groups.get(folder, {})
             if sum(here.values()) != expected[folder]:
                 kind = Kind.IDS if folder == IDS else Kind.ROWS
-                yield self._found(kind, _place(folder, here), f"{expected[folder]} row(s)", _told(here))
+                yield self._report(kind, _place(folder, here), f"{expected[folder]} row(s)", _describe(here))
 
     def _differing_items(self) -> Iterator[Finding]:
         """Compare the rows of child tables with the lengths of the lists in the rows of events."""
@@ -128,7 +128,7 @@ class _Content:
             here = groups.get(folder, {})
             if sum(here.values()) != self._items[folder]:
                 told = f"{self._items[folder]} item(s) by the rows of the events"
-                yield self._found(Kind.CHILD_TABLE, _place(folder, here), told, _told(here))
+                yield self._report(Kind.CHILD_TABLE, _place(folder, here), told, _describe(here))
 
     def _differing_ids(self) -> Iterator[Finding]:
         """Compare the ids of a closed day with the indexes of its files."""
@@ -147,13 +147,13 @@ class _Content:
                 continue
             except LakeError as error:
                 if uri in str(error):
-                    yield self._found(Kind.IDS, path, "the ids in the indexes", str(error))
+                    yield self._report(Kind.IDS, path, "the ids in the indexes", str(error))
                 # an index that is damaged is a finding of its own
                 continue
             if not same and self._rows[path] == self._part.record.counts["ids"]:
-                yield self._found(Kind.IDS, path, "the ids in the indexes of its files", "other ids, names or offsets")
+                yield self._report(Kind.IDS, path, "the ids in the indexes of its files", "other ids, names or offsets")
 
-    def _found(self, kind: Kind, path: str, ledger: str, disk: str) -> Finding:
+    def _report(self, kind: Kind, path: str, ledger: str, disk: str) -> Finding:
         mend = Rebuild(self._part.delivery, self._part.unit)
         return Finding(kind, storage.join(self._settings.lake, path), f"{ledger} of {self._part}", disk, mend)
 
@@ -162,7 +162,7 @@ def _place(folder: str, files: dict[str, int]) -> str:
     return next(iter(files)) if len(files) == 1 else folder
 
 
-def _told(files: dict[str, int]) -> str:
+def _describe(files: dict[str, int]) -> str:
     each = ", ".join(f"{path.rsplit('/', 2)[-2]} {rows}" for path, rows in sorted(files.items()))
     return f"{sum(files.values())} row(s)" + (f" ({each})" if len(files) > 1 else "")
 

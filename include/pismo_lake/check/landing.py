@@ -104,7 +104,7 @@ class LandingFolder:
     def strays(self, settings: LakeSettings, ledger: Ledger) -> list[Finding]:
         """Return the findings on files that the ledger does not know, and on temporary files."""
         listed = storage.list_every_file(self._root)
-        known = self._known(LakeFiles(ledger, settings.lake))
+        known = self._list_known(LakeFiles(ledger, settings.lake))
         found = []
         for uri in listed:
             in_index = uri.startswith(f"{self._root}/_index/")
@@ -125,7 +125,7 @@ class LandingFolder:
                 found.append(Finding(Kind.UNKNOWN_RAW, uri, "it is not recorded", "it is there", mend))
         return found
 
-    def _known(self, files: LakeFiles) -> set[str]:
+    def _list_known(self, files: LakeFiles) -> set[str]:
         """Return the files of the folder that the ledger knows."""
         records = [record for record in files.every() if record.delivery == self._delivery]
         waiting = [file for delivery, file in files.waiting() if delivery == self._delivery]

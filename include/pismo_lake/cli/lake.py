@@ -161,4 +161,4 @@ def _privacy(policy: str | None) -> Privacy | None:
     if not policy:
         return None
     key, earlier = os.environ.get("PISMO_PRIVACY_KEY"), os.environ.get("PISMO_PRIVACY_EARLIER_KEYS", "")
-    return load_privacy(policy, PrivacyKey.parse(key) if key else None, parse_keys(earlier)).checked()
+    return load_privacy(policy, PrivacyKey.parse(key) if key else None, parse_keys(earlier)).check_keys()

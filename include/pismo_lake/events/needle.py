@@ -59,11 +59,11 @@ class Needle:
 
     @cached_property
     def _text(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(_bounded, self.values)), re.IGNORECASE)
+        return re.compile("|".join(map(_bound, self.values)), re.IGNORECASE)
 
     @cached_property
     def _bytes(self) -> re.Pattern[bytes]:
-        return re.compile("|".join(map(_bounded, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
+        return re.compile("|".join(map(_bound, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
 
 
 def unescape(text: str) -> str:
@@ -73,7 +73,7 @@ def unescape(text: str) -> str:
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _bounded(value: str) -> str:
+def _bound(value: str) -> str:
     """Return a pattern for a value, but not for a part of a longer number or word."""
     before = "(?<![0-9])" if value[0].isdecimal() else "(?<![A-Za-z])" if value[0].isalpha() else ""
     after = "(?![0-9])" if value[-1].isdecimal() else "(?![A-Za-z])" if value[-1].isalpha() else ""

@@ -138,16 +138,16 @@ class _Search:
 
     def in_lake(self, uri: str) -> list[Trace | str]:
         """Search a file of the lake; a text says why something could not be searched."""
-        return self._guarded(uri, self._file)
+        return self._guard(uri, self._file)
 
     def in_landing(self, root: str, uri: str) -> list[Trace | str]:
         """Search a file in a delivery's folder in landing, as `in_lake`."""
         below = uri.removeprefix(root).strip("/")
         if below.startswith(("_index/", f"{ERASURES}/")):
-            return self._guarded(uri, self._kept if uri.endswith(COLUMNS) else self._file)
-        return self._guarded(uri, lambda uri: self._raw_file(uri, storage.join(root, "_index", f"{below}.parquet")))
+            return self._guard(uri, self._search_kept if uri.endswith(COLUMNS) else self._file)
+        return self._guard(uri, lambda uri: self._raw_file(uri, storage.join(root, "_index", f"{below}.parquet")))
 
-    def _guarded(self, uri: str, search: Callable[[str], Iterator[Trace | str]]) -> list[Trace | str]:
+    def _guard(self, uri: str, search: Callable[[str], Iterator[Trace | str]]) -> list[Trace | str]:
         named = self.needle.in_text(uri.removeprefix(self._settings.lake).removeprefix(self._settings.landing))
         found: list[Trace | str] = [Trace(uri, "a value in its name")] if named else []
         try:
@@ -172,7 +172,7 @@ class _Search:
         elif self.needle.in_bytes(uncompress(data, uri).data if data.startswith(GZIP) else data):
             yield Trace(uri, "a value")
 
-    def _kept(self, uri: str) -> Iterator[Trace | str]:
+    def _search_kept(self, uri: str) -> Iterator[Trace | str]:
         for table in kept_tables(storage.read_bytes(uri)):
             yield from self._values(uri, table, table.column_names)
 

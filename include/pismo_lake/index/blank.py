@@ -54,7 +54,7 @@ def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
     lost = DAMAGED if plain.lost and rows else plain.lost
     if data == plain.data and lost == plain.lost:
         return False
-    content = _packed(bytes(data), lost, record.size) if raw.startswith(GZIP) else bytes(data)
+    content = _pack(bytes(data), lost, record.size) if raw.startswith(GZIP) else bytes(data)
     storage.write_atomic(record.raw_uri, content)
     _clear_index(record, keys)
     return True
@@ -134,7 +134,7 @@ def _holding(table: pa.Table, keys: AbstractSet[bytes]) -> pa.ChunkedArray:
     return pc.is_in(table.column("dedupe_key"), pa.array(sorted(keys), pa.binary(16)))
 
 
-def _packed(data: bytes, lost: bytes, size: int) -> bytes:
+def _pack(data: bytes, lost: bytes, size: int) -> bytes:
     """Return gzip bytes of a size, unless they are longer.
 
     Readers ignore zeros after the end.

@@ -108,10 +108,10 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         _index_with_care(data, rows, contract_of)
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
-    return _joined([rows.table(), *tables], parsed)
+    return _join([rows.table(), *tables], parsed)
 
 
-def _joined(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> IndexedFile:
+def _join(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> IndexedFile:
     """Return the index of a file from its pieces, the first of which is in the order of offsets."""
     table = pa.concat_tables(tables).sort_by("offset").combine_chunks() if len(tables) > 1 else tables[0]
     stamps = pc.min_max(table["event_timestamp"].cast(pa.int64()))
@@ -134,7 +134,7 @@ def with_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
     rows = rows.set_column(
         SCHEMA.names.index("payload_at"), SCHEMA.field("payload_at"), pa.nulls(len(rows), pa.int32())
     )
-    return replace(made, found=_joined([made.found.table, rows.cast(SCHEMA)], made.found.parsed))
+    return replace(made, found=_join([made.found.table, rows.cast(SCHEMA)], made.found.parsed))
 
 
 def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> None:

@@ -74,7 +74,7 @@ def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[Parsed
     storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
 
 
-def kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows]]:
+def read_kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows]]:
     """Return the kept payloads of a raw file, by domain and event name; nothing if in doubt."""
     uri = _uri(settings, file.delivery, file.name)
     try:

@@ -182,7 +182,7 @@ class BuildLedger:
         """Return the outputs of other units that these replace: none for a publish hour."""
         return set()
 
-    def cleared(self, part: int, removed: Iterable[str]) -> None:
+    def record_removed(self, part: int, removed: Iterable[str]) -> None:
         """Record that superseded paths are removed."""
         with self._ledger.transaction() as connection:
             row = self._lock(connection, part)

@@ -33,7 +33,7 @@ def protected_schema(contract: Contract, privacy: Privacy | None, event: str) ->
     return pa.schema([protected_field(column, privacy, event) for column in payload_columns(contract)])
 
 
-def protected(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
+def protect(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
     """Return a flattened table (payload columns and `_rescued`) after a policy."""
     redactor = Redactor(privacy, event)
     if privacy.card_numbers:

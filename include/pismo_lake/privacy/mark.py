@@ -29,7 +29,7 @@ def refuse_unprotected(settings: LakeSettings) -> None:
 
 def _refuse(settings: LakeSettings, marked: dict[str, object]) -> None:
     if settings.privacy is not None:
-        settings.privacy.checked()
+        settings.privacy.check_keys()
     if marked.get("policy") and settings.privacy is None:
         msg = (
             f"{settings.lake} is under privacy policy {marked['policy']!r}: give it too (privacy of the delivery,"

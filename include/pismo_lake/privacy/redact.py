@@ -30,7 +30,7 @@ class Redactor:
 
     def __init__(self, privacy: Privacy, event: str) -> None:
         self.privacy, self.event_type = privacy, event
-        self._key = privacy.checked().key
+        self._key = privacy.check_keys().key
         self._inside = JsonInside(self.value, self._is_dropped, self._numbers)
 
     def rule(self, keys: tuple[str, ...]) -> Rule | None:
@@ -56,7 +56,7 @@ class Redactor:
             return None
         text = leaf_text(value)
         if rule.action is Action.HASH:
-            # Privacy.checked refuses a policy that hashes without a key
+            # Privacy.check_keys refuses a policy that hashes without a key
             return self._key.digest(text) if self._key else None
         if rule.action is Action.MASK:
             # show at most half of the text

@@ -117,8 +117,8 @@ class Privacy:
         """Whether the policy needs a key."""
         return any(rule.action is Action.HASH for rule in self.rules)
 
-    def checked(self) -> Privacy:
-        """Return the policy itself.
+    def check_keys(self) -> Privacy:
+        """Check that a policy that hashes has a key; return the policy itself.
 
         Raises:
             ConfigError: it hashes and has no key.

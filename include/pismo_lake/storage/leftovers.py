@@ -64,7 +64,7 @@ def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
     removed: list[Path] = []
     others: list[Path] = []
     for path in sorted(_temporary(root)):
-        with _locked(path) as free:
+        with _lock(path) as free:
             if free:
                 path.unlink(missing_ok=True)
         # its own process has finished or removed a file that is gone
@@ -78,7 +78,7 @@ def remove_folders(folders: list[Path]) -> tuple[list[Path], list[Path]]:
     others: list[Path] = []
     for folder in folders:
         lock = folder / LOCK
-        with _locked(lock) as free:
+        with _lock(lock) as free:
             if free or not lock.exists():
                 shutil.rmtree(folder, ignore_errors=True)
         (others if folder.exists() else removed).append(folder)
@@ -91,7 +91,7 @@ def _temporary(root: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
+def _lock(path: Path) -> Iterator[bool]:
     """Yield whether no process holds a file; during the block no other one can."""
     try:
         file = path.open("rb+")

@@ -86,7 +86,7 @@ def _s3(delivery: Delivery, found: dict[str, Check]) -> Iterator[str]:
         asked.append(f"Give that role s3:GetObject on {bucket}/{source.prefix}/*.")
     if "use of the KMS key" in found or (reading is not None and reading.state is State.SKIPPED):
         asked.append("Give that role kms:Decrypt on the key of the bucket.")
-    yield from _asked(asked)
+    yield from _ask(asked)
 
 
 def _own_identity(check: Check | None) -> str:
@@ -115,7 +115,7 @@ def _sftp(delivery: Delivery, found: dict[str, Check]) -> Iterator[str]:
         asked.append("Tell us the fingerprint of the server's host key: it is not the one that we have pinned.")
     if found.get("listing") is not None and found["listing"].state is State.FAIL:
         asked.append(f"Give our user read access to the folder {source.root}/{source.prefix}.")
-    yield from _asked(asked)
+    yield from _ask(asked)
 
 
 def _public_keys(delivery: Delivery) -> list[str]:
@@ -135,7 +135,7 @@ def _gcs(delivery: Delivery) -> Iterator[str]:
     source = delivery.source
     assert isinstance(source, GcsSource)
     yield from _facts({"Our bucket": f"gs://{source.bucket}", "Folder in it": source.prefix})
-    yield from _asked(
+    yield from _ask(
         [
             (
                 "Tell us the service account that copies the files. We give it roles/storage.objectCreator on the"
@@ -194,7 +194,7 @@ def _facts(facts: dict[str, str]) -> Iterator[str]:
         yield f"  {name + ':':<16} {value}"
 
 
-def _asked(wishes: list[str]) -> Iterator[str]:
+def _ask(wishes: list[str]) -> Iterator[str]:
     yield ""
     if not wishes:
         yield "All rights that we need are there; nothing is missing."

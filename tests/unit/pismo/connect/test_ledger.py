@@ -45,7 +45,7 @@ def test_the_privacy_key_comes_from_a_connection(delivery: Delivery, monkeypatch
     monkeypatch.setenv("AIRFLOW_CONN_PRIVACY_KEY", json.dumps(connection))
     privacy = settings_of(delivery).privacy
     assert privacy is not None
-    assert privacy.checked().key is not None
+    assert privacy.check_keys().key is not None
     assert privacy.key is not None
     assert (privacy.key.key_id, privacy.key.secret) == ("2026", b"a secret of some length")
 

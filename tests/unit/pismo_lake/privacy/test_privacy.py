@@ -22,7 +22,7 @@ from pismo_lake.decode.exact_json import loads
 from pismo_lake.errors import ConfigError, LakeError
 from pismo_lake.events.find import display_event, find_event
 from pismo_lake.hours import PublishDay
-from pismo_lake.privacy.columns import protected, protected_schema
+from pismo_lake.privacy.columns import protect, protected_schema
 from pismo_lake.privacy.mark import MARK
 from pismo_lake.privacy.redact import Redactor
 from pismo_lake.report.reconcile import reconcile
@@ -218,8 +218,8 @@ def test_lists_keep_their_places_where_some_are_null_or_cut_off() -> None:
     table = pa.table({"data__l": pa.array(lists, pa.list_(pa.string())), "_rescued": pa.nulls(5, pa.string())})
     privacy = policy(Rule("l", Action.MASK, last=0))
     masked = [None if item is None else [None if text is None else "****" for text in item] for item in lists]
-    assert protected(table, contract, privacy, EVENT)["data__l"].to_pylist() == masked
-    assert protected(table.slice(1, 3), contract, privacy, EVENT)["data__l"].to_pylist() == masked[1:4]
+    assert protect(table, contract, privacy, EVENT)["data__l"].to_pylist() == masked
+    assert protect(table.slice(1, 3), contract, privacy, EVENT)["data__l"].to_pylist() == masked[1:4]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_keys_are_never_shown_and_short_ones_refused() -> None:
     with pytest.raises(ConfigError, match="at least 16 bytes"):
         PrivacyKey.parse("k1:short")
     with pytest.raises(ConfigError, match="hashes: give its key"):
-        load_privacy(STRICT).checked()
+        load_privacy(STRICT).check_keys()
 
 
 def test_a_lake_under_a_policy_is_not_written_or_shown_without_one(lake: LakeUnderTest) -> None:
