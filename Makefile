@@ -34,13 +34,14 @@ demo-down: ## Stop the processes that `make demo KEEP=1` left running
 .PHONY: setup
 setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses the interpreter)
 
-.venv/.installed: requirements.txt requirements-dev.txt requirements-gcp.txt requirements-gcp-dev.txt constraints.txt scripts/setup
+.venv/.installed: requirements.txt requirements-dev.txt requirements-gcp.txt requirements-gcp-dev.txt requirements-azure.txt constraints.txt scripts/setup
 	@scripts/setup
 
 .PHONY: test
 test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= goes to pytest)
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/rclone || echo "test: no rclone, the tests of SFTP over a bucket are skipped"; fi
+	@scripts/azurite || echo "test: no Azurite, the tests of abfss:// are skipped"
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
@@ -85,7 +86,7 @@ types: setup ## Check types
 .PHONY: lock
 lock: setup ## Write constraints.txt again from the requirements
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt \
-	  requirements-gcp.txt requirements-gcp-dev.txt -o constraints.txt \
+	  requirements-gcp.txt requirements-gcp-dev.txt requirements-azure.txt -o constraints.txt \
 	  --no-emit-index-url --custom-compile-command "make lock"
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 benchmarks/requirements.txt \
 	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"

@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+import pytest
 import requests
+from azure.storage.blob import BlobServiceClient
 from google.auth.credentials import AnonymousCredentials
+from tests.waiting import until
 
 from pismo_lake import storage
-from pismo_sandbox.gcp.storage import running_gcs
+from pismo_sandbox.gcp.storage import free_port, running_gcs
 from pismo_sandbox.s3.odd_store import KEY, SECRET, OddStore, running_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUCKET = "our-lake"
-KINDS = ("local", "s3", "gs")
+KINDS = ("local", "s3", "gs", "abfss")
+AZURITE = Path(__file__).parents[1] / ".azurite" / "node_modules" / ".bin" / "azurite-blob"
+AZURE_ACCOUNT, AZURE_KEY = "ourlake", "b3VyLWxha2UncyBrZXksIG5vdCBhIHJlYWwgb25l"
 
 
 class Hand(Protocol):
@@ -72,9 +77,55 @@ def configure(kind: str, options: dict[str, Any]) -> None:
     """Connect this process to a kind of store."""
     if kind == "s3":
         storage.configure("s3", lambda: options)
+    if kind == "abfss":
+        storage.configure("abfss", lambda: options)
     if kind == "gs":
         google = {"project": "our-project", "credentials": AnonymousCredentials(), "client_options": options}  # type: ignore[no-untyped-call]
         storage.configure("gs", lambda: google)
+
+
+class _Azure:
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._container = BlobServiceClient(**options).get_container_client(BUCKET)
+        self._container.create_container()
+
+    def put(self, name: str, data: bytes) -> None:
+        folder = {"hdi_isfolder": "true"} if name.endswith("/") else {}
+        # as a hierarchical namespace shows a folder
+        self._container.upload_blob(name.rstrip("/"), data, overwrite=True, metadata=folder)
+
+    def delete(self, name: str) -> None:
+        self._container.delete_blob(name)
+
+    def names(self) -> list[str]:
+        return sorted(self._container.list_blob_names())
+
+
+@contextmanager
+def running_azurite(folder: Path) -> Iterator[dict[str, Any]]:
+    """Run the emulator, in memory, with an account of ours; give the options of a client."""
+    port = free_port()
+    log = folder / "azurite.log"
+    command = [
+        AZURITE,
+        "--inMemoryPersistence",
+        "--blobHost",
+        "127.0.0.1",
+        "--blobPort",
+        str(port),
+        "--skipApiVersionCheck",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--disableTelemetry"], stdout=output, stderr=output, cwd=folder,
+            env=os.environ | {"AZURITE_ACCOUNTS": f"{AZURE_ACCOUNT}:{AZURE_KEY}"},
+        )  # fmt: skip
+    try:
+        until(lambda: b"successfully listen" in log.read_bytes() or process.poll() is not None, log.read_text)
+        yield {"account_url": f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}", "credential": AZURE_KEY}
+    finally:
+        process.terminate()
+        process.wait()
 
 
 class _Disk:
@@ -133,6 +184,12 @@ def running_place(kind: str, folder: Path) -> Iterator[Place]:
             region = {"region_name": "us-east-1"}
             options = {"key": KEY, "secret": SECRET, "endpoint_url": store.endpoint, "client_kwargs": region}
             yield Place(kind, f"s3://{store.bucket}", _S3(store), options)
+    elif kind == "abfss":
+        if not AZURITE.exists():
+            pytest.skip("no Azurite on this machine: scripts/azurite installs it")
+        with running_azurite(folder) as options:
+            host = f"{BUCKET}@{AZURE_ACCOUNT}.dfs.core.windows.net"
+            yield Place(kind, f"abfss://{host}", _Azure(options), options)
     else:
         with running_gcs() as gcs:
             requests.post(f"{gcs.endpoint}/storage/v1/b", json={"name": BUCKET}, timeout=30).raise_for_status()

@@ -1,8 +1,7 @@
 """Find the other side's reason for an error: the kind of fault, its text, and advice.
 
-AWS and the stores that speak its protocol answer with an error code and a message. Google answers with a status, a
-reason and a message. Both libraries have errors of their own for failures before an answer. All are judged here, once
-for each caller of such a service.
+AWS and the stores that speak its protocol answer with an error code and a message; Google and Azure also with a status.
+Their libraries have errors of their own for failures before an answer. All are judged here, once for each caller.
 """
 
 from __future__ import annotations
@@ -133,6 +132,15 @@ _GOOGLE_ADVICE = {
     Fault.CLOCK: "this machine's clock is wrong: set it by NTP",
 }
 
+_AZURE_CODES = {
+    "ContainerNotFound": Fault.SETUP, "AuthenticationFailed": Fault.IDENTITY, "BlobArchived": Fault.ARCHIVED,
+    "InvalidAuthenticationInfo": Fault.IDENTITY, "AccountIsDisabled": Fault.SETUP,
+    "ContainerBeingDeleted": Fault.PASSING,
+    "KeyVaultAccessTokenCannotBeAcquired": Fault.KEY, "KeyVaultEncryptionKeyNotFound": Fault.KEY,
+    "BlobImmutableDueToPolicy": Fault.SETUP,
+}  # fmt: skip
+_AZURE_ADVICE = {"BlobImmutableDueToPolicy": "take the immutability policy off the container: builds replace files"}
+
 _TELLING_NAMES = (
     r"(?:x-amz-)?(?:security-token|signature|credential)|passw(?:or)?d|secret\w*|\w*token|authorization"
     r"|(?:aws)?access_?key_?id"
@@ -159,11 +167,13 @@ def without_secrets(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Judge an error of botocore or of Google's libraries, or one that such an error caused."""
+    """Judge an error of a cloud's libraries, or one that such an error caused."""
     for one in _chain(error):
         # a `RetryError` says only that it gave up: the error that it came from has the reason
         if type(one).__module__.partition(".")[0] == "google" and type(one).__name__ != "RetryError":
             return _of_google(one)
+        if type(one).__module__.partition(".")[0] == "azure":
+            return _of_azure(one)
         response = getattr(one, "response", None)
         if isinstance(response, Mapping) and isinstance(response.get("Error"), Mapping):
             return _of_answer(response, str(getattr(one, "operation_name", "")))
@@ -234,6 +244,24 @@ def _of_google(error: BaseException) -> Reason:
         return Reason(Fault.PASSING, told)
     fault = Fault.CLOCK if "short-lived token" in text else Fault.IDENTITY
     return Reason(fault, told, _GOOGLE_ADVICE[fault])
+
+
+def _of_azure(error: BaseException) -> Reason:
+    """Judge an error of Azure's libraries by its status and code."""
+    code = getattr(error, "error_code", "") or ""
+    code = str(getattr(code, "value", code))
+    text = without_secrets(re.split(r"\n(?:RequestId|ErrorCode):", str(getattr(error, "message", "") or error))[0])
+    told = ": ".join(part for part in (code or type(error).__name__, text) if part)
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        # before an answer: an identity that cannot be had, or no way to the store
+        refused = type(error).__name__ in {"ClientAuthenticationError", "CredentialUnavailableError"}
+        fault = Fault.IDENTITY if refused else Fault.PASSING
+        return Reason(fault, told, _GOOGLE_ADVICE.get(fault, ""))
+    fault = _AZURE_CODES.get(code) or _STATUS.get(status, Fault.SETUP if 400 <= status < 500 else Fault.PASSING)
+    advice = "check the container's name, and the account's" if code == "ContainerNotFound" else ""
+    advice = advice or _ADVICE_OF.get(fault, "") or _AZURE_ADVICE.get(code, "")
+    return Reason(fault, told, advice, code, status=status)
 
 
 def _words_of_google(error: BaseException) -> tuple[str, str]:

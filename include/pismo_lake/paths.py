@@ -16,7 +16,7 @@ _LONGEST = 100
 _FINGERPRINT = 10
 _OWN = frozenset({"_index", "_erasures"})
 
-SCHEMES = ("s3", "gs")
+SCHEMES = ("s3", "gs", "abfss")
 """The schemes of object stores that landing and lake may be in."""
 IDS = "_ids"
 VALUE_ROOTS = ("events", "items")

@@ -1,15 +1,17 @@
-"""Landing and lake on gs:// by a delivery's Airflow connection, on the storage emulator."""
+"""Landing and lake on gs:// and abfss:// by a delivery's Airflow connection, on emulators."""
 
 from __future__ import annotations
 
 import json
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.stores import Place, running_place
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from tests.stores import AZURE_ACCOUNT, Place, running_place
 
 from pismo.checks.check import State
 from pismo.checks.doctor import examine
@@ -51,7 +53,7 @@ def delivery(place: Place, conn_id: str | None) -> Delivery:
     return Delivery(
         name="ours", organisation="TN-1", environment=Environment.SANDBOX, channel=Channel.GCS, conn_id="lake_google",
         landing=f"{place.root}/landing", lake=f"{place.root}/lake", ledger_url="sqlite://",
-        storage_conn_id=conn_id, source=GcsSource("our-lake", endpoint_url=place.options["api_endpoint"]),
+        storage_conn_id=conn_id, source=GcsSource("our-lake", endpoint_url=place.options.get("api_endpoint")),
     )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ def test_credentials_that_cannot_be_had_are_told(connect: Callable[..., None]) -
 
 
 def test_a_kms_key_of_amazon_is_refused(place: Place) -> None:
-    with pytest.raises(ValueError, match="lake_kms_key is a key of AWS: landing and lake on gs://"):
+    with pytest.raises(ValueError, match="lake_kms_key is a key of AWS: on another cloud"):
         replace(delivery(place, "lake_google"), lake_kms_key="alias/lake")
 
 
@@ -112,6 +114,40 @@ def test_the_doctor_tries_the_store(place: Place, connect: Callable[..., None], 
     seen = {check.name: check.seen for check in examine(missing) if check.state is State.FAIL}
     assert list(seen) == ["lake writable", "privacy"]
     assert "cannot be written: NotFound" in seen["lake writable"]
+
+
+@pytest.fixture
+def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setattr(registry, "_STORES", dict(registry._STORES))
+    with running_place("abfss", tmp_path) as running:
+        yield running
+
+
+def test_azure_by_a_connection(azure: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of the account, a token of it, and a key that is wrong."""
+    url, key = azure.options["account_url"], azure.options["credential"]
+    token = generate_account_sas(
+        AZURE_ACCOUNT, account_key=key, resource_types=ResourceTypes(service=True, container=True, object=True),
+        permission=AccountSasPermissions(read=True, write=True, delete=True, list=True, create=True),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )  # fmt: skip
+    ours = replace(delivery(azure, "lake_azure"), landing=f"{azure.root}/landing", lake=f"{azure.root}/lake")
+    wrong = "d3Jvbmc="
+    for number, (secret, extra) in enumerate([(key, {}), ("", {"sas_token": token}), (wrong, {})]):
+        connection = {"conn_type": "wasb", "password": secret, "extra": {"account_url": url} | extra}
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE_AZURE", json.dumps(connection))
+        configure_storage(ours)
+        uri = f"{azure.root}/landing/{number}"
+        if secret != wrong:
+            assert storage.create(uri, b"first")
+            assert not storage.create(uri, b"second")
+            continue
+        for work in (lambda: storage.read_bytes(uri), lambda: storage.create(uri, b"x")):  # noqa: B023
+            with pytest.raises(StorageRefused, match=r"AuthorizationFailure|AuthenticationFailed") as raised:
+                work()
+            assert wrong not in str(raised.value)
+    with pytest.raises(ConfigError, match="connection lake_azure of type wasb is not for gs://"):
+        configure_storage(replace(ours, landing="gs://b/landing", lake="gs://b/lake"))
 
 
 class Refusing(BaseHTTPRequestHandler):

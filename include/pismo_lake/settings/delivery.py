@@ -46,9 +46,9 @@ class Delivery:
     conn_id: str
     """The Airflow connection that may read the files."""
     landing: str
-    """The folder for raw files: a path, s3://<bucket>/<folder> or gs://<bucket>/<folder>."""
+    """The folder for raw files: a path, s3://<bucket>/<folder>, gs://… or abfss://<container>@<account>.dfs.core.windows.net/<folder>."""
     lake: str
-    """The folder for Parquet files: a path, s3://<bucket>/<folder> or gs://<bucket>/<folder>."""
+    """The folder for Parquet files: a path, s3://<bucket>/<folder>, gs://… or abfss://<container>@<account>.dfs.core.windows.net/<folder>."""
     source: Source
     """The settings of the channel."""
     notices: Notices | None = None
@@ -64,7 +64,7 @@ class Delivery:
     ledger_url: str | None = None
     """The SQLAlchemy URL of the ledger, without a password. Give this or `ledger_conn_id`."""
     storage_conn_id: str | None = None
-    """The Airflow connection of landing and lake, of type aws (s3://) or google_cloud_platform (gs://)."""
+    """The Airflow connection of landing and lake, of type aws, google_cloud_platform or wasb."""
     schedule: str = "*/15 * * * *"
     """The cron expression of the ingest DAG."""
     lookback_hours: Annotated[int, Field(ge=0, le=900), NO_TRUTH] = 3
@@ -124,8 +124,8 @@ class Delivery:
         if not self.listing and self.notices is None:
             msg = f"{self.name}: listing is false and there are no notices: nothing would announce new files"
             raise ValueError(msg)
-        if self.lake_kms_key is not None and "gs" in self.schemes:
-            msg = f"{self.name}: lake_kms_key is a key of AWS: landing and lake on gs:// have the key of their bucket"
+        if self.lake_kms_key is not None and self.schemes - {"s3"}:
+            msg = f"{self.name}: lake_kms_key is a key of AWS: on another cloud, give the bucket a key"
             raise ValueError(msg)
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
@@ -137,7 +137,7 @@ class Delivery:
             place = getattr(self, field)
             scheme, found, rest = place.partition("://")
             if (found and (scheme not in _STORES or not rest.strip("/"))) or _CUT_SCHEME.match(place):
-                msg = f"{self.name}: {field} {place!r} is neither a path nor s3:// or gs://<bucket>/<folder>"
+                msg = f"{self.name}: {field} {place!r} is neither a path nor s3://, gs:// or abfss://<bucket>/<folder>"
                 raise ValueError(msg)
         landing, lake = f"{root_of(self.landing)}/", f"{root_of(self.lake)}/"
         if landing.startswith(lake) or lake.startswith(landing):

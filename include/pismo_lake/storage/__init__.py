@@ -1,4 +1,4 @@
-"""Read and write bytes and Parquet files, whole or not at all: local, s3:// and gs://."""
+"""Read and write bytes and Parquet files, whole or not at all: on disks and in object stores."""
 
 from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.errors import sound

@@ -26,7 +26,7 @@ _ON_DISK = {
     errno.EPERM: "give the user that runs this the right to it",
     errno.EROFS: "its file system is mounted read-only",
 }
-_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "boto3", "botocore", "fsspec", "google", "s3fs", "urllib3"})
+_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "fsspec", "google", "s3fs", "urllib3"})
 # callers handle these: no such file, a folder instead of a file, a file that exists already
 _ANSWERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import ConfigError
+from pismo_lake.storage.azure import AzureStore
 from pismo_lake.storage.gs import GoogleStore
 from pismo_lake.storage.local import LocalStore
 from pismo_lake.storage.places import scheme_of
@@ -15,14 +16,19 @@ if TYPE_CHECKING:
 
     from pismo_lake.storage.store import Store
 
-_KINDS: dict[str, Callable[[Callable[[], Mapping[str, Any]]], Store]] = {"s3": S3Store, "gs": GoogleStore}
-_STORES: dict[str, Store] = {"file": LocalStore(), "s3": S3Store(), "gs": GoogleStore()}
+_KINDS: dict[str, Callable[[Callable[[], Mapping[str, Any]]], Store]] = {
+    "s3": S3Store, "gs": GoogleStore, "abfss": AzureStore,
+}  # fmt: skip
+_STORES: dict[str, Store] = {
+    "file": LocalStore(), "s3": S3Store(), "gs": GoogleStore(), "abfss": AzureStore(),
+}  # fmt: skip
 
 
 def configure(scheme: str, options: Callable[[], Mapping[str, Any]]) -> None:
     """Set the options (endpoint, credentials) of a scheme's client for this process.
 
-    `s3` takes the options of s3fs and reads them at each use. `gs` takes the options of Google's client.
+    `s3` takes the options of s3fs and reads them at each use. `gs` and `abfss` take the options
+    of Google's and Azure's clients.
     """
     _STORES[scheme] = _KINDS[scheme](options)
 
@@ -35,6 +41,6 @@ def store_of(uri: str) -> Store:
     """
     scheme = scheme_of(uri)
     if scheme not in _STORES:
-        msg = f"{uri}: {scheme}:// is no store for landing and lake; there are s3://, gs:// and paths of this machine"
+        msg = f"{uri}: {scheme}:// is no store for landing and lake; there are s3://, gs://, abfss:// and paths"
         raise ConfigError(msg)
     return _STORES[scheme]

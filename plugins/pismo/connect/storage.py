@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 GOOGLE_DEFAULT = "google_cloud_default"
 """The connection of gs:// if a delivery names none and there is one of this name."""
-_GOOGLE = "google_cloud_platform"
+_CLOUDS = {"google_cloud_platform": "gs", "wasb": "abfss", "adls": "abfss"}
+"""The scheme of each type of connection; all other types are for s3."""
 
 
 def configure_storage(delivery: Delivery) -> None:
@@ -38,15 +39,13 @@ def configure_storage(delivery: Delivery) -> None:
         if not _has_connection(conn_id):
             msg = f"{delivery.name}: storage_conn_id names {conn_id}, and there is no such connection"
             raise ConfigError(msg)
-        google = BaseHook.get_connection(conn_id).conn_type == _GOOGLE
-        wrong = delivery.schemes - ({"gs"} if google else {"s3"})
-        if len(wrong) == len(delivery.schemes) > 0:
-            msg = (
-                f"{delivery.name}: connection {conn_id} of type {'google_cloud_platform' if google else 'aws'}"
-                f" is not for {wrong.pop()}://"
-            )
+        kind = str(BaseHook.get_connection(conn_id).conn_type)
+        scheme = _CLOUDS.get(kind, "s3")
+        if delivery.schemes and scheme not in delivery.schemes:
+            msg = f"{delivery.name}: connection {conn_id} of type {kind} is not for {min(delivery.schemes)}://"
             raise ConfigError(msg)
-        storage.configure(*(("gs", gs_options(conn_id)) if google else ("s3", s3_options(conn_id))))
+        options = {"s3": s3_options, "gs": gs_options, "abfss": azure_options}[scheme]
+        storage.configure(scheme, options(conn_id))
     elif "gs" in delivery.schemes and _has_connection(GOOGLE_DEFAULT):
         storage.configure("gs", gs_options(GOOGLE_DEFAULT))
 
@@ -89,6 +88,29 @@ def gs_options(conn_id: str) -> Options:
         reason = reason_of(error)
         msg = f"connection {conn_id} gives no Google credentials: {reason}"
         raise (StorageRefused if reason.fault.permanent else StorageUnavailable)(msg) from error
+    return lambda: options
+
+
+def azure_options(conn_id: str) -> Options:
+    """Return a function that gives the options of Azure's blob client, by a connection of type `wasb` or `adls`.
+
+    `sas_token` in the extra, a client secret (`tenant_id` in the extra, login, password), or the account's key as
+    password; without any of them, the machine's own identity. `account_url` in the extra sets another endpoint.
+    """
+    connection = BaseHook.get_connection(conn_id)
+    extra = connection.extra_dejson
+    options: dict[str, Any] = {}
+    if extra.get("account_url"):
+        options["account_url"] = str(extra["account_url"])
+    if extra.get("sas_token"):
+        options["credential"] = str(extra["sas_token"])
+    elif extra.get("tenant_id"):
+        from azure.identity import ClientSecretCredential
+
+        secret = connection.password or ""
+        options["credential"] = ClientSecretCredential(str(extra["tenant_id"]), connection.login or "", secret)
+    elif connection.password:
+        options["credential"] = connection.password
     return lambda: options
 
 

@@ -82,7 +82,7 @@ WRONG = {
     "look-back": (f"{SFTP}    lookback_hours: 5000\n{TAIL}", 16, "lookback_hours must be from 0 to 900"),
     "no bucket": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3://')}", 11, "lake 's3://' is neither a path nor s3://"),
     "half a scheme": (f"{SFTP}{TAIL.replace('lake: l', 'lake: s3:/b/l')}", 11, "is neither a path nor s3://"),
-    "another store": (f"{SFTP}{TAIL.replace('raw', 'abfss://b/raw')}", 11, "landing 'abfss://b/raw' is neither a path"),
+    "another store": (f"{SFTP}{TAIL.replace('raw', 'gcs://b/raw')}", 11, "landing 'gcs://b/raw' is neither a path"),
     "one in the other": (f"{SFTP}{TAIL.replace('raw', 'l/raw')}", 11, "one of landing and lake is inside the other"),
     "account": (
         f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "is not 12 digits"
