@@ -21,6 +21,7 @@ OURS = {"pismo", "pismo_lake", "pismo_sandbox"}
 PARTS_OF_OTHERS = {
     "aiobotocore": "s3fs",
     "airflow": "apache-airflow",
+    "azure": "azure-storage-blob",
     "botocore": "boto3",
     "google": "google-cloud-storage",
     "grpc": "google-cloud-pubsub",
@@ -54,8 +55,8 @@ def imported(package: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("include/pismo_lake", ("gcp",)),
-        ("plugins/pismo", ("sftp", "gcp")),
+        ("include/pismo_lake", ("azure", "gcp")),
+        ("plugins/pismo", ("azure", "gcp", "sftp")),
         ("include/pismo_sandbox", ("sandbox", "gcp")),
     ],
 )
