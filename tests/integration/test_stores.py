@@ -24,7 +24,7 @@ from tests.stores import KINDS, Place, running_place
 
 from pismo_lake import storage
 from pismo_lake.cli.main import main
-from pismo_lake.errors import ConfigError, StorageRefused
+from pismo_lake.errors import ConfigError, StorageError, StorageRefused
 from pismo_lake.paths import SCHEMES
 from pismo_lake.storage import registry
 
@@ -355,10 +355,10 @@ def test_a_gate_is_passed_before_a_file_appears_or_disappears(place: Place, tmp_
 
     local = tmp_path / "local"
     local.write_bytes(b"other")
-    with pytest.raises(StorageRefused):
+    with pytest.raises(StorageError):
         storage.write_atomic(uri, b"x", gate=closed)
     storage.write_atomic(uri, b"x", gate=gate)
-    with pytest.raises(StorageRefused):
+    with pytest.raises(StorageError):
         storage.remove(uri, gate=closed)
     storage.remove(uri, gate=gate)
     assert passed == [False, True]

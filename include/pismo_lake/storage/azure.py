@@ -125,7 +125,7 @@ class AzureStore:
             with self._blob(uri) as blob:
                 blob.upload_blob(data, overwrite=False)
         except ResourceExistsError as error:
-            if error.error_code == "BlobAlreadyExists":
+            if getattr(error, "error_code", "") == "BlobAlreadyExists":
                 return False
             raise
         return True
