@@ -32,7 +32,7 @@ SETTINGS = [
     ROOT / "tests" / "unit" / "test_same_lake.py",
     *CODE,
 ]
-AIRFLOW_COMMANDS = {"dags trigger", "dags unpause", "backfill create", "connections add", "pools set"}
+AIRFLOW_COMMANDS = {"dags trigger", "dags unpause", "backfill create", "connections add", "pools set", "providers list"}
 MAINS = {"pismo_lake": "pismo_lake.cli.main", "pismo": "pismo.__main__", "pismo_sandbox": "pismo_sandbox.__main__"}
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -145,7 +145,7 @@ def test_runs_are_given_params_that_the_dag_has() -> None:
     found = re.findall(r"dags trigger pismo_(ingest|close)_\w+ --conf '(.*?)'", texts())
     assert len(found) == texts().count("--conf '")
     for kind, conf in found:
-        dag = (ROOT / "dags" / f"pismo_{kind}.py").read_text()
+        dag = (ROOT / "plugins/pismo/dags" / f"{kind}.py").read_text()
         assert [name for name in json.loads(conf) if f'"{name}": Param(' not in dag] == []
 
 
@@ -244,7 +244,7 @@ def test_pre_commit_runs_only_what_is_here() -> None:
 
 @pytest.mark.parametrize("kind", ["ingest", "close"])
 def test_every_dag_parameter_and_task_is_documented(kind: str) -> None:
-    code = (ROOT / "dags" / f"pismo_{kind}.py").read_text()
+    code = (ROOT / "plugins/pismo/dags" / f"{kind}.py").read_text()
     page = (ROOT / "docs" / "reference" / "dags.md").read_text()
     (part,) = [each for each in page.split("\n## ") if each.startswith(f"`pismo_{kind}_")]
     names = [*re.findall(r'"(\w+)": Param\(', code), *re.findall(r'task_id="(\w+)"', code)]
