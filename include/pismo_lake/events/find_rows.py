@@ -18,23 +18,22 @@ from pismo_lake.index.files import read_index
 from pismo_lake.index.keys import dedupe_key
 from pismo_lake.paths import VALUE_ROOTS, event_name, event_path
 from pismo_lake.privacy.columns import KEY_NOTE, NOTE
-from pismo_lake.privacy.mark import usable_keys
+from pismo_lake.privacy.mark import lake_keys
 from pismo_lake.rows.child_tables import leaf_fields, leaves, places
 from pismo_lake.spelling import there_are
 from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
     from pismo_lake.ledger import Ledger
+    from pismo_lake.privacy.mark import LakeKeys
     from pismo_lake.settings.lake import LakeSettings
-    from pismo_lake.settings.privacy import PrivacyKey
 
-    Keys = Mapping[str, PrivacyKey]
     Condition = tuple[str, str]
 
 _IDENTITY = ["org_id", "event_id"]
@@ -117,7 +116,7 @@ def search_rows(settings: LakeSettings, conditions: Sequence[Condition], event_i
     A hashed column is compared with the hash of the value, by the key that the file names.
     """
     ids, result = set(event_ids), FoundRows()
-    keys = usable_keys(settings)
+    keys = lake_keys(settings)
     for event_type, uri in _files(settings.lake):
         try:
             with storage.open_for_reading(uri) as source, sound(uri):
@@ -133,7 +132,7 @@ def search_rows(settings: LakeSettings, conditions: Sequence[Condition], event_i
 
 
 def _search(
-    file: pq.ParquetFile, uri: str, conditions: Sequence[Condition], ids: set[str], keys: Keys, result: FoundRows
+    file: pq.ParquetFile, uri: str, conditions: Sequence[Condition], ids: set[str], keys: LakeKeys, result: FoundRows
 ) -> Iterator[tuple[str | None, str]]:
     """Yield the events of one file; add its columns, and why it may hold more, to the result."""
     wanted: list[tuple[_Place, pa.Array]] = []
@@ -243,18 +242,21 @@ def _sources(file: pq.ParquetFile) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(row[_SOURCE[0]], row[_SOURCE[1]]) for row in table.to_pylist()}))
 
 
-def _sought(leaf: pa.Field, value: str, keys: Keys) -> tuple[pa.Array, str | None]:
+def _sought(leaf: pa.Field, value: str, keys: LakeKeys) -> tuple[pa.Array, str | None]:
     """Return the values that a column has for a value, and why it may have others too."""
     notes = {name.decode(): text.decode() for name, text in (leaf.metadata or {}).items()}
     actions = set(filter(None, notes.get(NOTE, "").split(", ")))
     reason = ", ".join(sorted(actions - {"hash"})) or None
     if "hash" in actions:
         key_id = notes.get(KEY_NOTE, "")
-        if key_id not in keys:
+        given = keys.by_id.get(key_id, ())
+        if not given:
             return pa.array([], leaf.type), f"hashed with key {key_id!r}, which is not given"
-        digest = keys[key_id].digest(value)
         # in the items of a list some leaves may be hashed and others not
-        return pa.array([digest] if reason is None else [digest, value], pa.string()).cast(leaf.type), reason
+        sought = [key.digest(value) for key in given] + ([value] if reason else [])
+        if key_id in keys.incomplete:
+            reason = f"it may be hashed with another secret of key {key_id!r}, which is not given"
+        return pa.array(sought, pa.string()).cast(leaf.type), reason
     if reason:
         return pa.array([], leaf.type), f"{reason}: its values cannot be told apart"
     return _as_column(leaf, value), None

@@ -27,7 +27,7 @@ from pismo_lake.index.keys import dedupe_key
 from pismo_lake.index.parsed import kept_tables
 from pismo_lake.ledger.search import columns_with, files_with
 from pismo_lake.paths import COLUMNS, ERASURES, IDS
-from pismo_lake.privacy.mark import usable_keys
+from pismo_lake.privacy.mark import lake_keys
 from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
@@ -132,7 +132,8 @@ class _Search:
         self._keys = pa.array(sorted({event.key for event in erased}), pa.binary(16))
         self._ids = pa.array(sorted({event.event_id for event in erased}), pa.string())
         values = [value for _, value in conditions]
-        hashes = [key.digest(value) for key in usable_keys(settings).values() for value in values]
+        keys = lake_keys(settings)
+        hashes = [digest for value in values for digest in keys.digests(value)]
         self.needle = Needle.of([*values, *hashes])
         self._short = any(value not in self.needle.values for value in values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
@@ -11,6 +12,9 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import PrivacyKey
 
@@ -49,10 +53,7 @@ def mark_lake(settings: LakeSettings) -> None:
 
     A lake under another policy, or an earlier version of it, is not refused: new outputs are written under the new
     one, and a warning names the command that writes the others again. The mark keeps a check of each key that the lake
-    was written with.
-
-    Raises:
-        ConfigError: The lake was written with another secret of the same key id.
+    was written with, so that an erasure knows whether it has them all.
     """
     marked = _read(settings)
     _refuse(settings, marked)
@@ -62,8 +63,8 @@ def mark_lake(settings: LakeSettings) -> None:
         mark = {"policy": settings.privacy.name, "key_id": key, "fingerprint": settings.privacy.fingerprint()}
         checks = _checks(marked)
         if settings.privacy.hashes and settings.privacy.key is not None:
-            _refuse_other_secret(settings, settings.privacy.key, checks)
-            checks[settings.privacy.key.key_id] = settings.privacy.key.check
+            key_id, check = settings.privacy.key.key_id, settings.privacy.key.check
+            checks[key_id] = sorted({*checks.get(key_id, ()), check})
         mark |= {"keys": checks} if checks else {}
     if settings.key is not None:
         mark["kms_key"] = settings.key.key_id
@@ -76,32 +77,39 @@ def mark_lake(settings: LakeSettings) -> None:
         storage.write_atomic(storage.join(settings.lake, MARK), orjson.dumps(mark, option=orjson.OPT_INDENT_2))
 
 
-def usable_keys(settings: LakeSettings) -> dict[str, PrivacyKey]:
-    """Return the keys of a lake's policy by their ids, the earlier ones too.
+@dataclass(frozen=True, slots=True)
+class LakeKeys:
+    """The keys of a lake's policy by their ids, the earlier ones too; several if an id had several secrets.
+
+    `incomplete` are the ids for which the lake was written with a secret that is not given.
+    """
+
+    by_id: Mapping[str, Sequence[PrivacyKey]]
+    incomplete: AbstractSet[str]
+
+    def digests(self, value: str) -> list[str]:
+        """Return the hashes of a value by all keys."""
+        return [key.digest(value) for keys in self.by_id.values() for key in keys]
+
+
+def lake_keys(settings: LakeSettings) -> LakeKeys:
+    """Return the keys that are given for a lake, compared with those that it was written with.
 
     Raises:
-        ConfigError: A key has another secret than the key of this id that the lake was written with.
+        ConfigError: The policy file names an earlier key that is not given.
     """
-    keys = settings.privacy.keys() if settings.privacy is not None else {}
-    checks = _checks(_read(settings)) if keys else {}
-    for key in keys.values():
-        _refuse_other_secret(settings, key, checks)
-    return keys
+    given = settings.privacy.keys() if settings.privacy is not None else {}
+    checks = _checks(_read(settings)) if given else {}
+    known = {key_id: {key.check for key in keys} for key_id, keys in given.items()}
+    return LakeKeys(given, {key_id for key_id, wanted in checks.items() if not known.get(key_id, set()) >= set(wanted)})
 
 
-def _refuse_other_secret(settings: LakeSettings, key: PrivacyKey, checks: dict[str, str]) -> None:
-    if checks.get(key.key_id, key.check) != key.check:
-        msg = (
-            f"privacy key {key.key_id!r} has another secret than the key of this id that {settings.lake} was written"
-            " with: give that secret, or give a new key an id of its own"
-        )
-        raise ConfigError(msg)
-
-
-def _checks(marked: dict[str, object]) -> dict[str, str]:
-    """Return the check of each key that a mark names, by the key's id."""
+def _checks(marked: dict[str, object]) -> dict[str, list[str]]:
+    """Return the checks of the keys that a mark names, by the keys' ids."""
     found = marked.get("keys")
-    return {str(key_id): str(check) for key_id, check in found.items()} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(key_id): [each] if isinstance(each, str) else [*map(str, each)] for key_id, each in found.items()}
 
 
 def _read(settings: LakeSettings) -> dict[str, object]:

@@ -88,17 +88,15 @@ class Privacy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_finder", RuleFinder(self.rules))
 
-    def keys(self) -> dict[str, PrivacyKey]:
-        """Return the present key and the earlier ones by their ids.
+    def keys(self) -> dict[str, tuple[PrivacyKey, ...]]:
+        """Return the present key and the earlier ones by their ids; keys of one id may have several secrets.
 
         Raises:
-            ConfigError: Two keys have one id, or the policy file names an earlier key that is not given.
+            ConfigError: The policy file names an earlier key that is not given.
         """
-        found: dict[str, PrivacyKey] = {}
-        for key in (*((self.key,) if self.key else ()), *self.earlier):
-            if found.setdefault(key.key_id, key) != key:
-                msg = f"privacy policy {self.name}: two keys have the id {key.key_id!r}"
-                raise ConfigError(msg)
+        found: dict[str, tuple[PrivacyKey, ...]] = {}
+        for key in dict.fromkeys((*((self.key,) if self.key else ()), *self.earlier)):
+            found[key.key_id] = (*found.get(key.key_id, ()), key)
         if missing := [key_id for key_id in self.earlier_ids if key_id not in found]:
             msg = (
                 f"privacy policy {self.name} names the earlier key(s) {', '.join(missing)}: give them"

@@ -164,7 +164,7 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
     from pismo.connect.ledger import settings_of
     from pismo.connect.storage import configure_storage
     from pismo_lake.contracts.json_schema import schema_folders
-    from pismo_lake.privacy.mark import refuse_unprotected, usable_keys
+    from pismo_lake.privacy.mark import lake_keys, refuse_unprotected
 
     def schemas() -> str:
         found = schema_folders(delivery.contracts)
@@ -181,7 +181,7 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
         refuse_unprotected(settings)
         if settings.privacy is None:
             return "none: columns hold what Pismo sends"
-        keys = ", ".join(f"key {key_id}" for key_id in usable_keys(settings))
+        keys = ", ".join(f"key {key_id}" for key_id in lake_keys(settings).by_id)
         return f"{settings.privacy.name}, {len(settings.privacy.rules)} rules" + (f", {keys}" if keys else "")
 
     yield attempt("privacy", policy, "see docs/how-to/privacy.md: privacy, privacy_key_conn_id")

@@ -121,18 +121,29 @@ def test_a_policy_file_names_the_ids_of_earlier_keys(rotated: LakeUnderTest, tmp
         load_privacy(str(policy), NEW)
 
 
-def test_a_key_with_another_secret_is_refused(rotated: LakeUnderTest) -> None:
+def test_a_mistyped_secret_of_a_known_key_is_noticed(rotated: LakeUnderTest) -> None:
+    without_raw(rotated, 1)
     mistyped = PrivacyKey("2026-1", b"m" * 32)
     rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, NEW, (mistyped,)))
-    with pytest.raises(ConfigError, match="'2026-1' has another secret"):
-        found(rotated)
-    rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, PrivacyKey("2026-2", b"m" * 32)))
-    rotated.land({key(5): event("e-5", timestamp=at(5))})
-    with pytest.raises(ConfigError, match="'2026-2' has another secret"):
-        rotated.build()
-    rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, NEW, (replace(NEW, secret=b"z" * 32),)))
-    with pytest.raises(ConfigError, match="two keys have the id"):
-        found(rotated)
+    person = find_person(rotated.settings, rotated.ledger, CONDITION)
+    assert [item.event_id for item in person.events] == ["e-new"]
+    assert "another secret of key '2026-1', which is not given" in str(person.blind[0])
+
+
+def test_a_key_id_with_several_secrets_needs_all_of_them(rotated: LakeUnderTest) -> None:
+    again = PrivacyKey("2026-1", b"m" * 32)
+    rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, again))
+    rotated.land({key(3): event("e-again", {"document_number": DOCUMENT}, timestamp=at(3))})
+    rotated.build()
+    for hour in (1, 2, 3):
+        without_raw(rotated, hour)
+    rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, again, (NEW,)))
+    person = find_person(rotated.settings, rotated.ledger, CONDITION)
+    assert [item.event_id for item in person.events] == ["e-again", "e-new"]
+    assert len(person.blind) == 2
+    rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, again, (NEW, OLD)))
+    person = find_person(rotated.settings, rotated.ledger, CONDITION)
+    assert ([item.event_id for item in person.events], person.blind) == (["e-again", "e-new", "e-old"], ())
 
 
 def test_keys_are_read_line_by_line() -> None:
