@@ -50,6 +50,23 @@ def test_the_privacy_key_comes_from_a_connection(delivery: Delivery, monkeypatch
     assert (privacy.key.key_id, privacy.key.secret) == ("2026", b"a secret of some length")
 
 
+def test_earlier_keys_come_from_connections_too(
+    delivery: Delivery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deliveries.yaml").write_text(f"{DELIVERY}    privacy_earlier_key_conn_ids: [key_2025, key_2024]\n")
+    (mine,) = load_deliveries(tmp_path / "deliveries.yaml")
+    assert isinstance(mine, Delivery)
+    for name, key_id in (("PRIVACY_KEY", "2026"), ("KEY_2025", "2025"), ("KEY_2024", "2024")):
+        connection = {"conn_type": "generic", "login": key_id, "password": f"the secret of the key of {key_id}"}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(connection))
+    privacy = settings_of(mine).privacy
+    assert privacy is not None
+    assert list(privacy.keys()) == ["2026", "2025", "2024"]
+    alone = settings_of(delivery).privacy
+    assert alone is not None
+    assert privacy.fingerprint() == alone.fingerprint()
+
+
 def test_a_key_without_id_or_secret_is_refused(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_PRIVACY_KEY", json.dumps({"conn_type": "generic", "password": "x" * 20}))
     with pytest.raises(ConfigError, match="it needs an id and a secret"):
