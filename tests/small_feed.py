@@ -85,7 +85,7 @@ class SmallLake:
         for path in self._files():
             below = str(path.relative_to(self.root))
             timed = below.startswith("lake/reports/") and path.suffix != ".parquet"
-            if not (is_bond(path) or below.startswith("lake/_erasures/") or timed):
+            if not (is_bond(path) or "/_erasures/" in below or timed):
                 yield below
 
     def _files(self) -> Iterator[Path]:

@@ -101,9 +101,9 @@ def _chosen(steps: tuple[str, ...]) -> list[int]:
     before = ""
     for number, step in enumerate(steps, 1):
         kind, _, path = step.partition(" ")
-        folder = "/".join(RANDOM.sub("*", path).split("/")[:3])
+        folder = "/".join(RANDOM.sub("*", path).split("/")[:2])
         sort = f"commit after {before}" if kind == "commit" else f"{kind} {folder}"
-        if kind in LASTING:
+        if kind in LASTING and not path.endswith(".tmp"):
             found.setdefault(sort, number)
-        before = sort if kind != "commit" else before
+            before = before if kind == "commit" else sort
     return sorted(found.values())
