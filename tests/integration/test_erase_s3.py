@@ -24,7 +24,7 @@ from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.report.model import DayVerdict
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules
-from pismo_lake.storage import files
+from pismo_lake.storage import registry
 from pismo_sandbox.s3.odd_store import KEY, SECRET, OddStore, running_store
 
 if TYPE_CHECKING:
@@ -43,16 +43,14 @@ def running() -> Iterator[OddStore]:
 
 
 @pytest.fixture
-def store(running: OddStore) -> Iterator[OddStore]:
+def store(running: OddStore, monkeypatch: pytest.MonkeyPatch) -> OddStore:
     """Make the store the storage of s3:// and give it an empty bucket."""
-    before = dict(files._OPTIONS)
+    monkeypatch.setattr(registry, "_STORES", dict(registry._STORES))
     options = {"key": KEY, "secret": SECRET, "client_kwargs": {"endpoint_url": running.endpoint}}
     storage.configure("s3", lambda: options)
     for name in contents(running):
         running.other().delete_object(Bucket=running.bucket, Key=name)
-    yield running
-    files._OPTIONS.clear()
-    files._OPTIONS.update(before)
+    return running
 
 
 def contents(store: OddStore) -> dict[str, bytes]:
