@@ -103,6 +103,21 @@ def shift_offsets(path: Path) -> None:
     pq.write_table(table.set_column(place, table.schema.field("offset"), [shifted]), path)
 
 
+def change_value(path: Path) -> None:
+    """Change one value of a Parquet file, and keep its schema and its number of rows."""
+    table = pq.read_table(path, partitioning=None)
+    place = table.column_names.index("event_id")
+    ids = ["another", *table.column("event_id").to_pylist()[1:]]
+    pq.write_table(table.set_column(place, table.schema.field("event_id"), [ids]), path)
+
+
+def flip_metadata(path: Path) -> None:
+    """Flip a bit of the name that the writer left in the footer, which no reader needs."""
+    data = path.read_bytes()
+    place = data.rindex(b"parquet-cpp-arrow")
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+
 def flip(path: Path) -> None:
     """Flip one bit in the middle of a file."""
     data = bytearray(path.read_bytes())
@@ -132,6 +147,8 @@ MENDED: dict[str, tuple[Callable[[LakeUnderTest], object], list[str]]] = {
     "child table is missing": (lambda lake: the(lake, "child table").unlink(), [Kind.MISSING]),
     "ids are missing": (lambda lake: the(lake, "ids").unlink(), [Kind.MISSING]),
     "rejects are missing": (lambda lake: the(lake, "rejects").unlink(), [Kind.MISSING]),
+    "row file has a changed value": (lambda lake: change_value(the(lake, "row file")), [Kind.DAMAGED]),
+    "reject has a flipped bit": (lambda lake: flip_metadata(the(lake, "rejects")), [Kind.DAMAGED]),
     "row file is cut": (lambda lake: the(lake, "row file").write_bytes(b"PAR1 half of it"), [Kind.DAMAGED]),
     "ids are cut": (lambda lake: the(lake, "ids").write_bytes(b""), [Kind.DAMAGED]),
     # the child table holds more items than the rows that are left ask for
