@@ -25,7 +25,7 @@ _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::([-?])([^}]*))?\}")
 
 
 class Composed:
-    """A compose file with the values of an .env file, read for this machine."""
+    """A compose file with the values of its two env files, read for this machine."""
 
     def __init__(self, values: Mapping[str, str], moved: Mapping[str, str]) -> None:
         self._values, self._moved = values, moved
@@ -35,7 +35,12 @@ class Composed:
         """Return the environment of a service's processes."""
         given = self._services[service].get("environment", {})
         shell = plain_environment(os.environ) | {"AWS_EC2_METADATA_DISABLED": "true"}
-        return shell | {name: self._here(str(value)) for name, value in given.items()}
+        listed = self._connections() if "env_file" in self._services[service] else {}
+        return shell | listed | {name: self._here(str(value)) for name, value in given.items()}
+
+    def _connections(self) -> dict[str, str]:
+        """Return the variables that a person writes to connections.env."""
+        return {name: value for name, value in self._values.items() if name.startswith("AIRFLOW_CONN_")}
 
     def command(self, service: str) -> list[str]:
         """Return the command of a service: words for Airflow's entry point, or its own command."""

@@ -32,7 +32,9 @@ SETTINGS = [
     ROOT / "tests" / "unit" / "test_same_lake.py",
     *CODE,
 ]
-AIRFLOW_COMMANDS = {"dags trigger", "dags unpause", "backfill create", "connections add", "pools set", "providers list"}
+AIRFLOW_COMMANDS = {
+    "dags trigger", "dags unpause", "backfill create", "connections add", "pools import", "pools set", "providers list",
+}  # fmt: skip
 MAINS = {"pismo_lake": "pismo_lake.cli.main", "pismo": "pismo.__main__", "pismo_sandbox": "pismo_sandbox.__main__"}
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -68,7 +70,8 @@ def test_every_document_is_reached_from_the_readme() -> None:
 
 
 def test_pages_that_the_code_names_exist() -> None:
-    texts_of_code = [path.read_text() for path in [*SETTINGS, ROOT / ".env.example", *(ROOT / "docs").rglob("*.yaml")]]
+    files = [*SETTINGS, *ROOT.glob("*.example"), *(ROOT / "docs").rglob("*.yaml")]
+    texts_of_code = [path.read_text() for path in files]
     named = {name for text in texts_of_code for name in re.findall(r"docs/[\w/.-]+\.(?:md|yaml)", text)}
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
