@@ -83,7 +83,7 @@ def test_the_ledger_is_not_in_airflows_database() -> None:
 
 
 def mounted(name: str) -> dict[str, str]:
-    """Return what a service mounts, by its place in the container; a variable has its default."""
+    """Return the mounts of a service by their place in the container, with the defaults of variables."""
     volumes = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume) for volume in SERVICES[name].get("volumes", ())]
     return {volume.split(":")[1]: volume.split(":")[0] for volume in volumes}
 
@@ -170,7 +170,7 @@ def test_the_image_is_of_the_locked_airflow() -> None:
 
 
 def stages() -> dict[str, tuple[str, str]]:
-    """Return the stages of the Dockerfile: what each begins with, and its lines."""
+    """Return the stages of the Dockerfile by name: the image that each begins with, and its lines."""
     parts = re.split(r"^FROM (\S+)(?: AS (\S+))?$", DOCKERFILE, flags=re.MULTILINE)[1:]
     return {parts[n + 1] or "": (parts[n], parts[n + 2].replace("\\\n", "")) for n in range(0, len(parts), 3)}
 
