@@ -75,8 +75,8 @@ def test_deliveries_are_a_configmap_that_every_pod_mounts() -> None:
 def test_who_reaches_the_cloud_has_an_identity_and_the_others_none() -> None:
     key, role = "eks.amazonaws.com/role-arn", "arn:aws:iam::"
     named = {name: part["serviceAccount"]["annotations"] for name, part in VALUES.items() if "serviceAccount" in part}
-    # tasks, triggers that look at a queue, and the pages that read logs from the bucket
-    assert set(named) == {"workers", "triggerer", "apiServer"}
+    # tasks, triggers that look at a queue, pages that read logs from the bucket, callbacks of a DAG that send alerts
+    assert set(named) == {"workers", "triggerer", "apiServer", "dagProcessor"}
     assert all(annotations[key].startswith(role) for annotations in named.values())
     assert "iam.gke.io/gcp-service-account" in TEXT
 
