@@ -18,7 +18,14 @@ import pyarrow as pa
 
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.errors import ConfigError, LandedFileError, LedgerError, PismoError, StorageUnavailable
+from pismo_lake.errors import (
+    ConfigError,
+    LandedFileError,
+    LedgerError,
+    MemoryShortError,
+    PismoError,
+    StorageUnavailable,
+)
 from pismo_lake.hours import NO_HOUR
 from pismo_lake.index.ahead import result_of
 from pismo_lake.index.blank import blank_events, mark_holders, read_blanked
@@ -146,6 +153,9 @@ class Indexer:
         """
         try:
             return self._take(file, begun, workers)
+        except MemoryShortError:
+            # each process that read it ended: this one must not read it too
+            raise
         except LandedFileError:
             blanked = read_blanked(self._settings, file)
             if blanked is None:
