@@ -261,7 +261,7 @@ def test_empty_objects_are_looked_for_once(blanks: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(quick_split, "_odd_quotes", counted)
     data = blanks.join(_event(f'{{"n":{n},"text":"\\"{{}}","inner":{{ }}}}') for n in range(400)).encode()
-    found = quick_split.pieces(data)
+    found = quick_split.find_pieces(data)
     assert found is not None
     assert found.hollow.all()
     assert 0 < sum(looked_at) <= len(data)
