@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pismo_lake.storage import leftovers
 from pismo_lake.storage.errors import naming, sound
-from pismo_lake.storage.leftovers import is_held
 from pismo_lake.storage.places import is_local, local_path
 from pismo_lake.storage.registry import store_of
 
@@ -144,13 +144,12 @@ def list_folders(root: str) -> list[str]:
 
 def is_temporary(uri: str) -> bool:
     """Return whether a file has the name of a temporary file of a writer."""
-    name = uri.rsplit("/", 1)[-1]
-    return name.startswith(".") and name.endswith(".tmp")
+    return leftovers.is_temporary(uri.rsplit("/", 1)[-1])
 
 
 def is_in_use(uri: str) -> bool:
     """Return whether a process of this machine holds a temporary file, which must be local."""
-    return is_local(uri) and is_held(local_path(uri))
+    return is_local(uri) and leftovers.is_held(local_path(uri))
 
 
 def hidden_files(root: str) -> list[str]:

@@ -22,6 +22,11 @@ LOCK = ".lock"
 SUFFIX = ".tmp"
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file name is one that writers give to files that are not finished."""
+    return name.startswith(".") and name.endswith(SUFFIX)
+
+
 def hold(file: Any) -> bool:
     """Lock an open file until it is closed; return False if it was already removed.
 
@@ -87,7 +92,7 @@ def remove_folders(folders: list[Path]) -> tuple[list[Path], list[Path]]:
 
 def _temporary(root: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(root):
-        yield from (Path(folder) / name for name in names if name.startswith(".") and name.endswith(SUFFIX))
+        yield from (Path(folder) / name for name in names if is_temporary(name))
 
 
 @contextmanager
