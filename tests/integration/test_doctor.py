@@ -29,18 +29,24 @@ pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore:unclos
 Doctor = "Callable[..., tuple[int, dict[str, dict[str, str]]]]"
 
 
+def write_deliveries(folder: Path, settings: dict[str, Any]) -> Path:
+    """Write a deliveries file with one delivery, which has its landing zone, lake and ledger in the folder."""
+    body = {
+        "organisation": ORGANISATION, "environment": "sandbox", "conn_id": "pismo",
+        "landing": f"{folder}/landing", "lake": f"{folder}/lake", "ledger_url": f"sqlite:///{folder}/ledger.db",
+    }  # fmt: skip
+    path = folder / "deliveries.yaml"
+    path.write_text(yaml.safe_dump({"deliveries": {"ours": body | settings}}))
+    return path
+
+
 @pytest.fixture
 def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Examine a delivery with these settings; the exit status and the checks by name."""
 
     def run(connection: dict[str, Any], *arguments: str, **settings: Any) -> tuple[int, dict[str, dict[str, str]]]:
         monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection))
-        body = {
-            "organisation": ORGANISATION, "environment": "sandbox", "conn_id": "pismo",
-            "landing": f"{tmp_path}/landing", "lake": f"{tmp_path}/lake", "ledger_url": f"sqlite:///{tmp_path}/ledger.db",
-        }  # fmt: skip
-        path = tmp_path / "deliveries.yaml"
-        path.write_text(yaml.safe_dump({"deliveries": {"ours": body | settings}}))
+        path = write_deliveries(tmp_path, settings)
         status = main(["doctor", "ours", "--deliveries", str(path), "--json", *arguments])
         said = capsys.readouterr()
         for secret in (CONSUMER_SECRET, "PRIVATE KEY", connection.get("password") or CONSUMER_SECRET):
@@ -276,12 +282,7 @@ def letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     def run(connection: dict[str, Any], **settings: Any) -> str:
         monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(connection))
-        body = {
-            "organisation": ORGANISATION, "environment": "sandbox", "conn_id": "pismo",
-            "landing": f"{tmp_path}/landing", "lake": f"{tmp_path}/lake", "ledger_url": f"sqlite:///{tmp_path}/ledger.db",
-        }  # fmt: skip
-        path = tmp_path / "deliveries.yaml"
-        path.write_text(yaml.safe_dump({"deliveries": {"ours": body | settings}}))
+        path = write_deliveries(tmp_path, settings)
         main(["doctor", "ours", "--deliveries", str(path), "--letter"])
         said = capsys.readouterr().out
         for secret in (CONSUMER_SECRET, CONSUMER_KEY, "PRIVATE KEY", connection.get("password") or CONSUMER_SECRET):
