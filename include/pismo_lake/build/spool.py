@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +24,8 @@ def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path
     """Make a folder for the files of a claimed unit, and remove it after the block.
 
     A local lake has the folder on its own disk, so that files are moved and not copied. Folders from killed builds of
-    this unit are removed too: their claims are lost.
+    this unit are removed too. A folder in use is left, even if its builder has lost the claim: this builder may be the
+    one that is late.
     """
     if not storage.is_local(settings.lake):
         with held_folder(Path(tempfile.mkdtemp(prefix=_prefix(settings)))) as folder:
@@ -33,8 +33,7 @@ def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path
         return
     root = storage.local_path(settings.lake) / SPOOL
     name = f"{safe_segment(settings.delivery)}-{unit}"
-    for stale in root.glob(f"{name}-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    remove_folders(sorted(root.glob(f"{name}-*")))
     with held_folder(root / f"{name}-{token}") as folder:
         yield folder
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, BinaryIO
 
 LOCK = ".lock"
 """The file in a temporary folder that its process holds."""
@@ -41,13 +41,24 @@ def hold(file: Any) -> bool:
 @contextmanager
 def held_folder(folder: Path) -> Iterator[Path]:
     """Make a folder, hold it while the block runs, and remove it at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with (folder / LOCK).open("wb") as lock:
-            hold(lock)
+        with _new_lock(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_lock(folder: Path) -> BinaryIO:
+    """Make a folder and its lock; begin again if another process removes the folder before it is locked."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = (folder / LOCK).open("wb")
+        except FileNotFoundError:
+            continue
+        if hold(lock):
+            return lock
+        lock.close()
 
 
 def is_held(path: Path) -> bool:
@@ -82,12 +93,23 @@ def remove_folders(folders: list[Path]) -> tuple[list[Path], list[Path]]:
     removed: list[Path] = []
     others: list[Path] = []
     for folder in folders:
-        lock = folder / LOCK
-        with _lock(lock) as free:
-            if free or not lock.exists():
+        with _lock(folder / LOCK) as free:
+            if free or _has_files_without_lock(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            # an empty folder may be new; its process makes it again
+            folder.rmdir()
         (others if folder.exists() else removed).append(folder)
     return removed, others
+
+
+def _has_files_without_lock(folder: Path) -> bool:
+    """Return whether a folder has files, but no lock: each process makes the lock first."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:
+        return False
+    return bool(names) and LOCK not in names
 
 
 def _temporary(root: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.lakes import SERVER, LakeUnderTest, at, event, key
@@ -14,7 +14,7 @@ from pismo_lake import storage
 from pismo_lake.build.spool import remove_spools, spool_folder
 from pismo_lake.events.erase import clear_up, erase, find_events, landing_roots
 from pismo_lake.ledger.engine import Ledger
-from pismo_lake.storage.leftovers import held_folder, hold, remove_folders, remove_leftovers
+from pismo_lake.storage.leftovers import LOCK, held_folder, hold, remove_folders, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,45 @@ def test_a_folder_in_use_stays(tmp_path: Path) -> None:
         assert remove_folders([used, tmp_path / "left"]) == ([tmp_path / "left"], [used])
         assert used.is_dir()
     assert not used.exists()
+
+
+def test_a_folder_that_is_removed_before_its_lock_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process removes a new folder before its lock exists, and then before the lock is held."""
+    mkdir, opened = Path.mkdir, Path.open
+    seen: list[str] = []
+
+    def make(self: Path, **options: Any) -> None:
+        mkdir(self, **options)
+        seen.append("made")
+        if len(seen) == 1:
+            assert remove_folders([self]) == ([self], [])
+
+    def open_lock(self: Path, *arguments: Any) -> Any:
+        lock = opened(self, *arguments)
+        seen.append("opened")
+        if seen.count("opened") == 1:
+            monkeypatch.setattr(Path, "open", opened)
+            assert remove_folders([self.parent]) == ([self.parent], [])
+        return lock
+
+    monkeypatch.setattr(Path, "mkdir", make)
+    monkeypatch.setattr(Path, "open", open_lock)
+    with held_folder(tmp_path / "spool") as folder:
+        assert (folder / LOCK).exists()
+        assert seen == ["made", "made", "opened", "made"]
+        assert remove_folders([folder]) == ([], [folder])
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_close_that_is_late_leaves_the_spool_of_the_next_one(lake: LakeUnderTest) -> None:
+    """The builder that lost its claim makes its spool after the builder that took the claim over."""
+    with spool_folder(lake.settings, "2026-03-01", "second") as folder:
+        (folder / "part").write_bytes(b"rows")
+        with spool_folder(lake.settings, "2026-03-01", "first"):
+            assert (folder / "part").read_bytes() == b"rows"
+        assert (folder / "part").read_bytes() == b"rows"
 
 
 @pytest.mark.parametrize("place", ["local", "s3://bucket/lake"])
