@@ -126,7 +126,7 @@ def test_the_role_of_airflow_has_its_rights_and_no_others(account: Account, peop
     s3, sqs, sts, sns = (account.client(service, session) for service in ("s3", "sqs", "sts", "sns"))
     s3.put_object(Bucket=landing, Key="landing/x", Body=b"1", IfNoneMatch="*")
     assert s3.get_object(Bucket=landing, Key="landing/x")["Body"].read() == b"1"
-    assert [one["Key"] for one in s3.list_objects_v2(Bucket=landing)["Contents"]] == ["landing/x"]
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=landing, Prefix="landing/x")["Contents"]] == ["landing/x"]
     s3.delete_object(Bucket=landing, Key="landing/x")
     assert "Messages" not in sqs.receive_message(QueueUrl=queue)
     pismo = account.assumed(f"arn:aws:iam::{ACCOUNT}:role/{PISMO_ROLE}", session)
