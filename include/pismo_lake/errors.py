@@ -33,6 +33,7 @@ PismoError
 └── LakeError             data in the lake or in landing is wrong or missing
     ├── LandedFileError         a landed file, or its index, is gone or has changed
     │   ├── IndexGoneError          the index of a landed file is not there any more
+    │   ├── RawChangedError         the bytes of a landed file are not those that were landed
     │   └── MemoryShortError        a file needs more memory than the process may have
     ├── BuildIncompleteError    some units could not be built, all others were
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
@@ -193,6 +194,10 @@ class LandedFileError(LakeError):
 
 class IndexGoneError(LandedFileError, FileNotFoundError):
     """The index of a landed file is not there any more."""
+
+
+class RawChangedError(LandedFileError):
+    """The bytes of a landed file are not those that were landed; an erasure may have blanked them."""
 
 
 class MemoryShortError(LandedFileError):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
-from pismo_lake.errors import IndexGoneError, LandedFileError
+from pismo_lake.errors import IndexGoneError, LandedFileError, RawChangedError
 from pismo_lake.index.parsed import keep
 from pismo_lake.index.table import SCHEMA, IndexedFile
 from pismo_lake.paths import index_path
@@ -37,7 +37,7 @@ def read_raw(file: RawFile) -> Raw:
     """Read a raw file in landing.
 
     Raises:
-        LandedFileError: the file is gone, or its bytes are not those that were landed.
+        LandedFileError: the file is gone; `RawChangedError` if its bytes are not those that were landed.
     """
     try:
         data = storage.read_bytes(file.raw_uri)
@@ -55,10 +55,10 @@ def missing_error(file: RawFile | FileRecord) -> LandedFileError:
     return LandedFileError(msg, key=file.key, name=file.name)
 
 
-def changed_error(file: RawFile | FileRecord) -> LandedFileError:
+def changed_error(file: RawFile | FileRecord) -> RawChangedError:
     """Return the error for a raw file whose bytes are not those that were landed."""
     msg = f"{file.name} differs from the file that was landed; remove it, and ask for its object key again, with force"
-    return LandedFileError(msg, key=file.key, name=file.name)
+    return RawChangedError(msg, key=file.key, name=file.name)
 
 
 def index_uri_of(settings: LakeSettings, file: RawFile) -> str:

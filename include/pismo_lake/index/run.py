@@ -20,10 +20,9 @@ from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import (
     ConfigError,
-    LandedFileError,
     LedgerError,
-    MemoryShortError,
     PismoError,
+    RawChangedError,
     StorageUnavailable,
 )
 from pismo_lake.hours import NO_HOUR
@@ -153,10 +152,7 @@ class Indexer:
         """
         try:
             return self._take(file, begun, workers)
-        except MemoryShortError:
-            # each process that read it ended: this one must not read it too
-            raise
-        except LandedFileError:
+        except RawChangedError:
             blanked = read_blanked(self._settings, file)
             if blanked is None:
                 raise
