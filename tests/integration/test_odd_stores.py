@@ -24,6 +24,9 @@ from pismo.connect.storage import configure_storage
 from pismo_lake import storage
 from pismo_lake.build.hour import build_hour
 from pismo_lake.build.units import refuse_unbuilt
+from pismo_lake.check import run as check_run
+from pismo_lake.check.model import Kind
+from pismo_lake.check.run import check_lake
 from pismo_lake.errors import ConfigError, StorageRefused, StorageUnavailable
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.run import index_landed
@@ -177,6 +180,24 @@ def test_the_claim_of_a_killed_writer_ends(store: OddStore, monkeypatch: pytest.
     monkeypatch.setattr(create_once, "_CLAIM_ENDS", dt.timedelta(seconds=-1))
     assert storage.create(uri, b"x")
     assert storage.hidden_files(f"s3://{store.bucket}/landing") == []
+
+
+def test_a_check_leaves_the_claim_of_a_living_writer(
+    store: OddStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(check_run, "SECOND_LOOK_SECONDS", 0.0)
+    under_test = LakeUnderTest(tmp_path)
+    root = f"s3://{store.bucket}/claims"
+    settings = replace(under_test.settings, lake=f"{root}/lake", landing=f"{root}/landing")
+    claim = f"{root}/landing/test/main_stream/2026/3/1/9/.a.claim/.of-a-slow-one.tmp"
+    storage.write_atomic(claim, b"")
+    assert check_lake(settings, under_test.ledger, repair=True).findings == ()
+    assert storage.exists(claim)
+    # now it is old
+    monkeypatch.setattr(create_once, "_CLAIM_ENDS", dt.timedelta(seconds=-1))
+    (found,) = check_lake(settings, under_test.ledger, repair=True).findings
+    assert (found.kind, found.path, found.done) == (Kind.TEMPORARY, claim, "removed")
+    assert not storage.exists(claim)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

@@ -10,25 +10,24 @@ import errno
 import io
 import logging
 import os
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import ConfigError, StorageRefused
 from pismo_lake.storage.errors import NamedFile
+from pismo_lake.storage.object_store import ObjectStore
 from pismo_lake.storage.places import bucket_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from pismo_lake.storage.store import Gate
-
 _WHOLE = 256 << 20
 _READ_AHEAD = 8 << 20
 _GIVES_UP = 120
 
 
-class AzureStore:
+class AzureStore(ObjectStore):
     """Blobs at abfss:// URIs.
 
     `options` gives those of `azure.storage.blob.BlobServiceClient`. Without a `credential`, the identity of this
@@ -93,14 +92,6 @@ class AzureStore:
             about = blob.get_blob_properties()
         return NamedFile(io.BufferedReader(_Reader(blob, about.size, about.etag), _READ_AHEAD), uri)
 
-    def exists(self, uri: str) -> bool:
-        """Return whether there is a blob of this name."""
-        try:
-            self.version(uri)
-        except FileNotFoundError:
-            return False
-        return True
-
     def version(self, uri: str) -> tuple[int, str | None]:
         """Return a blob's size and its content's hash, or its ETag if the store has no hash."""
         with self._blob(uri) as blob:
@@ -110,12 +101,10 @@ class AzureStore:
         digest = about.content_settings.content_md5
         return int(about.size), bytes(digest).hex() if digest else str(about.etag)
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:  # noqa: ARG002 - part of the protocol
+    def put(self, uri: str, data: bytes) -> None:
         """Write or replace a blob."""
-        with gate():
-            pass
         with self._blob(uri) as blob:
-            blob.upload_blob(bytes(data), overwrite=True)
+            blob.upload_blob(data, overwrite=True)
 
     def create(self, uri: str, data: bytes) -> bool:
         """Write a blob if there is none: the store refuses otherwise."""
@@ -130,22 +119,13 @@ class AzureStore:
             raise
         return True
 
-    def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
-        """Return True: the store refuses to overwrite."""
-        return True
-
-    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
-        """Send a file, a large one in blocks, and delete it here."""
-        with gate():
-            pass
+    def send(self, path: Path, uri: str) -> None:
+        """Write or replace a blob with the content of a file, a large one in blocks."""
         with self._blob(uri) as blob, path.open("rb") as file:
             blob.upload_blob(file, overwrite=True)
-        path.unlink()
 
-    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
-        """Delete a blob."""
-        with gate():
-            pass
+    def delete(self, uri: str) -> None:
+        """Delete a blob; a missing one is no error."""
         try:
             with self._blob(uri) as blob:
                 blob.delete_blob()

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from threading import Lock
 from typing import Any
@@ -53,6 +53,15 @@ def create_once(filesystem: Any, path: str, data: bytes) -> bool:
             raise _busy(path)
         _REFUSES[place] = False
     return _create_claimed(filesystem, path, data)
+
+
+def is_claimed(filesystem: Any, path: str) -> bool:
+    """Return whether a temporary object is so young that its writer may be at work."""
+    try:
+        changed = _read_changed(filesystem.info(path))
+    except FileNotFoundError:
+        return False
+    return changed is not None and datetime.now(UTC) - changed < _CLAIM_ENDS
 
 
 def refuses_to_overwrite(filesystem: Any, path: str) -> bool:

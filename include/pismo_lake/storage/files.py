@@ -16,7 +16,7 @@ import orjson
 
 from pismo_lake.storage import leftovers
 from pismo_lake.storage.errors import naming, sound
-from pismo_lake.storage.places import is_local, local_path
+from pismo_lake.storage.places import local_path
 from pismo_lake.storage.registry import store_of
 
 if TYPE_CHECKING:
@@ -148,8 +148,9 @@ def is_temporary(uri: str) -> bool:
 
 
 def is_in_use(uri: str) -> bool:
-    """Return whether a process of this machine holds a temporary file, which must be local."""
-    return is_local(uri) and leftovers.is_held(local_path(uri))
+    """Return whether the writer of a temporary file may still be at work."""
+    with naming(uri, "looked at"):
+        return store_of(uri).is_in_use(uri)
 
 
 def hidden_files(root: str) -> list[str]:

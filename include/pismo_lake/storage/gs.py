@@ -10,19 +10,18 @@ import errno
 import io
 import os
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import ConfigError
 from pismo_lake.faults import Fault, reason_of
 from pismo_lake.storage.errors import NamedFile
+from pismo_lake.storage.object_store import ObjectStore
 from pismo_lake.storage.places import bucket_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-
-    from pismo_lake.storage.store import Gate
 
 _GIVES_UP = 120.0
 _TIMEOUT = (10.0, 60.0)
@@ -30,7 +29,7 @@ _PART = 32 << 20
 _READ_AHEAD = 8 << 20
 
 
-class GoogleStore:
+class GoogleStore(ObjectStore):
     """Objects at gs:// URIs; `options` returns the options of `google.cloud.storage.Client`."""
 
     def __init__(self, options: Callable[[], Mapping[str, Any]] = dict) -> None:
@@ -126,14 +125,6 @@ class GoogleStore:
             # the reader keeps the object's generation, so all parts are of one version
             return NamedFile(blob.open("rb", chunk_size=_READ_AHEAD, raw_download=True, **_call()), uri)
 
-    def exists(self, uri: str) -> bool:
-        """Return whether there is an object of this name."""
-        try:
-            self.version(uri)
-        except FileNotFoundError:
-            return False
-        return True
-
     def version(self, uri: str) -> tuple[int, str | None]:
         """Return an object's size and the hash of its content, or its generation without a hash."""
         _, name = bucket_and_name(uri)
@@ -143,10 +134,8 @@ class GoogleStore:
             blob.reload(**_call())
             return int(blob.size), str(blob.md5_hash or f"generation-{blob.generation}")
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:  # noqa: ARG002 - one of the protocol
+    def put(self, uri: str, data: bytes) -> None:
         """Write or replace an object."""
-        with gate():
-            pass
         self._upload(uri, data)
 
     def create(self, uri: str, data: bytes) -> bool:
@@ -159,28 +148,19 @@ class GoogleStore:
             return False
         return True
 
-    def _upload(self, uri: str, data: bytes | memoryview, **conditions: Any) -> None:
+    def _upload(self, uri: str, data: bytes, **conditions: Any) -> None:
         with self._object(uri) as blob:
             kind = "application/octet-stream"
-            blob.upload_from_string(bytes(data), content_type=kind, checksum="crc32c", **conditions, **_call())
+            blob.upload_from_string(data, content_type=kind, checksum="crc32c", **conditions, **_call())
 
-    def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
-        """Return True, as Cloud Storage can refuse to replace an object."""
-        return True
-
-    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
-        """Send a file, a large one in parts, and delete it here."""
-        with gate():
-            pass
+    def send(self, path: Path, uri: str) -> None:
+        """Write or replace an object with the content of a file, a large one in parts."""
         with self._object(uri, chunk_size=_PART) as blob:
             kind = "application/octet-stream"
             blob.upload_from_filename(str(path), content_type=kind, checksum="crc32c", **_call())
-        path.unlink()
 
-    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
-        """Delete an object."""
-        with gate():
-            pass
+    def delete(self, uri: str) -> None:
+        """Delete an object; a missing one is no error."""
         try:
             with self._object(uri) as blob:
                 blob.delete(**_call())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pismo_lake.errors import LakeError
-from pismo_lake.storage.leftovers import hold
+from pismo_lake.storage.leftovers import hold, is_held
 from pismo_lake.storage.places import local_path
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class LocalStore:
     def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
         """Return True, as every disk refuses to link to a name in use."""
         return True
+
+    def is_in_use(self, uri: str) -> bool:
+        """Return whether a process of this machine holds a temporary file."""
+        return is_held(local_path(uri))
 
     def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Rename a file to its place, which has to be on the same file system."""

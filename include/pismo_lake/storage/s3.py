@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from pismo_lake.storage.create_once import create_once, refuses_to_overwrite
+from pismo_lake.storage.create_once import create_once, is_claimed, refuses_to_overwrite
 from pismo_lake.storage.errors import NamedFile, is_missing
+from pismo_lake.storage.object_store import ObjectStore
 from pismo_lake.storage.places import bucket_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from pismo_lake.storage.store import Gate
 
-
-class S3Store:
+class S3Store(ObjectStore):
     """Objects at s3:// URIs; `options` returns the options of s3fs, at each use."""
 
     def __init__(self, options: Callable[[], Mapping[str, Any]] = dict) -> None:
@@ -69,12 +67,10 @@ class S3Store:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         return int(about["size"]), about.get("ETag") or about.get("etag")
 
-    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:  # noqa: ARG002 - one of the protocol
+    def put(self, uri: str, data: bytes) -> None:
         """Write or replace an object."""
-        with gate():
-            pass
         filesystem, path = self._remote(uri)
-        filesystem.pipe_file(path, bytes(data))
+        filesystem.pipe_file(path, data)
 
     def create(self, uri: str, data: bytes) -> bool:
         """Write an object if there is none; one trial finds out if the store can refuse."""
@@ -84,18 +80,17 @@ class S3Store:
         """Return whether the store refuses to replace an object; the first call tries it."""
         return refuses_to_overwrite(*self._remote(uri))
 
-    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
-        """Send a file, a large one in parts, and delete it here."""
-        with gate():
-            pass
+    def is_in_use(self, uri: str) -> bool:
+        """Return whether a temporary object is young enough to belong to a living writer."""
+        return is_claimed(*self._remote(uri))
+
+    def send(self, path: Path, uri: str) -> None:
+        """Write or replace an object with the content of a file, a large one in parts."""
         filesystem, target = self._remote(uri)
         filesystem.put_file(str(path), target)
-        path.unlink()
 
-    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
+    def delete(self, uri: str) -> None:
         """Delete an object without asking if it exists: another process may just have written it."""
-        with gate():
-            pass
         filesystem, path = self._remote(uri)
         try:
             filesystem.rm_file(path)

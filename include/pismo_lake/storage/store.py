@@ -50,6 +50,9 @@ class Store(Protocol):
     def is_refused(self, uri: str) -> bool:
         """Return whether the store itself refuses to replace a file, if asked to."""
 
+    def is_in_use(self, uri: str) -> bool:
+        """Return whether the writer of a temporary file may still be at work."""
+
     def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Move a finished local file to a URI, whole or not at all."""
 

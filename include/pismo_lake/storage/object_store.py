@@ -1,0 +1,72 @@
+"""Hold what the object stores have in common: each request passes its gate first."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pismo_lake.storage.store import Gate
+
+
+class ObjectStore(ABC):
+    """Pass the gate, then ask the store; a subclass makes the requests.
+
+    A request takes long and cannot be called back, so the gate is not held open while it runs.
+    """
+
+    @abstractmethod
+    def version(self, uri: str) -> tuple[int, str | None]:
+        """Return an object's size, and a mark that changes with its content."""
+
+    @abstractmethod
+    def put(self, uri: str, data: bytes) -> None:
+        """Write or replace an object."""
+
+    @abstractmethod
+    def send(self, path: Path, uri: str) -> None:
+        """Write or replace an object with the content of a local file."""
+
+    @abstractmethod
+    def delete(self, uri: str) -> None:
+        """Delete an object; a missing one is no error."""
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object of this name."""
+        try:
+            self.version(uri)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_refused(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
+        """Return True, as the store refuses to replace an object."""
+        return True
+
+    def is_in_use(self, uri: str) -> bool:  # noqa: ARG002 - one of the protocol
+        """Return False, as writers make no temporary objects."""
+        return False
+
+    def write(self, uri: str, data: bytes | memoryview, *, synced: bool, gate: Gate = nullcontext) -> None:  # noqa: ARG002 - one of the protocol
+        """Write or replace an object."""
+        _pass(gate)
+        self.put(uri, bytes(data))
+
+    def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
+        """Send a file, a large one in parts, and delete it here."""
+        _pass(gate)
+        self.send(path, uri)
+        path.unlink()
+
+    def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
+        """Delete an object."""
+        _pass(gate)
+        self.delete(uri)
+
+
+def _pass(gate: Gate) -> None:
+    with gate():
+        pass
