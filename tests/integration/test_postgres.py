@@ -31,6 +31,7 @@ SUITES = (
     "build/test_claim.py",
     "build/test_close.py",
     "check/test_check.py",
+    "check/test_repair.py",
     "contracts/test_contracts.py",
     "contracts/test_widening.py",
     "decode/test_bad_input.py",

@@ -168,8 +168,8 @@ class _Content:
                 yield self._report(Kind.IDS, path, "the ids in the indexes of its files", "other ids, names or offsets")
 
     def _report(self, kind: Kind, path: str, ledger: str, disk: str) -> Finding:
-        mend = Rebuild(self._part.delivery, self._part.unit)
-        return Finding(kind, storage.join(self._settings.lake, path), f"{ledger} of {self._part}", disk, mend)
+        repair = Rebuild(self._part.delivery, self._part.unit)
+        return Finding(kind, storage.join(self._settings.lake, path), f"{ledger} of {self._part}", disk, repair)
 
 
 def _place(folder: str, files: dict[str, int]) -> str:

@@ -62,6 +62,12 @@ def check_waiting(file: RawFile) -> list[Finding]:
     return [_other_raw(file.raw_uri, file.sha256 or f"{file.size} bytes", f"{digest}, {len(data)} bytes")]
 
 
+def raw_uri_of(index_uri: str) -> str:
+    """Return the URI of the raw file beside whose folder an index is."""
+    before, _, name = index_uri.rpartition("/_index/")
+    return f"{before}/{name.removesuffix('.parquet')}"
+
+
 def _missing_raw(uri: str, ledger: str) -> Finding:
     return Finding(Kind.MISSING_RAW, uri, f"landed as {ledger}", "it is not there", Advice(_FETCH_MISSING))
 
@@ -71,21 +77,21 @@ def _other_raw(uri: str, ledger: str, disk: str) -> Finding:
 
 
 def _check_index(record: FileRecord, uri: str) -> Iterator[Finding]:
-    mend, ledger = Reindex(record.delivery, record.name), f"{record.events} event(s), {record.rejects} reject(s)"
+    repair, ledger = Reindex(record.delivery, record.name), f"{record.events} event(s), {record.rejects} reject(s)"
     try:
         usable = pc.is_null(read_index(record, ["reason"]).column("reason"))
         noted = _note(uri)
     except FileNotFoundError:
-        yield Finding(Kind.MISSING_INDEX, uri, f"the index of {record.name}", "it is not there", mend)
+        yield Finding(Kind.MISSING_INDEX, uri, f"the index of {record.name}", "it is not there", repair)
         return
     except LandedFileError:
-        yield Finding(Kind.INDEX, uri, ledger, "its bytes are not those that were written", mend)
+        yield Finding(Kind.INDEX, uri, ledger, "its bytes are not those that were written", repair)
         return
     events = pc.sum(usable).as_py() or 0
     if (events, len(usable) - events) != (record.events, record.rejects):
-        yield Finding(Kind.INDEX, uri, ledger, f"{events} event(s), {len(usable) - events} reject(s)", mend)
+        yield Finding(Kind.INDEX, uri, ledger, f"{events} event(s), {len(usable) - events} reject(s)", repair)
     elif noted.get("sha256", record.sha256) != record.sha256:
-        yield Finding(Kind.INDEX, uri, f"of {record.name}", f"the index of another file, {noted.get('name')}", mend)
+        yield Finding(Kind.INDEX, uri, f"of {record.name}", f"the index of another file, {noted.get('name')}", repair)
 
 
 def _note(uri: str) -> dict[str, str]:
@@ -104,6 +110,7 @@ class LandingFolder:
     def strays(self, settings: LakeSettings, ledger: Ledger) -> list[Finding]:
         """Return the findings on files that the ledger does not know, and on temporary files."""
         listed = storage.list_every_file(self._root)
+        present = set(listed)
         known = self._list_known(LakeFiles(ledger, settings.lake))
         found = []
         for uri in listed:
@@ -118,11 +125,14 @@ class LandingFolder:
                 continue
             elif in_index and uri.endswith(".columns"):
                 found.append(_temporary(uri, "no file that waits for its build has it"))
+            elif in_index and (raw_uri_of(uri) in present or is_recorded(ledger, raw_uri_of(uri))):
+                # it is that of a raw file which waits to be recorded, or which another lake has
+                continue
             elif in_index:
                 found.append(Finding(Kind.UNKNOWN_INDEX, uri, "no landed file has it", "it is there", Remove(uri)))
             elif not is_recorded(ledger, uri):
-                mend = Record(self._delivery, uri)
-                found.append(Finding(Kind.UNKNOWN_RAW, uri, "it is not recorded", "it is there", mend))
+                repair = Record(self._delivery, uri)
+                found.append(Finding(Kind.UNKNOWN_RAW, uri, "it is not recorded", "it is there", repair))
         return found
 
     def _list_known(self, files: LakeFiles) -> set[str]:

@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """The mend of a file that should not be there: remove it."""
+    """Repair a file that should not be there: remove it."""
 
     uri: str
 
@@ -48,7 +48,7 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """The mend of an index: make it again from its raw file."""
+    """Repair an index: make it again from its raw file."""
 
     delivery: str
     name: str
@@ -64,7 +64,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class WriteContract:
-    """The mend of a contract's document: write it from the ledger."""
+    """Repair a contract's document: write it from the ledger."""
 
     domain: str
     event_type: str
@@ -72,12 +72,12 @@ class WriteContract:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The advice for a finding that a check cannot mend."""
+    """Give advice for a finding that a check cannot repair."""
 
     text: str
 
 
-Mend = Remove | Rebuild | Reindex | Record | WriteContract | Advice
+Repair = Remove | Rebuild | Reindex | Record | WriteContract | Advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +89,18 @@ class Finding:
         path: The URI of the file, or of the folder if several files differ together.
         ledger: The state by the ledger.
         disk: The state on the disk, or in the object store.
-        mend: The way to mend it.
-        done: The mend that was made, or the reason that there is none. Empty without `repair`.
-        mended: Whether the difference is gone.
+        repair: The way to repair it.
+        done: The repair that was made, or the reason that there is none. Empty if no repair was asked for.
+        repaired: Whether the difference is gone.
     """
 
     kind: Kind
     path: str
     ledger: str
     disk: str
-    mend: Mend
+    repair: Repair
     done: str = ""
-    mended: bool = False
+    repaired: bool = False
 
     def to_json(self) -> dict[str, str | bool]:
         """Return it as plain values."""
@@ -110,7 +110,7 @@ class Finding:
             "ledger": self.ledger,
             "disk": self.disk,
             "done": self.done,
-            "mended": self.mended,
+            "repaired": self.repaired,
         }
 
     def __str__(self) -> str:
@@ -129,13 +129,13 @@ class CheckResult:
 
     @property
     def left(self) -> list[Finding]:
-        """Return the findings that are not mended."""
-        return [finding for finding in self.findings if not finding.mended]
+        """Return the findings that are not repaired."""
+        return [finding for finding in self.findings if not finding.repaired]
 
     def __str__(self) -> str:
         """Return the totals in one line."""
         compared = f"{self.outputs} output(s) and {self.landed} landed file(s) compared with the ledger"
         if not self.findings:
             return f"{compared}: all sound"
-        mended = len(self.findings) - len(self.left)
-        return f"{compared}: {len(self.findings)} finding(s), {mended} mended, {len(self.left)} left"
+        repaired = len(self.findings) - len(self.left)
+        return f"{compared}: {len(self.findings)} finding(s), {repaired} repaired, {len(self.left)} left"

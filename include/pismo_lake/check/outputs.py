@@ -104,10 +104,10 @@ def _unknown(lake: str, path: str) -> Finding:
 
 def _unfinished(lake: str, path: str, part: LakePart) -> Finding:
     state = f"planned by a build that has not ended, beat {part.record.beat}" if part.record.claim else "to be removed"
-    mend = Rebuild(part.delivery, part.unit, force=False)
-    return Finding(Kind.UNFINISHED, storage.join(lake, path), f"{state}, of {part}", "it is there", mend)
+    repair = Rebuild(part.delivery, part.unit, force=False)
+    return Finding(Kind.UNFINISHED, storage.join(lake, path), f"{state}, of {part}", "it is there", repair)
 
 
 def _missing(lake: str, path: str, part: LakePart) -> Finding:
-    mend = Rebuild(part.delivery, part.unit)
-    return Finding(Kind.MISSING, storage.join(lake, path), f"an output of {part}", "it is not there", mend)
+    repair = Rebuild(part.delivery, part.unit)
+    return Finding(Kind.MISSING, storage.join(lake, path), f"an output of {part}", "it is not there", repair)

@@ -1,4 +1,4 @@
-"""Check a whole lake and its landing zones, and mend what can be mended."""
+"""Check a whole lake and its landing zones, and repair the differences if asked to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pismo_lake import storage
 from pismo_lake.check.content import check_part
 from pismo_lake.check.documents import check_contracts
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
-from pismo_lake.check.mend import mend_all
 from pismo_lake.check.model import CheckResult, Finding, Kind, Reindex, Remove
 from pismo_lake.check.outputs import compare_outputs
+from pismo_lake.check.repair import repair_all
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.lake_builds import LakeBuilds
 from pismo_lake.paths import BUILD_ROOTS, SPOOL
@@ -41,7 +41,7 @@ def check_lake(
 ) -> CheckResult:
     """Compare lake and landing with the ledger, for all deliveries of the lake.
 
-    Files outside the folders for outputs count as known, whatever they are. With `repair` the findings are mended as
+    Files outside the folders for outputs count as known, whatever they are. With `repair` the findings are repaired as
     far as that is possible without Pismo; units and raw files of other deliveries are left to them.
     """
     refuse_unprotected(settings)
@@ -54,13 +54,13 @@ def check_lake(
     parts, records, waiting = builds.every(), files.every(), files.waiting()
     log.info("checking %d part(s) and %d landed file(s)", len(parts), len(records) + len(waiting))
     of_records = _each(records, check_record)
-    damaged = {finding.mend.name for finding in of_records if isinstance(finding.mend, Reindex)}
+    damaged = {finding.repair.name for finding in of_records if isinstance(finding.repair, Reindex)}
     findings += _each(parts, lambda part: check_part(settings, ledger, part, damaged))
     findings += of_records
     findings += check_contracts(settings, ledger)
     findings += _each(waiting, lambda item: check_waiting(item[1]))
     if repair:
-        findings = mend_all(settings, ledger, findings, log)
+        findings = repair_all(settings, ledger, findings, log)
     outputs = sum(len(part.record.outputs) for part in parts)
     return CheckResult(tuple(findings), outputs, len(records) + len(waiting))
 

@@ -208,12 +208,12 @@ def test_damage_is_found_by_name_and_mended(built: LakeUnderTest, name: str) -> 
     found = findings(built)
     assert sorted(finding.kind for finding in found) == expected
     assert everything(built) == damaged
-    assert not any(finding.mended or finding.done for finding in found)
+    assert not any(finding.repaired or finding.done for finding in found)
     # a difference of two files may be named by the one that is sound
     assert {finding.path for finding in found} & {str(built.root / path) for path in touched}
     repaired = findings(built, repair=True)
     assert [finding.path for finding in repaired] == [finding.path for finding in found]
-    assert all(finding.mended and finding.done for finding in repaired)
+    assert all(finding.repaired and finding.done for finding in repaired)
     assert findings(built) == []
     assert everything(built) == before
 
@@ -222,11 +222,11 @@ def test_a_raw_file_that_differs_is_left_with_advice(built: LakeUnderTest) -> No
     raw = the(built, "raw")
     flip(raw)
     (found,) = findings(built, repair=True)
-    assert (found.kind, found.path, found.mended) == (Kind.RAW, str(raw), False)
+    assert (found.kind, found.path, found.repaired) == (Kind.RAW, str(raw), False)
     assert "ask for its object key again" in found.done
     raw.unlink()
     (found,) = findings(built, repair=True)
-    assert (found.kind, found.path, found.mended) == (Kind.MISSING_RAW, str(raw), False)
+    assert (found.kind, found.path, found.repaired) == (Kind.MISSING_RAW, str(raw), False)
     built.land({key(3): event("e-3", {"lines": [{"n": 1}, {"n": 2}]}, timestamp=at(3)) + b'{"broken'})
     assert findings(built) == []
 
@@ -236,7 +236,7 @@ def test_an_output_whose_raw_file_is_gone_is_left(built: LakeUnderTest) -> None:
     the(built, "row file").unlink()
     left = findings(built, repair=True)
     assert sorted(found.kind for found in left) == [Kind.MISSING, Kind.MISSING_RAW]
-    assert not any(found.mended for found in left)
+    assert not any(found.repaired for found in left)
     assert all(found.done.startswith("left: ") for found in left)
 
 
@@ -257,7 +257,7 @@ def test_a_raw_file_that_was_not_recorded_comes_into_the_lake(built: LakeUnderTe
     path.write_bytes(event("e-7", timestamp=at(7, 2)))
     assert kinds(built) == [(Kind.UNKNOWN_RAW.value, "a")]
     (found,) = findings(built, repair=True)
-    assert found.mended
+    assert found.repaired
     assert findings(built) == []
     assert sorted(row["event_id"] for row in built.rows()) == ["e-3", "e-4", "e-5", "e-7"]
     # one that nothing gives an hour stays
@@ -265,7 +265,7 @@ def test_a_raw_file_that_was_not_recorded_comes_into_the_lake(built: LakeUnderTe
     assert other is None
     (built.root / "landing/test/orphan").write_bytes(event("e-8"))
     (left,) = findings(built, repair=True)
-    assert (left.kind, left.mended) == (Kind.UNKNOWN_RAW, False)
+    assert (left.kind, left.repaired) == (Kind.UNKNOWN_RAW, False)
     assert "publish hour" in left.done
 
 
@@ -280,7 +280,7 @@ def test_files_of_a_build_that_did_not_end_are_found_and_removed(built: LakeUnde
     assert dead.plan(0, token, [path, *record.outputs])
     assert kinds(built) == [(Kind.UNFINISHED.value, STRAY)]
     (found,) = findings(built, repair=True)
-    assert found.mended
+    assert found.repaired
     assert findings(built) == []
     assert everything(built) == before
 
@@ -310,7 +310,7 @@ def test_an_erased_and_blanked_file_is_sound(built: LakeUnderTest) -> None:
     the(built, "index").unlink()
     left = findings(built, repair=True)
     assert sorted(found.kind for found in left) == [Kind.MISSING_INDEX, Kind.RAW]
-    assert not any(found.mended for found in left)
+    assert not any(found.repaired for found in left)
 
 
 def test_other_deliveries_are_checked_and_left_to_themselves(built: LakeUnderTest) -> None:
@@ -329,10 +329,10 @@ def test_other_deliveries_are_checked_and_left_to_themselves(built: LakeUnderTes
     flip(index)
     copy_beside(the(built, "row file"), f"other-{DAY}-p0000-0123456789.parquet")
     left = {found.kind: found for found in findings(built, repair=True)}
-    assert left[Kind.UNKNOWN].mended
-    assert [left[kind].mended for kind in (Kind.MISSING, Kind.INDEX)] == [False, False]
+    assert left[Kind.UNKNOWN].repaired
+    assert [left[kind].repaired for kind in (Kind.MISSING, Kind.INDEX)] == [False, False]
     assert "--delivery other" in left[Kind.MISSING].done
-    assert all(found.mended for found in check_lake(other, second.ledger, repair=True).findings)
+    assert all(found.repaired for found in check_lake(other, second.ledger, repair=True).findings)
     assert findings(built) == []
 
 
@@ -357,12 +357,12 @@ def test_the_command_prints_findings_and_says_how_it_ended(
         "ledger": "no build has recorded it",
         "disk": "it is there",
         "done": "",
-        "mended": False,
+        "repaired": False,
     }
     code, text = run("--repair")
     assert code == 0
     assert text.splitlines()[0].endswith("; removed")
-    assert text.splitlines()[-1].endswith("1 finding(s), 1 mended, 0 left")
+    assert text.splitlines()[-1].endswith("1 finding(s), 1 repaired, 0 left")
     code, text = run("--repair")
     assert code == 0
     assert text.splitlines()[-1].endswith("all sound")

@@ -1,14 +1,16 @@
-"""Mend the findings of a check: remove, record, index and build."""
+"""Repair the findings of a check: remove, record, index and build."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
-from pismo_lake.check.model import Advice, Rebuild, Record, Reindex, Remove, WriteContract
+from pismo_lake.check.landing import raw_uri_of
+from pismo_lake.check.model import Advice, Kind, Rebuild, Record, Reindex, Remove, WriteContract
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.index.files import index_bytes, read_raw
@@ -18,6 +20,7 @@ from pismo_lake.index.run import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
+from pismo_lake.ledger.unknown_files import FileKnownError, lock_index, lock_output
 from pismo_lake.paths import SPOOL
 
 if TYPE_CHECKING:
@@ -27,53 +30,56 @@ if TYPE_CHECKING:
     from pismo_lake.check.model import Finding
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
+    from pismo_lake.storage.store import Gate
 
 
 class _LeftError(Exception):
-    """A finding that cannot be mended here; the text says why."""
+    """A finding cannot be repaired here; the text says why."""
 
 
-def mend_all(settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding], log: logging.Logger) -> list[Finding]:
-    """Mend findings; return each with its mend, or with the reason that there is none.
+def repair_all(
+    settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding], log: logging.Logger
+) -> list[Finding]:
+    """Repair findings; return each with its repair, or with the reason that there is none.
 
     Indexes and raw files come before the builds that read them. A unit is built once, however many findings it has.
     """
     if not findings:
         return []
     LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
-    mender = _Mender(settings, ledger, findings, log)
+    repairer = _Repairer(settings, ledger, findings, log)
     done: dict[int, Finding] = {}
     for kind in (Remove, WriteContract, Record, Reindex, Rebuild, Advice):
         for number, finding in enumerate(findings):
-            if isinstance(finding.mend, kind):
-                done[number] = mender.mend(finding)
-    mender.build_recorded()
+            if isinstance(finding.repair, kind):
+                done[number] = repairer.repair(finding)
+    repairer.build_recorded()
     return [done[number] for number in range(len(findings))]
 
 
-class _Mender:
-    """Mends findings one by one."""
+class _Repairer:
+    """Repairs findings one by one."""
 
     def __init__(
         self, settings: LakeSettings, ledger: Ledger, findings: Sequence[Finding], log: logging.Logger
     ) -> None:
         self._settings, self._ledger, self._log = settings, ledger, log
         self._files = FileLedger(ledger, settings.lake, settings.delivery)
-        rebuilds = [finding.mend for finding in findings if isinstance(finding.mend, Rebuild)]
-        self._forced = {mend.unit for mend in rebuilds if mend.force}
+        rebuilds = [finding.repair for finding in findings if isinstance(finding.repair, Rebuild)]
+        self._forced = {repair.unit for repair in rebuilds if repair.force}
         self._built: dict[str, str] = {}
         """Why a unit could not be built, by unit; empty if it was."""
         self._waiting = set(self._files.unbuilt_units())
 
-    def mend(self, finding: Finding) -> Finding:
-        """Mend one finding; return it with the mend, or with the reason that there is none."""
+    def repair(self, finding: Finding) -> Finding:
+        """Repair one finding; return it with the repair, or with the reason that there is none."""
         try:
             done = self._done(finding)
         except (_LeftError, PismoError, OSError) as error:
-            self._log.warning("not mended: %s: %s", finding.path, error)
+            self._log.warning("not repaired: %s: %s", finding.path, error)
             return replace(finding, done=f"left: {error}")
-        self._log.info("mended: %s: %s", finding.path, done)
-        return replace(finding, done=done, mended=True)
+        self._log.info("repaired: %s: %s", finding.path, done)
+        return replace(finding, done=done, repaired=True)
 
     def build_recorded(self) -> None:
         """Build the units that wait for it since raw files were recorded."""
@@ -83,9 +89,9 @@ class _Mender:
                 build_unit(self._settings, self._ledger, unit, log=self._log)
 
     def _done(self, finding: Finding) -> str:
-        match finding.mend:
+        match finding.repair:
             case Remove(uri):
-                return self._remove(uri)
+                return self._remove(uri, self._gate(finding))
             case Rebuild(delivery, unit):
                 self._refuse_other(delivery)
                 return self._rebuild(unit)
@@ -105,8 +111,20 @@ class _Mender:
             msg = f"check it with the settings of its own delivery, --delivery {delivery}"
             raise _LeftError(msg)
 
-    def _remove(self, uri: str) -> str:
-        storage.remove(uri)
+    def _gate(self, finding: Finding) -> Gate:
+        """Return a gate that asks the ledger once more: a run may have recorded the file since it was listed."""
+        if finding.kind is Kind.UNKNOWN:
+            path = finding.path.removeprefix(storage.join(self._settings.lake, ""))
+            return partial(lock_output, self._ledger, self._settings.lake, path)
+        if finding.kind is Kind.UNKNOWN_INDEX:
+            return partial(lock_index, self._ledger, finding.path, raw_uri_of(finding.path))
+        return nullcontext
+
+    def _remove(self, uri: str, gate: Gate) -> str:
+        try:
+            storage.remove(uri, gate=gate)
+        except FileKnownError:
+            return "not removed: the ledger knows it by now"
         if storage.is_local(uri) and f"/{SPOOL}/" in uri:
             with suppress(OSError):
                 # the folder of the killed close, once it is empty

@@ -1,0 +1,74 @@
+"""Remove a file that the ledger does not know, unless the ledger knows it by now.
+
+A check lists files, and removes the unknown ones later. Meanwhile a run may have recorded one of them, because the same
+raw files give the same paths again. So the ledger is asked once more, in a transaction that lets nobody record the file
+until it is removed.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, text
+
+from pismo_lake.ledger.tables import builds, files, raw_files
+from pismo_lake.paths import split_output_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Table
+
+    from pismo_lake.ledger.engine import Ledger
+
+_DAY = len("YYYY-MM-DD")
+
+
+class FileKnownError(Exception):
+    """The ledger knows the file by now, so it must not be removed."""
+
+
+@contextmanager
+def lock_output(ledger: Ledger, lake: str, path: str) -> Iterator[None]:
+    """Let a path below the lake be removed in the block, during which no build can plan it.
+
+    Raises:
+        FileKnownError: A build has recorded the path, has planned it, or is to remove it.
+    """
+    named = split_output_name(path.rsplit("/", 1)[-1])
+    with _lock(ledger, builds) as connection:
+        if named is not None:
+            # a closed day takes over the outputs of its hours
+            units = builds.c.unit.in_({named[1], named[1][:_DAY]})
+            query = select(builds.c.outputs, builds.c.superseded).where(builds.c.lake == lake, units)
+            if any(path in paths for row in connection.execute(query) for paths in row):
+                raise FileKnownError(path)
+        yield
+
+
+@contextmanager
+def lock_index(ledger: Ledger, index_uri: str, raw_uri: str) -> Iterator[None]:
+    """Let an index in landing be removed in the block, during which nobody can record its raw file.
+
+    Raises:
+        FileKnownError: A lake has recorded the raw file, or the index.
+    """
+    with _lock(ledger, raw_files) as connection:
+        known = (
+            select(raw_files.c.name).where(raw_files.c.raw_uri == raw_uri),
+            select(files.c.name).where((files.c.raw_uri == raw_uri) | (files.c.index_uri == index_uri)),
+        )
+        if any(connection.execute(query.limit(1)).first() for query in known):
+            raise FileKnownError(index_uri)
+        yield
+
+
+@contextmanager
+def _lock(ledger: Ledger, table: Table) -> Iterator[Connection]:
+    """Begin a transaction during which nobody else changes a table."""
+    with ledger.transaction() as connection:
+        # SQLite lets only one transaction write at a time
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
+        yield connection
