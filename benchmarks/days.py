@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         for event_id in ids:
             started = time.monotonic()
             (place,) = find_event(settings, ledger, event_id)
-            assert place.standing is not None
+            assert place.lake_row is not None
             looked_up.append(time.monotonic() - started)
         whole, _ = _time("where-is", ids[0], "--lake", lake)
     versions = f"Python {platform.python_version()}, pyarrow {pyarrow.__version__}"

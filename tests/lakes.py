@@ -14,7 +14,8 @@ import simplejson
 from sqlalchemy import NullPool, create_engine, text
 
 from pismo_lake.build.day import build_unit, close_day
-from pismo_lake.errors import landing_error
+from pismo_lake.errors import ConfigError, LakeError, landing_error
+from pismo_lake.events.find_rows import Found, refuse_unknown, search_rows
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.run import IndexSummary, index_landed
 from pismo_lake.landing.land import Landing, land_files
@@ -25,7 +26,7 @@ from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.lake import LakeSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -204,3 +205,21 @@ class LakeUnderTest:
         """SHA-256 of every file of the lake by path, without its bond with the ledger."""
         paths = (path for path in (self.root / "lake").rglob("*") if path.is_file() and not is_bond(path))
         return {str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def find_in_rows(
+    settings: LakeSettings, conditions: Sequence[tuple[str, str]], event_ids: Iterable[str] = ()
+) -> list[Found]:
+    """Return the events of rows that meet any condition (column, value), or have an id.
+
+    Raises:
+        ConfigError: No file has a column, or the values of a column cannot be told apart.
+        LakeError: A file is damaged.
+    """
+    rows = search_rows(settings, conditions, event_ids)
+    if damaged := [str(blind) for blind in rows.blind if blind.damaged]:
+        raise LakeError(damaged[0])
+    refuse_unknown(conditions, rows.columns, rows.present)
+    if rows.blind:
+        raise ConfigError(str(rows.blind[0]))
+    return list(rows.events.values())

@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from botocore.config import Config
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.cli.main import main
 from pismo_lake.errors import ConfigError, LakeError, SourceUnavailable
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.events.find import find_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.report.reconcile import reconcile
@@ -82,9 +82,9 @@ def test_nothing_stands_in_clear_and_everything_works_with_the_key(encrypted: La
         report = reconcile(encrypted.settings, encrypted.ledger, PublishDay.parse("2026-03-01"))
         assert (report.rows, report.rejects, report.balanced) == (3, 1, True)
         (place,) = find_event(encrypted.settings, encrypted.ledger, "e-2")
-        assert place.state == "stands"
+        assert place.state == "in the lake"
     assert encrypted.close("2026-03-01").parts_built == 0
-    found = find_events(encrypted.settings, [("data__note", SECRET.decode())], ["e-1"])
+    found = find_in_rows(encrypted.settings, [("data__note", SECRET.decode())], ["e-1"])
     assert len(found) == 3
     erase(encrypted.settings, encrypted.ledger, found[:1], "ticket 9")
     assert len(rows(encrypted)) == 2
@@ -126,7 +126,7 @@ def test_the_key_of_the_command_line(
         monkeypatch.setenv(name, value)
     place = ["--lake", encrypted.settings.lake, "--landing", encrypted.settings.landing, "--delivery", "test"]
     assert main(["where-is", "e-1", *place, "--ledger", f"sqlite:///{encrypted.root}/ledger.db"]) == 0
-    assert "stands" in capsys.readouterr().out
+    assert "in the lake" in capsys.readouterr().out
 
 
 def test_another_key_is_another_lake(server: Sandbox, encrypted: LakeUnderTest) -> None:

@@ -126,11 +126,11 @@ def test_the_key_is_the_buckets_whatever_stands_above_it(
     assert hook.event_key(f"main_stream/{KEY}") == KEY
 
 
-@pytest.mark.parametrize("stands", ["main_stream/2026/03/01/09/a", f"elsewhere/{KEY}"])
+@pytest.mark.parametrize("name", ["main_stream/2026/03/01/09/a", f"elsewhere/{KEY}"])
 def test_an_object_that_stands_elsewhere_is_found(
-    cloud: GoogleCloud, put: Callable[[str, bytes], None], hook_for: Callable[[str], PismoGCSHook], stands: str
+    cloud: GoogleCloud, put: Callable[[str, bytes], None], hook_for: Callable[[str], PismoGCSHook], name: str
 ) -> None:
-    put(stands, b"found")
+    put(name, b"found")
     assert fetched(hook_for(cloud.storage)) == b"found"
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 from tests.ledgers import STATES, check_migrated, differences, dump, make
 from tests.postgres import running_postgres
 
 from pismo_lake.cli.main import main
 from pismo_lake.errors import LedgerRefused, LedgerVersionError, NoLedgerError
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.ledger import Ledger
 from pismo_lake.ledger.engine import connect
@@ -138,7 +138,7 @@ def test_tasks_need_no_right_to_change_tables(database: Callable[[], str], tmp_p
         {key(12): event("e-1", {"doc": "1"}) + event("e-2", {"doc": "2"}), key(13): event("e-3", timestamp=at(13))}
     )
     lake.build()
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["e-2"]), "ticket 1", raw=True)
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], ["e-2"]), "ticket 1", raw=True)
     lake.close("2026-03-01")
     report = reconcile(
         lake.settings, lake.ledger, PublishDay.parse("2026-03-01"), until=PublishHour.parse("2026-03-02T00")

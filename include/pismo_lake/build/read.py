@@ -161,7 +161,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
     # the (domain, event name) in this file
     types, numbers = number_groups(events, TYPE_KEYS, _type)
     part.events += len(events)
-    counted, kept, conflicts, standing = (
+    counted, kept, conflicts, row_counts = (
         np.bincount(numbers[mask], minlength=len(types)).tolist()
         for mask in (slice(None), verdict.kept, verdict.conflict, verdict.rows)
     )
@@ -174,7 +174,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
     parsed = payloads.of(record) if payloads else {}
     first = 0
     for number, (domain, name) in enumerate(types):
-        count = standing[number]
+        count = row_counts[number]
         duplicates = counted[number] - kept[number]
         counts = TypeCounts(counted[number], count, duplicates, conflicts[number], kept[number] - count)
         part.by_type[event_path(domain, name)].add(counts)

@@ -43,7 +43,7 @@ def show(
 
     refuse_unprotected(lake.settings)
     places = find_event(lake.settings, lake.ledger, event_id)
-    shown = places if every else [place for place in places if place.standing] or places[:1]
+    shown = places if every else [place for place in places if place.lake_row] or places[:1]
     if lake.json:
         copies = [_copy(place) | _content(display_event(place, lake.settings.privacy)) for place in shown]
         print_json({"event_id": event_id, "copies": copies})
@@ -85,7 +85,7 @@ def _exit_code(event_id: str, places: list[Place]) -> int:
 
 
 def _copy(place: Place) -> dict[str, Any]:
-    record, row = place.record, place.standing
+    record, row = place.record, place.lake_row
     return {
         "state": place.state,
         "delivery": record.delivery,

@@ -17,7 +17,7 @@ from pismo_lake.build.spool import remove_spools
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.errors import ConfigError, LandedFileError
 from pismo_lake.events.find import copies_of
-from pismo_lake.events.find_rows import Found, find_copies, find_events
+from pismo_lake.events.find_rows import Found, find_copies
 from pismo_lake.index.blank import blank_events
 from pismo_lake.index.parsed import let_all_go
 from pismo_lake.ledger import FileLedger, LakeFiles
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
-__all__ = ["Erased", "Found", "clear_up", "erase", "erase_events", "find_copies", "find_events", "landing_roots"]
+__all__ = ["Erased", "Found", "clear_up", "erase", "erase_events", "find_copies", "landing_roots"]
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3

@@ -42,7 +42,7 @@ _INDEXED = [
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LakeRow:
     """The row of the lake that holds an event."""
 
     parquet: str
@@ -56,7 +56,7 @@ class Standing:
 class Place:
     """One copy of an event; offset and length in bytes of the uncompressed file.
 
-    `state`: ``stands`` (it wins) | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` |
+    `state`: ``in the lake`` (it wins) | ``duplicate`` | ``duplicate with other content`` | ``rejected: <reason>`` |
     ``erased`` | ``not built``.
     """
 
@@ -65,7 +65,7 @@ class Place:
     length: int
     org_id: str | None
     state: str
-    standing: Standing | None
+    lake_row: LakeRow | None
     content: bytes | None
 
     @property
@@ -83,8 +83,8 @@ class Place:
         ]
         if self.record.problem:
             lines.append(f"  problem  {self.record.problem}")
-        if self.standing:
-            at = self.standing
+        if self.lake_row:
+            at = self.lake_row
             lines.append(f"  parquet  {at.parquet}")
             lines.append(f"           row group {at.row_group}, row {at.row}; built {at.built_at}{_by(at.run)}")
         return "\n".join(lines)
@@ -102,8 +102,8 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Pl
         for place in _places(settings, ledger, record, event_id, offsets)
     ]
     places.sort(key=lambda place: (place.record.rank, place.offset))
-    standing = {organisation_key(place.org_id): place.content for place in places if place.standing}
-    return [_judge(place, standing) for place in places]
+    winners = {organisation_key(place.org_id): place.content for place in places if place.lake_row}
+    return [_compare_content(place, winners) for place in places]
 
 
 def keys_of_events(settings: LakeSettings, ledger: Ledger, event_ids: Iterable[str]) -> dict[str, list[str]]:
@@ -168,25 +168,25 @@ def _places(
         pc.equal(index.column("event_id"), event_id), pc.is_in(index.column("offset"), pa.array(offsets, pa.int64()))
     )
     for row in index.filter(wanted).to_pylist():
-        standing, state = None, f"rejected: {row['reason']}"
+        lake_row, state = None, f"rejected: {row['reason']}"
         if row["reason"] is None:
-            standing = _standing(settings, ledger, record, row)
-            state = "stands" if standing else "duplicate" if record.built else "not built"
+            lake_row = _find_row(settings, ledger, record, row)
+            state = "in the lake" if lake_row else "duplicate" if record.built else "not built"
             if row["dedupe_key"] in erased:
                 state = "erased"
         where = (record, row["offset"], row["length"], row["org_id"])
-        yield Place(*where, state, standing, row["content_hash"])
+        yield Place(*where, state, lake_row, row["content_hash"])
 
 
-def _judge(place: Place, standing: dict[str, bytes | None]) -> Place:
-    first = standing.get(organisation_key(place.org_id))
+def _compare_content(place: Place, winners: dict[str, bytes | None]) -> Place:
+    first = winners.get(organisation_key(place.org_id))
     if place.state != "duplicate" or first is None or first == place.content:
         return place
     where = (place.record, place.offset, place.length, place.org_id)
     return Place(*where, "duplicate with other content", None, place.content)
 
 
-def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: dict[str, Any]) -> Standing | None:
+def _find_row(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: dict[str, Any]) -> LakeRow | None:
     """Return the event's row in the outputs of its unit and partition; None if it has none."""
     stamp = pa.array([row["event_timestamp"]], pa.timestamp("us", tz="UTC"))
     date = event_dates(stamp, settings.event_date_zone, record.publish_hour[:10])[0].as_py()
@@ -194,13 +194,13 @@ def _standing(settings: LakeSettings, ledger: Ledger, record: FileRecord, row: d
     for part in BuildLedger(ledger, settings.lake, record.delivery, record.unit).parts():
         for path in part.outputs:
             if path.rsplit("/", 1)[0] == folder:
-                found = _row(settings, path, record.name, row["offset"], part)
+                found = _find_row_in(settings, path, record.name, row["offset"], part)
                 if found:
                     return found
     return None
 
 
-def _row(settings: LakeSettings, path: str, name: str, offset: int, part: PartRecord) -> Standing | None:
+def _find_row_in(settings: LakeSettings, path: str, name: str, offset: int, part: PartRecord) -> LakeRow | None:
     uri = storage.join(settings.lake, path)
     with storage.open_for_reading(uri) as source:
         with sound(uri):
@@ -213,5 +213,5 @@ def _row(settings: LakeSettings, path: str, name: str, offset: int, part: PartRe
             )
             at = pc.index(here, True).as_py()
             if at >= 0:
-                return Standing(uri, group, at, part.built_at or "", part.run or "")
+                return LakeRow(uri, group, at, part.built_at or "", part.run or "")
     return None

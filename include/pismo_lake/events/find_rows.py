@@ -84,23 +84,6 @@ class FoundRows:
     blind: list[Blind] = field(default_factory=list)
 
 
-def find_events(settings: LakeSettings, conditions: Sequence[Condition], event_ids: Iterable[str] = ()) -> list[Found]:
-    """Return the events of rows that meet any condition (column, value), or have an id.
-
-    Raises:
-        ConfigError: No file has a column, or the values of a column cannot be told apart.
-        LakeError: A file is damaged.
-    """
-    rows = search_rows(settings, conditions, event_ids)
-    for blind in rows.blind:
-        if blind.damaged:
-            raise LakeError(str(blind))
-    refuse_unknown(conditions, rows.columns, rows.present)
-    for blind in rows.blind:
-        raise ConfigError(str(blind))
-    return list(rows.events.values())
-
-
 def refuse_unknown(conditions: Sequence[Condition], columns: set[str], present: set[str]) -> None:
     """Refuse conditions on columns that were not found; name similar columns of `present`."""
     missing = sorted({column for column, _ in conditions} - columns)

@@ -190,15 +190,15 @@ class _Lander:
         mine = self._raw_file(file, file.key, len(raw), digest)
         if not versions and storage.create(mine.raw_uri, raw):
             return _Landed(file, (mine,), size=len(raw))
-        stands = None if versions else storage.read_bytes(mine.raw_uri)
-        if stands == raw:
+        kept = None if versions else storage.read_bytes(mine.raw_uri)
+        if kept == raw:
             return _Landed(file, (mine,), size=len(raw))
         named = self._raw_file(file, f"{file.key}~{digest[:12]}", len(raw), digest)
         storage.write_atomic(named.raw_uri, raw)
-        if stands is None:
+        if kept is None:
             return _Landed(file, (named,), size=len(raw))
         # a run landed other bytes and was killed before it recorded them: record both versions
-        other = self._raw_file(RemoteFile(file.key, len(stands)), file.key, len(stands))
+        other = self._raw_file(RemoteFile(file.key, len(kept)), file.key, len(kept))
         return _Landed(file, (other, named), size=len(raw))
 
     def _raw_file(self, file: RemoteFile, name: str, size: int, sha256: str | None = None) -> RawFile:

@@ -52,7 +52,7 @@ def test_documents_say_what_the_texts_say(document: Callable[..., Any], lake: st
         (f"{HOUR}/e-2", len(event("e-2")), True),
     ]
     (copy,) = document("where-is", "e-1")["copies"]
-    assert (copy["state"], copy["file"], copy["offset"]) == ("stands", f"{HOUR}/e-1", 0)
+    assert (copy["state"], copy["file"], copy["offset"]) == ("in the lake", f"{HOUR}/e-1", 0)
     assert copy["parquet"]["uri"].startswith(lake)
     report = document("report", "--date", DAY)
     assert (report["verdict"], report["files"]) == ("incomplete", 2)

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import ORG, LakeUnderTest, at, event, key
+from tests.lakes import ORG, LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.errors import ConfigError
-from pismo_lake.events.erase import erase, erase_events, find_events
+from pismo_lake.events.erase import erase, erase_events
 from pismo_lake.events.find import find_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.keys import dedupe_key
@@ -54,7 +54,7 @@ def ids(lake: LakeUnderTest) -> list[str]:
 def test_a_person_is_gone_from_rows_and_rejects_and_counts_balance(peopled: LakeUnderTest) -> None:
     assert ids(peopled) == ["e-1", "e-2", "e-3", "e-4"]
     assert any(b"his other words" in row["raw"] for row in peopled.rejects())
-    found = find_events(peopled.settings, [("data__document", "007")])
+    found = find_in_rows(peopled.settings, [("data__document", "007")])
     assert sorted(item.event_id for item in found) == ["e-1", "e-3"]
     done = erase(peopled.settings, peopled.ledger, found, "ticket 1")
     assert (done.units, done.left, done.raw_files) == (("2026-03-01", "2026-03-02T03"), (), 0)
@@ -69,7 +69,7 @@ def test_a_person_is_gone_from_rows_and_rejects_and_counts_balance(peopled: Lake
 
 
 def test_what_is_erased_does_not_come_back(peopled: LakeUnderTest) -> None:
-    erase(peopled.settings, peopled.ledger, find_events(peopled.settings, [("data__document", "007")]), "ticket 1")
+    erase(peopled.settings, peopled.ledger, find_in_rows(peopled.settings, [("data__document", "007")]), "ticket 1")
     # delivered once more, forced, and with the ledger lost
     peopled.land({key(5, day=2): event("e-3", HIM, timestamp=at(3, 2)) + event("e-5", OTHER, timestamp=at(5, 2))})
     peopled.build()
@@ -86,7 +86,7 @@ def test_what_is_erased_does_not_come_back(peopled: LakeUnderTest) -> None:
 
 @pytest.mark.parametrize("lose_index", [False, True])
 def test_raw_bytes_become_blanks_in_place(peopled: LakeUnderTest, lose_index: bool) -> None:
-    found = find_events(peopled.settings, [("data__document", "007")])
+    found = find_in_rows(peopled.settings, [("data__document", "007")])
     sizes = {path: path.stat().st_size for path in (peopled.root / "landing").rglob("main_stream/**/2/a")}
     assert erase(peopled.settings, peopled.ledger, found, "ticket 1", raw=True).raw_files == 3
     assert sizes == {path: path.stat().st_size for path in sizes}
@@ -114,7 +114,7 @@ def test_blanking_a_damaged_gzip_file_leaves_word_of_the_damage(lake: LakeUnderT
     lake.build()
     (damage,) = [row for row in lake.rejects() if row["reason"] == "gzip_damaged"]
     assert damage["raw"] == packed[: len(packed) // 2]
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["e-3"]), "ticket 1", raw=True)
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], ["e-3"]), "ticket 1", raw=True)
     before = (len(lake.rows()), lake.reasons())
     assert [row["raw"] for row in lake.rejects() if row["reason"] == "gzip_damaged"] == [None]
     assert lake.rows()
@@ -132,15 +132,15 @@ def test_blanking_a_damaged_gzip_file_leaves_word_of_the_damage(lake: LakeUnderT
 @pytest.mark.parametrize("value", ["007", "Infinity", "-NaN", "1e99999999999", " 7", "7_0"])
 def test_a_text_is_no_number(lake: LakeUnderTest, value: str) -> None:
     lake.put(event("e-1", {"code": 7, "amount": Decimal("7.50")}))
-    assert find_events(lake.settings, [("data__code", value)]) == []
-    assert find_events(lake.settings, [("data__amount", value)]) == []
-    assert len(find_events(lake.settings, [("data__code", "7")])) == 1
-    assert len(find_events(lake.settings, [("data__amount", "7.5")])) == 1
+    assert find_in_rows(lake.settings, [("data__code", value)]) == []
+    assert find_in_rows(lake.settings, [("data__amount", value)]) == []
+    assert len(find_in_rows(lake.settings, [("data__code", "7")])) == 1
+    assert len(find_in_rows(lake.settings, [("data__amount", "7.5")])) == 1
 
 
 def test_values_are_compared_as_their_column_holds_them(peopled: LakeUnderTest) -> None:
     def found(column: str, value: str) -> list[str]:
-        return sorted(item.event_id for item in find_events(peopled.settings, [(column, value)]))
+        return sorted(item.event_id for item in find_in_rows(peopled.settings, [(column, value)]))
 
     assert found("data__amount", "1.5") == ["e-1", "e-3"]
     assert found("data__amount", "many") == []
@@ -148,18 +148,18 @@ def test_values_are_compared_as_their_column_holds_them(peopled: LakeUnderTest) 
     assert found("cid", "c-1") == ["e-1", "e-2", "e-3", "e-4"]
     with pytest.raises(ConfigError, match="no file of the lake has a column data__nothing"):
         found("data__nothing", "x")
-    assert [item.event_id for item in find_events(peopled.settings, [], ["e-2", "e-9"])] == ["e-2"]
+    assert [item.event_id for item in find_in_rows(peopled.settings, [], ["e-2", "e-9"])] == ["e-2"]
 
 
 def test_a_hashed_column_is_searched_by_the_hash(lake: LakeUnderTest) -> None:
     privacy = load_privacy(STRICT, PrivacyKey("k1", b"a secret of some length"))
     lake.settings = replace(lake.settings, privacy=privacy, contracts=ContractRules(shipped=False))
     lake.put(event("e-1", {"email": "who@example.com", "nickname": "Al"}), event("e-2", {"email": "else@example.com"}))
-    assert [item.event_id for item in find_events(lake.settings, [("data__email", "who@example.com")])] == ["e-1"]
+    assert [item.event_id for item in find_in_rows(lake.settings, [("data__email", "who@example.com")])] == ["e-1"]
     with pytest.raises(ConfigError, match="under the policy"):
-        find_events(lake.settings, [("data__nickname", "Al")])
+        find_in_rows(lake.settings, [("data__nickname", "Al")])
     with pytest.raises(ConfigError, match="under the policy"):
-        find_events(replace(lake.settings, privacy=None), [("data__email", "who@example.com")])
+        find_in_rows(replace(lake.settings, privacy=None), [("data__email", "who@example.com")])
 
 
 def test_units_of_another_delivery_are_left_to_it(peopled: LakeUnderTest) -> None:
@@ -168,12 +168,12 @@ def test_units_of_another_delivery_are_left_to_it(peopled: LakeUnderTest) -> Non
     other.settings = replace(peopled.settings, delivery="other")
     other.land({key(7): event("e-7", HIM, timestamp=at(7))})
     other.build(["2026-03-01T07"])
-    done = erase(other.settings, other.ledger, find_events(other.settings, [], ["e-7"]), "ticket 2")
+    done = erase(other.settings, other.ledger, find_in_rows(other.settings, [], ["e-7"]), "ticket 2")
     assert (done.units, ids(peopled)) == (("2026-03-01T07",), ["e-1", "e-2", "e-3", "e-4"])
-    done = erase(peopled.settings, peopled.ledger, find_events(peopled.settings, [("data__document", "007")]), "t")
+    done = erase(peopled.settings, peopled.ledger, find_in_rows(peopled.settings, [("data__document", "007")]), "t")
     assert done.left == ()
     other.land({key(8): event("e-8", OTHER, timestamp=at(8)) + event("e-2", OTHER, timestamp=at(1))})
-    done = erase(peopled.settings, peopled.ledger, find_events(peopled.settings, [], ["e-2"]), "t")
+    done = erase(peopled.settings, peopled.ledger, find_in_rows(peopled.settings, [], ["e-2"]), "t")
     assert done.left == ("other 2026-03-01T08",)
 
 
@@ -196,7 +196,7 @@ def test_a_build_that_began_before_an_erasure_does_not_record_its_rows(lake: Lak
 
 def test_a_unit_that_cannot_be_built_does_not_keep_the_others(peopled: LakeUnderTest) -> None:
     (peopled.root / "landing" / "test" / key(1)).unlink()
-    found = find_events(peopled.settings, [("data__document", "007")])
+    found = find_in_rows(peopled.settings, [("data__document", "007")])
     done = erase_events(peopled.settings, peopled.ledger, found, "ticket 1", raw=True)
     assert done.units == ("2026-03-02T03",)
     assert list(done.failures) == ["2026-03-01"]

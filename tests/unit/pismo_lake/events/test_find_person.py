@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.cli.main import main
 from pismo_lake.errors import ConfigError
-from pismo_lake.events.erase import find_events
 from pismo_lake.events.find_person import find_person
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.privacy import STRICT, PrivacyKey, load_privacy, parse_keys
@@ -47,7 +46,7 @@ def test_rows_hashed_with_an_earlier_key_are_found(rotated: LakeUnderTest) -> No
     without_raw(rotated, 1)
     rotated.settings = replace(rotated.settings, privacy=load_privacy(STRICT, NEW, (OLD,)))
     assert found(rotated) == ["e-new", "e-old"]
-    assert {item.event_id for item in find_events(rotated.settings, CONDITION)} == {"e-new", "e-old"}
+    assert {item.event_id for item in find_in_rows(rotated.settings, CONDITION)} == {"e-new", "e-old"}
 
 
 def test_rows_of_a_lost_key_are_found_by_their_raw_files(rotated: LakeUnderTest) -> None:
@@ -55,7 +54,7 @@ def test_rows_of_a_lost_key_are_found_by_their_raw_files(rotated: LakeUnderTest)
     person = find_person(rotated.settings, rotated.ledger, CONDITION)
     assert (person.blind, len(person.by_landing)) == ((), 1)
     with pytest.raises(ConfigError, match=r"data__document_number .*hashed with key '2026-1', which is not given"):
-        find_events(rotated.settings, CONDITION)
+        find_in_rows(rotated.settings, CONDITION)
 
 
 def test_values_that_a_policy_drops_and_values_of_lists_are_found_by_raw_files(rotated: LakeUnderTest) -> None:

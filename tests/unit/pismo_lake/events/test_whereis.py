@@ -33,14 +33,14 @@ def test_every_copy_is_named_with_what_became_of_it(lake: LakeUnderTest, *, clos
         lake.build()
     places = find_event(lake.settings, lake.ledger, "e-1")
     assert [place.state for place in places] == [
-        "stands", "duplicate", "duplicate with other content", "rejected: missing_event_type",
+        "in the lake", "duplicate", "duplicate with other content", "rejected: missing_event_type",
     ]  # fmt: skip
     assert [raw_event(place) for place in places] == [good, good, other, bad]
-    standing = places[0].standing
-    assert standing is not None
-    row = pq.ParquetFile(standing.parquet).read_row_group(standing.row_group).slice(standing.row, 1).to_pylist()[0]
+    lake_row = places[0].lake_row
+    assert lake_row is not None
+    row = pq.ParquetFile(lake_row.parquet).read_row_group(lake_row.row_group).slice(lake_row.row, 1).to_pylist()[0]
     assert (row["event_id"], row["_source_offset"]) == ("e-1", places[0].offset)
-    assert (standing.run, places[0].record.run) == ("a run", "a run")
+    assert (lake_row.run, places[0].record.run) == ("a run", "a run")
     assert "by a run" in str(places[0])
 
 
@@ -56,7 +56,7 @@ def test_an_untimed_event_and_a_compressed_file_are_found(lake: LakeUnderTest) -
     lake.land({key(1): gzip.compress(event("e-0", timestamp=at(1)) + event("e-1", timestamp=...))})
     lake.close(DAY)
     (place,) = find_event(lake.settings, lake.ledger, "e-1")
-    assert place.standing is not None
+    assert place.lake_row is not None
     assert raw_event(place) == event("e-1", timestamp=...)
 
 
@@ -65,7 +65,7 @@ def test_a_late_file_of_a_closed_day_is_found_too(lake: LakeUnderTest) -> None:
     lake.close(DAY)
     lake.land({key(2): event("e-1", timestamp=at(1))})
     lake.build()
-    assert states(lake, "e-1") == ["stands", "duplicate"]
+    assert states(lake, "e-1") == ["in the lake", "duplicate"]
     assert keys_of_events(lake.settings, lake.ledger, ["e-1", "e-9"]) == {"e-1": [key(1), key(2)], "e-9": []}
 
 
@@ -88,7 +88,7 @@ def test_closed_days_are_not_scanned(lake: LakeUnderTest, monkeypatch: pytest.Mo
         "read_row_groups",
         lambda self, wanted, **options: (groups.extend(wanted), real_group(self, wanted, **options))[1],
     )
-    assert states(lake, "e-2-5-13") == ["stands"]
+    assert states(lake, "e-2-5-13") == ["in the lake"]
     assert read == [key(5, day=2)]
     assert len(groups) <= 3
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.check.run import check_lake
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.landing.remote_file import RemoteFile, new_files
@@ -44,7 +44,7 @@ def feed() -> dict[str, bytes]:
 
 
 def erase_all(lake: LakeUnderTest, *, raw: bool = True) -> None:
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [("data__document", "00666777889")]), "t", raw=raw)
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [("data__document", "00666777889")]), "t", raw=raw)
 
 
 def landed(root: Path) -> dict[str, bytes]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import update
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.cli.main import main
 from pismo_lake.errors import LakeError, LandedFileError
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.events.find import find_event, raw_event
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.files import read_index_at
@@ -84,7 +84,7 @@ def test_every_reader_of_raw_bytes_compares_them(lake: LakeUnderTest, damage: st
         lambda: raw_event(place),
         lambda: lake.build([f"{DAY}T09"], force=True),
         lambda: lake.close(DAY),
-        lambda: erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["b"]), "test", raw=True),
+        lambda: erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], ["b"]), "test", raw=True),
     ):
         with pytest.raises(LandedFileError, match="altered"):
             read()
@@ -122,7 +122,7 @@ def test_report_files_and_where_is_name_an_altered_file(
 def test_a_blanked_file_is_read_as_before_and_an_altered_one_is_not(lake: LakeUnderTest, *, packed: bool) -> None:
     fed(lake, packed=packed)
     lake.build()
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["b"]), "test", raw=True)
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], ["b"]), "test", raw=True)
     assert b"100.25" in raw_event(find_event(lake.settings, lake.ledger, "a")[0])
     assert lake.close(DAY).rows == 3
     alter(raw_path(lake))
@@ -141,7 +141,7 @@ def test_blanks_in_the_place_of_an_event_that_is_not_erased_are_no_event(lake: L
 def test_a_rebuilt_ledger_takes_no_altered_file(lake: LakeUnderTest) -> None:
     fed(lake)
     lake.build()
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["c"]), "test", raw=True)
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], ["c"]), "test", raw=True)
     alter(raw_path(lake))
     lake.lose_ledger()
     again = LakeUnderTest(lake.root)

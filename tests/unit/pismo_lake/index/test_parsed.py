@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.contracts.columns import FastReader
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.index import fast as quick_index
 from pismo_lake.index.rebuild import rebuild_ledger
 
@@ -144,7 +144,7 @@ def test_erasing_in_landing_leaves_no_copy(tmp_path: Path) -> None:
     # another copy waits for its build
     lake.land({key(10): raw})
     assert any(b"p-7" in path.read_bytes() for path in (lake.root / "landing").rglob("*") if path.is_file())
-    found = find_events(lake.settings, [("data__person", "p-7")])
+    found = find_in_rows(lake.settings, [("data__person", "p-7")])
     erase(lake.settings, lake.ledger, found, "request 1", raw=True)
     assert not _kept(lake)
     assert not [path for path in lake.root.rglob("*") if path.is_file() and b'"p-7"' in path.read_bytes()]

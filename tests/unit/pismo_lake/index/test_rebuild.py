@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import SERVER, LakeUnderTest, event, key
+from tests.lakes import SERVER, LakeUnderTest, event, find_in_rows, key
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
 from pismo_lake.errors import LedgerMismatchError
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.index.rebuild import Rebuilt, rebuild_ledger
 from pismo_lake.ledger.binding import LakeBinding, known_outputs
 from pismo_lake.paths import BUILD_ROOTS, OUTPUT_ROOTS
@@ -47,7 +47,7 @@ def fill(lake: LakeUnderTest) -> None:
 
 
 def remove(lake: LakeUnderTest, name: str) -> None:
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [], [name]), "ticket")
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], [name]), "ticket")
 
 
 def back_up(lake: LakeUnderTest) -> Path:

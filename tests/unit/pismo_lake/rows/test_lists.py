@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from tests.lakes import LakeUnderTest, at, event, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.ddl.statements import lake_tables, statements
 from pismo_lake.errors import ConfigError
-from pismo_lake.events.erase import erase, find_events
+from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules, Mode, parse_rules
@@ -187,14 +187,14 @@ def test_a_policy_holds_in_child_tables(tmp_path: Path) -> None:
 def test_a_person_in_a_list_is_found_and_erased(tmp_path: Path, rules: ContractRules) -> None:
     lake = LakeUnderTest(tmp_path, contracts=rules)
     lake.put(event("e-1", {"customers": TWO, "codes": [1]}) + event("e-2", {"customers": TWO[:1], "codes": [2]}))
-    assert [f.event_id for f in find_events(lake.settings, [("data__codes", "2")])] == ["e-2"]
-    found = find_events(lake.settings, [("data__customers__document", "008")])
+    assert [f.event_id for f in find_in_rows(lake.settings, [("data__codes", "2")])] == ["e-2"]
+    found = find_in_rows(lake.settings, [("data__customers__document", "008")])
     assert [item.event_id for item in found] == ["e-1"]
     erase(lake.settings, lake.ledger, found, "ticket 7")
     assert [row["event_id"] for row in lake.rows()] == ["e-2"]
     assert not [row for row in items(lake, "customers") if row["event_id"] == "e-1"]
     with pytest.raises(ConfigError, match="no file of the lake has a column data__customers__nobody"):
-        find_events(lake.settings, [("data__customers__nobody", "1")])
+        find_in_rows(lake.settings, [("data__customers__nobody", "1")])
 
 
 @pytest.fixture

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.lakes import event
+from tests.lakes import event, find_in_rows
 
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import LakeError, StorageError, StorageRefused, StorageUnavailable
-from pismo_lake.events.erase import find_events
 from pismo_lake.index.ids import find_ids
 
 if TYPE_CHECKING:
@@ -279,7 +278,7 @@ def test_damaged_files_of_the_lake_are_named(lake: LakeUnderTest) -> None:
     lake.close("2026-03-01")
     kinds: dict[str, Callable[[], object]] = {
         "_contracts": lambda: ContractStore(lake.ledger, lake.settings).restore(),
-        "events": lambda: find_events(lake.settings, [("event_id", "a")], []),
+        "events": lambda: find_in_rows(lake.settings, [("event_id", "a")], []),
         "_ids": lambda: [find_ids(uri, "a") for uri in storage.list_files(f"{lake.settings.lake}/_ids")],
     }
     for kind, work in kinds.items():

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.lakes import SERVER, LakeUnderTest, at, event, key
+from tests.lakes import SERVER, LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake import storage
 from pismo_lake.build.spool import remove_spools, spool_folder
-from pismo_lake.events.erase import clear_up, erase, find_events, landing_roots
+from pismo_lake.events.erase import clear_up, erase, landing_roots
 from pismo_lake.ledger.engine import Ledger
 from pismo_lake.storage.leftovers import LOCK, held_folder, hold, remove_folders, remove_leftovers
 
@@ -179,7 +179,7 @@ def test_no_step_of_a_killed_run_leaves_the_person(lake: LakeUnderTest) -> None:
     lake.build()
     lake.close("2026-03-01")
     assert list(lake.root.rglob(".*.tmp"))
-    erase(lake.settings, lake.ledger, find_events(lake.settings, [], ["e-1"]), "t", raw=True)
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], ["e-1"]), "t", raw=True)
     assert not [path for path in lake.root.rglob("*") if path.is_file() and SECRET in path.read_bytes()]
     assert clear_up(lake.settings, landing_roots(lake.settings, lake.ledger)) == ()
     lake.ledger.close()
