@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
             return 1
         settings, ledger = LakeSettings("floor", str(root / "landing"), str(root / "lake")), Ledger.open(url)
         contracts = ContractStore(ledger, settings)
-        files = LakeFiles(ledger, settings.lake).not_closed()
+        files = LakeFiles(ledger, settings.lake).list_not_closed()
         verdicts = judge_all(settings, ledger, files)
         for unit in sorted({(file.publish_hour, file.part) for file in files}):
             rows = read_part([file for file in files if (file.publish_hour, file.part) == unit], verdicts)

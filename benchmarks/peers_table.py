@@ -39,7 +39,7 @@ def _table(document: dict[str, Any]) -> str:
         rate = result["events"] / result["seconds"]
         lines.append(
             f"| {result['name']} | {result['cores']} | {speed:.1f} | {rate:,.0f} | {result['cpu']:.0f} "
-            f"| {result['peak_mib']:.0f} | {result['output_mb']:.0f} | {_wrong(result)} | {result['damaged']} |"
+            f"| {result['peak_mib']:.0f} | {result['output_mb']:.0f} | {_name_wrong(result)} | {result['damaged']} |"
         )
     lines += ["", _floor(document)]
     return "\n".join(lines)
@@ -59,7 +59,7 @@ def _floor(document: dict[str, Any]) -> str:
     return f"{text}."
 
 
-def _wrong(result: dict[str, Any]) -> str:
+def _name_wrong(result: dict[str, Any]) -> str:
     if result["failed"]:
         return f"fails: {result['failed']}"
     wrong = result["wrong"]
@@ -86,7 +86,7 @@ def _plot(results: list[dict[str, Any]], path: Path) -> None:
     mine = [result for result in results if result["cores"] == results[0]["cores"] and not result["failed"]]
     mine.sort(key=lambda result: result["megabytes"] / result["seconds"])
     figure, axes = plt.subplots(figsize=(8, 0.45 * len(mine) + 1.2))
-    exact = [not _inexact(result["wrong"]) for result in mine]
+    exact = [not _is_inexact(result["wrong"]) for result in mine]
     bars = axes.barh(
         [result["name"] for result in mine], [result["megabytes"] / result["seconds"] for result in mine],
         color=["#1f6f54" if fine else "#c9ccd1" for fine in exact],
@@ -100,5 +100,5 @@ def _plot(results: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def _inexact(wrong: dict[str, int]) -> bool:
+def _is_inexact(wrong: dict[str, int]) -> bool:
     return any(wrong[name] for name in ("lost", "doubled", "missing", "digits", "retyped", "floats"))

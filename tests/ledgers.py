@@ -74,7 +74,7 @@ def check_migrated(ledger: Ledger, state: Path) -> None:
     assert unreadable.problem == "no form that is known: it's text"
     (built,) = BuildLedger(ledger, LAKE, DELIVERY, HOUR).parts()
     assert (built.part, list(built.outputs), list(built.superseded)) == (0, ["events/domain=pix/a.parquet"], [])
-    waiting = RawLedger(ledger, LAKE, DELIVERY).waiting(None)
+    waiting = RawLedger(ledger, LAKE, DELIVERY).list_waiting(None)
     assert [raw.name for raw in waiting] == ["main_stream/d"] * has.count("pismo_raw_files")
     sightings = Sightings(ledger, LAKE, DELIVERY)
     assert [seen.key for seen in sightings.of_day("2026-03-01")] == ["main_stream/c"] * has.count("pismo_sightings")

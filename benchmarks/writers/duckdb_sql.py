@@ -34,7 +34,7 @@ def exact(structure: Any) -> Any:
     return "DECIMAL(38,18)" if structure == "DOUBLE" else structure
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """Quote an identifier."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -61,7 +61,7 @@ def main(source: str, out: str, cores: int, *, decimals: bool = False) -> None:
         if decimals:
             structure = exact(structure)
         columns = [
-            f"s{''.join('.' + quoted(key) for key in path)} AS {quoted('data__' + '__'.join(path))}"
+            f"s{''.join('.' + quote(key) for key in path)} AS {quote('data__' + '__'.join(path))}"
             for path in leaves(structure, ())
             if path
         ]

@@ -51,7 +51,7 @@ class AirflowApi:
         self._port, self._user, self._password = port, user, password
         self._token: str | None = None
 
-    def unhealthy(self) -> list[str]:
+    def list_unhealthy(self) -> list[str]:
         """Return the components that are not up yet; all of them if nothing answers."""
         try:
             answer = self._call("GET", "/api/v2/monitor/health", token=None)

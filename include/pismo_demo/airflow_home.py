@@ -32,7 +32,7 @@ class Secrets:
     fernet: str
 
     @classmethod
-    def fresh(cls) -> Secrets:
+    def new(cls) -> Secrets:
         """Return new secrets."""
         fernet = base64.urlsafe_b64encode(os.urandom(32)).decode()
         return cls(secrets.token_urlsafe(12), secrets.token_urlsafe(48), secrets.token_urlsafe(48), fernet)

@@ -79,7 +79,7 @@ def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str
 
 def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, told: Feed) -> AirflowServer:
     """Start Airflow in a new home; it is not up yet."""
-    fresh = Secrets.fresh()
+    fresh = Secrets.new()
     home = places.home / "airflow"
     make_home(home, fresh)
     feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in told.connections.items()}
@@ -105,7 +105,7 @@ def wait_for_airflow(started: Started, api: AirflowApi) -> None:
     Raises:
         PortTakenError: they belong to another Airflow.
     """
-    _wait("Airflow", started, api.unhealthy, _START_SECONDS)
+    _wait("Airflow", started, api.list_unhealthy, _START_SECONDS)
     _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [], _START_SECONDS)
     if not api.ours():
         msg = "another Airflow took the port that was free a moment ago"

@@ -158,7 +158,7 @@ _HIDDEN: tuple[tuple[str, str], ...] = (
 )
 
 
-def without_secrets(text: str) -> str:
+def remove_secrets(text: str) -> str:
     """Make a foreign text fit for a message: one line of bounded length, without secrets."""
     for pattern, instead in _HIDDEN:
         text = re.sub(pattern, instead, text)
@@ -203,14 +203,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _describe(error: BaseException) -> str:
     # the text of SQLAlchemy has the statement's values; the driver's own text has none
-    text = without_secrets(str(getattr(error, "orig", None) or error))
+    text = remove_secrets(str(getattr(error, "orig", None) or error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _of_answer(response: Mapping[str, Any], operation: str) -> Reason:
     """Judge an answer by its code, and by its message if the code is too general."""
     about, meta = response["Error"], response.get("ResponseMetadata") or {}
-    code, message = str(about.get("Code") or ""), without_secrets(str(about.get("Message") or ""))
+    code, message = str(about.get("Code") or ""), remove_secrets(str(about.get("Message") or ""))
     status = int(meta.get("HTTPStatusCode") or 0)
     told = f"{code}: {message}" if message and message != code else code or "an error without a code"
     fault = _fault(code, message)
@@ -226,7 +226,7 @@ def _of_google(error: BaseException) -> Reason:
     """Judge an error of Google's libraries by its status, reason and message."""
     reason, text = _words_of_google(error)
     kind = type(error).__name__
-    told = ": ".join(part for part in (kind, reason, without_secrets(text)) if part)
+    told = ": ".join(part for part in (kind, reason, remove_secrets(text)) if part)
     status = getattr(error, "code", None)
     if isinstance(status, int):
         fault = _STATUS.get(int(status), Fault.SETUP if 400 <= int(status) < 500 else Fault.PASSING)
@@ -250,7 +250,7 @@ def _of_azure(error: BaseException) -> Reason:
     """Judge an error of Azure's libraries by its status and code."""
     code = getattr(error, "error_code", "") or ""
     code = str(getattr(code, "value", code))
-    text = without_secrets(re.split(r"\n(?:RequestId|ErrorCode):", str(getattr(error, "message", "") or error))[0])
+    text = remove_secrets(re.split(r"\n(?:RequestId|ErrorCode):", str(getattr(error, "message", "") or error))[0])
     told = ": ".join(part for part in (code or type(error).__name__, text) if part)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):

@@ -31,7 +31,7 @@ class PublishHour:
     start: datetime
 
     @classmethod
-    def containing(cls, moment: datetime) -> PublishHour:
+    def of_moment(cls, moment: datetime) -> PublishHour:
         """Return the hour of an aware moment."""
         # a new datetime: Airflow passes pendulum times, whose differences are not timedeltas
         utc = moment.astimezone(UTC)
@@ -102,9 +102,9 @@ class PublishDay:
     start: datetime
 
     @classmethod
-    def containing(cls, moment: datetime) -> PublishDay:
+    def of_moment(cls, moment: datetime) -> PublishDay:
         """Return the UTC day of an aware moment."""
-        return cls(PublishHour.containing(moment).start.replace(hour=0))
+        return cls(PublishHour.of_moment(moment).start.replace(hour=0))
 
     @classmethod
     def parse(cls, text: str) -> PublishDay:
@@ -138,7 +138,7 @@ def unit_of(text: str) -> PublishHour | PublishDay:
 
 def hours_between(start: datetime, end: datetime) -> tuple[PublishHour, ...]:
     """Return the publish hours from `start` to `end`, with the hours of both."""
-    first, last = PublishHour.containing(start), PublishHour.containing(end)
+    first, last = PublishHour.of_moment(start), PublishHour.of_moment(end)
     count = (last.start - first.start) // _HOUR
     return tuple(first.plus(step) for step in range(count + 1))
 

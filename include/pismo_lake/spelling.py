@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 SHOWN = 12
 
 
-def closest(name: str, names: Iterable[str]) -> list[str]:
+def rank_names(name: str, names: Iterable[str]) -> list[str]:
     """Return the names, those that are most like `name` first; equally good ones in their order.
 
-    >>> closest("fltten", ["files", "flatten", "close"])
+    >>> rank_names("fltten", ["files", "flatten", "close"])
     ['flatten', 'files', 'close']
     """
     wanted = name.lower()
     return sorted(dict.fromkeys(names), key=lambda known: -SequenceMatcher(None, wanted, known.lower()).ratio())
 
 
-def there_are(name: str, names: Iterable[str]) -> str:
+def list_in_words(name: str, names: Iterable[str]) -> str:
     """Return the names in words, the closest to `name` first; beyond twelve only their number.
 
-    >>> there_are("b", ["a", "b"])
+    >>> list_in_words("b", ["a", "b"])
     'b, a'
     """
-    found = closest(name, names)
+    found = rank_names(name, names)
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more

@@ -77,7 +77,7 @@ class Month:
         self.sink = LateSink(sink_of("s3", self.places.home, place), seed=5)
         publisher = Publisher(self.sink, self.truth, seed=9, dials=Dials.everything())
         publisher.publish(FIRST, LAST + timedelta(days=1), BYTES_A_DAY * DAYS)
-        secrets, self.ports, home = Secrets.fresh(), unusual_ports(), self.places.home / "airflow"
+        secrets, self.ports, home = Secrets.new(), unusual_ports(), self.places.home / "airflow"
         make_home(home, secrets)
         feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
         feed |= {"AIRFLOW_CONN_ADMIN": json.dumps(self._admin(place["endpoint"]))}

@@ -64,20 +64,20 @@ def files(ledger: Ledger) -> FileLedger:
 
 
 QUESTIONS: dict[str, Callable[[Ledger], Any]] = {
-    "new files of a listing": lambda ledger: files(ledger).known(KEYS),
+    "new files of a listing": lambda ledger: files(ledger).find_known(KEYS),
     "versions of keys": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).versions(KEYS),
-    "what has no index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).waiting(["2026-02-20T10"]),
+    "what has no index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).list_waiting(["2026-02-20T10"]),
     "hours of a day without an index": lambda ledger: RawLedger(ledger, LAKE, DELIVERY).hours_of_day("2026-02-20"),
     "an hour": lambda ledger: files(ledger).of_hour("2026-03-01T10"),
     "a day": lambda ledger: files(ledger).of_day("2026-02-20"),
-    "predecessors": lambda ledger: LakeFiles(ledger, LAKE).overlapping(*HORIZON, TIMES),
-    "their indexes": lambda ledger: LakeFiles(ledger, LAKE).indexes_overlapping(*HORIZON, TIMES),
+    "predecessors": lambda ledger: LakeFiles(ledger, LAKE).list_overlapping(*HORIZON, TIMES),
+    "their indexes": lambda ledger: LakeFiles(ledger, LAKE).list_overlapping_indexes(*HORIZON, TIMES),
     "what is to be built": lambda ledger: files(ledger).unbuilt_units(),
     "hours of keys": lambda ledger: files(ledger).hours_of_keys(KEYS),
     "units of hours": lambda ledger: files(ledger).units_of_hours(["2026-02-20T10", "2026-02-20T11"]),
     "cadence": lambda ledger: files(ledger).count_by_hour("2026-02-06T00", "2026-02-20T23"),
     "files by name": lambda ledger: files(ledger).find_named(KEYS),
-    "files of no closed day": lambda ledger: LakeFiles(ledger, LAKE).not_closed(),
+    "files of no closed day": lambda ledger: LakeFiles(ledger, LAKE).list_not_closed(),
     "the doctor's file": lambda ledger: files(ledger).newest_key(),
     "sightings": lambda ledger: Sightings(ledger, LAKE, DELIVERY).of_day("2026-02-20"),
     "an hour marked": lambda ledger: files(ledger).mark_unbuilt("2026-02-20T10"),
@@ -107,8 +107,8 @@ def test_no_question_of_a_run_reads_every_file(ledger: Ledger, name: str) -> Non
 
 def test_the_ledger_knows_its_hours(ledger: Ledger) -> None:
     """That the questions above are about rows which are there."""
-    assert len(files(ledger).known(KEYS)) > 10
-    assert len(LakeFiles(ledger, LAKE).overlapping(*HORIZON, TIMES)) > 10
+    assert len(files(ledger).find_known(KEYS)) > 10
+    assert len(LakeFiles(ledger, LAKE).list_overlapping(*HORIZON, TIMES)) > 10
     assert len(files(ledger).of_day("2026-02-20")) == 300
     assert PublishHour.of_key(KEYS[0]) is not None
-    assert len(LakeFiles(ledger, LAKE).not_closed()) == 600
+    assert len(LakeFiles(ledger, LAKE).list_not_closed()) == 600

@@ -49,7 +49,7 @@ lake = LakeUnderTest(root)
 days = sorted({"2026-03-%02d" % int(path.name) for path in (source / "main_stream/2026/3").iterdir()})
 keys = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file())
 while True:
-    missing = sorted(set(keys) - set(lake.files.known(keys)))
+    missing = sorted(set(keys) - set(lake.files.find_known(keys)))
     if not missing:
         break
     some = rng.sample(missing, min(len(missing), 150))

@@ -331,7 +331,7 @@ def test_one_bad_file_does_not_keep_the_others(faulty: Any, root: Path, tmp_path
     landing = land_files(lake.settings, lake.ledger, files, hook.fetch)
     assert [key[-1] for key in landing.failures] == ["b"]
     policy.denied.clear()
-    fresh = new_files(files, lake.files.known([file.key for file in files]))
+    fresh = new_files(files, lake.files.find_known([file.key for file in files]))
     land_files(lake.settings, lake.ledger, fresh, hook.fetch)
     lake.build()
     assert sorted(row["event_id"] for row in lake.rows()) == ["a", "b", "c"]

@@ -180,7 +180,7 @@ def test_sizes_that_are_not_believed(feed: SftpFeed, tmp_path: Path, sizes: Size
     (file,) = hook.list_files([HOUR])
     assert file.size is None
     land_files(lake.settings, lake.ledger, [file], hook.fetch)
-    known = lake.files.known([KEY])
+    known = lake.files.find_known([KEY])
     assert known[KEY].size == len(body)
     assert new_files(hook.list_files([HOUR]), known) == []
     lake.build()

@@ -145,7 +145,7 @@ class Stack:
             self.start(service)
         for number in (1, 2):
             self.start_worker(f"worker-{number}")
-        self.until(lambda: not self.api.unhealthy() and self.api.is_dag_known(DAG), "Airflow is up")
+        self.until(lambda: not self.api.list_unhealthy() and self.api.is_dag_known(DAG), "Airflow is up")
 
     def start(self, service: str) -> None:
         log = self.places.logs / f"{service}.log"

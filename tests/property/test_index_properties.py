@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pismo_lake.contracts.columns import FastReader
 from pismo_lake.contracts.contract import Contract
-from pismo_lake.contracts.fit import fitting, strings_in
+from pismo_lake.contracts.fit import parse_fitting, strings_in
 from pismo_lake.decode import fast_split as quick_split
 from pismo_lake.decode.container import Plain
 from pismo_lake.decode.exact_json import dumps
@@ -315,7 +315,7 @@ def test_a_number_in_quotes_is_never_kept(numbers: list[Any], text: str, data: s
     place = data.draw(st.integers(0, len(numbers) - 1))
     quoted = [{"data": {"amount": number, "text": text}} for number in numbers]
     quoted[place]["data"]["amount"] = "1.5"
-    assert fitting(contract, "\n".join(map(dumps, quoted)).encode(), len(quoted)) is None
+    assert parse_fitting(contract, "\n".join(map(dumps, quoted)).encode(), len(quoted)) is None
 
 
 def test_payloads_are_kept_with_their_digits() -> None:

@@ -95,7 +95,7 @@ class Claim:
 
     @contextmanager
     def _fence(self) -> Iterator[None]:
-        with self._builds.holding(self.part, self.token) as held:
+        with self._builds.lock_claim(self.part, self.token) as held:
             if not held:
                 raise ClaimLostError
             yield
@@ -154,7 +154,7 @@ def remove_superseded(builds: BuildLedger, lake: str, part: int, superseded: Ite
     removed = []
     for path in superseded:
         try:
-            storage.remove(storage.join(lake, path), gate=partial(builds.leaving, part, path))
+            storage.remove(storage.join(lake, path), gate=partial(builds.lock_superseded, part, path))
         except OutputInUseError:
             continue
         removed.append(path)

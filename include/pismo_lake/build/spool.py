@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.paths import SPOOL, safe_segment
-from pismo_lake.storage.leftovers import held_folder, remove_folders
+from pismo_lake.storage.leftovers import hold_folder, remove_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +28,13 @@ def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path
     one that is late.
     """
     if not storage.is_local(settings.lake):
-        with held_folder(Path(tempfile.mkdtemp(prefix=_prefix(settings)))) as folder:
+        with hold_folder(Path(tempfile.mkdtemp(prefix=_prefix(settings)))) as folder:
             yield folder
         return
     root = storage.local_path(settings.lake) / SPOOL
     name = f"{safe_segment(settings.delivery)}-{unit}"
     remove_folders(sorted(root.glob(f"{name}-*")))
-    with held_folder(root / f"{name}-{token}") as folder:
+    with hold_folder(root / f"{name}-{token}") as folder:
         yield folder
 
 

@@ -250,10 +250,10 @@ class UnitBuilder(ABC):
         return f"{folder}/{output_name(self.settings.delivery, self.unit, number, digest)}"
 
     def _refuse_outdated(self, connection: Connection) -> None:
-        if self.contracts.widened_since(connection):
+        if self.contracts.has_widened_since(connection):
             msg = "a column became decimal"
             raise OutdatedError(msg)
-        if self._judged.outdated(connection):
+        if self._judged.is_outdated(connection):
             msg = "events were erased"
             raise OutdatedError(msg)
 

@@ -47,7 +47,7 @@ def check_part(settings: LakeSettings, ledger: Ledger, part: LakePart, damaged: 
     for _ in range(_TRIES):
         content = _Content(settings, ledger, part, damaged)
         # a unit that is built again writes all its files, so their bytes need no look then
-        found = list(content.findings()) or list(content.differing_bytes())
+        found = list(content.findings()) or list(content.find_differing_bytes())
         now = {other.place: other for other in builds.of_units([part.unit])}.get(part.place)
         if not found or now == part:
             return found
@@ -86,7 +86,7 @@ class _Content:
             yield from self._differing_items()
         yield from self._differing_ids()
 
-    def differing_bytes(self) -> Iterator[Finding]:
+    def find_differing_bytes(self) -> Iterator[Finding]:
         """Compare the bytes of outputs with the digests that the build recorded; earlier versions recorded none."""
         if self._part.record.claim is not None:
             return

@@ -23,16 +23,16 @@ def check_contracts(settings: LakeSettings, ledger: Ledger) -> Iterator[Finding]
     while it is compared. So one that differs is compared once more.
     """
     store = ContractStore(ledger, settings)
-    contracts = store.saved()
-    differing = [key for key, contract in sorted(contracts.items()) if _differing(store, key, *contract)]
-    contracts = store.saved() if differing else {}
+    contracts = store.read_saved()
+    differing = [key for key, contract in sorted(contracts.items()) if _describe_difference(store, key, *contract)]
+    contracts = store.read_saved() if differing else {}
     for key in differing:
-        if disk := _differing(store, key, *contracts[key]):
+        if disk := _describe_difference(store, key, *contracts[key]):
             version, _ = contracts[key]
             yield Finding(Kind.CONTRACT, store.uri_of(key), f"version {version}", disk, WriteContract(*key))
 
 
-def _differing(store: ContractStore, key: tuple[str, str], version: int, tree: dict[str, Any]) -> str:
+def _describe_difference(store: ContractStore, key: tuple[str, str], version: int, tree: dict[str, Any]) -> str:
     """Return how a document differs from the ledger's contract; empty if it does not."""
     try:
         document = storage.read_json(store.uri_of(key))

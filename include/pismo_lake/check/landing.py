@@ -138,14 +138,14 @@ class LandingFolder:
     def _list_known(self, files: LakeFiles) -> set[str]:
         """Return the files of the folder that the ledger knows."""
         records = [record for record in files.every() if record.delivery == self._delivery]
-        waiting = [file for delivery, file in files.waiting() if delivery == self._delivery]
+        waiting = [file for delivery, file in files.list_waiting() if delivery == self._delivery]
         unbuilt = [record.name for record in records if not record.built] + [file.name for file in waiting]
-        indexed = {self._at(index_path(self._delivery, file.name)) for file in waiting}
+        indexed = {self._uri(index_path(self._delivery, file.name)) for file in waiting}
         raws = {record.raw_uri for record in records} | {file.raw_uri for file in waiting}
         indexes = {record.index_uri for record in records if record.index_uri is not None}
-        return raws | indexed | indexes | {self._at(columns_path(self._delivery, name)) for name in unbuilt}
+        return raws | indexed | indexes | {self._uri(columns_path(self._delivery, name)) for name in unbuilt}
 
-    def _at(self, path: str) -> str:
+    def _uri(self, path: str) -> str:
         return storage.join(self._landing, path)
 
 
@@ -154,7 +154,7 @@ def landing_folders(settings: LakeSettings, ledger: Ledger) -> list[LandingFolde
     files = LakeFiles(ledger, settings.lake)
     found = {(settings.landing, settings.delivery)}
     landed: list[tuple[str, RawFile | FileRecord]] = [(record.delivery, record) for record in files.every()]
-    for delivery, file in (*landed, *files.waiting()):
+    for delivery, file in (*landed, *files.list_waiting()):
         path = f"/{landing_path(delivery, file.name)}"
         if file.raw_uri.endswith(path):
             found.add((file.raw_uri.removesuffix(path), delivery))

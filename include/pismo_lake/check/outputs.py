@@ -37,11 +37,11 @@ def compare_outputs(
     """
     current = {path for part in after for path in part.record.outputs}
     leaving = {path: part for part in after for path in part.record.superseded if path not in current}
-    found = [_unknown(lake, path) for path in listed if path not in current and path not in leaving]
-    found += [_unfinished(lake, path, leaving[path]) for path in listed if path in leaving]
+    found = [_unknown_finding(lake, path) for path in listed if path not in current and path not in leaving]
+    found += [_unfinished_finding(lake, path, leaving[path]) for path in listed if path in leaving]
     there = [finding for finding in found if storage.exists(finding.path)]
     gone = [
-        _missing(lake, path, part)
+        _missing_finding(lake, path, part)
         for part in before
         for path in part.record.outputs
         if path not in listed and path in current
@@ -78,17 +78,17 @@ def _list_partitions(lake: str, dates: Iterable[str], day: str) -> Iterator[str]
             for event in storage.list_folders(storage.join(lake, root, domain)):
                 folders += [f"{root}/{domain}/{event}/event_date={date}" for date in sorted(dates)]
 
-    def listed(folder: str) -> list[str]:
+    def list_folder(folder: str) -> list[str]:
         files = storage.list_files(storage.join(lake, folder))
         return [f"{folder}/" + uri.rsplit(f"/{folder}/", 1)[-1] for uri in files]
 
     if storage.is_local(lake):
         for folder in folders:
-            yield from listed(folder)
+            yield from list_folder(folder)
         return
     # a store answers each listing after some hundredths of a second
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="list") as pool:
-        for files in pool.map(listed, folders):
+        for files in pool.map(list_folder, folders):
             yield from files
 
 
@@ -97,17 +97,17 @@ def _unit_of(path: str) -> str | None:
     return named[1] if named else None
 
 
-def _unknown(lake: str, path: str) -> Finding:
+def _unknown_finding(lake: str, path: str) -> Finding:
     uri = storage.join(lake, path)
     return Finding(Kind.UNKNOWN, uri, "no build has recorded it", "it is there", Remove(uri))
 
 
-def _unfinished(lake: str, path: str, part: LakePart) -> Finding:
+def _unfinished_finding(lake: str, path: str, part: LakePart) -> Finding:
     state = f"planned by a build that has not ended, beat {part.record.beat}" if part.record.claim else "to be removed"
     repair = Rebuild(part.delivery, part.unit, force=False)
     return Finding(Kind.UNFINISHED, storage.join(lake, path), f"{state}, of {part}", "it is there", repair)
 
 
-def _missing(lake: str, path: str, part: LakePart) -> Finding:
+def _missing_finding(lake: str, path: str, part: LakePart) -> Finding:
     repair = Rebuild(part.delivery, part.unit)
     return Finding(Kind.MISSING, storage.join(lake, path), f"an output of {part}", "it is not there", repair)

@@ -74,7 +74,7 @@ class _Repairer:
     def repair(self, finding: Finding) -> Finding:
         """Repair one finding; return it with the repair, or with the reason that there is none."""
         try:
-            done = self._done(finding)
+            done = self._carry_out(finding)
         except (_LeftError, PismoError, OSError) as error:
             self._log.warning("not repaired: %s: %s", finding.path, error)
             return replace(finding, done=f"left: {error}")
@@ -88,7 +88,7 @@ class _Repairer:
                 # a unit that cannot be built goes on waiting, and the next run names it
                 build_unit(self._settings, self._ledger, unit, log=self._log)
 
-    def _done(self, finding: Finding) -> str:
+    def _carry_out(self, finding: Finding) -> str:
         match finding.repair:
             case Remove(uri):
                 return self._remove(uri, self._gate(finding))
@@ -158,7 +158,7 @@ class _Repairer:
 
     def _write_contract(self, key: tuple[str, str]) -> str:
         store = ContractStore(self._ledger, self._settings)
-        store.write_document(key, *store.saved()[key])
+        store.write_document(key, *store.read_saved()[key])
         return "written from the ledger"
 
     def _record(self, uri: str) -> str:

@@ -50,8 +50,8 @@ def check_lake(
     findings = _strays(settings, ledger)
     if any(finding.kind in _PASSING for finding in findings):
         time.sleep(SECOND_LOOK_SECONDS)
-        findings = _still(findings, _strays(settings, ledger))
-    parts, records, waiting = builds.every(), files.every(), files.waiting()
+        findings = _keep_unchanged(findings, _strays(settings, ledger))
+    parts, records, waiting = builds.every(), files.every(), files.list_waiting()
     log.info("checking %d part(s) and %d landed file(s)", len(parts), len(records) + len(waiting))
     of_records = _each(records, check_record)
     damaged = {finding.repair.name for finding in of_records if isinstance(finding.repair, Reindex)}
@@ -91,7 +91,7 @@ def _mark(uri: str) -> str:
         return "it is not there"
 
 
-def _still(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:
+def _keep_unchanged(first: Iterable[Finding], second: Iterable[Finding]) -> list[Finding]:
     """Return the findings of a second check that the first one had in the same state."""
     before = {(finding.kind, finding.path, finding.ledger, finding.disk) for finding in first}
     return [

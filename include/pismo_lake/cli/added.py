@@ -22,6 +22,6 @@ def find_command(name: str) -> AddedCommand | None:
     return None
 
 
-def added_commands() -> list[str]:
+def load_added_commands() -> list[str]:
     """Return the names of the commands that installed packages add."""
     return sorted(set(entry_points(group=COMMANDS).names))

@@ -78,7 +78,7 @@ def _close_day(lake: OpenLake, day: PublishDay, *, force: bool) -> tuple[int, di
     done = ""
     with lake.progress() as progress:
         failures = index_landed(settings, ledger, progress=progress).failures
-        waiting = {raw.name for raw in raws.waiting(raws.hours_of_day(str(day)))}
+        waiting = {raw.name for raw in raws.list_waiting(raws.hours_of_day(str(day)))}
         try:
             built = close_day(settings, ledger, day, force=force, progress=progress)
             done = "rebuilt" if built.parts_built else "unchanged"
@@ -105,7 +105,7 @@ def _report_day(lake: OpenLake, day: PublishDay) -> tuple[int, dict[str, Any]]:
     from pismo_lake.report.reconcile import reconcile
     from pismo_lake.report.write import write_report
 
-    found = reconcile(lake.settings, lake.ledger, day, until=PublishHour.containing(datetime.now(UTC)))
+    found = reconcile(lake.settings, lake.ledger, day, until=PublishHour.of_moment(datetime.now(UTC)))
     places = write_report(lake.settings.lake, found)
     if not lake.json:
         print(found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pismo_lake.cli.options import LAKE_OPTIONS, OUTPUT_OPTIONS, LakeOptions
-from pismo_lake.cli.progress import showing_progress
+from pismo_lake.cli.progress import show_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class OpenLake:
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Show how far a step is, until the block ends; print results after it."""
-        return showing_progress(verbose=self.verbose)
+        return show_progress(verbose=self.verbose)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def ddl(
     """Print statements that make tables and views over the lake in a query engine."""
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.ddl.statements import lake_tables, statements
-    from pismo_lake.spelling import there_are
+    from pismo_lake.spelling import list_in_words
 
     settings = lake.settings
     store = ContractStore(lake.ledger, settings)
@@ -53,7 +53,7 @@ def ddl(
     known = sorted({name for name, _ in store.names()})
     for name in domain or []:
         if known and name not in known:
-            print(f"no domain of this lake is named {name}: there are {there_are(name, known)}", file=sys.stderr)
+            print(f"no domain of this lake is named {name}: there are {list_in_words(name, known)}", file=sys.stderr)
     if not known:
         print("no event type is known in this lake", file=sys.stderr)
     return 0 if tables else 1

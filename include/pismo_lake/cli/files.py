@@ -63,7 +63,7 @@ def _list_all(lake: OpenLake, day: str | None) -> Iterator[dict[str, Any]]:
     for record in LakeFiles(lake.ledger, settings.lake).every(day=day):
         yield {name: getattr(record, name) for name in names}
     raws = RawLedger(lake.ledger, settings.lake, settings.delivery)
-    for raw in raws.waiting(None if day is None else raws.hours_of_day(day)):
+    for raw in raws.list_waiting(None if day is None else raws.hours_of_day(day)):
         known = {name: getattr(raw, name) for name in ("name", "publish_hour", "size", "problem")}
         waiting = {"events": None, "rejects": None, "status": "not indexed", "built": False}
         yield {"delivery": settings.delivery} | known | waiting
@@ -103,7 +103,7 @@ def _forget(lake: OpenLake, names: Sequence[str]) -> int:
             settings, ledger, name.removeprefix(f"{settings.delivery}:")
         )
         if done is None:
-            print(f"no file of {settings.delivery} is named {name}{_alike(lake, name)}", file=sys.stderr)
+            print(f"no file of {settings.delivery} is named {name}{_suggest_names(lake, name)}", file=sys.stderr)
             continue
         documents.append({"name": name, "units": done.units, "left": done.left, "removed": done.removed})
         if lake.json:
@@ -117,7 +117,7 @@ def _forget(lake: OpenLake, names: Sequence[str]) -> int:
     return 1 if len(documents) < len(names) else 0
 
 
-def _alike(lake: OpenLake, name: str) -> str:
+def _suggest_names(lake: OpenLake, name: str) -> str:
     """Return the names that are most like one that does not exist, as the end of a sentence."""
     from difflib import get_close_matches
 

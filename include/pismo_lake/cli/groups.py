@@ -8,8 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pismo_lake.cli.added import added_commands
-from pismo_lake.spelling import closest
+from pismo_lake.cli.added import load_added_commands
+from pismo_lake.spelling import rank_names
 
 
 class PlainCommand(TyperCommand):
@@ -39,11 +39,11 @@ class PlainGroup(TyperGroup):
         name = args[0]
         if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
             known = [name for name, command in self.commands.items() if not command.hidden]
-            added = added_commands() if ctx.parent is None else []
+            added = load_added_commands() if ctx.parent is None else []
             if name in added:
                 ctx.fail(f"{name} takes its own options: give {name} first")
             known += added
-            ctx.fail(f"there is no command {name!r}: the commands are {', '.join(closest(name, known))}")
+            ctx.fail(f"there is no command {name!r}: the commands are {', '.join(rank_names(name, known))}")
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -51,7 +51,7 @@ class PlainGroup(TyperGroup):
         commands = [(name, command) for name, command in self.commands.items() if not command.hidden]
         rows = [(name, (command.help or "").partition("\n")[0]) for name, command in commands]
         if ctx.parent is None:
-            rows += [(name, f"Installed by another package; see {name} --help.") for name in added_commands()]
+            rows += [(name, f"Installed by another package; see {name} --help.") for name in load_added_commands()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         write_sections(self, ctx, formatter)

@@ -11,13 +11,13 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
-from pismo_lake.ledger.sqlite_files import alone, sqlite_file
+from pismo_lake.ledger.sqlite_files import is_alone, sqlite_file
 from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.deliveries import find_delivery
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy, parse_keys
-from pismo_lake.spelling import there_are
+from pismo_lake.spelling import list_in_words
 from pismo_lake.storage.encryption import LakeKey
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def open_lake(
 
 def _remove(paths: list[Path]) -> None:
     """Remove an SQLite file, the files that SQLite keeps beside it, and the folders made for it."""
-    if not paths[0].is_file() or alone(paths[0]):
+    if not paths[0].is_file() or is_alone(paths[0]):
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(OSError):
                 paths[0].with_name(paths[0].name + suffix).unlink()
@@ -97,7 +97,7 @@ def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
     """
     there = LakeFiles(ledger, settings.lake).deliveries()
     if settings.delivery not in there:
-        has = f"it knows {there_are(settings.delivery, there)}" if there else "it knows no other"
+        has = f"it knows {list_in_words(settings.delivery, there)}" if there else "it knows no other"
         msg = f"the ledger has no file of delivery {settings.delivery!r} in {settings.lake} ({has})"
         raise ConfigError(msg)
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pismo_lake.errors import ConfigError
-from pismo_lake.spelling import there_are
+from pismo_lake.spelling import list_in_words
 
 if TYPE_CHECKING:
     from pismo_lake.cli.command import OpenLake
@@ -22,7 +22,7 @@ def event_type(store: ContractStore, event: str) -> tuple[str, str]:
     domain, _, name = event.partition("/")
     known = store.names()
     if (domain, name) not in known:
-        has = there_are(event, [f"{one}/{other}" for one, other in known])
+        has = list_in_words(event, [f"{one}/{other}" for one, other in known])
         msg = f"{event} is no event type of this lake{has and f': there are {has}'}"
         raise ConfigError(msg)
     return domain, name

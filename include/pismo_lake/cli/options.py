@@ -9,7 +9,7 @@ import typer
 
 from pismo_lake import __version__
 from pismo_lake.hours import PublishDay
-from pismo_lake.spelling import closest
+from pismo_lake.spelling import rank_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +104,7 @@ def check_choice(kind: str, names: Sequence[str]) -> Callable[[str], str]:
 
     def check(value: str) -> str:
         if value not in names:
-            msg = f"there is no {kind} {value!r}: there are {', '.join(closest(value, names))}"
+            msg = f"there is no {kind} {value!r}: there are {', '.join(rank_names(value, names))}"
             raise typer.BadParameter(msg)
         return value
 

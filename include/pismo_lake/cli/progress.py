@@ -22,7 +22,7 @@ LINE_SECONDS = 10.0
 
 
 @contextmanager
-def showing_progress(*, verbose: bool = False) -> Iterator[Progress]:
+def show_progress(*, verbose: bool = False) -> Iterator[Progress]:
     """Show progress on stderr until the block ends.
 
     Args:

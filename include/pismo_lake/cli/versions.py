@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.errors import ConfigError, NoLedgerError
-from pismo_lake.ledger.engine import connected
+from pismo_lake.ledger.engine import open_engine
 from pismo_lake.ledger.migrate import migrate, migration_sql
 from pismo_lake.ledger.sqlite_files import sqlite_file
 from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
@@ -32,10 +32,10 @@ def migrate_ledgers(urls: list[str], *, sql: bool) -> int:
         file = sqlite_file(url)
         if sql and file is not None and not file.exists():
             # asking an SQLite ledger would create it
-            with connected("sqlite://") as engine:
+            with open_engine("sqlite://") as engine:
                 print(migration_sql(engine), end="")
             continue
-        with connected(url) as engine:
+        with open_engine(url) as engine:
             shown = engine.url.render_as_string(hide_password=True)
             if sql:
                 print(migration_sql(engine) or f"-- ledger {shown} has version {VERSION} already\n", end="")
@@ -60,7 +60,7 @@ def check_ledgers(urls: list[str]) -> Iterator[tuple[str, str]]:
         file = sqlite_file(url)
         found, shown = None, url
         if file is None or file.exists():
-            with connected(url) as engine, engine.connect() as connection:
+            with open_engine(url) as engine, engine.connect() as connection:
                 found = read_version(connection)
                 if file is None:
                     shown = engine.url.render_as_string(hide_password=True)

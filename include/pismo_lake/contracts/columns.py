@@ -114,7 +114,7 @@ class FastReader:
         if not (known and _spread(self._contract.envelope, values, "envelope", columns)):
             return None
         count = parsed.num_rows
-        arrays = [_as(columns[field.name], field.type, count) for field in self.schema]
+        arrays = [_convert(columns[field.name], field.type, count) for field in self.schema]
         if any(array is None for array in arrays):
             return None
         # because of _rescued, even a payload without columns keeps its rows
@@ -150,7 +150,7 @@ def _by_key(objects: pa.Array | None) -> dict[str, pa.Array] | None:
     return dict(zip((field.name for field in objects.type), objects.flatten(), strict=True))
 
 
-def _as(values: pa.Array | None, kind: pa.DataType, count: int) -> pa.Array | None:
+def _convert(values: pa.Array | None, kind: pa.DataType, count: int) -> pa.Array | None:
     """Return parsed values as a column of this type; None if they have another type."""
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(count, kind)

@@ -50,7 +50,9 @@ class ColumnLine:
 def column_lines(contract: Contract, declared: Node | None) -> Iterator[ColumnLine]:
     """Yield the columns of an event type, in their order."""
     for column in payload_columns(contract):
-        known = declared is not None and _at(declared, column.keys) is not None and column.name.startswith("data")
+        known = (
+            declared is not None and _find_node(declared, column.keys) is not None and column.name.startswith("data")
+        )
         notes = ["int64 before"] if column.node.widened else []
         if column.node.format:
             why = "no time with a zone" if column.node.format == "date-time" else "no date"
@@ -105,7 +107,7 @@ def _compare(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str, 
         yield from _compare(declared.item, have.item, f"{path}/*")
 
 
-def _at(node: Node, keys: tuple[str, ...]) -> Node | None:
+def _find_node(node: Node, keys: tuple[str, ...]) -> Node | None:
     found: Node | None = node
     for key in keys:
         found = found.fields.get(key) if found else None

@@ -55,7 +55,7 @@ class Fitting:
     payload: pa.Table | None = None
 
 
-def fitting(contract: Contract, text: bytes, count: int, version: pa.DataType | None = None) -> Fitting | None:
+def parse_fitting(contract: Contract, text: bytes, count: int, version: pa.DataType | None = None) -> Fitting | None:
     """Parse `count` events; None if one of them does not fit plainly.
 
     `text` holds the events one after the other, `version` is the type of their schema_version; without it, the events
@@ -95,7 +95,7 @@ class _Reader:
             return None
         table = table.combine_chunks()
         values = (table.column(at).chunk(0) for at in range(len(self._envelope), table.num_columns))
-        fits = all(_within_limits(leaf) for value in values for leaf in _leaves(value))
+        fits = all(_is_within_limits(leaf) for value in values for leaf in _leaves(value))
         return Fitting(table.select(self._envelope)) if fits else None
 
     def _read_exact(self, text: bytes, count: int) -> Fitting | None:
@@ -106,7 +106,7 @@ class _Reader:
         table = table.combine_chunks()
         leaves = [leaf for column in table.columns for leaf in _leaves(column.chunk(0))]
         strings = sum(len(leaf) - leaf.null_count for leaf in leaves if leaf.type.id == Type_STRING)
-        if not all(map(_within_limits, leaves)) or strings_in(text) != strings:
+        if not all(map(_is_within_limits, leaves)) or strings_in(text) != strings:
             return None
         return Fitting(table.select([]), table)
 
@@ -151,7 +151,7 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
         yield array
 
 
-def _within_limits(leaf: pa.Array) -> bool:
+def _is_within_limits(leaf: pa.Array) -> bool:
     """Return whether all numbers for decimal columns are in range; NaN and Infinity are not."""
     kind = leaf.type.id
     if kind == Type_DECIMAL128:

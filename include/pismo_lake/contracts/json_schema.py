@@ -145,7 +145,7 @@ def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]
         return Node()
     if "$ref" in schema:
         return _follow_reference(str(schema["$ref"]), resolver, depth, way)
-    node = _own(schema, resolver, depth, way)
+    node = _own_node(schema, resolver, depth, way)
     for other in _alternatives(schema):
         node = _both(node, _node(other, resolver, depth, way))
     return node
@@ -159,7 +159,7 @@ def _follow_reference(reference: str, resolver: Resolver[Any], depth: int, way: 
     return _node(found.contents, found.resolver, depth, (*way, id(found.contents)))
 
 
-def _own(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
+def _own_node(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
     """Return the node of a schema itself, without the schemas that it combines."""
     types = _types(schema)
     if len(types) > 1:

@@ -92,7 +92,7 @@ class ContractStore:
         domain, event_type = name.split("/", 1)
         return self._of((domain, event_type)).find_widened()
 
-    def widened_since(self, connection: Connection) -> bool:
+    def has_widened_since(self, connection: Connection) -> bool:
         """Return whether a contract was widened after it was read here.
 
         The rows stay locked against a widening until the transaction ends.
@@ -189,7 +189,7 @@ class ContractStore:
         """Return the URI of the JSON document of a contract."""
         return storage.join(self._settings.lake, CONTRACTS, *contract_path(*key))
 
-    def saved(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
+    def read_saved(self) -> dict[tuple[str, str], tuple[int, dict[str, Any]]]:
         """Return the version and the tree of every contract of the lake, as the ledger has them."""
         table = contracts.c
         query = select(table.domain, table.event_type, table.version, table.tree)

@@ -215,7 +215,7 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
     org, event, moment, status = map(quote, ("org_id", "event_id", "event_timestamp", "status"))
     kinds = {table.schema.field(entity).type for table in tables}
     every = "\n  UNION ALL\n".join(
-        f"  SELECT {org}, {event}, {moment}, {_alike(speech, entity, table.schema, kinds)} AS {short},"  # noqa: S608 - names are quoted
+        f"  SELECT {org}, {event}, {moment}, {_unify_column(speech, entity, table.schema, kinds)} AS {short},"  # noqa: S608 - names are quoted
         f" {quote(state)} AS {status} FROM {speech.qualify_name(schema, table.name)}"
         for table in tables
     )
@@ -230,7 +230,7 @@ def _latest_view(speech: Dialect, schema: str, view: str, tables: Sequence[LakeT
     )
 
 
-def _alike(speech: Dialect, column: str, schema: pa.Schema, kinds: set[pa.DataType]) -> str:
+def _unify_column(speech: Dialect, column: str, schema: pa.Schema, kinds: set[pa.DataType]) -> str:
     """Return a column, as text if it is text in another version of the event."""
     name, kind = speech.quote_name(column), schema.field(column).type
     if kind == pa.string() or pa.string() not in kinds:

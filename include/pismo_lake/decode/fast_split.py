@@ -47,8 +47,8 @@ def find_pieces(data: bytes) -> Pieces | None:
     buffer = np.frombuffer(data, dtype=np.uint8)
     opens = _opens(buffer)
     # if }{ is inside a string, the next quote ends the string, and the byte after it is no letter of a key
-    begins = (buffer[opens - 1] == _CLOSE) & (_at(buffer, opens + 1) == _QUOTE)
-    begins &= ~_AFTER_STRING[_at(buffer, opens + 2)]
+    begins = (buffer[opens - 1] == _CLOSE) & (_bytes_at(buffer, opens + 1) == _QUOTE)
+    begins &= ~_AFTER_STRING[_bytes_at(buffer, opens + 2)]
     begins[0] = True
     starts = opens[begins]
     return _pieces(data, buffer, opens, starts, np.append(starts[1:], end))
@@ -67,7 +67,7 @@ def _opens(buffer: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.concatenate([np.flatnonzero(buffer[at : at + _STEP] == _OPEN) + at for at in steps])
 
 
-def _at(buffer: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _bytes_at(buffer: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the bytes at these places; the last byte for places after the end."""
     return buffer.take(places, mode="clip")
 
@@ -79,14 +79,14 @@ def _pieces(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> Pieces:
-    following = _at(buffer, opens + 1)
+    following = _bytes_at(buffer, opens + 1)
     suspects = opens[(following == _CLOSE) | _BLANK[following]]
     empty = np.array([at for at in suspects.tolist() if _EMPTY.match(data, at)], dtype=np.int64)
     raw = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    return Pieces(raw, starts, ends, _hollow(data, starts, empty))
+    return Pieces(raw, starts, ends, _have_empty_object(data, starts, empty))
 
 
-def _hollow(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _have_empty_object(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which pieces have one of these empty objects outside a string."""
     hollow = np.zeros(len(starts), dtype=bool)
     owners = np.searchsorted(starts, empty, side="right") - 1
@@ -95,13 +95,13 @@ def _hollow(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) ->
         if owner != last:
             last, at, in_string = owner, start, False
         # continue at the last place: the piece may be the whole file, with an empty object on every line
-        in_string ^= _odd_quotes(data[at:place])
+        in_string ^= _has_odd_quotes(data[at:place])
         at = place
         hollow[owner] |= not in_string
     return hollow
 
 
-def _odd_quotes(some: bytes) -> bool:
+def _has_odd_quotes(some: bytes) -> bool:
     """Return whether these bytes have an odd number of quotes, so they enter or leave a string.
 
     They must not end inside an escape.

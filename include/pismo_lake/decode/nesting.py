@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from pismo_lake.decode.scan import deepest
+from pismo_lake.decode.scan import find_depth
 
 DEEPEST = 500
 """JSON with more levels is refused, even if this version of Python can read it."""
@@ -22,7 +22,7 @@ def is_too_deep(text: str) -> bool:
     """Return whether the JSON at the beginning of a text, which may be cut off, is too deep."""
     if text.count("{") + text.count("[") <= DEEPEST:
         return False
-    return deepest(np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)) > DEEPEST
+    return find_depth(np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)) > DEEPEST
 
 
 def doomed_places(text: str) -> set[int]:

@@ -49,7 +49,7 @@ class Span:
     damage: str | None = None
 
 
-def too_large(data: bytes | str, start: int, end: int) -> bool:
+def is_too_large(data: bytes | str, start: int, end: int) -> bool:
     """Return whether parsing an event of `data[start:end]` takes too much memory.
 
     Parsing takes up to 100 bytes for each value.
@@ -85,8 +85,8 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
             position = blank.end() if blank else position
             if position >= size:
                 return
-            if attempts.overdrawn(position):
-                bad_from, position = position, attempts.following(position)
+            if attempts.has_overspent(position):
+                bad_from, position = position, attempts.find_next(position)
                 continue
         stop, value, too_deep = attempts.at(position)
         swallowed = _find_swallowed_event(attempts, position, stop) if isinstance(value, str) else 0
@@ -107,7 +107,7 @@ def salvage(data: bytes, start: int, end: int) -> Iterator[Span]:
             continue
         if bad_from < 0:
             bad_from, deep = position, too_deep
-        position = attempts.following(stop or position + 1)
+        position = attempts.find_next(stop or position + 1)
     if bad_from >= 0:
         torn = end == len(data) and text[bad_from] == "{"
         reason = "too_deep" if deep else "truncated" if torn else "invalid_json"
@@ -131,18 +131,18 @@ class _Attempts:
         self._doomed: set[int] = set()
         self._allowed = 2 * len(text) + _FREE
 
-    def following(self, position: int) -> int:
+    def find_next(self, position: int) -> int:
         """Return the next place to try, from `position` on; the text's length if there is none.
 
         If too much work is spent, places are skipped: each skipped character pays for another attempt.
         """
         pattern = _OBJECT
-        if self.overdrawn(0):
+        if self.has_overspent(0):
             pattern, position = _ENVELOPE, max(position, self.spent - self._allowed)
         found = pattern.search(self.text, position)
         return found.start() if found else len(self.text)
 
-    def overdrawn(self, position: int) -> bool:
+    def has_overspent(self, position: int) -> bool:
         """Return whether too much work is spent to try a place before `position`."""
         return self.spent - self._allowed > position
 
@@ -159,7 +159,7 @@ class _Attempts:
         window = _WINDOW
         while True:
             piece = self.text[position : position + window]
-            if too_large(piece, 0, len(piece)):
+            if is_too_large(piece, 0, len(piece)):
                 self.spent += len(piece)
                 return 0, None, False
             last = window >= min(left, MAX_EVENT_BYTES)

@@ -133,7 +133,7 @@ def scan(data: bytes | memoryview) -> Scan | None:
     return Scan(*(np.concatenate(arrays) for arrays in zip(*scanner.found, strict=True)))
 
 
-def deepest(buffer: NDArray[np.uint8]) -> int:
+def find_depth(buffer: NDArray[np.uint8]) -> int:
     """Return the greatest depth in a buffer, up to a block that closes too much.
 
     The buffer may be cut off.

@@ -84,12 +84,12 @@ def recover(data: bytes, start: int) -> Iterator[Span]:
     """
     for span in salvage(data, start, len(data)):
         if span.damage is None:
-            yield Span(span.start, span.end, "too_deep" if _too_deep(data, span) else None)
+            yield Span(span.start, span.end, "too_deep" if _is_too_deep(data, span) else None)
         else:
             yield span
 
 
-def _too_deep(data: bytes, span: Span) -> bool:
+def _is_too_deep(data: bytes, span: Span) -> bool:
     opening = data.count(b"{", span.start, span.end) + data.count(b"[", span.start, span.end)
     if opening <= MAX_DEPTH:
         return False

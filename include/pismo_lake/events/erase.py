@@ -100,7 +100,7 @@ def erase_events(
         raise ConfigError(msg)
     LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     roots = landing_roots(settings, ledger)
-    erasure = Erasure.fresh(reference, now_text(), ledger.run or "", raw=raw)
+    erasure = Erasure.new(reference, now_text(), ledger.run or "", raw=raw)
     record_erasure(ledger, settings.lake, erasure, sorted(keys), [storage.join(root, ERASURES) for root in roots])
     records = {(record.delivery, record.name): record for each in by_id.values() for record, _ in each}
     for delivery, hour in sorted({(record.delivery, record.publish_hour) for record in records.values()}):

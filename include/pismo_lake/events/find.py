@@ -79,18 +79,18 @@ class Place:
             f"  source   {self.source}",
             f"           offset {self.offset}, length {self.length}",
             f"  landed   {self.record.raw_uri}",
-            f"           {self.record.landed_at}{_by(self.record.run)}",
+            f"           {self.record.landed_at}{_name_run(self.record.run)}",
         ]
         if self.record.problem:
             lines.append(f"  problem  {self.record.problem}")
         if self.lake_row:
             at = self.lake_row
             lines.append(f"  parquet  {at.parquet}")
-            lines.append(f"           row group {at.row_group}, row {at.row}; built {at.built_at}{_by(at.run)}")
+            lines.append(f"           row group {at.row_group}, row {at.row}; built {at.built_at}{_name_run(at.run)}")
         return "\n".join(lines)
 
 
-def _by(run: str | None) -> str:
+def _name_run(run: str | None) -> str:
     return f" by {run}" if run else ""
 
 
@@ -147,7 +147,7 @@ def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator
             offsets.setdefault(name, []).append(offset)
         for record in FileLedger(ledger, settings.lake, delivery).find_named(offsets):
             yield record, offsets[record.name]
-    for record in LakeFiles(ledger, settings.lake).not_closed():
+    for record in LakeFiles(ledger, settings.lake).list_not_closed():
         index = read_index(record, ["event_id", "offset"])
         found = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
         if found:
@@ -155,7 +155,7 @@ def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator
 
 
 def _id_indexes(settings: LakeSettings, ledger: Ledger) -> Iterator[tuple[str, str]]:
-    for delivery, outputs in LakeFiles(ledger, settings.lake).closed_days():
+    for delivery, outputs in LakeFiles(ledger, settings.lake).list_closed_days():
         yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{IDS}/"))
 
 

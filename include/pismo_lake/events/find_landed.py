@@ -52,7 +52,7 @@ def search_landed(settings: LakeSettings, ledger: Ledger, conditions: Sequence[C
     """Search each indexed raw file of the lake; skip a missing or unreadable file."""
     result = FoundLanded()
     records = LakeFiles(ledger, settings.lake).every() if conditions else []
-    for record, matches in ahead(lambda record: _matches(record, conditions), records):
+    for record, matches in work_ahead(lambda record: _matches(record, conditions), records):
         if matches is None:
             continue
         result.searched.add((record.delivery, record.name))
@@ -62,7 +62,7 @@ def search_landed(settings: LakeSettings, ledger: Ledger, conditions: Sequence[C
     return result
 
 
-def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+def work_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
     """Yield each item with the result of work that reads a file; work a few items ahead."""
     with ThreadPoolExecutor(_AHEAD, thread_name_prefix="search") as pool:
         waiting = deque[Any]()

@@ -20,7 +20,7 @@ from pismo_lake.paths import VALUE_ROOTS, event_name, event_path
 from pismo_lake.privacy.columns import KEY_NOTE, NOTE
 from pismo_lake.privacy.mark import lake_keys
 from pismo_lake.rows.child_tables import leaf_fields, leaves, places
-from pismo_lake.spelling import there_are
+from pismo_lake.spelling import list_in_words
 from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
@@ -88,7 +88,7 @@ def refuse_unknown(conditions: Sequence[Condition], columns: set[str], present: 
     """Refuse conditions on columns that were not found; name similar columns of `present`."""
     missing = sorted({column for column, _ in conditions} - columns)
     if missing:
-        there = "; ".join(f"like {name}: {there_are(name, sorted(present))}" for name in missing if present)
+        there = "; ".join(f"like {name}: {list_in_words(name, sorted(present))}" for name in missing if present)
         msg = f"no file of the lake has a column {', '.join(missing)}{there and f' ({there})'}"
         raise ConfigError(msg)
 
@@ -125,7 +125,7 @@ def _search(
         place = _place(file.schema_arrow, column)
         if place is not None:
             result.columns.add(column)
-            values, reason = _sought(place.leaf, value, keys)
+            values, reason = _find_stored_values(place.leaf, value, keys)
             wanted += [(place, values)] if len(values) else []
             if reason:
                 told = f"column {column} is under the policy ({reason})"
@@ -168,7 +168,7 @@ class _Place:
     leaf: pa.Field
     number: int | None = None
 
-    def holding(self, table: pa.Table, values: pa.Array) -> pa.Array | NDArray[np.bool_]:
+    def match(self, table: pa.Table, values: pa.Array) -> pa.Array | NDArray[np.bool_]:
         """Return for each row whether it has one of the values."""
         array = table.column(self.column).combine_chunks()
         if self.number is None:
@@ -212,7 +212,7 @@ def _matches(
         table = file.read_row_group(group, columns, use_threads=False)
         mask = pc.is_in(table.column("event_id"), pa.array(sorted(ids), pa.string()))
         for place, values in conditions:
-            mask = pc.or_(mask, pa.array(place.holding(table, values)))
+            mask = pc.or_(mask, pa.array(place.match(table, values)))
         rows = table.filter(mask)
         yield from zip(rows.column("org_id").to_pylist(), rows.column("event_id").to_pylist(), strict=True)
 
@@ -225,7 +225,7 @@ def _sources(file: pq.ParquetFile) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(row[_SOURCE[0]], row[_SOURCE[1]]) for row in table.to_pylist()}))
 
 
-def _sought(leaf: pa.Field, value: str, keys: LakeKeys) -> tuple[pa.Array, str | None]:
+def _find_stored_values(leaf: pa.Field, value: str, keys: LakeKeys) -> tuple[pa.Array, str | None]:
     """Return the values that a column has for a value, and why it may have others too."""
     notes = {name.decode(): text.decode() for name, text in (leaf.metadata or {}).items()}
     actions = set(filter(None, notes.get(NOTE, "").split(", ")))
@@ -242,10 +242,10 @@ def _sought(leaf: pa.Field, value: str, keys: LakeKeys) -> tuple[pa.Array, str |
         return pa.array(sought, pa.string()).cast(leaf.type), reason
     if reason:
         return pa.array([], leaf.type), f"{reason}: its values cannot be told apart"
-    return _as_column(leaf, value), None
+    return _convert_value(leaf, value), None
 
 
-def _as_column(leaf: pa.Field, value: str) -> pa.Array:
+def _convert_value(leaf: pa.Field, value: str) -> pa.Array:
     """Return a value as a column has it; nothing if it cannot be one of the column's."""
     nothing: pa.Array = pa.array([], leaf.type)
     if pa.types.is_string(leaf.type):

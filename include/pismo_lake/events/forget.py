@@ -80,5 +80,7 @@ def _sharing(settings: LakeSettings, ledger: Ledger, record: FileRecord) -> set[
     except (FileNotFoundError, ValueError):
         # the index is lost: any later file with events of the same time may hold a copy
         last = str(PublishHour.parse(record.publish_hour).plus(24 * settings.horizon_days))
-        later = LakeFiles(ledger, settings.lake).indexes_overlapping(record.publish_hour, last, time_range([record]))
+        later = LakeFiles(ledger, settings.lake).list_overlapping_indexes(
+            record.publish_hour, last, time_range([record])
+        )
         return {(delivery, hour) for hour, _, delivery, _ in later}

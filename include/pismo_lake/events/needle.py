@@ -32,21 +32,21 @@ class Needle:
         """Return one for the values that are long enough to identify a person."""
         return cls(tuple(dict.fromkeys(value for value in values if len(value) >= LEAST_TELLING)))
 
-    def in_bytes(self, data: bytes) -> bool:
+    def is_in_bytes(self, data: bytes) -> bool:
         """Return whether bytes hold a value as UTF-8, or as JSON in text spells it."""
         if not self.values:
             return False
         if self._bytes.search(data) is not None:
             return True
-        return _BACKSLASH in data and self._in_escaped(data.decode("utf-8", "replace"))
+        return _BACKSLASH in data and self._is_in_escaped(data.decode("utf-8", "replace"))
 
-    def in_text(self, text: str) -> bool:
+    def is_in_text(self, text: str) -> bool:
         """Return whether a text holds a value, or JSON in it does."""
         if not self.values:
             return False
-        return self._text.search(text) is not None or ("\\" in text and self._in_escaped(text))
+        return self._text.search(text) is not None or ("\\" in text and self._is_in_escaped(text))
 
-    def _in_escaped(self, text: str) -> bool:
+    def _is_in_escaped(self, text: str) -> bool:
         """Return whether a text in JSON holds a value, or a text in JSON in that text."""
         for _ in range(_DEEPEST):
             plain = unescape(text)
@@ -59,11 +59,11 @@ class Needle:
 
     @cached_property
     def _text(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(_bound, self.values)), re.IGNORECASE)
+        return re.compile("|".join(map(_add_bounds, self.values)), re.IGNORECASE)
 
     @cached_property
     def _bytes(self) -> re.Pattern[bytes]:
-        return re.compile("|".join(map(_bound, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
+        return re.compile("|".join(map(_add_bounds, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
 
 
 def unescape(text: str) -> str:
@@ -73,7 +73,7 @@ def unescape(text: str) -> str:
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _bound(value: str) -> str:
+def _add_bounds(value: str) -> str:
     """Return a pattern for a value, but not for a part of a longer number or word."""
     before = "(?<![0-9])" if value[0].isdecimal() else "(?<![A-Za-z])" if value[0].isalpha() else ""
     after = "(?![0-9])" if value[-1].isdecimal() else "(?![A-Za-z])" if value[-1].isalpha() else ""

@@ -18,13 +18,13 @@ from pismo_lake import storage
 from pismo_lake.build.spool import remove_spools
 from pismo_lake.decode.container import GZIP, uncompress
 from pismo_lake.errors import LandedFileError, PismoError
-from pismo_lake.events.find_landed import ahead, search_landed
+from pismo_lake.events.find_landed import search_landed, work_ahead
 from pismo_lake.events.find_rows import search_rows
 from pismo_lake.events.needle import Needle
 from pismo_lake.index.blank import DAMAGED
 from pismo_lake.index.files import read_index_at
 from pismo_lake.index.keys import dedupe_key
-from pismo_lake.index.parsed import kept_tables
+from pismo_lake.index.parsed import read_kept_tables
 from pismo_lake.ledger.search import columns_with, files_with
 from pismo_lake.paths import COLUMNS, ERASURES, IDS
 from pismo_lake.privacy.mark import lake_keys
@@ -98,8 +98,8 @@ def find_traces(
     for root in (settings.lake, *roots):
         uris = storage.list_every_file(root)
         _LOG.info("searching %d file(s) of %s", len(uris), root)
-        in_file = search.in_lake if root == settings.lake else partial(search.in_landing, root)
-        for _, found in ahead(in_file, uris):
+        in_file = search.search_lake_file if root == settings.lake else partial(search.search_landed_file, root)
+        for _, found in work_ahead(in_file, uris):
             result.found += [item for item in found if isinstance(item, Trace)]
             result.unsearched += [item for item in found if isinstance(item, str)]
     if not storage.is_local(settings.lake):
@@ -117,8 +117,8 @@ def find_traces(
             result.found.append(Trace(place, f"{len(ids)} event(s) by the given columns", ids))
     needle = search.needle
     if needle.values:
-        result.found += [Trace(f"ledger, {name}", "a value") for name, _ in columns_with(ledger, needle.in_text)]
-        result.found += [Trace(str(path), "a value in its pages") for path in files_with(ledger, needle.in_bytes)]
+        result.found += [Trace(f"ledger, {name}", "a value") for name, _ in columns_with(ledger, needle.is_in_text)]
+        result.found += [Trace(str(path), "a value in its pages") for path in files_with(ledger, needle.is_in_bytes)]
     return result
 
 
@@ -137,19 +137,19 @@ class _Search:
         self.needle = Needle.of([*values, *hashes])
         self._short = any(value not in self.needle.values for value in values)
 
-    def in_lake(self, uri: str) -> list[Trace | str]:
+    def search_lake_file(self, uri: str) -> list[Trace | str]:
         """Search a file of the lake; a text says why something could not be searched."""
         return self._guard(uri, self._file)
 
-    def in_landing(self, root: str, uri: str) -> list[Trace | str]:
-        """Search a file in a delivery's folder in landing, as `in_lake`."""
+    def search_landed_file(self, root: str, uri: str) -> list[Trace | str]:
+        """Search a file in a delivery's folder in landing, as `search_lake_file`."""
         below = uri.removeprefix(root).strip("/")
         if below.startswith(("_index/", f"{ERASURES}/")):
             return self._guard(uri, self._search_kept if uri.endswith(COLUMNS) else self._file)
         return self._guard(uri, lambda uri: self._raw_file(uri, storage.join(root, "_index", f"{below}.parquet")))
 
     def _guard(self, uri: str, search: Callable[[str], Iterator[Trace | str]]) -> list[Trace | str]:
-        named = self.needle.in_text(uri.removeprefix(self._settings.lake).removeprefix(self._settings.landing))
+        named = self.needle.is_in_text(uri.removeprefix(self._settings.lake).removeprefix(self._settings.landing))
         found: list[Trace | str] = [Trace(uri, "a value in its name")] if named else []
         try:
             found += search(uri)
@@ -170,11 +170,11 @@ class _Search:
             # on its way, as that of a build that was killed
             with sound(uri):
                 yield from self._parquet(uri, open_parquet(pa.BufferReader(data), self._settings.key))
-        elif self.needle.in_bytes(uncompress(data, uri).data if data.startswith(GZIP) else data):
+        elif self.needle.is_in_bytes(uncompress(data, uri).data if data.startswith(GZIP) else data):
             yield Trace(uri, "a value")
 
     def _search_kept(self, uri: str) -> Iterator[Trace | str]:
-        for table in kept_tables(storage.read_bytes(uri)):
+        for table in read_kept_tables(storage.read_bytes(uri)):
             yield from self._values(uri, table, table.column_names)
 
     def _raw_file(self, uri: str, index_uri: str) -> Iterator[Trace | str]:
@@ -192,7 +192,7 @@ class _Search:
         if index is None:
             if self._short:
                 yield f"{uri}: it has no index, so that its events are not known: index it first"
-            if self.needle.in_bytes(plain.data):
+            if self.needle.is_in_bytes(plain.data):
                 yield Trace(uri, "a value, in bytes without an index")
             return
         yield from self._events(uri, plain.data, index)
@@ -205,25 +205,25 @@ class _Search:
             there = [row["event_id"] for row in rows if data[row["offset"] : row["offset"] + row["length"]].strip(b" ")]
             if there:
                 yield Trace(uri, "bytes of erased events", tuple(sorted(set(there))))
-        if not self.needle.in_bytes(data):
+        if not self.needle.is_in_bytes(data):
             return
         rest, found = bytearray(data), set()
         for row, is_erased in zip(index.to_pylist(), erased.to_pylist(), strict=True):
             place = slice(row["offset"], row["offset"] + row["length"])
-            if not is_erased and self.needle.in_bytes(data[place]):
+            if not is_erased and self.needle.is_in_bytes(data[place]):
                 found.add(row["event_id"] or "without an id")
             rest[place] = b" " * row["length"]
         if found:
             yield Trace(uri, "a value", tuple(sorted(found)))
-        if self.needle.in_bytes(bytes(rest)):
+        if self.needle.is_in_bytes(bytes(rest)):
             yield Trace(uri, "a value, outside of events")
 
     def _parquet(self, uri: str, file: pq.ParquetFile) -> Iterator[Trace]:
         """Search all texts and bytes of a Parquet file, and its rows for erased events."""
         names = [str(item) for item in file.schema_arrow]
-        if any(map(self.needle.in_text, names)):
+        if any(map(self.needle.is_in_text, names)):
             yield Trace(uri, "a value in the name of a column")
-        if any(map(self.needle.in_bytes, (file.metadata.metadata or {}).values())):
+        if any(map(self.needle.is_in_bytes, (file.metadata.metadata or {}).values())):
             yield Trace(uri, "a value in its metadata")
         below = uri.removeprefix(self._settings.lake).strip("/").split("/", 1)[0]
         index = "/_index/" in uri
@@ -281,9 +281,9 @@ class _Search:
             for value in self.needle.values:
                 suspects = pc.or_(suspects, pc.match_substring(array, value, ignore_case=True))
             rows = pc.indices_nonzero(pc.fill_null(suspects, fill_value=False)).to_pylist()
-            return [row for row in rows if self.needle.in_text(array[row].as_py())]
+            return [row for row in rows if self.needle.is_in_text(array[row].as_py())]
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            return [row for row, value in enumerate(array.to_pylist()) if value and self.needle.in_bytes(value)]
+            return [row for row, value in enumerate(array.to_pylist()) if value and self.needle.is_in_bytes(value)]
         return []
 
 

@@ -27,13 +27,13 @@ class Ahead:
 
     def holds(self, contracts: ContractStore) -> bool:
         """Return whether indexing the file now would give the same index."""
-        if self._same(contracts):
+        if self._is_same(contracts):
             return True
         # another run may have saved the contracts that the worker read: refresh, and compare again
         contracts.refresh()
-        return self._same(contracts)
+        return self._is_same(contracts)
 
-    def _same(self, contracts: ContractStore) -> bool:
+    def _is_same(self, contracts: ContractStore) -> bool:
         return all(contracts.version(*key) == version for key, version in self.versions.items())
 
 
@@ -47,7 +47,7 @@ class Indexers(Protocol):
     def index(self, file: RawFile) -> Future[Ahead | None] | None:
         """Begin to index a landed file; return None if it cannot be indexed before its turn."""
 
-    def alone(self, file: RawFile) -> Ahead | None:
+    def index_alone(self, file: RawFile) -> Ahead | None:
         """Index a file again, in a process of its own, after a process has ended."""
 
 

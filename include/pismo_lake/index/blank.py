@@ -45,7 +45,7 @@ def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
         LandedFileError: The file is gone, or is not the file that was landed.
     """
     table = read_index(record, ["offset", "length", "dedupe_key"])
-    rows = table.filter(_holding(table, keys)).to_pylist()
+    rows = table.filter(_match_keys(table, keys)).to_pylist()
     raw = landed_bytes(record)
     plain = uncompress(raw, record.name, record.plain_size or MAX_PLAIN_BYTES)
     data = bytearray(plain.data)
@@ -66,12 +66,14 @@ def _clear_index(record: FileRecord, keys: AbstractSet[bytes]) -> None:
     content = storage.read_bytes(uri)
     metadata = pq.read_schema(pa.BufferReader(content)).metadata
     table = read_index_at(uri)
-    cleared = pc.if_else(_holding(table, keys), pa.scalar(None, pa.string()), table.column("cid"))
+    cleared = pc.if_else(_match_keys(table, keys), pa.scalar(None, pa.string()), table.column("cid"))
     table = table.set_column(table.column_names.index("cid"), table.schema.field("cid"), cleared)
-    storage.write_atomic(uri, parquet_out.index_bytes(table.cast(SCHEMA).replace_schema_metadata(_own(metadata))))
+    storage.write_atomic(
+        uri, parquet_out.index_bytes(table.cast(SCHEMA).replace_schema_metadata(_own_metadata(metadata)))
+    )
 
 
-def _own(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
+def _own_metadata(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
     """Return the note of an index, without the entries that the writer of Parquet adds."""
     return {name: value for name, value in (metadata or {}).items() if name == NOTE}
 
@@ -82,7 +84,7 @@ def holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) ->
     for record in LakeFiles(ledger, settings.lake).every():
         if record.delivery == settings.delivery and record.events:
             table = read_index(record, ["dedupe_key"])
-            if pc.any(_holding(table, keys)).as_py():
+            if pc.any(_match_keys(table, keys)).as_py():
                 found.append(record)
     return found
 
@@ -130,7 +132,7 @@ def _note(index_uri: str) -> dict[str, str]:
         return {}
 
 
-def _holding(table: pa.Table, keys: AbstractSet[bytes]) -> pa.ChunkedArray:
+def _match_keys(table: pa.Table, keys: AbstractSet[bytes]) -> pa.ChunkedArray:
     return pc.is_in(table.column("dedupe_key"), pa.array(sorted(keys), pa.binary(16)))
 
 

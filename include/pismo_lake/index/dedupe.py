@@ -56,7 +56,7 @@ def predecessors(settings: LakeSettings, ledger: Ledger, own: Sequence[FileRecor
     hours = [record.publish_hour for record in own]
     first = str(PublishHour.parse(min(hours)).plus(-24 * settings.horizon_days))
     names = {(record.delivery, record.name) for record in own}
-    found = LakeFiles(ledger, settings.lake).overlapping(first, max(hours), time_range(own))
+    found = LakeFiles(ledger, settings.lake).list_overlapping(first, max(hours), time_range(own))
     last = max(record.rank for record in own)
     return [record for record in found if (record.delivery, record.name) not in names and record.rank < last]
 
@@ -99,7 +99,7 @@ class JudgedInputs:
         self._judged: tuple[object, dict[str, Verdict]] | None = None
         self._erasures = 0
 
-    def outdated(self, connection: Connection) -> bool:
+    def is_outdated(self, connection: Connection) -> bool:
         """Return whether events were erased since the files were judged."""
         return count_erasures(connection, self._settings.lake) != self._erasures
 
@@ -123,7 +123,11 @@ def judge(
     """
     mine = {(record.delivery, record.name) for record in own}
     mine_read = {record.name: usable_keys(read_index(record, KEY_COLUMNS)) for record in own}
-    known = np.sort(_short(np.concatenate([keys for keys, _ in mine_read.values()]))) if own else np.zeros(0, np.uint64)
+    known = (
+        np.sort(_shorten_keys(np.concatenate([keys for keys, _ in mine_read.values()])))
+        if own
+        else np.zeros(0, np.uint64)
+    )
     keys, hashes, hours, sizes = [], [], [], []
     order = sorted([*own, *earlier], key=lambda record: record.rank)
     for record in order:
@@ -131,7 +135,7 @@ def judge(
             key, content = mine_read.pop(record.name)
         else:
             key, content = usable_keys(read_index(record, KEY_COLUMNS))
-            shared = _contains(known, _short(key))
+            shared = _contains(known, _shorten_keys(key))
             key, content = key[shared], content[shared]
         keys.append(key)
         hashes.append(content)
@@ -159,7 +163,7 @@ def _hour_number(hour: str) -> int:
     return int(PublishHour.parse(hour).start.timestamp()) // 3600
 
 
-def _short(keys: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+def _shorten_keys(keys: NDArray[np.bytes_]) -> NDArray[np.uint64]:
     """Return the first eight bytes of each key: they tell most keys apart, and compare quickly."""
     return np.ascontiguousarray(keys).view(np.uint64).reshape(-1, 2)[:, 0] if len(keys) else np.zeros(0, np.uint64)
 
@@ -192,7 +196,7 @@ def _sort_by_key(keys: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[n
 
     Equal keys keep their order.
     """
-    short = _short(keys)
+    short = _shorten_keys(keys)
     order = np.argsort(short, kind="stable")
     fresh = np.ones(len(keys), dtype=bool)
     fresh[1:] = short[order[1:]] != short[order[:-1]]

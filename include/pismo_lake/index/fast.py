@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pismo_lake.contracts.fit import fitting
+from pismo_lake.contracts.fit import parse_fitting
 from pismo_lake.decode.envelope import parse
 from pismo_lake.decode.fast_split import Pieces, cut_pieces, find_pieces
 from pismo_lake.decode.fields import TYPE_KEYS, VERSION_KEY
 from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
-from pismo_lake.decode.salvage import too_large
+from pismo_lake.decode.salvage import is_too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
 from pismo_lake.decode.timestamps import timestamps_us
 from pismo_lake.index.groups import number_groups
@@ -76,12 +76,12 @@ def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
         return
     for found in _splits(data):
         longest = int((found.ends - found.starts).argmax())
-        if too_large(data, int(found.starts[longest]), int(found.ends[longest])):
+        if is_too_large(data, int(found.starts[longest]), int(found.ends[longest])):
             return
         try:
             # check the whole file before yielding anything
             sorter = _Sorter(found, contract_of)
-            ahead = sorter.ahead()
+            ahead = sorter.count_ahead()
             whole = None if ahead else sorter.sort()
         except _NotWholeError:
             continue
@@ -128,7 +128,7 @@ class _Sorter:
         self._envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks() if heads else pa.table({})
         self._groups = list(_groups(self._envelopes)) if heads else []
 
-    def ahead(self) -> int:
+    def count_ahead(self) -> int:
         """Return how many events to read before the rest is sorted; 0 if most types are known."""
         count = len(self._pieces.raw)
         new = sum(len(rows) for event, rows in self._groups if event and not self._contract(event).data.fields)
@@ -191,7 +191,7 @@ class _Sorter:
         contract = self._contract(event)
         raw = [self._pieces.raw[place] for place in places[rows].tolist()]
         text = tails(raw, cuts[rows].tolist()) if event.form == CLOSED else b"\n".join(raw)
-        found = fitting(contract, text, len(raw), event.version_type)
+        found = parse_fitting(contract, text, len(raw), event.version_type)
         if found is not None:
             same = event.same_version(found.envelopes)
             if found.payload is not None:

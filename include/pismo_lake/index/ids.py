@@ -56,7 +56,7 @@ def write_ids(files: Sequence[FileRecord], path: Path) -> int:
     written = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for low, high in zip([None, *edges], [*edges, None], strict=True):
-            tables = [_between(record, number, low, high) for number, record in enumerate(ordered)]
+            tables = [_select_between(record, number, low, high) for number, record in enumerate(ordered)]
             if not tables:
                 continue
             table = pa.concat_tables(tables)
@@ -84,7 +84,7 @@ def _ids(record: FileRecord) -> pa.Table:
     return index.filter(pc.is_valid(index.column("event_id")))
 
 
-def _between(record: FileRecord, number: int, low: str | None, high: str | None) -> pa.Table:
+def _select_between(record: FileRecord, number: int, low: str | None, high: str | None) -> pa.Table:
     table = _ids(record)
     ids = table.column("event_id")
     if low is not None:

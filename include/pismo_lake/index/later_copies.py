@@ -78,7 +78,7 @@ class LaterCopies:
         last = str(PublishHour.parse(record.publish_hour).plus(24 * settings.horizon_days))
         later: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         times = time_range([record])
-        for hour, name, delivery, uri in LakeFiles(self._ledger, settings.lake).indexes_overlapping(
+        for hour, name, delivery, uri in LakeFiles(self._ledger, settings.lake).list_overlapping_indexes(
             record.publish_hour, last, times
         ):
             if Rank(hour, name, delivery) > record.rank:

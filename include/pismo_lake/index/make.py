@@ -18,7 +18,7 @@ from pismo_lake.decode.container import MAX_PLAIN_BYTES, Plain, uncompress
 from pismo_lake.decode.envelope import Envelope, UnusableEventError, envelope_of, extra_keys, parse, text_or_none
 from pismo_lake.decode.fields import ENVELOPE, TIME_COLUMN
 from pismo_lake.decode.heads import cut_of
-from pismo_lake.decode.salvage import Span, too_large
+from pismo_lake.decode.salvage import Span, is_too_large
 from pismo_lake.decode.split import recover, split
 from pismo_lake.errors import FramingError, PismoError
 from pismo_lake.index.fast import quick_index
@@ -123,7 +123,7 @@ def _join(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> IndexedFi
     )  # fmt: skip
 
 
-def with_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
+def add_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
     """Return a blanked file's index with its blanked events' rows from the earlier index.
 
     A later copy of such an event is then still a duplicate, and all counts stay as they were. Builds read nothing of
@@ -178,7 +178,7 @@ def _index_span(data: bytes, span: Span, rows: _Rows, contract_of: Callable[[str
     if span.damage:
         rows.damage(span, span.damage)
         return True
-    if too_large(data, span.start, span.end):
+    if is_too_large(data, span.start, span.end):
         rows.damage(span, "too_large")
         return True
     raw = data[span.start : span.end]

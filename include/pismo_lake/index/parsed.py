@@ -97,7 +97,7 @@ def read_kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[Parse
         return {}
 
 
-def kept_tables(content: bytes) -> list[pa.Table]:
+def read_kept_tables(content: bytes) -> list[pa.Table]:
     """Return the payloads in the bytes of a kept file, of whatever lake and raw file.
 
     Raises:

@@ -31,7 +31,7 @@ from pismo_lake.index.blank import blank_events, mark_holders, read_blanked
 from pismo_lake.index.files import Raw, index_uri_of, read_index_at, read_raw, write_index
 from pismo_lake.index.keys import KEY_COLUMNS
 from pismo_lake.index.later_copies import LaterCopies
-from pismo_lake.index.make import make_index, with_erased
+from pismo_lake.index.make import add_erased, make_index
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger, FileRecord, Ledger
 from pismo_lake.ledger.erasures import erased_keys, restore_erasures
@@ -91,7 +91,7 @@ def index_landed(
     `hour_of` returns the publish hour of a file whose key has none. `workers` index files before their turn.
     """
     raws = RawLedger(ledger, settings.lake, settings.delivery)
-    waiting = raws.waiting(hours)
+    waiting = raws.list_waiting(hours)
     indexer = Indexer(settings, ledger, hour_of)
     started = told = time.monotonic()
     progress.start("indexing", len(waiting), sum(file.size for file in waiting))
@@ -157,13 +157,13 @@ class Indexer:
             if blanked is None:
                 raise
             made = make_index(blanked.data, file.name, self._contracts, self._settings.max_plain_bytes)
-            return self._record(file, with_erased(made, blanked.rows), blanked.sha256)
+            return self._record(file, add_erased(made, blanked.rows), blanked.sha256)
 
     def _take(
         self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None, workers: Indexers | None
     ) -> FileRecord:
         broken = workers is not None and begun is not None and isinstance(begun.exception(), BrokenExecutor)
-        got = workers.alone(file) if workers is not None and broken else result_of(begun)
+        got = workers.index_alone(file) if workers is not None and broken else result_of(begun)
         if isinstance(got, Raw):
             return self.index(file, got)
         if got is not None and got.holds(self._contracts):

@@ -110,7 +110,7 @@ def land_files(
     binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
     binding.check_once()
     able = [file for file in files if can_be_kept(file.key)]
-    failures = dict(_unkept(file) for file in files if not can_be_kept(file.key))
+    failures = dict(_refuse_key(file) for file in files if not can_be_kept(file.key))
     sightings = Sightings(ledger, settings.lake, settings.delivery)
     sightings.note([*(file.key for file in able), *failures], seen_by)
     raws = RawLedger(ledger, settings.lake, settings.delivery)
@@ -133,7 +133,7 @@ def land_files(
     return Landing(done.summary(), failures)
 
 
-def _unkept(file: RemoteFile) -> tuple[str, PismoError]:
+def _refuse_key(file: RemoteFile) -> tuple[str, PismoError]:
     shown = safe_key(file.key)
     return shown, SourceError(f"{shown} has a NUL or half a character, which no ledger can store", key=shown)
 
@@ -185,7 +185,7 @@ class _Lander:
         versions = self._versions.get(file.key, ())
         same = next((version for version in versions if _holds(version, raw)), None)
         if same is not None:
-            return self._again(file, same, raw)
+            return self._land_again(file, same, raw)
         digest = hashlib.sha256(raw).hexdigest()
         mine = self._raw_file(file, file.key, len(raw), digest)
         if not versions and storage.create(mine.raw_uri, raw):
@@ -205,7 +205,7 @@ class _Lander:
         uri = storage.join(self._settings.landing, landing_path(self._settings.delivery, name))
         return RawFile(name, file.key, size, file.etag, sha256, uri, file.published_at)
 
-    def _again(self, file: RemoteFile, same: Version, raw: bytes) -> _Landed:
+    def _land_again(self, file: RemoteFile, same: Version, raw: bytes) -> _Landed:
         """Put back the removed raw bytes or index of a landed file, which was asked for again.
 
         Bytes that are put back are indexed again: erased events in them are blanked then.

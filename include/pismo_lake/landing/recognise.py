@@ -26,7 +26,7 @@ _KEYS = re.compile(rb'"(event_id|domain|event_type|schema_version|org_id|cid|tim
 _GZIP = b"\x1f\x8b"
 
 
-def why_no_event_file(raw: bytes, name: str, *, hour_known: bool) -> str | None:
+def explain_no_event_file(raw: bytes, name: str, *, hour_known: bool) -> str | None:
     """Return why a file is no event file; None if it is one, or may be a damaged one.
 
     If the publish hour is unknown (not `hour_known`), the file must have an event with a time, and must be mostly

@@ -88,13 +88,13 @@ class BuildLedger:
             return connection.execute(query).scalar() == token
 
     @contextmanager
-    def holding(self, part: int, token: str) -> Iterator[bool]:
+    def lock_claim(self, part: int, token: str) -> Iterator[bool]:
         """Yield whether the claim still holds; during the block no other builder can take the part."""
         with self._ledger.transaction() as connection:
             yield self._lock_claimed(connection, part, token) is not None
 
     @contextmanager
-    def leaving(self, part: int, path: str) -> Iterator[None]:
+    def lock_superseded(self, part: int, path: str) -> Iterator[None]:
         """Let a superseded path be removed in the block, during which no builder can claim the part.
 
         Raises:

@@ -107,7 +107,7 @@ class Ledger:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Engine]:
+def open_engine(url: str) -> Iterator[Engine]:
     """Connect to a ledger as `connect` does, and close all connections after the block."""
     engine = connect(url)
     try:

@@ -49,7 +49,7 @@ class Erasure:
     raw: bool = False
 
     @classmethod
-    def fresh(cls, reference: str, erased_at: str, run: str, *, raw: bool = False) -> Erasure:
+    def new(cls, reference: str, erased_at: str, run: str, *, raw: bool = False) -> Erasure:
         """Return a new one with an id of its own."""
         return cls(uuid.uuid4().hex, reference, erased_at, run, raw)
 

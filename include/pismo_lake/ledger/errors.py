@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from pismo_lake.errors import ConfigError, LedgerError, LedgerRefused
-from pismo_lake.faults import without_secrets
+from pismo_lake.faults import remove_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -44,7 +44,7 @@ def read_url(url: str) -> URL:
     except ArgumentError as error:
         # the text may hold a password
         form = "sqlite:////folder/ledger.db or postgresql://user@host/database"
-        msg = f"the ledger's URL is not valid, write it as {form}: ArgumentError: {without_secrets(str(error))}"
+        msg = f"the ledger's URL is not valid, write it as {form}: ArgumentError: {remove_secrets(str(error))}"
         raise ConfigError(msg) from error
 
 
@@ -68,7 +68,7 @@ def name_errors(engine: Engine) -> None:
 
 
 def _convert(failed: str, text: str) -> LedgerError:
-    told = without_secrets(text)
+    told = remove_secrets(text)
     for kind, known in ((LedgerRefused, _REFUSED), (LedgerError, _PASSING)):
         for pattern, advice in known:
             if re.search(pattern, told, re.IGNORECASE):

@@ -81,7 +81,7 @@ class FileLedger:
     def __init__(self, ledger: Ledger, lake: str, delivery: str) -> None:
         self._ledger, self._lake, self._delivery = ledger, lake, delivery
 
-    def known(self, keys: Iterable[str]) -> dict[str, KnownFile]:
+    def find_known(self, keys: Iterable[str]) -> dict[str, KnownFile]:
         """Return the landed files among `keys`, indexed or not, each with its latest version."""
         wanted, found = [key for key in keys if can_be_kept(key)], {}
         with self._ledger.engine.connect() as connection:

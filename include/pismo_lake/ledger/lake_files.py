@@ -28,27 +28,27 @@ class LakeFiles:
         """Return every file, or the files of one publish day (YYYY-MM-DD), in rank order."""
         return self._records(*(() if day is None else (of_day(files.c.publish_hour, day),)))
 
-    def not_closed(self) -> list[FileRecord]:
+    def list_not_closed(self) -> list[FileRecord]:
         """Return every file that is in no closed day, in rank order."""
         return self._records(files.c.closed.is_(False))
 
-    def overlapping(self, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
+    def list_overlapping(self, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
         """Return files of publish hours `[first, last]` whose event times may overlap `times`.
 
         They are in rank order. Files with untimed events always count; if `times` is None, every file does.
         """
         return self._records(*_overlap(first, last, times))
 
-    def indexes_overlapping(
+    def list_overlapping_indexes(
         self, first: str, last: str, times: tuple[int, int] | None
     ) -> list[tuple[str, str, str, str]]:
-        """Return (publish hour, name, delivery, index URI) of the files of `overlapping`, unordered."""
+        """Return (publish hour, name, delivery, index URI) of the files of `list_overlapping`, unordered."""
         columns = (files.c.publish_hour, files.c.name, files.c.delivery, files.c.index_uri)
         query = select(*columns).where(files.c.lake == self._lake, *_overlap(first, last, times))
         with self._ledger.engine.connect() as connection:
             return [(hour, name, delivery, uri) for hour, name, delivery, uri in connection.execute(query)]
 
-    def waiting(self) -> list[tuple[str, RawFile]]:
+    def list_waiting(self) -> list[tuple[str, RawFile]]:
         """Return (delivery, file) of every raw file without an index."""
         query = select(raw_files).where(raw_files.c.lake == self._lake)
         query = query.order_by(raw_files.c.delivery, raw_files.c.name)
@@ -61,7 +61,7 @@ class LakeFiles:
             each = (select(table.c.delivery).where(table.c.lake == self._lake) for table in (files, raw_files))
             return sorted(connection.execute(union(*each)).scalars())
 
-    def closed_days(self) -> list[tuple[str, list[str]]]:
+    def list_closed_days(self) -> list[tuple[str, list[str]]]:
         """Return (delivery, outputs) of every closed day."""
         query = select(builds.c.delivery, builds.c.outputs).where(builds.c.lake == self._lake)
         with self._ledger.engine.connect() as connection:

@@ -118,7 +118,7 @@ class RawLedger:
         for chunk in chunks(keys):
             connection.execute(delete(sightings).where(*self._where(sightings), sightings.c.key.in_(chunk)))
 
-    def waiting(self, hours: Iterable[str] | None = None) -> list[RawFile]:
+    def list_waiting(self, hours: Iterable[str] | None = None) -> list[RawFile]:
         """Return the files without an index, of some publish hours or of all, in rank order."""
         columns = [raw_files.c[name] for name in _FIELDS]
         query = select(*columns).where(*self._where(raw_files)).order_by(raw_files.c.publish_hour, raw_files.c.name)

@@ -31,7 +31,7 @@ def holds_table(file: Path, table: str) -> bool:
         return True
 
 
-def alone(file: Path) -> bool:
+def is_alone(file: Path) -> bool:
     """Return whether no other process has an SQLite file open.
 
     Only then can the file leave its write-ahead log.

@@ -15,7 +15,7 @@ from pismo_lake.hours import NO_HOUR, PublishHour, hour_of_key
 from pismo_lake.index.blank import mark_holders
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
-from pismo_lake.landing.recognise import why_no_event_file
+from pismo_lake.landing.recognise import explain_no_event_file
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
@@ -81,17 +81,17 @@ class LocalFiles:
             if indexed.max_timestamp is None:
                 msg = f"{file.key} has neither an hour folder nor a timed event: give --publish-hour"
                 raise ConfigError(msg)
-            return PublishHour.containing(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
+            return PublishHour.of_moment(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
 
         self._take_over_erasures(settings, ledger)
         files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
-        fresh = new_files(files, FileLedger(ledger, settings.lake, settings.delivery).known(self.uris))
+        fresh = new_files(files, FileLedger(ledger, settings.lake, settings.delivery).find_known(self.uris))
         failures: list[PismoError] = []
 
         @contextmanager
         def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
             raw = storage.read_bytes(self.uris[file.key])
-            why = why_no_event_file(raw, file.key, hour_known=hour is not None or hour_of_key(file.key) != NO_HOUR)
+            why = explain_no_event_file(raw, file.key, hour_known=hour is not None or hour_of_key(file.key) != NO_HOUR)
             if why is not None:
                 msg = f"{self.uris[file.key]} is not an event file: {why}"
                 raise NoEventFileError(msg, key=file.key)
@@ -105,8 +105,8 @@ class LocalFiles:
             Sightings(ledger, settings.lake, settings.delivery).forget(refused)
         landed = replace(landing.summary, skipped=landing.summary.skipped + len(files) - len(fresh))
         # this includes files that an earlier call left without an index
-        waiting = RawLedger(ledger, settings.lake, settings.delivery).waiting()
-        workers = workers.for_input(sum(file.size for file in waiting)) if workers is not None else None
+        waiting = RawLedger(ledger, settings.lake, settings.delivery).list_waiting()
+        workers = workers.use_for_input(sum(file.size for file in waiting)) if workers is not None else None
         indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers, progress=progress)
         given = {file.name for file in waiting if file.key in self.uris}
         mine = [failure for failure in indexed.failures if failure[0] in given]

@@ -70,7 +70,7 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def for_input(self, size: int) -> Workers | None:
+    def use_for_input(self, size: int) -> Workers | None:
         """Return these workers if an input of this many bytes is worth their start."""
         return self if self.jobs > 1 and (self._asked or size >= _WORTH_IT) else None
 
@@ -81,13 +81,13 @@ class Workers:
             return None
         return self._submit(_index, file)
 
-    def alone(self, file: RawFile) -> Ahead | None:
+    def index_alone(self, file: RawFile) -> Ahead | None:
         """Index a file in a process of its own, after a process that indexed several has ended.
 
         Raises:
             MemoryShortError: the new process ends too: the file is the reason, and would end this process as well.
         """
-        found: Ahead | None = self._alone(_index, file.name, file.key, file)
+        found: Ahead | None = self._run_alone(_index, file.name, file.key, file)
         return found
 
     def build(
@@ -123,10 +123,10 @@ class Workers:
             return begun.result()
         except BrokenExecutor:
             self._renew()
-            built: BuildSummary = self._alone(_build, unit, "", unit, force)
+            built: BuildSummary = self._run_alone(_build, unit, "", unit, force)
             return built
 
-    def _alone(self, work: Any, name: str, key: str, *arguments: Any) -> Any:
+    def _run_alone(self, work: Any, name: str, key: str, *arguments: Any) -> Any:
         """Run some work in one new process, after one of several processes has ended."""
         _LOG.warning("a worker process ended (killed, or out of memory?): a new process repeats %s", name)
         with self._start_pool(1) as pool:

@@ -48,7 +48,7 @@ def rescue_card_numbers(table: pa.Table, contract: Contract, redactor: Redactor)
             values = [changed.get(row, value) for row, value in enumerate(array.to_pylist())]
             at = table.schema.get_field_index(column.name)
             table = table.set_column(at, table.field(at), pa.array(values, array.type))
-    return _with_rescued(table, rescued) if rescued else table
+    return _add_rescued(table, rescued) if rescued else table
 
 
 def _suspects(array: pa.Array, node: Node, keys: tuple[str, ...], redactor: Redactor) -> Iterator[int]:
@@ -95,7 +95,7 @@ class _Cleaner:
         return None
 
 
-def _with_rescued(table: pa.Table, rescued: dict[int, list[dict[str, Any]]]) -> pa.Table:
+def _add_rescued(table: pa.Table, rescued: dict[int, list[dict[str, Any]]]) -> pa.Table:
     texts = table.column(RESCUED.name).to_pylist()
     for row, entries in rescued.items():
         texts[row] = dumps([*(loads(texts[row]) if texts[row] else []), *entries])

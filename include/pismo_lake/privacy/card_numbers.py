@@ -150,7 +150,7 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 def _find(text: str) -> Iterator[tuple[int, int]]:
     """Yield start and end of each card number in a text, from left to right; they may overlap."""
     hidden = [found.span() for found in _HEX.finditer(text)]
-    runs = [found.span() for found in _DIGITS.finditer(text) if not _within(found.start(), hidden)]
+    runs = [found.span() for found in _DIGITS.finditer(text) if not _is_within(found.start(), hidden)]
     for at, (first, last) in enumerate(runs):
         if text[first - 2 : first] == "0." and not text[max(first - 3, 0) : first - 2].isdigit():
             # these are the decimals of a number below one
@@ -168,7 +168,7 @@ def _find(text: str) -> Iterator[tuple[int, int]]:
                 yield first, end
 
 
-def _within(at: int, spans: list[tuple[int, int]]) -> bool:
+def _is_within(at: int, spans: list[tuple[int, int]]) -> bool:
     place = bisect_right(spans, (at, len(spans) and spans[-1][1])) - 1
     return place >= 0 and spans[place][0] <= at < spans[place][1]
 

@@ -28,9 +28,9 @@ NOTE, KEY_NOTE = "pismo.privacy", "pismo.privacy_key"
 """The metadata of a column that say which actions changed it, and with which key."""
 
 
-def protected_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
+def protect_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.Schema:
     """Return the schema of a contract's payload columns after a policy."""
-    return pa.schema([protected_field(column, privacy, event) for column in payload_columns(contract)])
+    return pa.schema([protect_field(column, privacy, event) for column in payload_columns(contract)])
 
 
 def protect(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -> pa.Table:
@@ -42,12 +42,12 @@ def protect(table: pa.Table, contract: Contract, privacy: Privacy, event: str) -
         _array(table.column(column.name).combine_chunks(), column.node, column.keys, redactor)
         for column in payload_columns(contract)
     ]
-    rescued = _each(table.column(RESCUED.name).combine_chunks(), redactor.rescued)
-    schema = protected_schema(contract, privacy, event).append(RESCUED)
+    rescued = _each(table.column(RESCUED.name).combine_chunks(), redactor.redact_rescued)
+    schema = protect_schema(contract, privacy, event).append(RESCUED)
     return pa.table([*columns, rescued], schema=schema)
 
 
-def protected_field(column: Column, privacy: Privacy | None, event: str) -> pa.Field:
+def protect_field(column: Column, privacy: Privacy | None, event: str) -> pa.Field:
     """Return the field of a column after a policy; its metadata names the actions."""
     if privacy is None:
         return pa.field(column.name, column.type)

@@ -91,7 +91,7 @@ class Redactor:
         """Return the value of a column of JSON text after the policy."""
         return dumps(self.value(loads(text), keys))
 
-    def rescued(self, text: str) -> str:
+    def redact_rescued(self, text: str) -> str:
         """Return `_rescued` after the policy: paths and reasons stay, each value by its own path."""
         entries = loads(text)
         for entry in entries:

@@ -29,12 +29,12 @@ def silent_hours(
     are Pismo's health checks (facts: Platform health check event) by hour of the day. Hours from `until` on are not
     over.
     """
-    steady = _steady(day, files, heartbeats)
+    steady = _is_steady(day, files, heartbeats)
     last = max((hour for hour, count in files.items() if count and hour < str(day.hours[0])), default=None)
     # the number of whole days without files, up to this one
     silent = 0 if last is None else (day.start.date() - PublishHour.parse(last).start.date()).days - 1
     known = [
-        {hour.start.hour for hour in _earlier(day, silent + back) if files.get(str(hour))}
+        {hour.start.hour for hour in _list_earlier(day, silent + back) if files.get(str(hour))}
         for back in range(1, HISTORY_DAYS + 1)
     ]
     known = [hours for hours in known if hours]
@@ -47,22 +47,22 @@ def silent_hours(
         elif not files.get(str(hour)) and (until is None or hour < until):
             usual = sum(hour.start.hour in hours for hours in known)
             neighbours = sum(bool(files.get(str(hour.plus(step)))) for step in (-1, 1))
-            found.append(_silent(hour, usual, len(known), neighbours, steady=steady))
+            found.append(_find_silent(hour, usual, len(known), neighbours, steady=steady))
     return tuple(found)
 
 
-def _earlier(day: PublishDay, back: int) -> list[PublishHour]:
+def _list_earlier(day: PublishDay, back: int) -> list[PublishHour]:
     return [hour.plus(-24 * back) for hour in day.hours]
 
 
-def _steady(day: PublishDay, files: Mapping[str, int], heartbeats: Mapping[str, int]) -> bool:
+def _is_steady(day: PublishDay, files: Mapping[str, int], heartbeats: Mapping[str, int]) -> bool:
     """Return whether health checks arrive in nearly every hour that has files."""
     busy = [str(hour) for hour in day.hours if files.get(str(hour))]
     beating = sum(bool(heartbeats.get(hour)) for hour in busy)
     return beating >= _LEAST_BEATS and beating >= _STEADY * len(busy)
 
 
-def _silent(hour: PublishHour, usual: int, known: int, neighbours: int, *, steady: bool) -> SilentHour:
+def _find_silent(hour: PublishHour, usual: int, known: int, neighbours: int, *, steady: bool) -> SilentHour:
     evidence = [f"{usual} of the last {known} days with files had some at this hour"] if known else ["no history"]
     evidence.append(
         ("neither neighbouring hour has", "one neighbouring hour has", "both neighbouring hours have")[neighbours]

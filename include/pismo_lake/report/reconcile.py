@@ -107,7 +107,7 @@ def reconcile(
         lake_files=written["files"],
         lake_bytes=written["bytes"],
         over=until is None or until > day.hours[-1],
-        ever=landed.newest_key() is not None or bool(RawLedger(ledger, *place).waiting()),
+        ever=landed.newest_key() is not None or bool(RawLedger(ledger, *place).list_waiting()),
         stray_files=_stray_files(settings, ledger, day),
     )
 
@@ -205,7 +205,7 @@ def _open_files(
     ]
     found += [
         OpenFile(raw.name, raw.publish_hour, "landed, not indexed", raw.landed_at, raw.problem or "")
-        for raw in raws.waiting(raws.hours_of_day(str(day)))
+        for raw in raws.list_waiting(raws.hours_of_day(str(day)))
     ]
     for record in files:
         states = {

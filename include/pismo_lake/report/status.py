@@ -61,12 +61,12 @@ def lake_status(settings: LakeSettings, ledger: Ledger, now: datetime, days: int
     for state in delivery_states(ledger, settings.lake):
         lag = now - PublishHour.parse(state.newest_hour).start if state.newest_hour else None
         here = replace(settings, delivery=state.delivery)
-        found.append(DeliveryStatus(state, lag, tuple(_days(here, ledger, PublishDay.containing(now), days))))
+        found.append(DeliveryStatus(state, lag, tuple(_days(here, ledger, PublishDay.of_moment(now), days))))
     return found
 
 
 def _days(settings: LakeSettings, ledger: Ledger, today: PublishDay, count: int) -> Iterator[DayStatus]:
-    wanted = [PublishDay.containing(today.start - timedelta(days=back)) for back in range(count)]
+    wanted = [PublishDay.of_moment(today.start - timedelta(days=back)) for back in range(count)]
     known = day_states(ledger, settings.lake, settings.delivery, str(wanted[-1]), str(today)) if wanted else {}
     for day in wanted:
         state = known.get(str(day), DayState())

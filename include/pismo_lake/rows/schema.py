@@ -10,7 +10,7 @@ from pismo_lake.contracts.columns import RESCUED, Column, payload_columns, struc
 from pismo_lake.contracts.names import SEPARATOR
 from pismo_lake.contracts.tree import Kind
 from pismo_lake.decode.fields import ENVELOPE, LAKE_COLUMNS, TIME_COLUMN
-from pismo_lake.privacy.columns import protected_field, protected_schema
+from pismo_lake.privacy.columns import protect_field, protect_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def lake_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.S
     typed = [field for field, _ in typed_columns(contract)]
     children = child_columns(contract)
     apart = {column.name for column in children}
-    payload = [field for field in protected_schema(contract, privacy, event) if field.name not in apart]
+    payload = [field for field in protect_schema(contract, privacy, event) if field.name not in apart]
     counts = [count_field(column) for column in children]
     return pa.schema([*ENVELOPE_SCHEMA, *payload, *typed, *counts, *SOURCE_SCHEMA, RESCUED])
 
@@ -124,7 +124,7 @@ def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Sche
 
     `event` is ``<domain>/<event type with version>``, as policies name it.
     """
-    fields = [protected_field(item, privacy, event) for item in item_columns(column)]
+    fields = [protect_field(item, privacy, event) for item in item_columns(column)]
     return pa.schema([*EVENT_COLUMNS, POSITION, *fields, *SOURCE_SCHEMA])
 
 

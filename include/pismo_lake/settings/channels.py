@@ -50,12 +50,12 @@ def bucket_name(organisation: str) -> str:
     return f"pismo-dataplatform-{organisation.lower()}"
 
 
-def below_prefix(key: str, prefix: str) -> str:
+def cut_prefix(key: str, prefix: str) -> str:
     """Return a key from its stream's folder on; the key itself if it lacks that folder.
 
     A copy may have put other folders before it.
 
-    >>> below_prefix("copied/main_stream/2026/3/1/9/a", "copied/main_stream") 'main_stream/2026/3/1/9/a'
+    >>> cut_prefix("copied/main_stream/2026/3/1/9/a", "copied/main_stream") 'main_stream/2026/3/1/9/a'
     """
     stream = prefix.strip("/").rsplit("/", 1)[-1]
     _, found, rest = f"/{key}".rpartition(f"/{stream}/")

@@ -22,7 +22,7 @@ from pismo_lake.settings.privacy import STRICT
 from pismo_lake.settings.stamps import Stamp, stamp_of
 from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
 from pismo_lake.settings.yaml_lines import load_with_lines
-from pismo_lake.spelling import there_are
+from pismo_lake.spelling import list_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ def find_delivery(path: str | Path, name: str) -> Delivery:
             if isinstance(delivery, InvalidDelivery):
                 raise ConfigError(delivery.problem)
             return delivery
-    has = there_are(name, [delivery.name for delivery in deliveries]) or "none"
+    has = list_in_words(name, [delivery.name for delivery in deliveries]) or "none"
     msg = f"no delivery {name!r} in {path}: it has {has}"
     raise ConfigError(msg)
 

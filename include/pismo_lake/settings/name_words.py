@@ -32,7 +32,7 @@ _LONGEST_RUN = 60
 _CASES = re.compile(r"[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[^\W\d_A-Z]+|[^\W\d_]+|\d+")
 
 
-def plain(key: str) -> str:
+def simplify(key: str) -> str:
     """Return a key in plain letters: no accents, no wide or invisible signs, the same case."""
     if key.isascii():
         return key
@@ -62,7 +62,7 @@ class Vocabulary:
         if found is None:
             if len(self._read) > 20_000:
                 self._read.clear()
-            text = plain(key)
+            text = simplify(key)
             split = self._split_known(match.casefold() for match in _CASES.findall(text))
             joined = self._split_known(re.findall(r"[^\W\d_]+|\d+", re.sub(r"[\W_]+", "", text.casefold())))
             found = self._read[key] = (split,) if joined == split else (split, joined)

@@ -213,7 +213,7 @@ def _spell_out(names: str | list[Any], words: dict[str, list[str]]) -> tuple[str
 
 def _parse_rule(policy: str, number: int, rule: Any, words: dict[str, list[str]]) -> Rule:
     where = f"privacy policy {policy}, rule {number}"
-    if not isinstance(rule, dict) or not rule.keys() <= _RULE_KEYS or "action" not in rule or _no_place(rule):
+    if not isinstance(rule, dict) or not rule.keys() <= _RULE_KEYS or "action" not in rule or _lacks_place(rule):
         msg = f"{where}: path and action are expected (or names and action), event and last may be given"
         raise ConfigError(msg)
     try:
@@ -236,7 +236,7 @@ def _parse_rule(policy: str, number: int, rule: Any, words: dict[str, list[str]]
     )  # fmt: skip
 
 
-def _no_place(rule: dict[str, Any]) -> bool:
+def _lacks_place(rule: dict[str, Any]) -> bool:
     """Return whether a rule lacks a path and names, has both, or has names that are no list."""
     named = [rule[part] for part in ("names", "below") if part in rule]
     return ("path" in rule) == ("names" in rule) or not all(isinstance(names, str | list) and names for names in named)

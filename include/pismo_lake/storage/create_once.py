@@ -50,7 +50,7 @@ def create_once(filesystem: Any, path: str, data: bytes) -> bool:
         if created is not None:
             return created
         if _is_amazons(place):
-            raise _busy(path)
+            raise _busy_error(path)
         _REFUSES[place] = False
     return _create_claimed(filesystem, path, data)
 
@@ -142,7 +142,7 @@ def _create_claimed(filesystem: Any, path: str, data: bytes) -> bool:
         started = time.monotonic()
         try:
             filesystem.pipe_file(mine, b"")
-            alone = _alone(filesystem, claims, mine)
+            alone = _is_alone(filesystem, claims, mine)
             # check after the claims: a writer gives up its claim only after it has written
             if _is_there(filesystem, path):
                 return False
@@ -152,10 +152,10 @@ def _create_claimed(filesystem: Any, path: str, data: bytes) -> bool:
         finally:
             _let_go(filesystem, mine)
         _pause(number)
-    raise _busy(path)
+    raise _busy_error(path)
 
 
-def _alone(filesystem: Any, claims: str, mine: str) -> bool:
+def _is_alone(filesystem: Any, claims: str, mine: str) -> bool:
     """Return whether no other writer claims the name; claims of killed writers are removed."""
     found = filesystem.find(claims, detail=True)
     since = _read_changed(found.get(mine))
@@ -203,5 +203,5 @@ def _pause(number: int) -> None:
     time.sleep(min(0.02 * 2**number, _LONGEST_PAUSE) * (0.5 + random.random()))  # noqa: S311 - no secret
 
 
-def _busy(path: str) -> StorageUnavailable:
+def _busy_error(path: str) -> StorageUnavailable:
     return StorageUnavailable(f"{path}: other writers are active, or one was killed during a write", uri=path)

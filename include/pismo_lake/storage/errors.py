@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import LakeError, StorageError, StorageRefused, StorageUnavailable
-from pismo_lake.faults import Fault, reason_of, without_secrets
+from pismo_lake.faults import Fault, reason_of, remove_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def sound(uri: str) -> Iterator[None]:
         # Arrow, JSON and encodings raise errors of these kinds; an error of a disk has a number
         if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
             raise
-        msg = f"{uri} is damaged, restore it or build it again: {type(error).__name__}: {without_secrets(str(error))}"
+        msg = f"{uri} is damaged, restore it or build it again: {type(error).__name__}: {remove_secrets(str(error))}"
         raise LakeError(msg) from error
 
 

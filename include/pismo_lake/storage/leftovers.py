@@ -39,7 +39,7 @@ def hold(file: Any) -> bool:
 
 
 @contextmanager
-def held_folder(folder: Path) -> Iterator[Path]:
+def hold_folder(folder: Path) -> Iterator[Path]:
     """Make a folder, hold it while the block runs, and remove it at the end."""
     try:
         with _new_lock(folder):

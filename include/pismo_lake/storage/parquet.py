@@ -32,7 +32,7 @@ def parquet_bytes(table: pa.Table, key: LakeKey | None) -> memoryview:
     """Return a table as Parquet bytes; without encryption, equal rows give equal bytes."""
     sink = io.BytesIO()
     secret = key.writing() if key else None
-    repeating = list(_repeating(table.slice(0, _LOOKED_AT)))
+    repeating = list(_list_repeating(table.slice(0, _LOOKED_AT)))
     # levels above 1 take a fifth longer, without smaller files here
     pq.write_table(
         table, sink, compression="zstd", compression_level=1, use_dictionary=repeating, encryption_properties=secret
@@ -78,7 +78,7 @@ def _digest_at(content: bytes) -> int:
     return content.find(_LENGTH, found) + len(_LENGTH) if found >= 0 else -1
 
 
-def _repeating(sample: pa.Table) -> Iterator[str]:
+def _list_repeating(sample: pa.Table) -> Iterator[str]:
     """Yield Parquet's names of the columns whose values repeat, or that are lists."""
     for field, column in zip(sample.schema, sample.columns, strict=True):
         if pa.types.is_nested(field.type):

@@ -136,11 +136,11 @@ def _check_value(
             _check_value(item, (*path, key), columns, rescued, name, found)
         return
     found.leaves += 1
-    if not _same(value, have, pointer, rescued):
+    if not _is_same(value, have, pointer, rescued):
         found.problem(f"{pointer} of {name} differs")
 
 
-def _same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]]) -> bool:
+def _is_same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]]) -> bool:
     """Compare a JSON value with a column's value.
 
     Numbers must be equal exactly, structs by key with null for absent keys. Parts may be rescued.
@@ -149,7 +149,7 @@ def _same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]])
         return True
     if have is None and isinstance(value, dict) and value:
         # an object with only nulls is null
-        return all(_same(item, None, f"{pointer}/{_step(key)}", rescued) for key, item in value.items())
+        return all(_is_same(item, None, f"{pointer}/{_step(key)}", rescued) for key, item in value.items())
     if isinstance(have, str) and value != have:
         return _json_text(have, value)
     if isinstance(value, bool) or isinstance(have, bool):
@@ -158,11 +158,11 @@ def _same(value: Any, have: Any, pointer: str, rescued: Mapping[str, list[Any]])
         return Decimal(value) == Decimal(have)
     if isinstance(value, list) and isinstance(have, list):
         pairs = enumerate(zip(value, have, strict=False))
-        return len(value) == len(have) and all(_same(*pair, f"{pointer}/{at}", rescued) for at, pair in pairs)
+        return len(value) == len(have) and all(_is_same(*pair, f"{pointer}/{at}", rescued) for at, pair in pairs)
     if isinstance(value, dict) and isinstance(have, dict):
         fields = {column_path(key)[0]: item for key, item in have.items()}
         return all(
-            _same(value.get(key), fields.get(key), f"{pointer}/{_step(key)}", rescued)
+            _is_same(value.get(key), fields.get(key), f"{pointer}/{_step(key)}", rescued)
             for key in value.keys() | fields.keys()
         )
     return type(value) is type(have) and value == have

@@ -25,11 +25,11 @@ from pismo_lake.errors import (
     SourceRefused,
     SourceUnavailable,
 )
-from pismo_lake.faults import without_secrets
+from pismo_lake.faults import remove_secrets
 from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.paths import is_event_file
-from pismo_lake.settings.channels import GcsSource, below_prefix
+from pismo_lake.settings.channels import GcsSource, cut_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -89,7 +89,7 @@ class PismoGCSHook(GCSHook):
         try:
             data = self._download(f"{self._above}{file.key}")
         except FileMissing:
-            name = self._elsewhere(file.key)
+            name = self._find_elsewhere(file.key)
             if name is None:
                 raise
             data = self._download(name)
@@ -100,7 +100,7 @@ class PismoGCSHook(GCSHook):
         name = f"{self._above}{key}"
         try:
             return bool(self.get_conn().bucket(self.source.bucket).blob(name).exists(**_CALL)) or bool(
-                self._elsewhere(key)
+                self._find_elsewhere(key)
             )
         except _FAILURES as error:
             cause = self.convert_error(error, name)
@@ -110,7 +110,7 @@ class PismoGCSHook(GCSHook):
 
     def event_key(self, key: str) -> str:
         """Return the key from the stream's folder on, without any folders that the copy added."""
-        return below_prefix(key, self._stream)
+        return cut_prefix(key, self._stream)
 
     def close(self) -> None:
         """Close the session."""
@@ -136,7 +136,7 @@ class PismoGCSHook(GCSHook):
         except _FAILURES as error:
             raise self.convert_error(error, str(how.get("prefix", "")), listing=True) from error
 
-    def _elsewhere(self, key: str) -> str | None:
+    def _find_elsewhere(self, key: str) -> str | None:
         hour = PublishHour.of_key(key)
         base = key.rsplit("/", 1)[-1]
         try:
@@ -181,7 +181,7 @@ class PismoGCSHook(GCSHook):
 
 def _describe_error(error: Exception) -> str:
     """Return Google's kind, reason and message, without the requested URL."""
-    text = without_secrets(_ASKED.sub("", str(getattr(error, "message", "") or error)))
+    text = remove_secrets(_ASKED.sub("", str(getattr(error, "message", "") or error)))
     reasons = [str(item["reason"]) for item in getattr(error, "errors", ()) if "reason" in item]
     return ": ".join([type(error).__name__, *reasons[:1], *([text] if text else [])])
 

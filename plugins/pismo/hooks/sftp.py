@@ -18,7 +18,7 @@ from pismo.hooks.sftp_list import Listing
 from pismo.hooks.sftp_read import Download, open_remote
 from pismo.hooks.sftp_session import Session
 from pismo_lake.errors import ConfigError, KeysDenied, SourceUnavailable
-from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource, below_prefix
+from pismo_lake.settings.channels import SFTP_ENDPOINTS, Environment, SftpSource, cut_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -107,7 +107,7 @@ class PismoSFTPHook(SFTPHookAsync):
 
     def event_key(self, key: str) -> str:
         """Return the path below `root`, which notices use as the key."""
-        return below_prefix(key, self.source.prefix)
+        return cut_prefix(key, self.source.prefix)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the hook's own loop."""

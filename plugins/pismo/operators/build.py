@@ -96,7 +96,7 @@ def _refuse_unindexed(delivery: Delivery, ledger: Ledger, units: Sequence[str]) 
     from pismo_lake.errors import IndexIncompleteError
     from pismo_lake.ledger import RawLedger
 
-    waiting = RawLedger(ledger, delivery.lake, delivery.name).waiting(units)
+    waiting = RawLedger(ledger, delivery.lake, delivery.name).list_waiting(units)
     failed = [(file.name, file.problem) for file in waiting if file.problem]
     if failed:
         raise IndexIncompleteError(failed)

@@ -85,7 +85,7 @@ class ReportPublishDayOperator(DeliveryOperator):
                 environment=delivery.environment.value,
                 listed=counts.get("listed", "not looked at"),
                 accounting=self._accounting(delivery, day) if delivery.accounting_reports else None,
-                until=PublishHour.containing(datetime.now(UTC)),
+                until=PublishHour.of_moment(datetime.now(UTC)),
             )
             return delivery, report, write_report(delivery.lake, report)[-1]
 

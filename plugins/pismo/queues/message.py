@@ -53,7 +53,7 @@ class NoticeQueue(Protocol):
         """Close connections."""
 
 
-def in_batches(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
+def split_in_batches(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
     """Yield slices of at most `size` messages."""
     for start in range(0, len(messages), size):
         yield messages[start : start + size]

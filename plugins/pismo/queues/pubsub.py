@@ -24,9 +24,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from pismo.queues.message import Message, in_batches
+from pismo.queues.message import Message, split_in_batches
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError, SourceUnavailable
-from pismo_lake.faults import without_secrets
+from pismo_lake.faults import remove_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,14 +101,14 @@ class PubSubQueue:
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
         """Lease messages again from now."""
         lease = self.lease_seconds if seconds is None else seconds
-        for some in in_batches(messages, _BATCH):
+        for some in split_in_batches(messages, _BATCH):
             ids = [item.receipt for item in some]
             request = {"subscription": self.name, "ack_ids": ids, "ack_deadline_seconds": lease}
             self._call("modify_ack_deadline", request, _CALL_SECONDS)
 
     def delete(self, messages: Sequence[Message]) -> None:
         """Acknowledge messages; if an acknowledgement is late, the message is delivered again."""
-        for some in in_batches(messages, _BATCH):
+        for some in split_in_batches(messages, _BATCH):
             request = {"subscription": self.name, "ack_ids": [item.receipt for item in some]}
             self._call("acknowledge", request, _CALL_SECONDS)
 
@@ -145,7 +145,7 @@ class PubSubQueue:
             raise self._convert_error(error) from error
 
     def _convert_error(self, error: Exception) -> PismoError:
-        told = without_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
+        told = remove_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
         if isinstance(error, NotFound):
             return ConfigError(f"{self.name}: no such subscription ({told})")
         if isinstance(error, PermissionDenied | Unauthenticated | GoogleAuthError):

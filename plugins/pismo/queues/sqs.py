@@ -10,7 +10,7 @@ from airflow.providers.amazon.aws.hooks.sqs import SqsHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pismo.queues.message import Message, in_batches
+from pismo.queues.message import Message, split_in_batches
 from pismo_lake.errors import AccessDenied, ConfigError, KmsDenied, PismoError, SourceUnavailable
 from pismo_lake.faults import reason_of
 
@@ -66,7 +66,7 @@ class SqsQueue:
     def extend(self, messages: Sequence[Message], seconds: int | None = None) -> None:
         """Lease messages again from now."""
         lease = self.lease_seconds if seconds is None else seconds
-        for some in in_batches(messages, _BATCH):
+        for some in split_in_batches(messages, _BATCH):
             entries = [
                 {"Id": str(number), "ReceiptHandle": item.receipt, "VisibilityTimeout": lease}
                 for number, item in enumerate(some)
@@ -79,7 +79,7 @@ class SqsQueue:
         left = list(messages)
         for _ in range(2):
             refused: list[Message] = []
-            for some in in_batches(left, _BATCH):
+            for some in split_in_batches(left, _BATCH):
                 entries = [{"Id": str(number), "ReceiptHandle": item.receipt} for number, item in enumerate(some)]
                 answer = self._call("delete_message_batch", Entries=entries)
                 refused += [some[int(entry["Id"])] for entry in answer.get("Failed", [])]

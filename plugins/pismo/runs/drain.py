@@ -124,7 +124,7 @@ def _batch(work: _Batch, messages: Sequence[Message]) -> dict[str, bool]:
     sizes: dict[str, set[int | None]] = {}
     for file in named:
         sizes.setdefault(file.key, set()).add(file.size)
-    fresh = new_files(named, FileLedger(work.ledger, work.delivery.lake, work.delivery.name).known(sizes))
+    fresh = new_files(named, FileLedger(work.ledger, work.delivery.lake, work.delivery.name).find_known(sizes))
     # if two messages give different sizes for one object, trust the size of the fetched object
     fresh = [file if len(sizes[file.key]) == 1 else replace(file, size=None) for file in fresh]
     drained.announced += len(sizes)

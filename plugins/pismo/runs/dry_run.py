@@ -36,7 +36,7 @@ def log_plan(
     if found.notices:
         log.info("about %d notice(s) are waiting; they stay unread in their queue", found.notices)
     _log_files(found.files, log)
-    raws = Counter(file.publish_hour for file in RawLedger(ledger, delivery.lake, delivery.name).waiting())
+    raws = Counter(file.publish_hour for file in RawLedger(ledger, delivery.lake, delivery.name).list_waiting())
     for of_hour, count in sorted(raws.items()):
         log.info("index: %s: %d landed file(s)", of_hour, count)
     joined = {str(hour) for file in found.files if (hour := PublishHour.of_key(file.key))}

@@ -152,4 +152,4 @@ def find_forced_units(files: FileLedger, window: Window) -> set[str]:
 def drop_landed(files: Iterable[RemoteFile], ledger: Ledger, delivery: Delivery) -> list[RemoteFile]:
     """Return the event files that the ledger lacks in this version, each key once, in key order."""
     listed = [file for file in files if is_event_file(file.key)]
-    return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).known([file.key for file in listed]))
+    return new_files(listed, FileLedger(ledger, delivery.lake, delivery.name).find_known([file.key for file in listed]))

@@ -102,7 +102,7 @@ def _select_needed(
 
     Leave out files that are gone at Pismo but landed here, and quarantined files.
     """
-    known = FileLedger(ledger, delivery.lake, delivery.name).known(failures)
+    known = FileLedger(ledger, delivery.lake, delivery.name).find_known(failures)
     needed: dict[str, PismoError] = {}
     for key, error in failures.items():
         if isinstance(error, FileMissing) and key in known:

@@ -29,7 +29,7 @@ def find_named_spelling(source: EventSource, key: str) -> str:
 def find_landed_spellings(files: FileLedger, keys: Iterable[str]) -> list[str]:
     """Return the ledger's spelling of keys from a person; an unknown key stays unchanged."""
     decoded = {key: _decode(key) for key in keys}
-    known = files.known({*decoded, *(other for other in decoded.values() if other is not None)})
+    known = files.find_known({*decoded, *(other for other in decoded.values() if other is not None)})
     return [key if other is None or key in known or other not in known else other for key, other in decoded.items()]
 
 

@@ -89,7 +89,7 @@ def day_of(context: Context) -> PublishDay:
             raise ConfigError(msg)
         return day
     start = context.get("data_interval_start") if context.get("logical_date") else None
-    return PublishDay.containing(start or datetime.now(UTC) - timedelta(days=1))
+    return PublishDay.of_moment(start or datetime.now(UTC) - timedelta(days=1))
 
 
 def day_window(context: Context) -> Window:

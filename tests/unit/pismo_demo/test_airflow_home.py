@@ -25,7 +25,7 @@ CALLERS = {
 
 
 def environment() -> dict[str, str]:
-    return airflow_environment(CALLERS, Path("/demo"), PORTS, Secrets.fresh(), {"PISMO_LAKE": "/demo/lake"})
+    return airflow_environment(CALLERS, Path("/demo"), PORTS, Secrets.new(), {"PISMO_LAKE": "/demo/lake"})
 
 
 def test_nothing_of_the_callers_airflow_or_aws_account() -> None:
@@ -56,7 +56,7 @@ def test_every_port_that_airflow_listens_on_is_set() -> None:
 
 
 def test_secrets_are_new_each_time_and_the_fernet_key_is_one() -> None:
-    first, second = Secrets.fresh(), Secrets.fresh()
+    first, second = Secrets.new(), Secrets.new()
     assert {first.password, first.jwt, first.session, first.fernet}.isdisjoint(
         {second.password, second.jwt, second.session, second.fernet}
     )
@@ -64,7 +64,7 @@ def test_secrets_are_new_each_time_and_the_fernet_key_is_one() -> None:
 
 
 def test_the_login_is_for_its_owner_only(tmp_path: Path) -> None:
-    fresh = Secrets.fresh()
+    fresh = Secrets.new()
     make_home(tmp_path / "airflow", fresh)
     login = tmp_path / "airflow" / "simple_auth_manager_passwords.json.generated"
     assert json.loads(login.read_text()) == {USER: fresh.password}

@@ -127,14 +127,14 @@ def test_a_run_that_hangs_says_where(airflow: StandIn, api: AirflowApi) -> None:
 
 
 def test_health_names_what_is_missing(airflow: StandIn, api: AirflowApi) -> None:
-    assert api.unhealthy() == []
+    assert api.list_unhealthy() == []
     airflow.answers["/api/v2/monitor/health"] = (200, {"metadatabase": {"status": "healthy"}, "scheduler": {}})
-    assert api.unhealthy() == ["scheduler", "triggerer", "dag_processor"]
+    assert api.list_unhealthy() == ["scheduler", "triggerer", "dag_processor"]
 
 
 def test_something_else_on_the_port_is_not_healthy(airflow: StandIn, api: AirflowApi) -> None:
     airflow.answers["/api/v2/monitor/health"] = (200, "<html>hello</html>")
-    assert api.unhealthy() == ["api-server"]
+    assert api.list_unhealthy() == ["api-server"]
 
 
 def test_another_airflow_is_told_from_ours(airflow: StandIn, api: AirflowApi) -> None:
@@ -150,7 +150,7 @@ def test_an_airflow_too_busy_to_answer_is_not_taken_for_another(airflow: StandIn
 
 def test_nobody_on_the_port_is_said() -> None:
     api = AirflowApi(1, "admin", "secret")
-    assert api.unhealthy() == ["api-server"]
+    assert api.list_unhealthy() == ["api-server"]
     with pytest.raises(ApiError, match="does not answer") as caught:
         api.runs(DAG_ID)
     assert caught.value.status == 0

@@ -20,7 +20,7 @@ from botocore.exceptions import (
 from google.api_core import exceptions as google
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 
-from pismo_lake.faults import Fault, reason_of, without_secrets
+from pismo_lake.faults import Fault, reason_of, remove_secrets
 
 
 def answer(code: str, message: str = "", operation: str = "GetObject", **headers: str) -> ClientError:
@@ -133,7 +133,7 @@ def test_the_cause_of_an_error_is_looked_for() -> None:
 )
 @pytest.mark.parametrize("around", ["{}", "key {} is wrong", "key={}", "'{}'", "({})"])
 def test_secrets_are_masked(secret: str, around: str) -> None:
-    assert secret not in without_secrets(around.format(secret))
+    assert secret not in remove_secrets(around.format(secret))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_secrets_are_masked(secret: str, around: str) -> None:
     ],
 )  # fmt: skip
 def test_values_of_secret_names_are_masked(text: str) -> None:
-    assert "hunter2" not in without_secrets(text)
+    assert "hunter2" not in remove_secrets(text)
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_values_of_secret_names_are_masked(text: str) -> None:
     ],
 )
 def test_names_stay(text: str) -> None:
-    assert without_secrets(text) == text
+    assert remove_secrets(text) == text
 
 
 def test_a_text_is_one_line_of_bounded_length() -> None:
-    assert without_secrets("a\nb\x1b[31m\tc") == "a b [31m c"
-    assert len(without_secrets("word " * 10_000)) < 500
+    assert remove_secrets("a\nb\x1b[31m\tc") == "a b [31m c"
+    assert len(remove_secrets("word " * 10_000)) < 500
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pismo_lake.events.erase import Found, erase
 from pismo_lake.ledger.days import DayLedger
 from pismo_lake.paths import SPOOL, columns_path, index_path, landing_path
 from pismo_lake.settings.contracts import ContractRules
-from pismo_lake.storage.leftovers import held_folder, hold
+from pismo_lake.storage.leftovers import hold, hold_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -370,7 +370,7 @@ def test_the_command_prints_findings_and_says_how_it_ended(
 
 def test_a_file_that_a_process_is_writing_is_no_finding(built: LakeUnderTest) -> None:
     spool = built.root / "lake" / SPOOL / "test-2026-03-01-0f"
-    with held_folder(spool), the(built, "raw").with_name(".a.0f.tmp").open("wb") as temporary:
+    with hold_folder(spool), the(built, "raw").with_name(".a.0f.tmp").open("wb") as temporary:
         assert hold(temporary)
         (spool / "part.parquet").write_bytes(b"PAR1")
         assert check_lake(built.settings, built.ledger, repair=True).findings == ()

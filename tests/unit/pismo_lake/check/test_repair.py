@@ -106,7 +106,7 @@ def test_the_index_of_another_lakes_file_stays(lake: LakeUnderTest) -> None:
     other = replace(lake.settings, lake=str(lake.root / "other-lake"))
     raws = RawLedger(lake.ledger, other.lake, other.delivery)
     lake.land_raw({key(4): event("b")})
-    (mine,) = RawLedger(lake.ledger, lake.settings.lake, "test").waiting()
+    (mine,) = RawLedger(lake.ledger, lake.settings.lake, "test").list_waiting()
     raws.note([mine])
     assert index_landed(other, lake.ledger).files == 1
     # as if this lake had never had it

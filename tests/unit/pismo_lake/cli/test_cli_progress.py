@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pismo_lake.cli.progress import Lines, showing_progress
+from pismo_lake.cli.progress import Lines, show_progress
 from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_no_bytes_and_no_time_are_no_fault(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_log_has_the_lines_if_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing_progress(verbose=True) as progress:
+    with show_progress(verbose=True) as progress:
         assert progress is SILENT
-    with showing_progress() as progress:
+    with show_progress() as progress:
         assert isinstance(progress, Lines)

@@ -228,7 +228,7 @@ def test_a_key_that_no_ledger_can_hold_does_not_hold_up_the_others(lake: LakeUnd
     assert landing.summary.files == 1
     lake.build()
     assert len(lake.rows()) == 1
-    assert lake.files.known([good, f"{HOUR}/{name}"]).keys() == {good}
+    assert lake.files.find_known([good, f"{HOUR}/{name}"]).keys() == {good}
 
 
 def test_failures_that_cannot_heal_are_told_apart(lake: LakeUnderTest) -> None:

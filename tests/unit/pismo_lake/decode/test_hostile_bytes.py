@@ -15,7 +15,7 @@ from tests.lakes import LakeUnderTest, event, key
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode import salvage
 from pismo_lake.decode.container import Plain, uncompress
-from pismo_lake.decode.salvage import too_large
+from pismo_lake.decode.salvage import is_too_large
 from pismo_lake.decode.scan import scan
 from pismo_lake.decode.split import split
 from pismo_lake.errors import FramingError
@@ -137,8 +137,8 @@ def test_too_many_rejects_are_refused(lake: LakeUnderTest) -> None:
 def test_an_event_of_too_many_values_is_too_large() -> None:
     many = b'{"a":[' + b"[]," * 6_000_000 + b"0]}"
     text = b'{"a":"' + b"[]," * 6_000_000 + b'"}'
-    assert too_large(many, 0, len(many))
-    assert not too_large(text, 0, len(text))
+    assert is_too_large(many, 0, len(many))
+    assert not is_too_large(text, 0, len(text))
 
 
 @pytest.mark.parametrize("members", [1, 3])

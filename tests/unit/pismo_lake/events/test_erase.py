@@ -184,7 +184,7 @@ def test_a_build_that_began_before_an_erasure_does_not_record_its_rows(lake: Lak
 
     def checkpoint(step: str) -> None:
         if step == "record" and not erasures:
-            erasures.append(Erasure.fresh("t", "2026-03-02T00:00:00+00:00", "another run"))
+            erasures.append(Erasure.new("t", "2026-03-02T00:00:00+00:00", "another run"))
             record_erasure(lake.ledger, lake.settings.lake, erasures[0], [dedupe_key(ORG, "e-1")])
 
     (built,) = lake.build([unit], checkpoint=checkpoint).values()

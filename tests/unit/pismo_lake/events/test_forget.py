@@ -44,7 +44,7 @@ def test_its_rows_go_and_copies_that_lost_to_it_come_back(lake: LakeUnderTest) -
     assert ids(lake) == ["b", "both", "c"]
     assert leftovers(lake, "a") == []
     assert leftovers(lake, "b") != []
-    assert lake.files.known([key(9, "a")]) == {}
+    assert lake.files.find_known([key(9, "a")]) == {}
     assert lake.files.unbuilt_units() == []
     assert forget_file(lake.settings, lake.ledger, key(9, "a")) is None
 

@@ -195,8 +195,8 @@ def test_a_value_with_odd_letters_is_found_in_every_spelling(peopled: LakeUnderT
         '{"a":"{\\"n\\":\\"Jos\\\\u00e9 \\\\\\"Zé\\\\\\" D\'Ávila\\"}"}',
     )  # fmt: skip
     for spelled in spellings:
-        assert Needle.of([NAME]).in_bytes(spelled.encode()), spelled
-        assert Needle.of([NAME]).in_text(spelled), spelled
+        assert Needle.of([NAME]).is_in_bytes(spelled.encode()), spelled
+        assert Needle.of([NAME]).is_in_text(spelled), spelled
     assert unescape("\\ud83d\\ude00 \\u0041") == "\U0001f600 A"
 
 
@@ -211,8 +211,8 @@ def test_a_value_with_odd_letters_is_found_in_every_spelling(peopled: LakeUnderT
     ],
 )
 def test_a_number_in_a_longer_number_is_none(text: str, found: bool) -> None:
-    assert Needle.of([VALUE]).in_text(text) is found
-    assert Needle.of([VALUE]).in_bytes(text.encode()) is found
+    assert Needle.of([VALUE]).is_in_text(text) is found
+    assert Needle.of([VALUE]).is_in_bytes(text.encode()) is found
 
 
 def test_short_values_are_searched_in_their_own_columns(

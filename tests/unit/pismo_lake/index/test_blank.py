@@ -100,7 +100,7 @@ def test_after_a_rebuild_the_ledger_knows_blanked_files_as_they_were_landed(eras
     assert (same.events, same.rows, same.erased, same.balanced) == (report.events, report.rows, report.erased, True)
     assert again.digest() == outputs
     listed = [RemoteFile(name, len(raw)) for name, raw in feed().items()]
-    assert new_files(listed, again.files.known(feed())) == []
+    assert new_files(listed, again.files.find_known(feed())) == []
 
 
 @pytest.mark.parametrize("rebuilt", [False, True])

@@ -42,7 +42,7 @@ def lake(tmp_path: Path) -> LakeUnderTest:
 
 
 def waiting(lake: LakeUnderTest) -> list[str]:
-    return [file.name for file in RawLedger(lake.ledger, lake.settings.lake, "test").waiting()]
+    return [file.name for file in RawLedger(lake.ledger, lake.settings.lake, "test").list_waiting()]
 
 
 def test_what_is_landed_is_known_and_waits_for_its_index(lake: LakeUnderTest) -> None:
@@ -50,7 +50,7 @@ def test_what_is_landed_is_known_and_waits_for_its_index(lake: LakeUnderTest) ->
     assert (landed.files, landed.skipped, landed.publish_hours) == (2, 0, ("2026-03-01T12",))
     assert waiting(lake) == [A, B]
     assert not Sightings(lake.ledger, lake.settings.lake, "test").of_day(str(DAY))
-    assert new_files([RemoteFile(A, len(event("a")))], lake.files.known([A])) == []
+    assert new_files([RemoteFile(A, len(event("a")))], lake.files.find_known([A])) == []
     assert lake.files.unbuilt_units() == ["2026-03-01T12"]
     assert lake.lake_files.every() == []
     indexed = lake.index()

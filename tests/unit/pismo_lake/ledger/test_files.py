@@ -39,7 +39,7 @@ def test_no_question_about_files_is_answered_from_another_lake_or_delivery(lake:
     lake.land({A: event("a"), B: event("b")})
     lake.land_raw({key(14, "c"): event("c")})
     for files in (other_lake(lake), FileLedger(lake.ledger, lake.settings.lake, "another")):
-        assert files.known([A, B, key(14, "c")]) == {}
+        assert files.find_known([A, B, key(14, "c")]) == {}
         assert files.hours_of_keys([A, B]) == set()
         assert files.units_of_hours(["2026-03-01T12"]) == []
         assert files.unbuilt_units() == []
@@ -48,7 +48,7 @@ def test_no_question_about_files_is_answered_from_another_lake_or_delivery(lake:
         assert files.count_by_hour("2026-03-01T00", "2026-03-01T23") == {}
         assert files.last_hour_before("2026-03-02T00") is None
         assert files.newest_key() is None
-    assert lake.files.known([A, B, key(14, "c")]).keys() == {A, B, key(14, "c")}
+    assert lake.files.find_known([A, B, key(14, "c")]).keys() == {A, B, key(14, "c")}
     assert lake.files.hours_of_keys([A, B]) == {"2026-03-01T12", "2026-03-01T13"}
     assert lake.files.names() == {A, B}
 
@@ -60,11 +60,11 @@ def test_no_question_about_a_lake_is_answered_from_another(lake: LakeUnderTest) 
     lake.land({key(12, "late"): event("late")})
     times = ("2026-03-01T00", "2026-03-01T23", None)
     there, other = lake.lake_files, LakeFiles(lake.ledger, f"{lake.settings.lake}-2")
-    assert other.every() == other.not_closed() == other.overlapping(*times) == other.deliveries() == []
-    assert other.indexes_overlapping(*times) == other.closed_days() == []
-    assert [len(there.every()), len(there.not_closed()), len(there.overlapping(*times))] == [2, 1, 2]
+    assert other.every() == other.list_not_closed() == other.list_overlapping(*times) == other.deliveries() == []
+    assert other.list_overlapping_indexes(*times) == other.list_closed_days() == []
+    assert [len(there.every()), len(there.list_not_closed()), len(there.list_overlapping(*times))] == [2, 1, 2]
     assert there.deliveries() == ["test"]
-    assert [delivery for delivery, _ in there.closed_days()] == ["test"]
+    assert [delivery for delivery, _ in there.list_closed_days()] == ["test"]
 
 
 def test_a_file_is_recorded_where_its_handle_says(lake: LakeUnderTest) -> None:

@@ -191,10 +191,10 @@ def test_only_what_is_known_to_the_contracts_is_indexed_ahead(lake: LakeUnderTes
 
 
 def test_one_job_and_small_input_start_nothing(lake: LakeUnderTest) -> None:
-    assert Workers(lake.settings, lake.ledger, 1).for_input(10**12) is None
-    assert Workers(lake.settings, lake.ledger).for_input(1_000_000) is None
+    assert Workers(lake.settings, lake.ledger, 1).use_for_input(10**12) is None
+    assert Workers(lake.settings, lake.ledger).use_for_input(1_000_000) is None
     asked = Workers(lake.settings, lake.ledger, 2)
-    assert asked.for_input(1) is asked
+    assert asked.use_for_input(1) is asked
 
 
 def test_who_asks_at_once_shares_the_processes(lake: LakeUnderTest, workers: Workers) -> None:

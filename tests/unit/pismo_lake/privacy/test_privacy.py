@@ -22,7 +22,7 @@ from pismo_lake.decode.exact_json import loads
 from pismo_lake.errors import ConfigError, LakeError
 from pismo_lake.events.find import display_event, find_event
 from pismo_lake.hours import PublishDay
-from pismo_lake.privacy.columns import protect, protected_schema
+from pismo_lake.privacy.columns import protect, protect_schema
 from pismo_lake.privacy.mark import MARK
 from pismo_lake.privacy.redact import Redactor
 from pismo_lake.report.reconcile import reconcile
@@ -201,7 +201,7 @@ def test_columns_tell_what_was_done_to_them() -> None:
     contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
     contract.learn({"document_number": 5, "people": [{"document_number": "x", "age": 3}], "name": 4}, {})
     privacy = policy(Rule("**/document_number", Action.HASH), Rule("name", Action.DROP))
-    schema = protected_schema(contract, privacy, EVENT)
+    schema = protect_schema(contract, privacy, EVENT)
     notes = {b"pismo.privacy": b"hash", b"pismo.privacy_key": b"k1"}
     assert schema.field("data__document_number").metadata == notes
     assert schema.field("data__people").metadata == notes

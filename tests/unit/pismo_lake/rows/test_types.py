@@ -179,6 +179,6 @@ def test_a_time_of_a_year_that_no_date_has_is_no_time(lake: LakeUnderTest, text:
 def test_the_first_year_is_written_with_four_digits(lake: LakeUnderTest) -> None:
     lake.put(event(timestamp="0001-01-01T00:00:00Z"))
     assert lake.row()["event_timestamp"].isoformat() == "0001-01-01T00:00:00+00:00"
-    hour = PublishHour.containing(datetime(1, 1, 1, 5, tzinfo=UTC))
+    hour = PublishHour.of_moment(datetime(1, 1, 1, 5, tzinfo=UTC))
     assert PublishHour.parse(str(hour)) == hour
     assert PublishDay.parse(hour.date).hours[5] == hour

@@ -14,7 +14,7 @@ from pismo_lake import storage
 from pismo_lake.build.spool import remove_spools, spool_folder
 from pismo_lake.events.erase import clear_up, erase, landing_roots
 from pismo_lake.ledger.engine import Ledger
-from pismo_lake.storage.leftovers import LOCK, held_folder, hold, remove_folders, remove_leftovers
+from pismo_lake.storage.leftovers import LOCK, hold, hold_folder, remove_folders, remove_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_a_file_that_was_removed_before_it_was_held_is_made_again(
 
 
 def test_a_folder_in_use_stays(tmp_path: Path) -> None:
-    with held_folder(tmp_path / "used") as used:
+    with hold_folder(tmp_path / "used") as used:
         (tmp_path / "left").mkdir()
         (tmp_path / "left" / "part").write_bytes(SECRET)
         assert remove_folders([used, tmp_path / "left"]) == ([tmp_path / "left"], [used])
@@ -120,7 +120,7 @@ def test_a_folder_that_is_removed_before_its_lock_is_made_again(
 
     monkeypatch.setattr(Path, "mkdir", make)
     monkeypatch.setattr(Path, "open", open_lock)
-    with held_folder(tmp_path / "spool") as folder:
+    with hold_folder(tmp_path / "spool") as folder:
         assert (folder / LOCK).exists()
         assert seen == ["made", "made", "opened", "made"]
         assert remove_folders([folder]) == ([], [folder])
