@@ -18,7 +18,7 @@ from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.errors import ConfigError, LandedFileError
 from pismo_lake.events.find import copies_of
 from pismo_lake.events.find_rows import Found, find_copies
-from pismo_lake.index.blank import blank_events
+from pismo_lake.index.blank import Blanker, select_holders
 from pismo_lake.index.parsed import let_all_go
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.binding import LakeBinding
@@ -89,7 +89,8 @@ def erase_events(
     Raises:
         ConfigError: The ledger knows the files of none of the events, so it is not the lake's. Nothing is done.
     """
-    keys = {event.key for event in found}
+    keys, files = {event.key for event in found}, LakeFiles(ledger, settings.lake)
+    before = {(record.delivery, record.name) for record in files.every()}
     by_id = {event_id: list(copies_of(settings, ledger, event_id)) for event_id in {event.event_id for event in found}}
     unknown = tuple(event for event in found if not by_id[event.event_id])
     if found and len(unknown) == len(found):
@@ -103,6 +104,9 @@ def erase_events(
     erasure = Erasure.new(reference, now_text(), ledger.run or "", raw=raw)
     record_erasure(ledger, settings.lake, erasure, sorted(keys), [storage.join(root, ERASURES) for root in roots])
     records = {(record.delivery, record.name): record for each in by_id.values() for record, _ in each}
+    # files that were recorded since the search; later ones are blanked, and built without the events, by their own run
+    late = (record for record in files.every() if (record.delivery, record.name) not in before)
+    records |= {(record.delivery, record.name): record for record in select_holders(late, keys)}
     for delivery, hour in sorted({(record.delivery, record.publish_hour) for record in records.values()}):
         FileLedger(ledger, settings.lake, delivery).mark_unbuilt(hour)
     units, failures = _build(settings, ledger, records.values(), log, progress)
@@ -111,7 +115,7 @@ def erase_events(
         let_all_go(root)
     blanked = 0
     if raw:
-        done, refused = _blank(records.values(), keys)
+        done, refused = _blank(records.values(), Blanker(ledger, settings.lake))
         blanked, failures = done, failures | refused
     left = tuple(sorted({f"{record.delivery} {record.unit}" for record in others}))
     return Erased(
@@ -154,13 +158,13 @@ def _build(
     return sorted(built), failures
 
 
-def _blank(records: Iterable[FileRecord], keys: set[bytes]) -> tuple[int, dict[str, PismoError]]:
-    """Blank events in their raw files; return the number of files, and errors of the others."""
+def _blank(records: Iterable[FileRecord], blanker: Blanker) -> tuple[int, dict[str, PismoError]]:
+    """Blank erased events in raw files; return the number of files, and the errors of the others."""
     blanked = 0
     failures: dict[str, PismoError] = {}
     for record in records:
         try:
-            blank_events(record, keys)
+            blanker.blank(record)
             blanked += 1
         except LandedFileError as error:
             if storage.exists(record.raw_uri):

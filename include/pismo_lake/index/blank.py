@@ -22,10 +22,14 @@ from pismo_lake.index.files import NOTE, index_uri_of, read_index, read_index_at
 from pismo_lake.index.landed import is_only_blanked, landed_bytes
 from pismo_lake.index.table import SCHEMA
 from pismo_lake.ledger import FileLedger, LakeFiles
+from pismo_lake.ledger.erasures import erased_keys, erasure_count, refuse_further
 from pismo_lake.storage import parquet as parquet_out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
+
+    from sqlalchemy import Connection
 
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.raw_files import RawFile
@@ -37,14 +41,14 @@ _GZIP_WINDOW = 31
 
 
 def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
-    """Overwrite events with blanks in their raw file; return whether the file was written.
+    """Overwrite events with blanks in their raw file; return whether the file, or its index, was written.
 
-    `keys` are dedupe keys.
+    `keys` are dedupe keys. Nothing needs the correlation ids of the events any more: the index loses them too.
 
     Raises:
         LandedFileError: The file is gone, or is not the file that was landed.
     """
-    table = read_index(record, ["offset", "length", "dedupe_key"])
+    table = read_index(record, ["offset", "length", "dedupe_key", "cid"])
     rows = table.filter(_match_keys(table, keys)).to_pylist()
     raw = landed_bytes(record)
     plain = uncompress(raw, record.name, record.plain_size or MAX_PLAIN_BYTES)
@@ -52,16 +56,51 @@ def blank_events(record: FileRecord, keys: AbstractSet[bytes]) -> bool:
     for row in rows:
         data[row["offset"] : row["offset"] + row["length"]] = b" " * row["length"]
     lost = DAMAGED if plain.lost and rows else plain.lost
-    if data == plain.data and lost == plain.lost:
-        return False
-    content = _pack(bytes(data), lost, record.size) if raw.startswith(GZIP) else bytes(data)
-    storage.write_atomic(record.raw_uri, content)
-    _clear_index(record, keys)
-    return True
+    changed = data != plain.data or lost != plain.lost
+    if changed:
+        content = _pack(bytes(data), lost, record.size) if raw.startswith(GZIP) else bytes(data)
+        storage.write_atomic(record.raw_uri, content)
+    named = any(row["cid"] is not None for row in rows)
+    if named:
+        _clear_index(record, keys)
+    return changed or named
+
+
+class Blanker:
+    """Blank the events of a lake that were erased with their bytes, also those that are erased meanwhile.
+
+    Two processes may blank the same file, each for its own erasure. The later write may lack the blanks of the earlier
+    one. So a file that was written is blanked again if there are further erasures by then.
+    """
+
+    def __init__(self, ledger: Ledger, lake: str) -> None:
+        self._ledger, self._lake = ledger, lake
+        self._count, self._keys = -1, set[bytes]()
+
+    def blank(self, record: FileRecord) -> bool:
+        """Blank the erased events in a landed file; return whether something was written."""
+        written = False
+        while self._refresh() or not written:
+            if not (self._keys and blank_events(record, self._keys)):
+                return written
+            written = True
+        return written
+
+    def refuse_further(self, connection: Connection) -> None:
+        """Raise `ErasedMeanwhileError` if events were erased since the last `blank`."""
+        refuse_further(connection, self._lake, self._count)
+
+    def _refresh(self) -> bool:
+        """Read the keys of erased events again if there are others; return whether there are."""
+        count = erasure_count(self._ledger, self._lake)
+        if count == self._count:
+            return False
+        self._count, self._keys = count, erased_keys(self._ledger, self._lake, raw=True)
+        return True
 
 
 def _clear_index(record: FileRecord, keys: AbstractSet[bytes]) -> None:
-    """Remove correlation ids of events, which nothing needs any more, from a file's index."""
+    """Remove the correlation ids of events from a file's index."""
     uri = str(record.index_uri)
     content = storage.read_bytes(uri)
     metadata = pq.read_schema(pa.BufferReader(content)).metadata
@@ -78,22 +117,19 @@ def _own_metadata(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
     return {name: value for name, value in (metadata or {}).items() if name == NOTE}
 
 
-def holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) -> list[FileRecord]:
-    """Return the landed files of the delivery that hold a copy of one of these events."""
-    found = []
-    for record in LakeFiles(ledger, settings.lake).every():
-        if record.delivery == settings.delivery and record.events:
-            table = read_index(record, ["dedupe_key"])
-            if pc.any(_match_keys(table, keys)).as_py():
-                found.append(record)
-    return found
+def select_holders(records: Iterable[FileRecord], keys: AbstractSet[bytes]) -> Iterator[FileRecord]:
+    """Yield the landed files that hold a copy of one of these events."""
+    for record in records:
+        if record.events and pc.any(_match_keys(read_index(record, ["dedupe_key"]), keys)).as_py():
+            yield record
 
 
 def mark_holders(settings: LakeSettings, ledger: Ledger, keys: AbstractSet[bytes]) -> None:
     """Mark units with a copy of these events as not built, so that the next run builds them."""
     if not keys:
         return
-    for hour in sorted({record.publish_hour for record in holders(settings, ledger, keys)}):
+    own = (record for record in LakeFiles(ledger, settings.lake).every() if record.delivery == settings.delivery)
+    for hour in sorted({record.publish_hour for record in select_holders(own, keys)}):
         FileLedger(ledger, settings.lake, settings.delivery).mark_unbuilt(hour)
 
 

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import deque
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,14 +28,14 @@ from pismo_lake.errors import (
 )
 from pismo_lake.hours import NO_HOUR
 from pismo_lake.index.ahead import result_of
-from pismo_lake.index.blank import blank_events, mark_holders, read_blanked
+from pismo_lake.index.blank import Blanker, mark_holders, read_blanked
 from pismo_lake.index.files import Raw, index_uri_of, read_index_at, read_raw, write_index
 from pismo_lake.index.keys import KEY_COLUMNS
 from pismo_lake.index.later_copies import LaterCopies
 from pismo_lake.index.make import add_erased, make_index
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger, FileRecord, Ledger
-from pismo_lake.ledger.erasures import erased_keys, restore_erasures
+from pismo_lake.ledger.erasures import ErasedMeanwhileError, restore_erasures
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.paths import erasures_path
 from pismo_lake.progress import SILENT, size_text
@@ -138,7 +139,8 @@ class Indexer:
         self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._later = LaterCopies(settings, ledger)
         self._hours: set[str] = set()
-        self._blanked = self._read_erasures()
+        self._restore_erasures()
+        self._blanker = Blanker(ledger, settings.lake)
         self.unreadable: list[str] = []
         self.failures: list[tuple[str, str]] = []
         self.files = self.bytes = self.events = self.rejects = self.ahead = 0
@@ -221,15 +223,13 @@ class Indexer:
             run=file.run,
         )
 
-        self._blank(wanted)
-
         def index() -> pa.Table:
             return read_index_at(index_uri, KEY_COLUMNS) if made.written else indexed.table
 
         # in one transaction with the record, so that a crash cannot hide a doubled event; and again after it, for
         # files recorded in between
         shared = self._later.hours_sharing(wanted, index)
-        record = self._files.record(wanted, settings.part_bytes, shared)
+        record = self._blank_and_record(wanted, shared)
         if record.built:
             # the index was lost and is made again: no build is needed
             let_go(settings, [record])
@@ -246,18 +246,23 @@ class Indexer:
             self.unreadable.append(record.name)
         return record
 
-    def _read_erasures(self) -> set[bytes]:
-        """Record erasures that only landing knows; return the keys of events with erased bytes."""
+    def _restore_erasures(self) -> None:
+        """Record the erasures that only the lake or landing knows."""
         settings, ledger = self._settings, self._ledger
         folder = storage.join(settings.landing, erasures_path(settings.delivery))
         if fresh := restore_erasures(ledger, settings.lake, folder):
             mark_holders(settings, ledger, fresh)
-        return erased_keys(ledger, settings.lake, raw=True)
 
-    def _blank(self, file: FileRecord) -> None:
-        """Blank the bytes of events that were erased with their bytes before this copy of them came."""
-        if self._blanked and blank_events(file, self._blanked):
-            let_go(self._settings, [file])
+    def _blank_and_record(self, file: FileRecord, shared: Iterable[tuple[str, str]]) -> FileRecord:
+        """Blank the events in a file that were erased with their bytes before this copy came, and record the file.
+
+        An erasure that comes meanwhile does not know the file: the file is blanked again before it is recorded.
+        """
+        while True:
+            if self._blanker.blank(file):
+                let_go(self._settings, [file])
+            with suppress(ErasedMeanwhileError):
+                return self._files.record(file, self._settings.part_bytes, shared, self._blanker.refuse_further)
 
     def _hour(self, file: RawFile, indexed: IndexedFile) -> str:
         if file.publish_hour != NO_HOUR:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake import storage
 from pismo_lake.ledger.binding import mark_generation, raise_generation
+from pismo_lake.ledger.queries import lock_table
 from pismo_lake.ledger.tables import erasures
 from pismo_lake.paths import ERASURES
 from pismo_lake.storage.errors import sound
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 _ROWS_PER_INSERT = 1000
 _NOTED = ("erasure_id", "reference", "erased_at", "run")
 _RAW = b"raw"
+
+
+class ErasedMeanwhileError(Exception):
+    """Events were erased since the erased keys were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,17 @@ def erasure_count(ledger: Ledger, lake: str) -> int:
 def count_erasures(connection: Connection, lake: str) -> int:
     """Return how many keys are recorded, as a transaction sees it."""
     return int(connection.execute(select(func.count()).where(erasures.c.lake == lake)).scalar_one())
+
+
+def refuse_further(connection: Connection, lake: str, count: int) -> None:
+    """Refuse a transaction if more keys than `count` are recorded; until it ends, none can come.
+
+    Raises:
+        ErasedMeanwhileError: Events were erased meanwhile.
+    """
+    lock_table(connection, erasures)
+    if count_erasures(connection, lake) != count:
+        raise ErasedMeanwhileError
 
 
 def record_erasure(

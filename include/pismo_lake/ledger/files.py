@@ -15,7 +15,7 @@ from pismo_lake.ledger.tables import builds, files, raw_files
 from pismo_lake.paths import can_be_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import ColumnElement, Connection, RowMapping, Table
 
@@ -93,7 +93,13 @@ class FileLedger:
                         found[key] = KnownFile(size, etag)
         return found
 
-    def record(self, record: FileRecord, part_bytes: int, sharing: Iterable[tuple[str, str]] = ()) -> FileRecord:
+    def record(
+        self,
+        record: FileRecord,
+        part_bytes: int,
+        sharing: Iterable[tuple[str, str]] = (),
+        verify: Callable[[Connection], None] = lambda _: None,
+    ) -> FileRecord:
         """Record an indexed file once and give it a part of its publish hour.
 
         The part is the last one of the hour if it has room, or else a new one. The file no longer waits for an index.
@@ -102,12 +108,13 @@ class FileLedger:
             record: the file; if a file of this name is recorded already, its row stays unchanged.
             part_bytes: the size of a part, in uncompressed bytes.
             sharing: (delivery, publish hour) of the units that hold a copy which loses now. They are marked unbuilt in
-                the
-                same transaction.
+                the same transaction.
+            verify: raises an error, in the same transaction, if the file must not be recorded.
         """
         same = (*self._where(files), files.c.name == record.name)
         hour = (*self._where(files), files.c.publish_hour == record.publish_hour)
         with self._ledger.transaction() as connection:
+            verify(connection)
             if connection.execute(select(files.c.id).where(*same)).first() is None:
                 last = connection.execute(select(func.max(files.c.part)).where(*hour)).scalar()
                 part = int(last or 0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection, Table
 
 KEYS_PER_QUERY = 500
 """A database limits the parameters of a query: SQLite to 32,766, older versions to 999."""
@@ -18,6 +20,13 @@ def chunks(keys: Iterable[str]) -> Iterator[list[str]]:
     every = list(keys)
     for start in range(0, len(every), KEYS_PER_QUERY):
         yield every[start : start + KEYS_PER_QUERY]
+
+
+def lock_table(connection: Connection, table: Table) -> None:
+    """Let nobody else change a table until the transaction ends."""
+    # SQLite lets only one transaction write at a time
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
 
 
 def of_day(column: ColumnElement[str], day: str) -> ColumnElement[bool]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 
+from pismo_lake.ledger.queries import lock_table
 from pismo_lake.ledger.tables import builds, files, raw_files
 from pismo_lake.paths import split_output_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sqlalchemy import Connection, Table
 
     from pismo_lake.ledger.engine import Ledger
 
@@ -37,7 +36,8 @@ def lock_output(ledger: Ledger, lake: str, path: str) -> Iterator[None]:
         FileKnownError: A build has recorded the path, has planned it, or is to remove it.
     """
     named = split_output_name(path.rsplit("/", 1)[-1])
-    with _lock(ledger, builds) as connection:
+    with ledger.transaction() as connection:
+        lock_table(connection, builds)
         if named is not None:
             # a closed day takes over the outputs of its hours
             units = builds.c.unit.in_({named[1], named[1][:_DAY]})
@@ -54,7 +54,8 @@ def lock_index(ledger: Ledger, index_uri: str, raw_uri: str) -> Iterator[None]:
     Raises:
         FileKnownError: A lake has recorded the raw file, or the index.
     """
-    with _lock(ledger, raw_files) as connection:
+    with ledger.transaction() as connection:
+        lock_table(connection, raw_files)
         known = (
             select(raw_files.c.name).where(raw_files.c.raw_uri == raw_uri),
             select(files.c.name).where((files.c.raw_uri == raw_uri) | (files.c.index_uri == index_uri)),
@@ -62,13 +63,3 @@ def lock_index(ledger: Ledger, index_uri: str, raw_uri: str) -> Iterator[None]:
         if any(connection.execute(query.limit(1)).first() for query in known):
             raise FileKnownError(index_uri)
         yield
-
-
-@contextmanager
-def _lock(ledger: Ledger, table: Table) -> Iterator[Connection]:
-    """Begin a transaction during which nobody else changes a table."""
-    with ledger.transaction() as connection:
-        # SQLite lets only one transaction write at a time
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
-        yield connection

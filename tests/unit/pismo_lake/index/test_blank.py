@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.check.run import check_lake
 from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay
+from pismo_lake.index import blank
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.landing.remote_file import RemoteFile, new_files
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.erasures import erased_keys
 from pismo_lake.local.files import local_files
 from pismo_lake.report.reconcile import reconcile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HIS = b"his own words"
@@ -226,3 +231,65 @@ def test_correlation_ids_leave_the_index(lake: LakeUnderTest) -> None:
 
 def test_a_check_finds_nothing_wrong_after_an_erasure(erased: LakeUnderTest) -> None:
     assert check_lake(erased.settings, erased.ledger).findings == ()
+
+
+def erase_one(lake: LakeUnderTest, event_id: str) -> None:
+    erase(lake.settings, lake.ledger, find_in_rows(lake.settings, [], [event_id]), "another", raw=True)
+
+
+def between(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, work: Callable[[], None]) -> None:
+    """Do some work, as another process may, right before the first call of a function."""
+    original = getattr(owner, name)
+
+    def first(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(owner, name, original)
+        work()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, first)
+
+
+def test_a_copy_that_is_indexed_during_an_erasure_is_blanked(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.put(other(1), person(), key=key(1))
+    # the indexer has read the erasures, and the eraser does not know the file
+    between(monkeypatch, FileLedger, "record", lambda: erase_all(lake))
+    lake.put(person(), other(2), key=key(2))
+    assert not any(HIS in raw for raw in landed(lake.root).values())
+    assert ids(lake) == ["o-1", "o-2"]
+
+
+def test_a_copy_that_is_recorded_after_the_search_of_an_erasure_is_blanked(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.put(other(1), person(), key=key(1))
+    between(
+        monkeypatch,
+        sys.modules["pismo_lake.events.erase"],
+        "record_erasure",
+        lambda: lake.land({key(2): person() + other(2)}),
+    )
+    erase_all(lake)
+    lake.build()
+    assert not any(HIS in raw for raw in landed(lake.root).values())
+    assert ids(lake) == ["o-1", "o-2"]
+
+
+def test_two_erasures_that_blank_one_file_keep_the_blanks_of_each_other(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.put(person(), other(1), person("e-2"), key=key(1))
+    (raw,) = (lake.root / "landing" / "test").rglob("main_stream/2026/3/1/1/a")
+
+    def erase_other() -> None:
+        # the first eraser has read the file, and is about to write it
+        assert HIS in raw.read_bytes()
+        between(monkeypatch, blank.storage, "write_atomic", lambda: erase_one(lake, "e-2"))
+
+    between(monkeypatch, blank, "landed_bytes", erase_other)
+    erase_one(lake, "e-1")
+    assert HIS not in raw.read_bytes()
+    assert ids(lake) == ["o-1"]
+    index = pq.read_table(lake.root / "landing" / "test" / "_index" / f"{key(1)}.parquet", partitioning=None)
+    assert [cid for cid in index.column("cid").to_pylist() if cid] == ["c-1"]
