@@ -17,7 +17,7 @@ from pismo_lake.build.day import build_unit, close_day
 from pismo_lake.errors import ConfigError, LakeError, landing_error
 from pismo_lake.events.find_rows import Found, refuse_unknown, search_rows
 from pismo_lake.hours import PublishDay
-from pismo_lake.index.run import IndexSummary, index_landed
+from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import Landing, land_files
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from pismo_lake.build.summary import BuildSummary
+    from pismo_lake.index.indexer import IndexSummary
 
 HOUR = "main_stream/2026/3/1/12"
 SERVER = os.environ.get("PISMO_TEST_LEDGER_URL")

@@ -14,13 +14,13 @@ from pismo_lake.check.model import Advice, Kind, Rebuild, Record, Reindex, Remov
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.index.files import index_bytes, read_raw
+from pismo_lake.index.indexer import Indexer
 from pismo_lake.index.make import make_index
 from pismo_lake.index.rebuild import find_raw_file
-from pismo_lake.index.run import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.binding import LakeBinding
+from pismo_lake.ledger.known_files import FileKnownError, lock_index, lock_output
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
-from pismo_lake.ledger.unknown_files import FileKnownError, lock_index, lock_output
 from pismo_lake.paths import SPOOL
 
 if TYPE_CHECKING:

@@ -23,12 +23,13 @@ from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import NOTE
-from pismo_lake.index.run import Indexer
+from pismo_lake.index.indexer import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.adoption import adopt_outputs
-from pismo_lake.ledger.binding import LakeBinding, list_outputs
+from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.days import PART
 from pismo_lake.ledger.erasures import restore_erasures
+from pismo_lake.ledger.known_files import list_outputs
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.paths import ERASURES, erasures_path, safe_segment, split_output_name
 from pismo_lake.progress import SILENT

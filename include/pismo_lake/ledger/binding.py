@@ -19,9 +19,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake import storage
 from pismo_lake.errors import LedgerMismatchError
-from pismo_lake.ledger.engine import now_text
-from pismo_lake.ledger.tables import builds, erasures, files, lakes
-from pismo_lake.paths import BUILD_ROOTS, ERASURES, GENERATIONS, IDENTITY, safe_segment, split_output_name
+from pismo_lake.ledger.generation import mark_generation, newest_generation
+from pismo_lake.ledger.known_files import delivery_of, known_outputs, lake_outputs, recorded_deliveries
+from pismo_lake.ledger.tables import erasures, lakes
+from pismo_lake.paths import ERASURES, IDENTITY, safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 """The layout of a lake that this version reads and writes."""
-
-_KEPT_MARKS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,79 +217,6 @@ def _later_format(lake: str, version: int) -> LedgerMismatchError:
         f" one knows no later format than {FORMAT_VERSION}"
     )
     return LedgerMismatchError(msg)
-
-
-def newest_generation(lake: str) -> int:
-    """Return the generation that the marks in the lake show; 0 if there is none."""
-    return max((number for number, _ in _marks(lake)), default=0)
-
-
-def raise_generation(connection: Connection, lake: str) -> int | None:
-    """Raise the generation in the transaction of a change; return None if the lake is unbound.
-
-    Call it as the last statement of the transaction, so that it locks the row, which all builders of the lake share,
-    for a moment only.
-    """
-    values = {"generation": lakes.c.generation + 1}
-    query = update(lakes).where(lakes.c.lake == lake).values(values).returning(lakes.c.generation)
-    return connection.execute(query).scalar()
-
-
-def mark_generation(lake: str, generation: int | None, run: str | None) -> None:
-    """Show a generation in the lake after its transaction.
-
-    Each generation has its own mark, so builders need no lock.
-    """
-    if generation is None:
-        return
-    content = {"generation": generation, "at": now_text(), "run": run}
-    storage.write_atomic(storage.join(lake, GENERATIONS, f"{generation:012d}.json"), orjson.dumps(content))
-    if generation % _KEPT_MARKS == 0:
-        for number, uri in _marks(lake):
-            if number <= generation - _KEPT_MARKS:
-                storage.remove(uri)
-
-
-def list_outputs(lake: str) -> Iterator[str]:
-    """Yield the paths below the lake of all files in the folders for outputs, with any name."""
-    for root in BUILD_ROOTS:
-        for uri in storage.list_files(storage.join(lake, root)):
-            yield f"{root}/" + uri.rsplit(f"/{root}/", 1)[-1]
-
-
-def lake_outputs(lake: str) -> Iterator[str]:
-    """Yield the paths below the lake of all files with a name of an output, of any delivery."""
-    return (path for path in list_outputs(lake) if delivery_of(path) is not None)
-
-
-def delivery_of(path: str) -> str | None:
-    """Return the delivery, as a safe segment, in an output's name; None for any other name."""
-    named = split_output_name(path.rsplit("/", 1)[-1])
-    return named[0] if named else None
-
-
-def known_outputs(ledger: Ledger, lake: str) -> set[str]:
-    """Return the paths of all outputs in a ledger's builds of a lake.
-
-    These are the outputs that builds have recorded, have planned, or are to remove.
-    """
-    query = select(builds.c.outputs, builds.c.superseded).where(builds.c.lake == lake)
-    with ledger.engine.connect() as connection:
-        return {path for row in connection.execute(query) for paths in row for path in paths}
-
-
-def recorded_deliveries(ledger: Ledger, lake: str) -> set[str]:
-    """Return the deliveries of which a ledger has files of a lake, or builds."""
-    with ledger.engine.connect() as connection:
-        queries = (select(table.c.delivery).where(table.c.lake == lake).distinct() for table in (files, builds))
-        return {name for query in queries for name in connection.execute(query).scalars()}
-
-
-def _marks(lake: str) -> Iterator[tuple[int, str]]:
-    for uri in storage.list_files(storage.join(lake, GENERATIONS)):
-        number = uri.rsplit("/", 1)[-1].removesuffix(".json")
-        if number.isdecimal():
-            yield int(number), uri
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> None:

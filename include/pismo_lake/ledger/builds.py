@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pismo_lake.ledger.binding import mark_generation, raise_generation
 from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.generation import mark_generation, raise_generation
 from pismo_lake.ledger.tables import builds, files
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake import storage
-from pismo_lake.ledger.binding import mark_generation, raise_generation
+from pismo_lake.ledger.generation import mark_generation, raise_generation
 from pismo_lake.ledger.queries import lock_table
 from pismo_lake.ledger.tables import erasures
 from pismo_lake.paths import ERASURES

@@ -12,8 +12,8 @@ from sqlalchemy import delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake.hours import hour_of_key
-from pismo_lake.ledger.binding import mark_generation, raise_generation
 from pismo_lake.ledger.engine import now_text
+from pismo_lake.ledger.generation import mark_generation, raise_generation
 from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import files, raw_files, sightings
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pismo_lake.errors import PismoError
-    from pismo_lake.index.run import IndexSummary
+    from pismo_lake.index.indexer import IndexSummary
     from pismo_lake.index.table import IndexedFile
     from pismo_lake.landing.land import LandSummary
     from pismo_lake.ledger import Ledger

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from pismo_lake.index.run import IndexSummary
+    from pismo_lake.index.indexer import IndexSummary
 
 
 class _IndexOperator(DeliveryOperator):

@@ -15,7 +15,8 @@ from pismo_lake.build.day import build_unit
 from pismo_lake.errors import LedgerMismatchError
 from pismo_lake.events.erase import erase
 from pismo_lake.index.rebuild import Rebuilt, rebuild_ledger
-from pismo_lake.ledger.binding import LakeBinding, known_outputs
+from pismo_lake.ledger.binding import LakeBinding
+from pismo_lake.ledger.known_files import known_outputs
 from pismo_lake.paths import BUILD_ROOTS, OUTPUT_ROOTS
 from pismo_lake.settings.contracts import ContractRules
 

@@ -17,7 +17,8 @@ from pismo_lake import storage
 from pismo_lake.cli.main import main
 from pismo_lake.errors import LedgerMismatchError
 from pismo_lake.ledger import Ledger, RawLedger
-from pismo_lake.ledger.binding import FORMAT_VERSION, LakeBinding, newest_generation, read_identity
+from pismo_lake.ledger.binding import FORMAT_VERSION, LakeBinding, read_identity
+from pismo_lake.ledger.generation import newest_generation
 from pismo_lake.paths import GENERATIONS, IDENTITY
 
 DAY = "2026-03-01"
