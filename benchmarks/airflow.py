@@ -95,18 +95,18 @@ def backlog(files: int, megabytes: float, *, empty: bool) -> None:
         began = time.time()
         bench.airflow.api.unpause(bench.dag_id)
         run_id = follow(bench)
-        tell_run(bench, run_id, began, f"{count} files of {megabytes:g} MB", size, count)
+        print_run(bench, run_id, began, f"{count} files of {megabytes:g} MB", size, count)
         if empty:
             window = {"window_start": f"{midnight - timedelta(days=9):%Y-%m-%dT%H:%M:00Z}"}
             window["window_end"] = f"{midnight - timedelta(days=9, hours=-1):%Y-%m-%dT%H:%M:00Z}"
             for _ in range(3):
                 began = time.time()
-                tell_run(bench, follow(bench, bench.airflow.api.trigger(bench.dag_id, window)), began, "no file")
+                print_run(bench, follow(bench, bench.airflow.api.trigger(bench.dag_id, window)), began, "no file")
             for _ in range(3):
                 (key,) = bench.publisher.publish(midnight, midnight + _STEP, 1_000_000)
                 began = time.time()
                 run_id = follow(bench, bench.airflow.api.trigger(bench.dag_id, {"object_keys": [key]}))
-                tell_run(bench, run_id, began, "1 file of 1 MB", 1_000_000, 1)
+                print_run(bench, run_id, began, "1 file of 1 MB", 1_000_000, 1)
         check_truth(bench)
 
 
@@ -205,7 +205,7 @@ def follow(bench: Bench, run_id: str | None = None) -> str:
         time.sleep(0.5)
 
 
-def tell_run(bench: Bench, run_id: str, began: float, what: str, size: int = 0, count: int = 0) -> None:
+def print_run(bench: Bench, run_id: str, began: float, what: str, size: int = 0, count: int = 0) -> None:
     """Print a run's seconds, and the share of them in which no task was at work."""
     spans: dict[str, list[tuple[float, float]]] = {}
     for task in bench.airflow.api.tasks(bench.dag_id, run_id):

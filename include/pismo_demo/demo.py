@@ -87,10 +87,10 @@ def _start(options: Options, places: Places, notes: Notes) -> Running:
     places.logs.mkdir()
     server = server_of(options.channel, places.home)
     place = start_sandbox(server, places, notes)
-    told = feed_of(options.channel, places.home, place)
+    source = feed_of(options.channel, places.home, place)
     say(f"1/5  A look-alike is up: {server.title}")
     say("2/5  Airflow is starting while events are published")
-    airflow = start_airflow(options, places, free_ports(), notes, told)
+    airflow = start_airflow(options, places, free_ports(), notes, source)
     say(f"3/5  Publishing {options.hours} h of events, about {options.megabytes:g} MB, all kinds of damage on")
     published = feed.publish(options, sink_of(options.channel, places.home, place), places.truth)
     for attempt in range(1, _TRIES + 1):
@@ -103,11 +103,11 @@ def _start(options: Options, places: Places, notes: Notes) -> Running:
             say(f"     {error}; starting on another one")
             stop(airflow.process)
             notes.remove(airflow.process)
-            airflow = start_airflow(options, places, unusual_ports(), notes, told)
-    for name, slots in told.pools.items():
+            airflow = start_airflow(options, places, unusual_ports(), notes, source)
+    for name, slots in source.pools.items():
         airflow.api.make_pool(name, slots)
     write_private(places.home / "login.txt", f"{airflow.address}\n{USER}\n{airflow.password}\n")
-    return Running(airflow, published, told.dag_id)
+    return Running(airflow, published, source.dag_id)
 
 
 def _ingest(options: Options, places: Places, running: Running) -> None:

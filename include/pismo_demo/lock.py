@@ -45,11 +45,11 @@ def hold(home: Path) -> Iterator[None]:
 def interrupt_holder(home: Path) -> None:
     """Tell the holder of the lock to stop, and wait until it has."""
     path = home / LOCK
-    until, told = time.monotonic() + _PATIENCE, False
+    until, noted = time.monotonic() + _PATIENCE, False
     while _is_held(path):
-        if not told:
+        if not noted:
             _tell(path)
-            told = True
+            noted = True
         if time.monotonic() > until:
             msg = f"the running demo does not stop; {path} names its process"
             raise DemoError(msg)

@@ -24,8 +24,8 @@ _UNUSUAL = range(20_000, 32_000)
 
 def free_ports(usual: Ports = USUAL) -> Ports:
     """Return three different ports that are free now."""
-    with ExitStack() as held:
-        chosen = {name: _hold(getattr(usual, name), held) for name in ("api", "worker_log", "trigger_log")}
+    with ExitStack() as stack:
+        chosen = {name: _hold(getattr(usual, name), stack) for name in ("api", "worker_log", "trigger_log")}
     return Ports(**chosen)
 
 
@@ -35,9 +35,9 @@ def unusual_ports() -> Ports:
     return free_ports(Ports(*random.SystemRandom().sample(_UNUSUAL, 3)))
 
 
-def _hold(usual: int, held: ExitStack) -> int:
+def _hold(usual: int, stack: ExitStack) -> int:
     for port in (usual, 0):
-        listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         # with this, a connection closed just now does not block the port, but a listener on any address does
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

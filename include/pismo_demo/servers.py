@@ -77,22 +77,24 @@ def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str
     return read_place()
 
 
-def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, told: Feed) -> AirflowServer:
+def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, feed: Feed) -> AirflowServer:
     """Start Airflow in a new home; it is not up yet."""
     fresh = Secrets.new()
     home = places.home / "airflow"
     make_home(home, fresh)
-    feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in told.connections.items()}
-    feed |= told.variables
-    feed |= {
-        "PISMO_DELIVERIES": str(told.deliveries),
+    variables = {
+        f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in feed.connections.items()
+    }
+    variables |= feed.variables
+    variables |= {
+        "PISMO_DELIVERIES": str(feed.deliveries),
         "PISMO_LANDING": str(places.landing),
         "PISMO_LAKE": str(places.lake),
         "PISMO_LEDGER_URL": f"sqlite:///{places.home}/ledger.db",
         # the first scheduled run must see everything that was published
         "PISMO_LOOKBACK_HOURS": str(options.hours + 1),
     }
-    environment = airflow_environment(os.environ, home, ports, fresh, feed)
+    environment = airflow_environment(os.environ, home, ports, fresh, variables)
     command = [sys.executable, "-m", "airflow", "standalone"]
     started = start("airflow", command, environment, places.logs / "airflow.log", notes)
     address = f"http://127.0.0.1:{ports.api}"

@@ -42,17 +42,17 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a call failed: `told` is the other side's text, `advice` is our sentence or empty."""
+    """Why a call failed: `answer` is the other side's text, `advice` is our sentence or empty."""
 
     fault: Fault
-    told: str
+    answer: str
     advice: str = ""
     code: str = ""
     operation: str = ""
     status: int = 0
 
     def __str__(self) -> str:
-        return f"{self.told}; {self.advice}" if self.advice else self.told
+        return f"{self.answer}; {self.advice}" if self.advice else self.answer
 
 
 _CODES: dict[Fault, str] = {
@@ -212,21 +212,21 @@ def _of_answer(response: Mapping[str, Any], operation: str) -> Reason:
     about, meta = response["Error"], response.get("ResponseMetadata") or {}
     code, message = str(about.get("Code") or ""), remove_secrets(str(about.get("Message") or ""))
     status = int(meta.get("HTTPStatusCode") or 0)
-    told = f"{code}: {message}" if message and message != code else code or "an error without a code"
+    answer = f"{code}: {message}" if message and message != code else code or "an error without a code"
     fault = _fault(code, message)
-    advice = next((text for pattern, text in _ADVICE if re.search(pattern, told)), "") if fault.permanent else ""
+    advice = next((text for pattern, text in _ADVICE if re.search(pattern, answer)), "") if fault.permanent else ""
     if fault in _ADVICE_OF:
         advice = _ADVICE_OF[fault]
     if code in {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}:
         advice = _region_advice(about, meta, message)
-    return Reason(fault, told, advice, code, operation, status)
+    return Reason(fault, answer, advice, code, operation, status)
 
 
 def _of_google(error: BaseException) -> Reason:
     """Judge an error of Google's libraries by its status, reason and message."""
     reason, text = _words_of_google(error)
     kind = type(error).__name__
-    told = ": ".join(part for part in (kind, reason, remove_secrets(text)) if part)
+    answer = ": ".join(part for part in (kind, reason, remove_secrets(text)) if part)
     status = getattr(error, "code", None)
     if isinstance(status, int):
         fault = _STATUS.get(int(status), Fault.SETUP if 400 <= int(status) < 500 else Fault.PASSING)
@@ -237,13 +237,13 @@ def _of_google(error: BaseException) -> Reason:
         elif _NO_BUCKET.search(text) and fault is Fault.MISSING:
             fault = Fault.SETUP
         advice = _GOOGLE_ADVICE.get(fault, "") if fault is not Fault.SETUP or _NO_BUCKET.search(text) else ""
-        return Reason(fault, told, advice, reason or kind, status=int(status))
+        return Reason(fault, answer, advice, reason or kind, status=int(status))
     # before an answer: the credentials were not found, or were refused
     refused = error.__class__.__module__.startswith("google.auth") and kind != "TransportError"
     if not refused or getattr(error, "retryable", False):
-        return Reason(Fault.PASSING, told)
+        return Reason(Fault.PASSING, answer)
     fault = Fault.CLOCK if "short-lived token" in text else Fault.IDENTITY
-    return Reason(fault, told, _GOOGLE_ADVICE[fault])
+    return Reason(fault, answer, _GOOGLE_ADVICE[fault])
 
 
 def _of_azure(error: BaseException) -> Reason:
@@ -251,17 +251,17 @@ def _of_azure(error: BaseException) -> Reason:
     code = getattr(error, "error_code", "") or ""
     code = str(getattr(code, "value", code))
     text = remove_secrets(re.split(r"\n(?:RequestId|ErrorCode):", str(getattr(error, "message", "") or error))[0])
-    told = ": ".join(part for part in (code or type(error).__name__, text) if part)
+    answer = ": ".join(part for part in (code or type(error).__name__, text) if part)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         # before an answer: an identity that cannot be had, or no way to the store
         refused = type(error).__name__ in {"ClientAuthenticationError", "CredentialUnavailableError"}
         fault = Fault.IDENTITY if refused else Fault.PASSING
-        return Reason(fault, told, _GOOGLE_ADVICE.get(fault, ""))
+        return Reason(fault, answer, _GOOGLE_ADVICE.get(fault, ""))
     fault = _AZURE_CODES.get(code) or _STATUS.get(status, Fault.SETUP if 400 <= status < 500 else Fault.PASSING)
     advice = "check the container's name, and the account's" if code == "ContainerNotFound" else ""
     advice = advice or _ADVICE_OF.get(fault, "") or _AZURE_ADVICE.get(code, "")
-    return Reason(fault, told, advice, code, status=status)
+    return Reason(fault, answer, advice, code, status=status)
 
 
 def _words_of_google(error: BaseException) -> tuple[str, str]:

@@ -346,7 +346,7 @@ def test_the_letter_has_the_public_keys_that_are_not_registered(
         assert pairs[1][1].split()[1] not in said
         said = letter(connection | {"extra": {}}, **settings)
     assert "Tell us our user name" in said
-    assert "--- not for Pismo --- Mend these on your own side first (pismo doctor ours says how): connection" in said
+    assert "--- not for Pismo --- Fix these on your own side first (pismo doctor ours says how): connection" in said
 
 
 def test_the_letter_of_a_gcs_delivery(letter: Callable[..., Any]) -> None:

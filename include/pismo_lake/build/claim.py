@@ -95,8 +95,8 @@ class Claim:
 
     @contextmanager
     def _fence(self) -> Iterator[None]:
-        with self._builds.lock_claim(self.part, self.token) as held:
-            if not held:
+        with self._builds.lock_claim(self.part, self.token) as holds:
+            if not holds:
                 raise ClaimLostError
             yield
 

@@ -165,7 +165,7 @@ class DayBuilder(UnitBuilder):
             part.add(chunk, rows)
             for folder, table in tables(rows, settings, self.unit, self.contracts.get):
                 partitions.add(folder, table)
-            progress.tell(part)
+            progress.log(part)
             self._shown.advance(len(chunk), sum(record.plain_size for record in chunk))
         spooled = partitions.finish()
         counts = part.total(files, verdicts)
@@ -179,17 +179,17 @@ class _Progress:
     def __init__(self, label: str, files: Sequence[FileRecord], log: logging.Logger) -> None:
         self._label, self._log = label, log
         self._files, self._bytes = len(files), sum(record.plain_size for record in files)
-        self._started = self._told = time.monotonic()
+        self._started = self._logged = time.monotonic()
 
-    def tell(self, part: PartCounts) -> None:
-        if time.monotonic() - self._told <= _PROGRESS_SECONDS:
+    def log(self, part: PartCounts) -> None:
+        if time.monotonic() - self._logged <= _PROGRESS_SECONDS:
             return
-        self._told = time.monotonic()
+        self._logged = time.monotonic()
         done = part.counts
         self._log.info(
             "closing %s: %d of %d files, %d events, %s of %s, %s/s", self._label, done["files"],
             self._files, done["events"], size_text(done["bytes"]), size_text(self._bytes),
-            size_text(done["bytes"] / (self._told - self._started)),
+            size_text(done["bytes"] / (self._logged - self._started)),
         )  # fmt: skip
 
 

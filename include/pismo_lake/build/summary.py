@@ -70,7 +70,7 @@ class BuildSummary:
         self.seconds += other.seconds
         self.unreadable += other.unreadable
 
-    def tell(self, log: logging.Logger) -> None:
+    def write_log(self, log: logging.Logger) -> None:
         """Log the totals in one line."""
         log.info(
             "%s: %d part(s) built, %d unchanged; %d files, %d events -> %d rows, %d duplicates"

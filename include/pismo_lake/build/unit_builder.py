@@ -144,7 +144,7 @@ class UnitBuilder(ABC):
         for part in sorted(inputs.parts.keys() | recorded.keys()):
             self._update(part, inputs, recorded.get(part), summary, force=force)
         summary.seconds = time.monotonic() - started
-        summary.tell(self.log)
+        summary.write_log(self.log)
         return summary
 
     def inputs(self) -> Inputs:

@@ -141,8 +141,8 @@ class _Content:
         for folder in sorted(self._items.keys() | groups.keys()):
             here = groups.get(folder, {})
             if sum(here.values()) != self._items[folder]:
-                told = f"{self._items[folder]} item(s) by the rows of the events"
-                yield self._report(Kind.CHILD_TABLE, _place(folder, here), told, _describe(here))
+                by_rows = f"{self._items[folder]} item(s) by the rows of the events"
+                yield self._report(Kind.CHILD_TABLE, _place(folder, here), by_rows, _describe(here))
 
     def _differing_ids(self) -> Iterator[Finding]:
         """Compare the ids of a closed day with the indexes of its files."""

@@ -91,12 +91,15 @@ def carry_out(lake: OpenLake, order: Order) -> int:
 
 
 def _to_json(done: Erased | None, traces: Traces) -> dict[str, Any]:
-    told: dict[str, Any] = {"erased": done is not None}
+    content: dict[str, Any] = {"erased": done is not None}
     if done is not None:
-        told |= {"units": list(done.units), "left": list(done.left), "raw_files": done.raw_files}
-        told |= {"leftovers": list(done.leftovers), "failures": {at: str(error) for at, error in done.failures.items()}}
-        told |= {"unknown": [event.event_id for event in done.unknown]}
-    return told | {"traces": [str(trace) for trace in traces.found], "not_searched": traces.unsearched}
+        content |= {"units": list(done.units), "left": list(done.left), "raw_files": done.raw_files}
+        content |= {
+            "leftovers": list(done.leftovers),
+            "failures": {at: str(error) for at, error in done.failures.items()},
+        }
+        content |= {"unknown": [event.event_id for event in done.unknown]}
+    return content | {"traces": [str(trace) for trace in traces.found], "not_searched": traces.unsearched}
 
 
 def _print_nothing_done(lake: OpenLake, summary: dict[str, Any]) -> None:

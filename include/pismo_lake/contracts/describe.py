@@ -75,8 +75,8 @@ def schema_of(contract: Contract, title: str) -> dict[str, Any]:
     No key is required, and every value may be null.
     """
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": title}
-    told = "Made from events. They do not show which keys are required."
-    return head | {"description": told} | _schema(contract.data)
+    text = "Made from events. They do not show which keys are required."
+    return head | {"description": text} | _schema(contract.data)
 
 
 def changes_of(ledger: Ledger, lake: str, domain: str, event_type: str) -> list[tuple[Any, ...]]:
@@ -98,11 +98,11 @@ def _compare(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str, 
             yield path, declared.kind, have.kind
         return
     for key in dict.fromkeys([*declared.fields, *have.fields]):
-        told, known = declared.fields.get(key), have.fields.get(key)
-        if told is None or known is None:
-            yield f"{path}/{key}", told.kind if told else "", known.kind if known else ""
+        theirs, ours = declared.fields.get(key), have.fields.get(key)
+        if theirs is None or ours is None:
+            yield f"{path}/{key}", theirs.kind if theirs else "", ours.kind if ours else ""
         else:
-            yield from _compare(told, known, f"{path}/{key}")
+            yield from _compare(theirs, ours, f"{path}/{key}")
     if declared.item is not None and have.item is not None:
         yield from _compare(declared.item, have.item, f"{path}/*")
 

@@ -77,7 +77,7 @@ def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()
 
 def _name_tables(lake: str, contracts: ContractStore, domains: Sequence[str], given: GivenNames) -> Iterator[LakeTable]:
     known = contracts.names()
-    # name all of them, also those that nobody asked for: if two types differ only in signs, one gets a number
+    # name all of them, also those that were not asked for: if two types differ only in signs, one gets a number
     for domain, event_type in known:
         given.table(type_folder(domain, event_type), _identifier(f"{domain}__{event_type}"))
     for domain, event_type in known:

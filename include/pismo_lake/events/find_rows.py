@@ -128,8 +128,8 @@ def _search(
             values, reason = _find_stored_values(place.leaf, value, keys)
             wanted += [(place, values)] if len(values) else []
             if reason:
-                told = f"column {column} is under the policy ({reason})"
-                result.blind.append(Blind(uri, told, _sources(file)))
+                problem = f"column {column} is under the policy ({reason})"
+                result.blind.append(Blind(uri, problem, _sources(file)))
     if wanted or ids:
         yield from _matches(file, wanted, ids)
 

@@ -52,7 +52,7 @@ def index_landed(
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     waiting = raws.list_waiting(hours)
     indexer = Indexer(settings, ledger, hour_of)
-    started = told = time.monotonic()
+    started = logged = time.monotonic()
     progress.start("indexing", len(waiting), sum(file.size for file in waiting))
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read") as pool:
         ahead: deque[Future[Ahead | None] | Future[Raw] | None] = deque()
@@ -70,9 +70,9 @@ def index_landed(
                 raws.record_problem(file.name, problem)
                 log.warning("not indexed: %s: %s", file.name, problem)
             progress.advance(1, file.size)
-            if time.monotonic() - told > _PROGRESS_SECONDS:
-                told = time.monotonic()
-                _progress(log, position + 1, len(waiting), indexer, told - started)
+            if time.monotonic() - logged > _PROGRESS_SECONDS:
+                logged = time.monotonic()
+                _progress(log, position + 1, len(waiting), indexer, logged - started)
     _progress(log, len(waiting), len(waiting), indexer, time.monotonic() - started)
     if workers is not None:
         log.info("indexing: workers indexed %d of %d files", indexer.ahead, len(waiting))

@@ -127,7 +127,7 @@ def land_files(
                 failures[file.key] = came
             else:
                 raise came
-    done.tell(len(failures))
+    done.log_progress(len(failures))
     if failures:
         sightings.record_failures(failures)
     return Landing(done.summary(), failures)
@@ -236,8 +236,8 @@ class _Done:
     def __init__(self, raws: RawLedger, binding: LakeBinding, total: int, log: logging.Logger) -> None:
         self._raws, self._binding, self._total, self._log = raws, binding, total, log
         self._hours: set[str] = set()
-        self._held: list[_Landed] = []
-        self._started = self._told = self._noted = time.monotonic()
+        self._unnoted: list[_Landed] = []
+        self._started = self._logged = self._noted = time.monotonic()
         self._files = self._skipped = self._bytes = 0
 
     def __enter__(self) -> Self:
@@ -248,16 +248,16 @@ class _Done:
 
     def take(self, landed: _Landed, failed: int) -> None:
         """Record files in the ledger, several at a time; after a kill, the next run finds the rest."""
-        self._held.append(landed)
-        if len(self._held) >= _NOTED_TOGETHER or time.monotonic() - self._noted > _NOTED_SECONDS:
+        self._unnoted.append(landed)
+        if len(self._unnoted) >= _NOTED_TOGETHER or time.monotonic() - self._noted > _NOTED_SECONDS:
             self.note()
-        if time.monotonic() - self._told > _PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            self.tell(failed)
+        if time.monotonic() - self._logged > _PROGRESS_SECONDS:
+            self._logged = time.monotonic()
+            self.log_progress(failed)
 
     def note(self) -> None:
-        """Record the files that are held back."""
-        landed, self._held, self._noted = self._held, [], time.monotonic()
+        """Record the files that are landed and not yet noted."""
+        landed, self._unnoted, self._noted = self._unnoted, [], time.monotonic()
         noted = [raw for one in landed for raw in one.raws]
         if noted:
             # not earlier: a landing without files must not create a lake
@@ -271,7 +271,7 @@ class _Done:
         self._files += len(landed) - len(known)
         self._bytes += sum(one.size for one in landed)
 
-    def tell(self, failed: int) -> None:
+    def log_progress(self, failed: int) -> None:
         """Log a line of progress."""
         speed = size_text(self._bytes / max(time.monotonic() - self._started, 1e-6))
         done = self._files + self._skipped + failed

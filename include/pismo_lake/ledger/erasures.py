@@ -149,14 +149,14 @@ def _from_parquet(uri: str, content: bytes) -> tuple[Erasure, list[bytes]]:
     with sound(uri):
         table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
         note: dict[bytes, bytes] = table.schema.metadata or {}
-        told = {name: note[name.encode()].decode() for name in _NOTED}
-        erasure = Erasure(**told, raw=note.get(_RAW) == b"yes")
+        facts = {name: note[name.encode()].decode() for name in _NOTED}
+        erasure = Erasure(**facts, raw=note.get(_RAW) == b"yes")
         return erasure, table.column("event_key").to_pylist()
 
 
 def _insert(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[bytes]) -> None:
-    told = {name: getattr(erasure, name) for name in (*_NOTED, "raw")}
-    rows = [{"lake": lake, "event_key": key.hex(), **told} for key in sorted(set(keys))]
+    facts = {name: getattr(erasure, name) for name in (*_NOTED, "raw")}
+    rows = [{"lake": lake, "event_key": key.hex(), **facts} for key in sorted(set(keys))]
     with ledger.transaction() as connection:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         for start in range(0, len(rows), _ROWS_PER_INSERT):

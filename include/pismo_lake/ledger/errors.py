@@ -68,9 +68,9 @@ def name_errors(engine: Engine) -> None:
 
 
 def _convert(failed: str, text: str) -> LedgerError:
-    told = remove_secrets(text)
+    answer = remove_secrets(text)
     for kind, known in ((LedgerRefused, _REFUSED), (LedgerError, _PASSING)):
         for pattern, advice in known:
-            if re.search(pattern, told, re.IGNORECASE):
-                return kind(f"{failed}: {told}; {advice}")
-    return LedgerError(f"{failed}: {told}")
+            if re.search(pattern, answer, re.IGNORECASE):
+                return kind(f"{failed}: {answer}; {advice}")
+    return LedgerError(f"{failed}: {answer}")

@@ -1,8 +1,8 @@
 """Tell the files of a lake that the ledger knows from the others, and lock the ledger to remove one of the others.
 
 A check lists files, and removes the unknown ones later. Meanwhile a run may have recorded one of them, because the same
-raw files give the same paths again. So the ledger is asked once more, in a transaction that lets nobody record the file
-until it is removed.
+raw files give the same paths again. So the ledger is asked once more, in a transaction that keeps other processes from
+recording the file until it is removed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def lock_output(ledger: Ledger, lake: str, path: str) -> Iterator[None]:
 
 @contextmanager
 def lock_index(ledger: Ledger, index_uri: str, raw_uri: str) -> Iterator[None]:
-    """Let an index in landing be removed in the block, during which nobody can record its raw file.
+    """Let an index in landing be removed in the block, during which no process can record its raw file.
 
     Raises:
         FileKnownError: A lake has recorded the raw file, or the index.

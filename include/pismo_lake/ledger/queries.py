@@ -23,7 +23,7 @@ def chunks(keys: Iterable[str]) -> Iterator[list[str]]:
 
 
 def lock_table(connection: Connection, table: Table) -> None:
-    """Let nobody else change a table until the transaction ends."""
+    """Keep all others from changing a table until the transaction ends."""
     # SQLite lets only one transaction write at a time
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))

@@ -69,7 +69,7 @@ def compare(
         LakeError: a file lacks the documented columns.
     """
     reported: dict[str, _Sum] = defaultdict(_Sum)
-    held: dict[str, _Sum] = defaultdict(_Sum)
+    found: dict[str, _Sum] = defaultdict(_Sum)
     for number, report in enumerate(reports):
         for entry_type, amount in _rows(
             io.BytesIO(report), None, _REPORTED, organisation, f"accounting report {number + 1}"
@@ -78,12 +78,12 @@ def compare(
     for uri in _lake_files(lake, publish_date):
         with storage.open_for_reading(uri) as file:
             for entry_type, amount in _rows(file, key, _IN_LAKE, organisation, uri):
-                held[entry_type].add(amount)
+                found[entry_type].add(amount)
     return tuple(
         AccountingLine(
-            name, reported[name].entries, held[name].entries, str(reported[name].amount), str(held[name].amount)
+            name, reported[name].entries, found[name].entries, str(reported[name].amount), str(found[name].amount)
         )
-        for name in sorted(reported.keys() | held.keys())
+        for name in sorted(reported.keys() | found.keys())
     )
 
 

@@ -153,8 +153,8 @@ class Delivery:
     def expected(self) -> Expected:
         """What notices may name: the organisation's bucket at Pismo, for any channel."""
         own = getattr(self.source, "bucket", None) if self.channel is Channel.S3 else None
-        told = self.notices.bucket if self.notices else None
-        return Expected(self.organisation, told or own or bucket_name(self.organisation))
+        announced = self.notices.bucket if self.notices else None
+        return Expected(self.organisation, announced or own or bucket_name(self.organisation))
 
     @property
     def settings(self) -> LakeSettings:

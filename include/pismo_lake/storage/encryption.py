@@ -95,7 +95,7 @@ def _ask(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
     except (BotoCoreError, ClientError) as error:
         reason = reason_of(error)
         if reason.code in _DENIED:
-            msg = f"KMS key {key_id}: it needs kms:Encrypt and kms:Decrypt ({reason.told})"
+            msg = f"KMS key {key_id}: it needs kms:Encrypt and kms:Decrypt ({reason.answer})"
             raise KmsDenied(msg) from None
         msg = f"KMS key {key_id}: {reason}"
         raise (LakeError if reason.fault.permanent else SourceUnavailable)(msg) from None

@@ -77,10 +77,10 @@ def _is_foreign(error: Exception) -> bool:
 def _convert(error: Exception, uri: str, done: str) -> StorageError:
     if "://" not in uri or uri.startswith("file://"):
         number = error.errno if isinstance(error, OSError) else None
-        told = os.strerror(number) if number else str(error) or type(error).__name__
+        text = os.strerror(number) if number else str(error) or type(error).__name__
         advice = f"; {_ON_DISK[number]}" if number in _ON_DISK else ""
         kind = StorageUnavailable if number in _PASSING_ON_DISK else StorageRefused
-        return kind(f"{uri} cannot be {done}: {told}{advice}", uri=uri)
+        return kind(f"{uri} cannot be {done}: {text}{advice}", uri=uri)
     reason = reason_of(error)
     text = f"{uri} cannot be {done}: {reason}"
     if reason.fault is Fault.DENIED and not reason.advice:

@@ -1,7 +1,7 @@
 """Temporary files and folders of processes that were killed: find them, and remove them.
 
 A living process holds a lock on each of its temporary files. The system drops the lock when the process ends, in
-whatever way. So a temporary file without a lock belongs to nobody.
+whatever way. So a temporary file without a lock has no owner any more.
 """
 
 from __future__ import annotations

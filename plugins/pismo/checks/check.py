@@ -63,7 +63,7 @@ def describe_error(error: Exception) -> str:
     """
     library = type(error).__module__.partition(".")[0]
     known = isinstance(error, OSError) or library in _SERVICES
-    return reason_of(error).told if known else type(error).__name__
+    return reason_of(error).answer if known else type(error).__name__
 
 
 def skip(*names: str, because: str) -> list[Check]:

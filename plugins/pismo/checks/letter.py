@@ -179,7 +179,7 @@ def _tail(delivery: Delivery, found: dict[str, Check]) -> Iterator[str]:
         yield ""
         yield "--- not for Pismo ---"
         yield from _paragraph(
-            f"Mend these on your own side first (pismo doctor {delivery.name} says how): {', '.join(ours)}."
+            f"Fix these on your own side first (pismo doctor {delivery.name} says how): {', '.join(ours)}."
         )
 
 

@@ -77,10 +77,10 @@ def _own_identity(delivery: Delivery) -> dict[str, Any]:
 
 
 def _clock(answer: dict[str, Any]) -> Check:
-    told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    if not told:
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not date:
         return Check("clock", State.SKIPPED, "the answer had no date")
-    drift = abs((datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds())
+    drift = abs((datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds())
     state = State.FAIL if drift > _MOST_DRIFT else State.OPTIONAL if drift > _DRIFT else State.PASS
     return Check(
         "clock",

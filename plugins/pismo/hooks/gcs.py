@@ -153,30 +153,30 @@ class PismoGCSHook(GCSHook):
 
     def convert_error(self, error: Exception, name: str, *, listing: bool = False) -> SourceError:
         """Convert an error of Google's into one with bucket, object and reason, without secrets."""
-        bucket, told = f"gs://{self.source.bucket}", _describe_error(error)
+        bucket, answer = f"gs://{self.source.bucket}", _describe_error(error)
         place = f"{bucket}/{name}"
         if isinstance(error, NotFound):
-            if listing or "bucket" in told:
-                return SourceRefused(f"{bucket}: no such bucket ({told}); check its name", key=name)
-            return FileMissing(f"{place}: no such object ({told})", key=name)
-        if isinstance(error, ClientError) and "kms" in told.lower():
+            if listing or "bucket" in answer:
+                return SourceRefused(f"{bucket}: no such bucket ({answer}); check its name", key=name)
+            return FileMissing(f"{place}: no such object ({answer})", key=name)
+        if isinstance(error, ClientError) and "kms" in answer.lower():
             advice = "ask the bucket's owner to enable the key and let Cloud Storage use it"
-            return KmsDenied(f"{place}: its key may not be used ({told}); {advice}", key=name)
+            return KmsDenied(f"{place}: its key may not be used ({answer}); {advice}", key=name)
         if isinstance(error, Forbidden):
             if listing:
-                return ListingDenied(f"{bucket}: no storage.objects.list ({told})", key=name)
-            return AccessDenied(f"{place}: no storage.objects.get ({told})", key=name)
+                return ListingDenied(f"{bucket}: no storage.objects.list ({answer})", key=name)
+            return AccessDenied(f"{place}: no storage.objects.get ({answer})", key=name)
         if isinstance(error, _IDENTITY) and not getattr(error, "retryable", False):
-            if "short-lived token" in told:
-                return SourceRefused(f"{place}: {told}; this machine's clock is wrong: set it by NTP", key=name)
-            return AccessDenied(f"{place}: the connection's credentials are refused or missing ({told})", key=name)
+            if "short-lived token" in answer:
+                return SourceRefused(f"{place}: {answer}; this machine's clock is wrong: set it by NTP", key=name)
+            return AccessDenied(f"{place}: the connection's credentials are refused or missing ({answer})", key=name)
         if isinstance(error, DataCorruption):
             return SizeMismatch(
-                f"{place}: the checksum of the received bytes differs from the stored one ({told})", key=name
+                f"{place}: the checksum of the received bytes differs from the stored one ({answer})", key=name
             )
         if isinstance(error, ClientError) and error.code not in _PASSING:
-            return SourceRefused(f"{place}: {told}", key=name)
-        return SourceUnavailable(f"{place}: {told}, try again", key=name)
+            return SourceRefused(f"{place}: {answer}", key=name)
+        return SourceUnavailable(f"{place}: {answer}, try again", key=name)
 
 
 def _describe_error(error: Exception) -> str:

@@ -159,14 +159,14 @@ class PismoS3Hook(S3Hook):
         place = f"s3://{self.bucket}" if listing else f"s3://{self.bucket}/{key}"
         match reason.fault:
             case Fault.MISSING:
-                return FileMissing(f"{place}: no such object ({reason.told})", key=key)
+                return FileMissing(f"{place}: no such object ({reason.answer})", key=key)
             case Fault.KEY:
-                return KmsDenied(f"{place}: {self._of_key(reason)} ({reason.told})", key=key)
+                return KmsDenied(f"{place}: {self._of_key(reason)} ({reason.answer})", key=key)
             case Fault.DENIED if listing:
-                return ListingDenied(f"{place}: {self.role} has no s3:ListBucket ({reason.told})", key=key)
+                return ListingDenied(f"{place}: {self.role} has no s3:ListBucket ({reason.answer})", key=key)
             case Fault.DENIED:
                 seen = f"{self.role} may not read it, or it does not exist"
-                return AccessDenied(f"{place}: {seen} ({reason.told})", key=key)
+                return AccessDenied(f"{place}: {seen} ({reason.answer})", key=key)
             case Fault.ARCHIVED:
                 return FileArchived(f"{place}: {reason}", key=key)
             case Fault.IDENTITY:
@@ -174,21 +174,21 @@ class PismoS3Hook(S3Hook):
             case Fault.CLOCK | Fault.SETUP:
                 return SourceRefused(f"{place}: {reason}", key=key)
             case Fault.EXPIRED:
-                return SourceUnavailable(f"{place}: the session of {self.role} expired ({reason.told})", key=key)
-        return SourceUnavailable(f"{place}: {reason.told}, try again", key=key)
+                return SourceUnavailable(f"{place}: the session of {self.role} expired ({reason.answer})", key=key)
+        return SourceUnavailable(f"{place}: {reason.answer}, try again", key=key)
 
     def _of_role(self, reason: Reason, key: str) -> SourceError:
         """Return the error for a role that could not be assumed."""
         failed = f"{self.role}: sts:AssumeRole"
         if reason.fault is Fault.DENIED:
-            return RoleDenied(f"{failed} refused; Pismo must trust your role's ARN ({reason.told})", key=key)
+            return RoleDenied(f"{failed} refused; Pismo must trust your role's ARN ({reason.answer})", key=key)
         if reason.fault is Fault.EXPIRED:
             # the connection's own session has ended, so a retry would fail as well
             advice = "put a new session token into the connection, or credentials that renew themselves"
-            return RoleDenied(f"{failed} failed: {reason.told}; {advice}", key=key)
+            return RoleDenied(f"{failed} failed: {reason.answer}; {advice}", key=key)
         if reason.fault.permanent:
             return RoleDenied(f"{failed} failed: {reason}", key=key)
-        return SourceUnavailable(f"{failed} failed: {reason.told}, try again", key=key)
+        return SourceUnavailable(f"{failed} failed: {reason.answer}, try again", key=key)
 
     def _of_key(self, reason: Reason) -> str:
         return reason.advice or f"{self.role} may not kms:Decrypt with the bucket's key; ask Pismo"

@@ -145,10 +145,10 @@ class PubSubQueue:
             raise self._convert_error(error) from error
 
     def _convert_error(self, error: Exception) -> PismoError:
-        told = remove_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
+        answer = remove_secrets(f"{type(error).__name__}: {getattr(error, 'message', '') or error}")
         if isinstance(error, NotFound):
-            return ConfigError(f"{self.name}: no such subscription ({told})")
+            return ConfigError(f"{self.name}: no such subscription ({answer})")
         if isinstance(error, PermissionDenied | Unauthenticated | GoogleAuthError):
             needs = "it needs roles/pubsub.subscriber"
-            return AccessDenied(f"{self.name}: the connection's identity is refused; {needs} ({told})")
-        return SourceUnavailable(f"{self.name}: {told}, try again")
+            return AccessDenied(f"{self.name}: the connection's identity is refused; {needs} ({answer})")
+        return SourceUnavailable(f"{self.name}: {answer}, try again")

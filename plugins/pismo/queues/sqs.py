@@ -115,22 +115,22 @@ class SqsQueue:
 
     def _convert_error(self, error: Exception, operation: str) -> PismoError:
         reason = reason_of(error)
-        code, told = reason.code, reason.told
+        code, answer = reason.code, reason.answer
         if not code:
             kind = AccessDenied if reason.fault.permanent else SourceUnavailable
             return kind(f"{self.name}: {reason}" + ("" if reason.fault.permanent else ", try again"))
         action = "sqs:" + "".join(word.capitalize() for word in operation.removesuffix("_batch").split("_"))
         if code.startswith("KMS.") or "kms" in code.lower():
             return KmsDenied(
-                f"{self.name}: its messages cannot be decrypted without kms:Decrypt on the queue's key ({told})"
+                f"{self.name}: its messages cannot be decrypted without kms:Decrypt on the queue's key ({answer})"
             )
         if any(word in code for word in _MISSING):
-            return ConfigError(f"{self.name}: no such queue ({told})")
+            return ConfigError(f"{self.name}: no such queue ({answer})")
         if any(word in code for word in _DENIED):
-            return AccessDenied(f"{self.name}: the connection's identity is refused {action} ({told})")
+            return AccessDenied(f"{self.name}: the connection's identity is refused {action} ({answer})")
         if reason.fault.permanent:
             return AccessDenied(f"{self.name}: {action} failed: {reason}")
-        return SourceUnavailable(f"{self.name}: {told} on {action}, try again")
+        return SourceUnavailable(f"{self.name}: {answer} on {action}, try again")
 
 
 def _source_arns(policy: Any) -> list[str]:

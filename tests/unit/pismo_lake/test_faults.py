@@ -67,9 +67,9 @@ def answer(code: str, message: str = "", operation: str = "GetObject", **headers
 def test_answers(code: str, message: str, fault: Fault, advice: str) -> None:
     reason = reason_of(answer(code, message))
     assert reason.fault is fault
-    assert reason.told == f"{code}: {message}"
+    assert reason.answer == f"{code}: {message}"
     assert advice in reason.advice if advice else not reason.advice
-    assert str(reason) == (f"{reason.told}; {reason.advice}" if advice else reason.told)
+    assert str(reason) == (f"{reason.answer}; {reason.advice}" if advice else reason.answer)
     assert fault.permanent is (fault not in {Fault.PASSING, Fault.EXPIRED, Fault.CONFLICT})
     # one sentence
     assert ". " not in reason.advice
@@ -99,14 +99,14 @@ def test_faults_before_an_answer(error: Exception, fault: Fault, says: str) -> N
     reason = reason_of(error)
     assert reason.fault is fault
     assert says in str(reason)
-    assert type(error).__name__ in reason.told
+    assert type(error).__name__ in reason.answer
 
 
 def test_a_client_that_is_set_up_wrongly() -> None:
     session = botocore.session.Session()
     with pytest.raises(BotoCoreError) as raised:
         session.create_client("s3", config=Config(s3={"addressing_style": "sideways"}), region_name="us-east-1")
-    assert reason_of(raised.value).told.startswith(type(raised.value).__name__)
+    assert reason_of(raised.value).answer.startswith(type(raised.value).__name__)
 
 
 def test_the_cause_of_an_error_is_looked_for() -> None:
