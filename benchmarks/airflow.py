@@ -177,7 +177,7 @@ def running(channel: str, changed: dict[str, Any]) -> Iterator[Bench]:
                 told = replace(told, deliveries=places.home / "deliveries.yaml")
             airflow = start_airflow(Options(channel=channel, home=places.home), places, free_ports(), notes, told)
             wait_for_airflow(airflow.process, airflow.api)
-            while not airflow.api.dag_known(told.dag_id):
+            while not airflow.api.is_dag_known(told.dag_id):
                 time.sleep(0.5)
             sink = sink_of(channel, places.home, place)
             yield Bench(airflow, places, sink, truth, Publisher(sink, truth), told.dag_id)

@@ -1,4 +1,4 @@
-"""How far a long step is: its files and bytes, for whatever shows it."""
+"""Report how far a long step is, by its files and bytes."""
 
 from __future__ import annotations
 

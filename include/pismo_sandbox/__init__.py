@@ -1,1 +1,1 @@
-"""A local Pismo look-alike: seeded events, batch files like Pismo's, and S3, STS and KMS."""
+"""Simulate Pismo on this machine: seeded events, batch files like Pismo's, and S3, STS and KMS."""

@@ -253,13 +253,13 @@ def test_one_odd_event_among_usual_ones(kind: str, at: int) -> None:
 @pytest.mark.parametrize("blanks", ["\n", ""], ids=["one a line", "one in all"])
 def test_empty_objects_are_looked_for_once(blanks: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[int] = []
-    odd_quotes = quick_split._odd_quotes
+    odd_quotes = quick_split._has_odd_quotes
 
     def counted(some: bytes) -> bool:
         looked_at.append(len(some))
         return odd_quotes(some)
 
-    monkeypatch.setattr(quick_split, "_odd_quotes", counted)
+    monkeypatch.setattr(quick_split, "_has_odd_quotes", counted)
     data = blanks.join(_event(f'{{"n":{n},"text":"\\"{{}}","inner":{{ }}}}') for n in range(400)).encode()
     found = quick_split.find_pieces(data)
     assert found is not None

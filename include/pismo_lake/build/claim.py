@@ -1,4 +1,4 @@
-"""A claim on a part: only its holder may write, record or remove files of the part.
+"""Claim a part: only the holder of the claim may write, record or remove files of the part.
 
 The claim is the fence, too. On a local disk a file gets its name, or loses it, in a transaction that holds the record
 of the part: a builder that was overtaken cannot write any more, however long it slept between its check and its write.

@@ -1,4 +1,4 @@
-"""The command `check`."""
+"""Define the command `check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `close` and `report`."""
+"""Define the commands `close` and `report`."""
 
 from __future__ import annotations
 

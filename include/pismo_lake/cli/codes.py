@@ -1,4 +1,4 @@
-"""The exit codes of the command line."""
+"""Define the exit codes of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands about contracts: `contracts check`, `show`, `diff` and `adopt`."""
+"""Define the commands about contracts: `contracts check`, `show`, `diff` and `adopt`."""
 
 from __future__ import annotations
 

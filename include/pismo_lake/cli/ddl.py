@@ -1,4 +1,4 @@
-"""The command `ddl`."""
+"""Define the command `ddl`."""
 
 from __future__ import annotations
 

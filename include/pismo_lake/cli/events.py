@@ -1,4 +1,4 @@
-"""The commands about single events: `where-is`, `show` and `erase`."""
+"""Define the commands about single events: `where-is`, `show` and `erase`."""
 
 from __future__ import annotations
 

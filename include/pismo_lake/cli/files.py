@@ -1,4 +1,4 @@
-"""The command `files`."""
+"""Define the command `files`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `flatten`."""
+"""Define the command `flatten`."""
 
 from __future__ import annotations
 

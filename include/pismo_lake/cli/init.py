@@ -1,4 +1,4 @@
-"""The command `init`: write a project for an Airflow that has the wheel."""
+"""Define the command `init`: write a project for an Airflow that has the wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands about the ledger itself: `ledger rebuild`, `migrate` and `check`."""
+"""Define the commands about the ledger itself: `ledger rebuild`, `migrate` and `check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `status`."""
+"""Define the command `status`."""
 
 from __future__ import annotations
 

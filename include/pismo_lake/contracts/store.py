@@ -130,7 +130,7 @@ class ContractStore:
         return self._parse(key, None if row is None else row.tree), 0 if row is None else row.version
 
     def _parse(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
-        """Return a contract as it was saved, with additions of the present schemas."""
+        """Return a saved contract, with the additions of the present schemas."""
         settings = self._settings
         contract = Contract.from_json(
             tree or {}, free_form=settings.free_form, decimals=settings.decimal_names, rules=settings.contracts,

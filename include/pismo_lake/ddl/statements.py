@@ -121,7 +121,7 @@ def statements(lake: str, tables: Iterable[LakeTable], dialect: str, schema: str
 
 
 def short_names(columns: Sequence[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the shortest name of each column: as few of its last keys as no other column has.
+    """Return the shortest name of each column: its last keys, as many as make it unique.
 
     Columns that were `given` a name keep it; the others get one that no column has, or had.
 

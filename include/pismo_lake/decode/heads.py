@@ -99,5 +99,5 @@ def _length(texts: Any) -> Any:
 
 
 def tails(raw: Sequence[bytes], cuts: Sequence[int]) -> bytes:
-    """Return events from their `cuts` on, as objects with the payload and the keys after it."""
+    """Return each event's bytes from its cut on, as an object: the payload and the keys after it."""
     return b"{" + b"\n{".join([event[cut:] for event, cut in zip(raw, cuts, strict=True)])

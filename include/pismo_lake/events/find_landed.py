@@ -63,7 +63,7 @@ def search_landed(settings: LakeSettings, ledger: Ledger, conditions: Sequence[C
 
 
 def work_ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with the result of work that reads a file; work a few items ahead."""
+    """Yield each item with the result of its work; threads work a few items ahead."""
     with ThreadPoolExecutor(_AHEAD, thread_name_prefix="search") as pool:
         waiting = deque[Any]()
         for item in items:

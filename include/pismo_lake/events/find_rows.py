@@ -226,7 +226,7 @@ def _sources(file: pq.ParquetFile) -> tuple[tuple[str, str], ...]:
 
 
 def _find_stored_values(leaf: pa.Field, value: str, keys: LakeKeys) -> tuple[pa.Array, str | None]:
-    """Return the values that a column has for a value, and why it may have others too."""
+    """Return the forms in which a column stores a value, and why it may store others too."""
     notes = {name.decode(): text.decode() for name, text in (leaf.metadata or {}).items()}
     actions = set(filter(None, notes.get(NOTE, "").split(", ")))
     reason = ", ".join(sorted(actions - {"hash"})) or None

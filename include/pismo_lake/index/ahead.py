@@ -48,7 +48,7 @@ class Indexers(Protocol):
         """Begin to index a landed file; return None if it cannot be indexed before its turn."""
 
     def index_alone(self, file: RawFile) -> Ahead | None:
-        """Index a file again, in a process of its own, after a process has ended."""
+        """Index a file again, in a process of its own, after a process ended unexpectedly."""
 
 
 def result_of(future: Future[Any] | None) -> Any:

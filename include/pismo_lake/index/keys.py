@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def organisation_key(org_id: str | None) -> str:
-    """Return an organisation in the form to compare: Pismo writes its id in both cases."""
+    """Return an organisation's id in lower case, because Pismo writes it in both cases."""
     return (org_id or "").lower()
 
 

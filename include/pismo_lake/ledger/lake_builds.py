@@ -1,4 +1,4 @@
-"""The builds of a whole lake, of all its deliveries, as the ledger knows them."""
+"""Read the builds of a whole lake, with all its deliveries, from the ledger."""
 
 from __future__ import annotations
 

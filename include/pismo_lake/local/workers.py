@@ -137,7 +137,7 @@ class Workers:
                 raise MemoryShortError(msg, key=key, name=name) from None
 
     def _renew(self) -> None:
-        """Forget the processes after one has ended; new ones are started when there is work."""
+        """Drop the pool after a process has ended; the next work starts a new one."""
         with self._starting:
             pool, self._pool = self._pool, None
         if pool is not None:

@@ -49,7 +49,7 @@ def _refuse(settings: LakeSettings, marked: dict[str, object]) -> None:
 
 
 def mark_lake(settings: LakeSettings) -> None:
-    """Leave the mark if the caller has a policy or a key; otherwise as `refuse_unprotected`.
+    """Write the mark if the caller has a policy or a key; without both, refuse a marked lake.
 
     A lake under another policy, or an earlier version of it, is not refused: new outputs are written under the new
     one, and a warning names the command that writes the others again. The mark keeps a check of each key that the lake

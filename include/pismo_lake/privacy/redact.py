@@ -51,7 +51,7 @@ class Redactor:
         return value if rule.action is Action.KEEP else self.leaf(value, rule)
 
     def leaf(self, value: Any, rule: Rule) -> str | None:
-        """Return a leaf after a rule that does not keep it: text or None."""
+        """Apply a rule that changes or drops a leaf; return a text or None."""
         if value is None or rule.action is Action.DROP:
             return None
         text = leaf_text(value)

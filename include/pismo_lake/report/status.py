@@ -92,7 +92,7 @@ def _verdict(
 
 
 def _report(settings: LakeSettings, day: PublishDay) -> dict[str, Any] | None:
-    """Return the report of a day that was over and closed; None if there is none."""
+    """Return the report that was written after the day's end and its close; None if there is none."""
     name = f"{safe_segment(settings.delivery)}.json"
     try:
         found = orjson.loads(storage.read_bytes(storage.join(settings.lake, reports_path(str(day)), name)))

@@ -51,7 +51,7 @@ def bucket_name(organisation: str) -> str:
 
 
 def cut_prefix(key: str, prefix: str) -> str:
-    """Return a key from its stream's folder on; the key itself if it lacks that folder.
+    """Return a key without the parts before its stream's folder; the whole key without that folder.
 
     A copy may have put other folders before it.
 

@@ -1,4 +1,4 @@
-"""Objects of Azure Data Lake Storage, through the client of its blobs.
+"""Read and write objects of Azure Data Lake Storage, through the client of its blobs.
 
 A container is addressed as ``abfss://container@account.dfs.core.windows.net``. ``If-None-Match: *`` is the condition
 that there is no blob. A large upload is shown only when its blocks are committed.

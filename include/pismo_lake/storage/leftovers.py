@@ -1,4 +1,4 @@
-"""Temporary files and folders of processes that were killed: find them, and remove them.
+"""Find and remove the temporary files and folders of processes that were killed.
 
 A living process holds a lock on each of its temporary files. The system drops the lock when the process ends, in
 whatever way. So a temporary file without a lock has no owner any more.
@@ -23,7 +23,7 @@ SUFFIX = ".tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a file name is one that writers give to files that are not finished."""
+    """Return whether a writer gives this name to a file that is not finished."""
     return name.startswith(".") and name.endswith(SUFFIX)
 
 

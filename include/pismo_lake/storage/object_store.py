@@ -1,4 +1,4 @@
-"""Hold what the object stores have in common: each request passes its gate first."""
+"""Define the common part of all object stores: each request passes its gate first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links from a task in Airflow's pages to the files that it has written."""
+"""Link a task in Airflow's pages to the files that it has written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connection type `pismo`: a feed of Pismo, to check access before there is a delivery."""
+"""Define the connection type `pismo`: a feed to check before there is a delivery."""
 
 from __future__ import annotations
 
