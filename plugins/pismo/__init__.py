@@ -1,1 +1,3 @@
-"""Pismo event files in Airflow: hooks, sensors, triggers and operators around `pismo_lake`."""
+"""Connect Airflow to Pismo's event files: hooks, sensors, triggers and operators around `pismo_lake`."""
+
+__all__: list[str] = []
