@@ -6,6 +6,7 @@ import traceback
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,21 +20,23 @@ from pismo_lake.index.files import Raw, index_uri_of, read_index_at, read_raw, w
 from pismo_lake.index.keys import KEY_COLUMNS
 from pismo_lake.index.later_copies import LaterCopies
 from pismo_lake.index.make import add_erased, make_index
-from pismo_lake.index.parsed import let_go
+from pismo_lake.index.parsed import let_go, remove_kept
 from pismo_lake.ledger import FileLedger, FileRecord, Ledger
 from pismo_lake.ledger.erasures import ErasedMeanwhileError, restore_erasures
+from pismo_lake.ledger.known_files import FileKnownError, lock_index
 from pismo_lake.paths import erasures_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import pyarrow as pa
+    from sqlalchemy import Connection
 
     from pismo_lake.hours import PublishHour
     from pismo_lake.index.ahead import Ahead, Indexers
     from pismo_lake.index.make import MadeIndex
     from pismo_lake.index.table import IndexedFile
-    from pismo_lake.ledger.raw_files import RawFile
+    from pismo_lake.ledger.raw_files import RawFile, RawLedger
     from pismo_lake.settings.lake import LakeSettings
 
     HourOf = Callable[[RawFile, IndexedFile], PublishHour]
@@ -57,10 +60,23 @@ class IndexSummary:
 
 
 class Indexer:
-    """Indexes and records landed files one by one."""
+    """Indexes and records landed files one by one.
 
-    def __init__(self, settings: LakeSettings, ledger: Ledger, hour_of: HourOf | None = None) -> None:
-        self._settings, self._ledger, self._hour_of = settings, ledger, hour_of
+    Args:
+        settings: the settings of the lake.
+        ledger: its ledger.
+        hour_of: returns the publish hour of a file whose key has none.
+        waiting: the record of the waiting files. If it is given, a file that is forgotten meanwhile is not recorded.
+    """
+
+    def __init__(
+        self,
+        settings: LakeSettings,
+        ledger: Ledger,
+        hour_of: HourOf | None = None,
+        waiting: RawLedger | None = None,
+    ) -> None:
+        self._settings, self._ledger, self._hour_of, self._waiting = settings, ledger, hour_of, waiting
         self._contracts = ContractStore(ledger, settings)
         self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._later = LaterCopies(settings, ledger)
@@ -117,6 +133,14 @@ class Indexer:
             problem = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}, a defect of this program"
         self.failures.append((file.name, problem))
         return problem
+
+    def forget(self, file: RawFile) -> None:
+        """Remove the index of a file that was forgotten while it was made, unless a lake has recorded the file."""
+        self._contracts.forget_learned()
+        uri = index_uri_of(self._settings, file)
+        with suppress(FileKnownError):
+            storage.remove(uri, gate=partial(lock_index, self._ledger, uri, file.raw_uri))
+            remove_kept(self._settings, file.name)
 
     def _record(self, file: RawFile, made: MadeIndex, sha256: str) -> FileRecord:
         settings, indexed = self._settings, made.found
@@ -183,12 +207,21 @@ class Indexer:
         """Blank the events in a file that were erased with their bytes before this copy came, and record the file.
 
         An erasure that comes meanwhile does not know the file: the file is blanked again before it is recorded.
+
+        Raises:
+            FileForgottenError: The file was forgotten meanwhile.
         """
+
+        def verify(connection: Connection) -> None:
+            self._blanker.refuse_further(connection)
+            if self._waiting is not None:
+                self._waiting.refuse_forgotten(connection, file.name)
+
         while True:
             if self._blanker.blank(file):
                 let_go(self._settings, [file])
             with suppress(ErasedMeanwhileError):
-                return self._files.record(file, self._settings.part_bytes, shared, self._blanker.refuse_further)
+                return self._files.record(file, self._settings.part_bytes, shared, verify)
 
     def _hour(self, file: RawFile, indexed: IndexedFile) -> str:
         if file.publish_hour != NO_HOUR:

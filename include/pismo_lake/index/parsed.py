@@ -134,6 +134,12 @@ def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:
             storage.remove(uri)
 
 
+def remove_kept(settings: LakeSettings, name: str) -> None:
+    """Remove the kept payloads of a raw file of the delivery, by the name of the file."""
+    if uri := _uri(settings, settings.delivery, name):
+        storage.remove(uri)
+
+
 def let_all_go(root: str) -> None:
     """Remove all parsed payloads of a delivery; builds then parse the raw files."""
     if storage.is_local(root):

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pismo_lake.errors import LedgerError, PismoError, StorageUnavailable
 from pismo_lake.index.files import Raw, read_raw
 from pismo_lake.index.indexer import Indexer, IndexSummary
-from pismo_lake.ledger.raw_files import RawLedger
+from pismo_lake.ledger.raw_files import FileForgottenError, RawLedger
 from pismo_lake.progress import SILENT, size_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def index_landed(
     """
     raws = RawLedger(ledger, settings.lake, settings.delivery)
     waiting = raws.list_waiting(hours)
-    indexer = Indexer(settings, ledger, hour_of)
+    indexer = Indexer(settings, ledger, hour_of, raws)
     started = logged = time.monotonic()
     progress.start("indexing", len(waiting), sum(file.size for file in waiting))
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read") as pool:
@@ -65,10 +65,14 @@ def index_landed(
             except (LedgerError, StorageUnavailable):
                 # not the fault of one file, and temporary: the files wait until the next run
                 raise
-            except (PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
-                problem = indexer.record_failure(file, error)
-                raws.record_problem(file.name, problem)
-                log.warning("not indexed: %s: %s", file.name, problem)
+            except (FileForgottenError, PismoError, pa.ArrowException, MemoryError, *_DEFECTS) as error:
+                if raws.is_forgotten(file.name):
+                    log.info("not indexed: %s was forgotten meanwhile", file.name)
+                    indexer.forget(file)
+                else:
+                    problem = indexer.record_failure(file, error)
+                    raws.record_problem(file.name, problem)
+                    log.warning("not indexed: %s: %s", file.name, problem)
             progress.advance(1, file.size)
             if time.monotonic() - logged > _PROGRESS_SECONDS:
                 logged = time.monotonic()

@@ -72,6 +72,10 @@ class Version:
     index_uri: str | None
 
 
+class FileForgottenError(Exception):
+    """A file that waited for its index was forgotten meanwhile."""
+
+
 class RawLedger:
     """The raw files of one delivery in one lake."""
 
@@ -134,6 +138,26 @@ class RawLedger:
         query = select(raw_files.c.publish_hour).where(*self._where(raw_files), of_day(raw_files.c.publish_hour, day))
         with self._ledger.engine.connect() as connection:
             return sorted(set(connection.execute(query).scalars()))
+
+    def is_forgotten(self, name: str) -> bool:
+        """Return whether neither a raw file nor an indexed file of this name is recorded."""
+        with self._ledger.engine.connect() as connection:
+            return not self._is_recorded(connection, name)
+
+    def refuse_forgotten(self, connection: Connection, name: str) -> None:
+        """Refuse a transaction on a file that was forgotten; until it ends, none can forget the file.
+
+        Raises:
+            FileForgottenError: The file is not recorded any more.
+        """
+        if not self._is_recorded(connection, name):
+            raise FileForgottenError(name)
+
+    def _is_recorded(self, connection: Connection, name: str) -> bool:
+        queries = (
+            select(table.c.name).where(*self._where(table), table.c.name == name) for table in (raw_files, files)
+        )
+        return any(connection.execute(query.with_for_update()).first() for query in queries)
 
     def record_problem(self, name: str, problem: str) -> None:
         """Record why a file could not be indexed."""

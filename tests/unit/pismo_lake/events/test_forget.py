@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
+from pismo_lake.check.run import check_lake
 from pismo_lake.events.forget import forget_file
+from pismo_lake.index import indexer
+from pismo_lake.ledger import FileLedger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +121,29 @@ def test_the_bytes_stay_while_another_lake_has_them(lake: LakeUnderTest) -> None
     assert not done.removed
     assert leftovers(lake, "test/main_stream/2026/3/1/9/a") == [raw]
     assert ids(lake) == ["b", "both", "c"]
+
+
+@pytest.mark.parametrize("step", ["read", "record"])
+def test_a_file_that_is_forgotten_while_it_is_indexed_stays_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    lake = LakeUnderTest(tmp_path)
+    lake.land_raw({key(9, "a"): event("a"), key(9, "b"): event("b")})
+    owner: object = FileLedger if step == "record" else indexer
+    original = getattr(owner, name := "record" if step == "record" else "write_index")
+
+    def first(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(owner, name, original)
+        assert forget_file(lake.settings, lake.ledger, key(9, "a")) is not None
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, first)
+    assert lake.index().failures == ()
+    assert leftovers(lake, "a") == []
+    lake.build()
+    assert ids(lake) == ["b"]
+    assert check_lake(lake.settings, lake.ledger).findings == ()
+    # it is landed again as a new file
+    lake.land({key(9, "a"): event("a")})
+    lake.build()
+    assert ids(lake) == ["a", "b"]
