@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import simplejson
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import text
+from tests.postgres import maintenance, make_database
 
 from pismo_lake.build.day import build_unit, close_day
 from pismo_lake.errors import ConfigError, LakeError, landing_error
@@ -27,16 +31,14 @@ from pismo_lake.settings.lake import LakeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from sqlalchemy import Connection
 
     from pismo_lake.build.summary import BuildSummary
     from pismo_lake.index.indexer import IndexSummary
 
 HOUR = "main_stream/2026/3/1/12"
 SERVER = os.environ.get("PISMO_TEST_LEDGER_URL")
-"""Where set, a PostgreSQL server in which each lake has its ledger; SQLite otherwise."""
+"""If set, a PostgreSQL server in which each lake has its ledger; SQLite otherwise."""
+TEMPLATE = "pismo_template"
 
 ORG = "TN-00000000-1111-4222-8333-444444444444"
 
@@ -93,12 +95,20 @@ OPENED: list[Ledger] = []
 """Ledgers of lakes under test, which are closed after each test."""
 
 
-@contextmanager
-def _maintenance() -> Iterator[Connection]:
-    engine = create_engine(str(SERVER), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
+@cache
+def _empty_ledger() -> bytes:
+    """Return a new SQLite ledger: to make its tables takes longer than many a test."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ledger.db"
+        Ledger.open(f"sqlite:///{file}").close()
+        return file.read_bytes()
+
+
+@cache
+def _make_template(server: str) -> str:
+    """Make the database on a server from which the others are copied, and return its name."""
+    Ledger.open(make_database(server, TEMPLATE)).close()
+    return TEMPLATE
 
 
 class LakeUnderTest:
@@ -109,17 +119,36 @@ class LakeUnderTest:
         inferred = ContractRules(shipped=False)
         base = LakeSettings("test", str(root / "landing"), str(root / "lake"), contracts=inferred)
         self.settings = replace(base, **settings)
-        self.ledger = Ledger.open(self._ledger_url())
+        if SERVER is None:
+            self._make_ledger()
+        self.open_ledger(self._ledger_url())
+
+    def open_ledger(self, url: str, **options: bool) -> None:
+        """Use the ledger at a URL from now on; it is closed after the test."""
+        self.ledger = Ledger.open(url, **options)
         OPENED.append(self.ledger)
+
+    def _make_ledger(self) -> None:
+        """Make the SQLite file if it is missing; another process may make it at the same time."""
+        file = self.root / "ledger.db"
+        if not file.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=".ledger") as fresh:
+                fresh.write(_empty_ledger())
+                fresh.flush()
+                with suppress(FileExistsError):
+                    os.link(fresh.name, file)
 
     def _ledger_url(self) -> str:
         """Return a database for this lake only; create it if it is missing."""
         if SERVER is None:
             return f"sqlite:///{self.root / 'ledger.db'}"
-        with _maintenance() as connection:
-            found = text("SELECT 1 FROM pg_database WHERE datname = :name")
-            if not connection.execute(found, {"name": self._database}).first():
-                connection.execute(text(f"CREATE DATABASE {self._database}"))
+        template = _make_template(SERVER)
+        with maintenance(SERVER) as connection:
+            query = text("SELECT 1 FROM pg_database WHERE datname = :name")
+            found = connection.execute(query, {"name": self._database}).first()
+        if not found:
+            return make_database(SERVER, self._database, template)
         return SERVER.replace("/postgres", f"/{self._database}")
 
     @property
@@ -142,7 +171,7 @@ class LakeUnderTest:
         if SERVER is None:
             (self.root / "ledger.db").unlink()
             return
-        with _maintenance() as connection:
+        with maintenance(SERVER) as connection:
             connection.execute(text(f"DROP DATABASE {self._database} WITH (FORCE)"))
 
     def land(self, files: dict[str, bytes], sizes: dict[str, int] | None = None) -> Taken:

@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy import Connection
+
 SERVER_USER = "postgres"
+NOT_SYNCED = "-c fsync=off -c full_page_writes=off"
+"""Settings that lose data only if the machine itself stops, and save much waiting for the disk."""
 
 
 def find_binaries() -> Path:
@@ -57,11 +62,11 @@ class PostgresServer:
     def start(self) -> None:
         """Start and wait until it answers."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._root}"
-        options += f" -c max_connections={self._connections}"
+        options += f" -c max_connections={self._connections} {NOT_SYNCED}"
         self._run("pg_ctl", "-w", "-t", str(int(PATIENCE)), "-o", options, "-l", self._root / "log", "start")
 
     def stop(self) -> None:
-        """As a power cut does it."""
+        """Stop all of its processes at once; it recovers when it starts again."""
         self._run("pg_ctl", "-w", "-t", str(int(PATIENCE)), "-m", "immediate", "stop")
 
     def remove(self) -> None:
@@ -70,6 +75,22 @@ class PostgresServer:
 
     def _run(self, command: str, *arguments: str | Path) -> None:
         subprocess.run([self._binaries / command, "-D", self._root / "data", *arguments], **self._as_server)
+
+
+@contextmanager
+def maintenance(server: str) -> Iterator[Connection]:
+    """Connect to a server outside of a transaction, to make or drop databases."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def make_database(server: str, name: str, template: str = "template1") -> str:
+    """Make a database, and return its URL."""
+    with maintenance(server) as connection:
+        # it takes half the time of a copy by the log
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
+    return server.replace("/postgres", f"/{name}")
 
 
 def free_port() -> int:

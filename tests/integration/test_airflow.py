@@ -88,7 +88,11 @@ def test_the_dag_lands_and_flattens_exactly_what_was_published(home: Home) -> No
 
 
 def test_a_landed_file_that_is_lost_before_its_index_turns_its_own_hour_red(home: Home) -> None:
-    ledger = Ledger.open(home.environment["PISMO_LEDGER_URL"])
+    with Ledger.open(home.environment["PISMO_LEDGER_URL"]) as ledger:
+        _lose_a_landed_file(home, ledger)
+
+
+def _lose_a_landed_file(home: Home, ledger: Ledger) -> None:
     key = "main_stream/2026/3/1/5/gone"
     raws = RawLedger(ledger, home.environment["PISMO_LAKE"], "sandbox_s3")
     raws.note([RawFile(key, key, 10, None, None, str(home.root / "landing" / "nowhere"))])
@@ -102,7 +106,6 @@ def test_a_landed_file_that_is_lost_before_its_index_turns_its_own_hour_red(home
     finally:
         with ledger.transaction() as connection:
             connection.execute(raw_files.delete().where(raw_files.c.key == key))
-        ledger.close()
 
 
 @pytest.mark.parametrize("how", ["lost", "restored"])

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, event, text
-from tests.postgres import running_postgres
+from sqlalchemy import event, text
+from tests.postgres import maintenance, running_postgres
 
 from pismo_lake.hours import PublishHour
 from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
@@ -40,18 +40,14 @@ FROM (SELECT n, at, d, to_char(at, 'YYYY-MM-DD"T"HH24') AS hour,
 
 @pytest.fixture(scope="module")
 def ledger() -> Iterator[Ledger]:
-    with running_postgres() as url:
-        ledger = Ledger.open(url)
+    with running_postgres() as url, Ledger.open(url) as ledger:
         with ledger.transaction() as connection:
             connection.execute(text(FILL), {"each": FILES // 2})
-        maintenance = create_engine(url, isolation_level="AUTOCOMMIT")
-        with maintenance.connect() as connection:
+        with maintenance(url) as connection:
             connection.execute(text("VACUUM ANALYZE"))
             size = connection.execute(text("SELECT pg_total_relation_size('pismo_files')")).scalar_one()
             print(f"{FILES} files: {size / FILES:.0f} bytes each with their indexes")
-        maintenance.dispose()
         yield ledger
-        ledger.close()
 
 
 HORIZON = ("2026-02-13T00", "2026-02-20T10")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
 from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 from tests.ledgers import STATES, check_migrated, differences, dump, make
-from tests.postgres import running_postgres
+from tests.postgres import make_database, running_postgres
 
 from pismo_lake.cli.main import main
 from pismo_lake.errors import LedgerRefused, LedgerVersionError, NoLedgerError
@@ -42,17 +42,13 @@ def database(server: str, request: pytest.FixtureRequest) -> Callable[[], str]:
     """Return a function that makes a new database and returns its URL."""
     count = 0
 
-    def make_database() -> str:
+    def make_next() -> str:
         nonlocal count
         count += 1
         name = f"db_{abs(hash(request.node.nodeid))}_{count}"
-        engine = create_engine(server, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        return server.replace("/postgres", f"/{name}")
+        return make_database(server, name)
 
-    return make_database
+    return make_next
 
 
 def run_script(url: str, script: str) -> None:
@@ -64,21 +60,19 @@ def run_script(url: str, script: str) -> None:
 @pytest.mark.parametrize("state", STATES, ids=lambda path: path.stem)
 def test_a_ledger_of_the_time_before_versions_keeps_its_data(database: Callable[[], str], state: Path) -> None:
     url, other = database(), database()
-    engine, copy = connect(url), connect(other)
-    for each in (engine, copy):
-        make(each, state)
-    before = dump(engine)
-    printed = migration_sql(engine)
-    assert dump(engine) == before
-    assert migrate(engine) == "0000"
-    run_script(other, printed)
-    assert dump(copy) == dump(engine)
-    assert differences(engine, types=False) == []
-    assert migrate(engine) == VERSION
+    with connect(url) as engine, connect(other) as copy:
+        for each in (engine, copy):
+            make(each, state)
+        before = dump(engine)
+        printed = migration_sql(engine)
+        assert dump(engine) == before
+        assert migrate(engine) == "0000"
+        run_script(other, printed)
+        assert dump(copy) == dump(engine)
+        assert differences(engine, types=False) == []
+        assert migrate(engine) == VERSION
     with Ledger.open(url, new=False, migrated=False) as ledger:
         check_migrated(ledger, state)
-    engine.dispose()
-    copy.dispose()
 
 
 def test_tables_on_a_server_are_created_by_the_command_alone(
@@ -107,17 +101,16 @@ def test_tables_on_a_server_are_created_by_the_command_alone(
 
 def test_migrations_at_once_are_one(database: Callable[[], str]) -> None:
     url = database()
-    engines = [connect(url) for _ in range(4)]
-    make(engines[0], STATES[0])
     found = list[str | None]()
-    threads = [threading.Thread(target=lambda engine=engine: found.append(migrate(engine))) for engine in engines]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ExitStack() as stack:
+        engines = [stack.enter_context(connect(url)) for _ in range(4)]
+        make(engines[0], STATES[0])
+        threads = [threading.Thread(target=lambda engine=engine: found.append(migrate(engine))) for engine in engines]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert sorted(map(str, found)) == ["0000", *[VERSION] * 3]
-    for engine in engines:
-        engine.dispose()
 
 
 def test_tasks_need_no_right_to_change_tables(database: Callable[[], str], tmp_path: Path) -> None:
@@ -132,8 +125,7 @@ def test_tasks_need_no_right_to_change_tables(database: Callable[[], str], tmp_p
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         run_script(url, "CREATE TABLE mine (id INTEGER)")
     lake = LakeUnderTest(tmp_path)
-    lake.ledger.close()
-    lake.ledger = Ledger.open(url, new=False, migrated=False)
+    lake.open_ledger(url, new=False, migrated=False)
     lake.land(
         {key(12): event("e-1", {"doc": "1"}) + event("e-2", {"doc": "2"}), key(13): event("e-3", timestamp=at(13))}
     )
@@ -146,8 +138,5 @@ def test_tasks_need_no_right_to_change_tables(database: Callable[[], str], tmp_p
     assert report.balanced
     assert sorted(row["event_id"] for row in lake.rows()) == ["e-1", "e-3"]
     run_script(owner, "DROP TABLE pismo_ledger_version")
-    engine = connect(url)
-    with pytest.raises(LedgerRefused, match=r"permission denied|must be owner"):
+    with connect(url) as engine, pytest.raises(LedgerRefused, match=r"permission denied|must be owner"):
         migrate(engine)
-    engine.dispose()
-    lake.ledger.close()

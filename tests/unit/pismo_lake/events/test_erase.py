@@ -222,6 +222,5 @@ def test_the_command(tmp_path: Path) -> None:
     told = run("erase", "--where", "data__document=007", "--reference", "ticket 1", "--raw")
     assert "1 event(s) are recorded as erased; 1 unit(s) built again; 1 raw file(s) blanked" in told
     assert "erased" in run("where-is", "e-1")
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/lake-ledger.db")
-    assert FileLedger(ledger, str(tmp_path / "lake"), "local").unbuilt_units() == []
-    ledger.close()
+    with Ledger.open(f"sqlite:///{tmp_path}/lake-ledger.db") as ledger:
+        assert FileLedger(ledger, str(tmp_path / "lake"), "local").unbuilt_units() == []

@@ -13,7 +13,6 @@ from tests.lakes import SERVER, LakeUnderTest, at, event, find_in_rows, key
 from pismo_lake import storage
 from pismo_lake.build.spool import remove_spools, spool_folder
 from pismo_lake.events.erase import clear_up, erase, landing_roots
-from pismo_lake.ledger.engine import Ledger
 from pismo_lake.storage.leftovers import LOCK, hold, hold_folder, remove_folders, remove_leftovers
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def test_no_step_of_a_killed_run_leaves_the_person(lake: LakeUnderTest) -> None:
         def work(number: int = number) -> None:
             mine = LakeUnderTest.__new__(LakeUnderTest)
             mine.root, mine.settings = lake.root, lake.settings
-            mine.ledger = Ledger.open(lake._ledger_url())
+            mine.open_ledger(lake._ledger_url())
             kill_at_sync(number)
             mine.land(files)
             mine.build(["2026-03-01T01"], force=True)
@@ -174,7 +173,7 @@ def test_no_step_of_a_killed_run_leaves_the_person(lake: LakeUnderTest) -> None:
 
         if in_child(work) == 0:
             break
-    lake.ledger = Ledger.open(lake._ledger_url())
+    lake.open_ledger(lake._ledger_url())
     lake.land(files)
     lake.build()
     lake.close("2026-03-01")
