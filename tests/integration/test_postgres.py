@@ -1,4 +1,8 @@
-"""Run the lake's tests with the ledger on PostgreSQL, and two builders at once."""
+"""Run the lake's tests with the ledger on PostgreSQL, and two builders at once.
+
+PISMO_EVERY_STEP=1 runs all tests of the suites that use the ledger, and compares their statements with those of the
+chosen tests (`make soak`).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from tests.lakes import ORG, LakeUnderTest, at, event, key
-from tests.postgres import PostgresServer, running_postgres
+from tests.postgres import PostgresServer, maintenance, make_database, running_postgres
 
 from pismo_lake.build.day import build_unit, close_day
 from pismo_lake.errors import LedgerError, LedgerRefused
@@ -21,12 +25,14 @@ from pismo_lake.hours import PublishDay
 from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pismo_lake.settings.lake import LakeSettings
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
+TESTS = "tests/unit/pismo_lake"
+EVERY_TEST = bool(os.environ.get("PISMO_EVERY_STEP"))
 SUITES = (
     "build/test_claim.py",
     "build/test_close.py",
@@ -41,6 +47,31 @@ SUITES = (
     "report/test_report.py",
     "report/test_status.py",
 )
+CHOSEN = {
+    "build/test_claim.py": (),
+    "build/test_close.py": (),
+    "check/test_check.py": (
+        "test_an_erased_and_blanked_file_is_sound",
+        "test_a_raw_file_that_was_not_recorded_comes_into_the_lake",
+    ),
+    "contracts/test_contracts.py": (
+        "test_what_was_noted_survives_the_loss_of_the_ledger",
+        "test_declared_dates_and_times_have_a_typed_column_beside_their_text",
+        "test_discarded_fields_are_noted_and_gone",
+    ),
+    "contracts/test_widening.py": (),
+    "decode/test_bad_input.py": (
+        "test_what_is_no_event_is_rejected_with_its_bytes[not UTF-8]",
+        "test_a_key_that_no_ledger_can_hold_does_not_hold_up_the_others",
+        "test_a_defect_of_the_program_holds_up_one_file_and_quotes_nothing",
+    ),
+    "events/test_erase.py": ("test_a_unit_that_cannot_be_built_does_not_keep_the_others",),
+    "report/test_report.py": (
+        "test_every_kind_of_trouble_is_counted",
+        "test_a_key_that_was_only_asked_for_and_is_not_there_is_forgotten",
+    ),
+}
+"""Tests of the suites that run every statement that the suites run; a suite without names is run whole."""
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +80,29 @@ def server() -> Iterator[str]:
         yield url
 
 
-def test_the_lakes_tests_pass_with_a_ledger_in_postgresql(server: str) -> None:
+def run_tests(noted: Path, tests: Iterable[str]) -> set[str]:
+    """Run tests with ledgers on a new server, and return the statements that they run."""
     # commands have a ledger of their own, in SQLite
-    files = [f"tests/unit/pismo_lake/{name}" for name in SUITES]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", *files, "-k", "not command"]
-    environment = os.environ | {"PISMO_TEST_LEDGER_URL": server, "PYTHONPATH": "include:plugins"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    engine = create_engine(server)
-    with engine.connect() as connection:
-        made = connection.execute(text("SELECT count(*) FROM pg_database WHERE datname LIKE 'lake_%'")).scalar_one()
-    engine.dispose()
-    assert made > 100
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "tests.statements", "-k", "not command"]
+    with running_postgres() as url:
+        more = {"PISMO_TEST_LEDGER_URL": url, "PYTHONPATH": "include:plugins:.", "NOTED": str(noted)}
+        done = subprocess.run(
+            [*command, *tests], cwd=ROOT, env=os.environ | more, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        with maintenance(url) as connection:
+            made = connection.execute(text("SELECT count(*) FROM pg_database WHERE datname LIKE 'lake_%'")).scalar_one()
+    assert made > 30
+    return set(noted.read_text().splitlines())
+
+
+def test_the_lakes_tests_pass_with_a_ledger_in_postgresql(tmp_path: Path) -> None:
+    named = [f"{TESTS}/{suite}::{name}" for suite, names in CHOSEN.items() for name in names]
+    whole = [f"{TESTS}/{suite}" for suite, names in CHOSEN.items() if not names]
+    found = run_tests(tmp_path / "chosen", [*whole, *named])
+    assert len(found) > 100
+    if EVERY_TEST:
+        assert run_tests(tmp_path / "every", [f"{TESTS}/{suite}" for suite in SUITES]) - found == set()
 
 
 def test_errors_name_the_ledger(server: str) -> None:
@@ -86,38 +128,31 @@ def test_a_server_that_goes_away_passes_and_comes_back() -> None:
     running = PostgresServer()
     try:
         running.start()
-        ledger = Ledger.open(running.url)
-        running.stop()
-        with pytest.raises(LedgerError, match=re.escape(f"ledger {running.url} cannot be ")) as raised:
-            LakeFiles(ledger, "lake").every()
-        assert not raised.value.permanent
-        running.start()
-        assert LakeFiles(ledger, "lake").every() == []
-        ledger.close()
+        with Ledger.open(running.url) as ledger:
+            running.stop()
+            with pytest.raises(LedgerError, match=re.escape(f"ledger {running.url} cannot be ")) as raised:
+                LakeFiles(ledger, "lake").every()
+            assert not raised.value.permanent
+            running.start()
+            assert LakeFiles(ledger, "lake").every() == []
         running.stop()
     finally:
         running.remove()
 
 
 def _build(settings: LakeSettings, url: str, closes: bool) -> None:
-    ledger = Ledger.open(url)
-    for _ in range(3):
-        for unit in FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units():
-            build_unit(settings, ledger, unit)
-        if closes:
-            close_day(settings, ledger, PublishDay.parse("2026-03-01"), force=True)
-    ledger.close()
+    with Ledger.open(url) as ledger:
+        for _ in range(3):
+            for unit in FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units():
+                build_unit(settings, ledger, unit)
+            if closes:
+                close_day(settings, ledger, PublishDay.parse("2026-03-01"), force=True)
 
 
 def test_processes_that_build_and_close_at_once_give_one_lake(server: str, tmp_path: Path) -> None:
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("CREATE DATABASE together"))
-    engine.dispose()
-    url = server.replace("/postgres", "/together")
+    url = make_database(server, "together")
     lake = LakeUnderTest(tmp_path)
-    lake.ledger.close()
-    lake.ledger = Ledger.open(url)
+    lake.open_ledger(url)
     events = [event(f"e-{number}", {"n": number}, timestamp=at(number % 6)) for number in range(600)]
     files = {key(hour, name): b"".join(events[hour::5]) for hour in range(6) for name in "ab"}
     lake.land(files)
@@ -132,4 +167,3 @@ def test_processes_that_build_and_close_at_once_give_one_lake(server: str, tmp_p
     lake.close("2026-03-01")
     assert sorted(row["event_id"] for row in lake.rows()) == sorted(f"e-{number}" for number in range(600))
     assert {row["org_id"] for row in lake.rows()} == {ORG}
-    lake.ledger.close()
