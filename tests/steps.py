@@ -4,9 +4,10 @@ A durable step is a change that outlives a process: a file is opened to be writt
 a Parquet file of a spool is closed, a transaction of the ledger is committed, an object is put or deleted. They are
 traced and not listed here: a step that is new in the program is found by itself.
 
-    python -m tests.steps        a server: reads requests from its input, a JSON object a line, and answers each
+    python -m tests.steps [draw]    a server: reads requests from its input, a JSON object a line, and answers each
 
-The server imports the program once and forks for each command, so that a command costs no start.
+The server imports the program once and forks for each command, so that a command costs no start. Without `draw` the
+reports of days have no plots: to draw is most of a close's work, and no durable step.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 ROOT = Path(__file__).parents[1]
+EVERY_STEP = bool(os.environ.get("PISMO_EVERY_STEP"))
+"""Whether a command ends or stops before each of its steps, as `make soak` does it, or before one step of each sort."""
+DRAW = "draw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,9 @@ class Stepper:
     def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
         self._root = root
         path = os.pathsep.join(map(str, (ROOT / "include", ROOT / "plugins", ROOT)))
+        command = [sys.executable, "-m", "tests.steps", *[DRAW] * EVERY_STEP]
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.steps"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": path, **(environment or {})},
         )  # fmt: skip
 
@@ -206,6 +212,7 @@ def _work(order: _Order, log: int) -> int:
     from pismo_lake.check import run as check_run
     from pismo_lake.cli.main import main
     from pismo_lake.landing import land
+    from pismo_lake.report import render
 
     # one landing thread, and one note at its end: else threads and the speed of the machine decide on the steps
     land._NOTED_SECONDS = 3600.0
@@ -213,6 +220,8 @@ def _work(order: _Order, log: int) -> int:
     # beats would be steps that come when they like; nobody else is at work here, or is known to sleep
     heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 3600.0, 0.0
     check_run.SECOND_LOOK_SECONDS = 0.0
+    if DRAW not in sys.argv:
+        render.plots = lambda _: {}
     _Tracer(order, log).install(order.busy_ms)
     return main(list(order.arguments))
 
@@ -268,8 +277,8 @@ class _Server:
         return {"code": code, "output": output, "steps": steps, "stopped": stopped}
 
 
-if __name__ == "__main__":
-    # a module that is imported before the forks is not imported after each of them
+def _import_program() -> None:
+    """Import all modules: one that is imported before the forks is not imported after each of them."""
     drawing = ("matplotlib.backends.backend_svg", "PIL.Image")
     # Arrow loads pandas as soon as it sees an array that could be one of its own
     for module in ("s3fs", "pandas", *drawing, "pismo_lake"):
@@ -277,4 +286,13 @@ if __name__ == "__main__":
     for found in pkgutil.walk_packages(sys.modules["pismo_lake"].__path__, "pismo_lake."):
         if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
+    # Alembic and its scripts are imported only to make tables
+    from pismo_lake.ledger import Ledger
+
+    with tempfile.TemporaryDirectory() as folder:
+        Ledger.open(f"sqlite:///{folder}/ledger.db").close()
+
+
+if __name__ == "__main__":
+    _import_program()
     _Server().serve()

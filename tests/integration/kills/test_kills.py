@@ -1,37 +1,31 @@
-"""Kill each command before each of its durable steps, and run it again: the lake is whole."""
+"""Kill each command before its durable steps, and run it again: the lake is whole.
+
+PISMO_EVERY_STEP=1 kills it before each step (`make soak`), else before one step of each sort.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import random
 import re
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.small_feed import DAY, SmallLake
-from tests.steps import Stepper
+from tests.small_feed import DAY
+from tests.steps import EVERY_STEP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from tests.small_feed import SmallLake
+    from tests.steps import Stepper
 
 pytestmark = pytest.mark.integration
-EVERY_STEP = bool(os.environ.get("PISMO_EVERY_STEP"))
-"""Whether a command is killed before each step, as `make soak` does it, or before one step of each sort."""
-
 RANDOM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{10}(?=\.parquet)|\d{12}(?=\.json)")
 LASTING = {"rename", "link", "remove", "close", "rmdir", "commit"}
-
-
-@pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
-    return SmallLake(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="module")
-def stepper(lake: SmallLake) -> Iterator[Stepper]:
-    with Stepper(lake.root) as stepper:
-        yield stepper
+REPEATED = 4
+"""How many steps are chosen of the sorts that a command before had too."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,8 +59,14 @@ COMMANDS: dict[str, tuple[str, Callable[[SmallLake], tuple[str, ...]]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def sorts() -> set[str]:
+    """Return the sorts of steps before which a command was killed already."""
+    return set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper, name: str) -> None:
+def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper, sorts: set[str], name: str) -> None:
     start, arguments = COMMANDS[name]
     command = (*arguments(lake), *lake.options)
     lake.set_back(start)
@@ -74,7 +74,8 @@ def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper
     expected, ids = lake.digest(), lake.event_ids()
     assert lake.temporary() == []
     killed, wrong = 0, dict[str, str]()
-    for number in _chosen(steps):
+    chosen = list(range(1, len(steps) + 1)) if EVERY_STEP else _choose(steps, sorts)
+    for number in chosen:
         lake.set_back(start)
         died = stepper.run(*command, kill=number)
         killed += died.code == -signal.SIGKILL
@@ -90,13 +91,11 @@ def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper
             wrong[step] = str({path for path in now | expected if now.get(path) != expected.get(path)})
     assert wrong == {}
     # steps of threads side by side come in any order, and their number is the same
-    assert killed == len(_chosen(steps))
+    assert killed == len(chosen)
 
 
-def _chosen(steps: tuple[str, ...]) -> list[int]:
-    """Return the numbers of the steps to kill before: all of them, or the first of each sort."""
-    if EVERY_STEP:
-        return list(range(1, len(steps) + 1))
+def _choose(steps: tuple[str, ...], sorts: set[str]) -> list[int]:
+    """Return the number of one step of each sort that is new, and of a few others; note the sorts."""
     found: dict[str, int] = {}
     before = ""
     for number, step in enumerate(steps, 1):
@@ -106,4 +105,7 @@ def _chosen(steps: tuple[str, ...]) -> list[int]:
         if kind in LASTING and not path.endswith(".tmp"):
             found.setdefault(sort, number)
             before = before if kind == "commit" else sort
-    return sorted(found.values())
+    known = sorted(found[sort] for sort in found.keys() & sorts)
+    fresh = [found[sort] for sort in found.keys() - sorts]
+    sorts |= found.keys()
+    return sorted(fresh + random.Random(len(steps)).sample(known, min(len(known), REPEATED)))
