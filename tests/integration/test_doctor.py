@@ -13,6 +13,7 @@ from tests.lakes import event
 from tests.waiting import PATIENCE
 
 from pismo.__main__ import main
+from pismo.checks.check import Check, State, table
 from pismo_lake.privacy.mark import MARK
 from pismo_sandbox.feed.events import ORGANISATION
 from pismo_sandbox.gcp.cloud import BUCKET, SUBSCRIPTION, TOPIC, GcsSink, running_gcp
@@ -49,12 +50,13 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         path = write_deliveries(tmp_path, settings)
         status = main(["doctor", "ours", "--deliveries", str(path), "--json", *arguments])
         said = capsys.readouterr()
+        checks = json.loads(said.out)
+        # the table that the command prints without --json
+        shown = table(Check(**check | {"state": State(check["state"])}) for check in checks)
         for secret in (CONSUMER_SECRET, "PRIVATE KEY", connection.get("password") or CONSUMER_SECRET):
-            assert secret not in said.out + said.err
-        found = {check["name"]: check for check in json.loads(said.out)}
-        main(["doctor", "ours", "--deliveries", str(path), *arguments])
-        table = capsys.readouterr().out
-        assert all(name in table for name in found)
+            assert secret not in said.out + said.err + shown
+        found = {check["name"]: check for check in checks}
+        assert all(name in shown for name in found)
         return status, found
 
     return run
@@ -94,6 +96,19 @@ def test_an_s3_delivery_that_is_well(sandbox: Sandbox, doctor: Callable[..., Any
         found
     )
     assert "arn:aws:" in found["own identity"]["seen"]
+
+
+def test_the_command_prints_the_table(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps(AWS))
+    arguments = ["doctor", "ours", "--deliveries", str(write_deliveries(tmp_path, s3(sandbox)))]
+    assert main([*arguments, "--json"]) == 0
+    names = [check["name"] for check in json.loads(capsys.readouterr().out)]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert CONSUMER_SECRET not in said.out + said.err
+    assert [line.removeprefix("pass").strip() for line in said.out.splitlines() if line.startswith("pass")] == names
 
 
 def test_without_the_right_to_list(sandbox: Sandbox, doctor: Callable[..., Any]) -> None:
