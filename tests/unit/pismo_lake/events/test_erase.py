@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import ORG, LakeUnderTest, at, event, find_in_rows, key
 
+from pismo_lake.cli.main import main
 from pismo_lake.errors import ConfigError
 from pismo_lake.events.erase import erase, erase_events
 from pismo_lake.events.find import find_event
@@ -204,16 +203,14 @@ def test_a_unit_that_cannot_be_built_does_not_keep_the_others(peopled: LakeUnder
     assert ids(peopled) == ["e-1", "e-2", "e-4"]
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "raw").write_bytes(event("e-1", HIM) + event("e-2", OTHER))
 
     def run(*command: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "pismo_lake", *command, "--lake", str(tmp_path / "lake")],
-            env={"PYTHONPATH": "include"}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        return done.stdout + done.stderr
+        ended = main([*command, "--lake", str(tmp_path / "lake")])
+        said = capsys.readouterr()
+        assert ended == code, said.err
+        return said.out + said.err
 
     run("flatten", str(tmp_path / "raw"), "--publish-hour", "2026-03-01T12")
     assert "give --where" in run("erase", code=1)
