@@ -26,6 +26,14 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNNER = [sys.executable, str(Path(__file__).parent / "integration" / "dag_runner.py"), str(ROOT / "dags")]
 """The command that takes lines which ask for runs."""
 DATABASE = "airflow.db"
+RETRIED_SOON = """\
+from datetime import timedelta
+
+
+def task_policy(task):
+    task.retry_delay = timedelta(seconds={seconds})
+"""
+"""A cluster policy for tests in which a retry has to wait for no service to come back."""
 
 
 def migrated_database(folder: Path) -> Path:
@@ -50,6 +58,12 @@ def airflow_home(home: Path, database: Path) -> dict[str, str]:
     home.mkdir(parents=True)
     shutil.copyfile(database, home / DATABASE)
     return airflow_environment(home)
+
+
+def retry_soon(home: Path, seconds: int = 1) -> None:
+    """Let the tasks of an Airflow home be retried after a second, not after half a minute."""
+    (home / "config").mkdir(exist_ok=True)
+    (home / "config" / "airflow_local_settings.py").write_text(RETRIED_SOON.format(seconds=seconds))
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
