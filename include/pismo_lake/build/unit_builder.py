@@ -16,9 +16,10 @@ from pismo_lake.build.claim import Claim, ClaimLostError, remove_superseded
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
 from pismo_lake.build.summary import BuildSummary
-from pismo_lake.build.units import note_problems
+from pismo_lake.build.units import UNIT_ERRORS, note_problems
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import BuildSupersededError
+from pismo_lake.hours import PublishHour
 from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger
@@ -97,6 +98,7 @@ class UnitBuilder(ABC):
         self.landed = FileLedger(ledger, settings.lake, settings.delivery)
         self.contracts = ContractStore(ledger, settings)
         self._judged = JudgedInputs(settings, ledger)
+        self._to_finish: list[tuple[int, Sequence[str]]] = []
 
     @property
     @abstractmethod
@@ -129,6 +131,10 @@ class UnitBuilder(ABC):
         """Return paths of other units that a build of this unit replaces."""
         return []
 
+    @abstractmethod
+    def build_earlier(self, hour: PublishHour) -> None:
+        """Build an earlier publish hour of the delivery."""
+
     def before_removal(self) -> None:  # noqa: B027
         """Prepare the removal of superseded files, after the new ones are recorded."""
 
@@ -143,6 +149,8 @@ class UnitBuilder(ABC):
         # if a recorded part has no files, a closed day has taken them, or they were forgotten
         for part in sorted(inputs.parts.keys() | recorded.keys()):
             self._update(part, inputs, recorded.get(part), summary, force=force)
+        while self._to_finish:
+            self._finish(*self._to_finish.pop())
         summary.seconds = time.monotonic() - started
         summary.write_log(self.log)
         return summary
@@ -194,9 +202,12 @@ class UnitBuilder(ABC):
         return before.fingerprint == self.fingerprint(files, verdicts, before.counts)
 
     def _settle(self, record: PartRecord, files: Sequence[FileRecord]) -> None:
-        """Finish the steps of an unchanged part that a crash interrupted."""
+        """Finish the steps of an unchanged part that a crash interrupted.
+
+        Files are removed at the end of the run: their rows may be in a part that is still to be built.
+        """
         if record.superseded:
-            self._finish(record.part, record.superseded)
+            self._to_finish.append((record.part, record.superseded))
         let_go(self.settings, files)
         if not all(item.built for item in files):
             self.builds.mark_built(files)
@@ -210,14 +221,41 @@ class UnitBuilder(ABC):
             if not files:
                 claim.remove_part()
                 return
+            moves = self._build_winners(part, files, inputs.verdicts)
             self.contracts = ContractStore(self.ledger, self.settings)
             with note_problems(self.landed, self.label, files):
                 counts, superseded = self._write(claim, files, inputs.verdicts)
-        self._finish(part, superseded)
+        if moves:
+            self._to_finish.append((part, superseded))
+        else:
+            self._finish(part, superseded)
         let_go(self.settings, files)
         summary.add(counts)
         summary.parts_built += 1
         summary.unreadable += tuple(record.name for record in files if record.status == "unreadable")
+
+    def _build_winners(self, part: int, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
+        """Build the hours whose copies of events replace rows of this part, so that no row is ever missing.
+
+        A late file may hold an earlier copy of an event that this part has a row of. Its hour must have the row before
+        this part loses it. Builders wait only for builders of earlier hours, so they never wait in a circle.
+
+        Return whether rows move to another part of this unit, which this run builds too.
+        """
+        before = self.builds.part(part)
+        if before is None or not before.outputs:
+            return False
+        own = {(self.settings.delivery, record.name) for record in files}
+        winners = frozenset[tuple[str, str]]().union(*(verdicts[record.name].winners for record in files)) - own
+        found = self.landed.find_named(name for delivery, name in winners if delivery == self.settings.delivery)
+        hours = {record.publish_hour for record in found if not record.built and not record.closed}
+        for hour in sorted(hours - {self.unit}):
+            try:
+                self.build_earlier(PublishHour.parse(hour))
+            except UNIT_ERRORS as error:
+                # its own run fails too, and its day is incomplete
+                self.log.warning("publish hour %s has earlier copies of events, and cannot be built: %s", hour, error)
+        return self.unit in hours
 
     def _write(
         self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]

@@ -36,12 +36,13 @@ class Verdict:
     """For each usable event of a file, in byte order: does it win, and does its content differ.
 
     `kept` events win. `conflict` events lose, and their content differs from the winner's. `erased` events become no
-    rows, even if they win.
+    rows, even if they win. `winners` are (delivery, name) of the other files with the winning copies.
     """
 
     kept: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
     erased: NDArray[np.bool_]
+    winners: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def rows(self) -> NDArray[np.bool_]:
@@ -150,12 +151,13 @@ def judge(
     kept = winner == np.arange(len(winner))
     conflict = content_of != content_of[winner]
     verdicts: dict[str, Verdict] = {}
-    start = 0
-    for record, size in zip(order, sizes, strict=True):
+    ends = np.cumsum(sizes)
+    for place, record in enumerate(order):
         if (record.delivery, record.name) in mine:
-            part = slice(start, start + size)
-            verdicts[record.name] = Verdict(kept[part], conflict[part], gone[part])
-        start += size
+            part = slice(ends[place] - sizes[place], ends[place])
+            from_files = np.unique(np.searchsorted(ends, winner[part][~kept[part]], side="right"))
+            winners = frozenset((order[i].delivery, order[i].name) for i in from_files if i != place)
+            verdicts[record.name] = Verdict(kept[part], conflict[part], gone[part], winners)
     return verdicts
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake.build import unit_builder
-from pismo_lake.errors import BuildSupersededError
+from pismo_lake.errors import BuildSupersededError, LandedFileError
 from pismo_lake.events.forget import forget_file
 from pismo_lake.ledger.builds import BuildLedger
 
@@ -132,3 +134,60 @@ def test_nothing_is_left_of_a_closed_day_without_files(lake: LakeUnderTest) -> N
     assert not list((lake.root / "lake").rglob("*.parquet"))
     assert builds(lake, DAY).parts() == []
     assert lake.files.unbuilt_units() == []
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_row_moves_to_an_earlier_hour_without_a_moment_in_which_it_is_missing(
+    lake: LakeUnderTest, closes: bool
+) -> None:
+    """A late file holds an earlier copy; the later hour, or closed day, is built before the earlier hour."""
+    later = key(5, day=2)
+    lake.land({later: event("e-1", timestamp=at(1)) + event("e-2", timestamp=at(5))})
+    unit = "2026-03-02" if closes else "2026-03-02T05"
+    build = lake.close if closes else lambda hour: lake.build([hour])
+    build(unit)
+    lake.land({key(1): event("e-1", timestamp=at(1)), key(2): event("e-1", timestamp=at(1))})
+    seen: list[list[str]] = []
+    lake.build([unit], checkpoint=lambda _: seen.append(ids(lake)))
+    assert seen
+    assert all("e-1" in moment for moment in seen)
+    assert ids(lake) == ["e-1", "e-2"]
+    assert {row["event_id"]: row["_source_file"] for row in lake.rows()}["e-1"] == key(1)
+
+
+@pytest.mark.parametrize("last", range(1, 7))
+def test_a_row_moves_to_another_part_of_its_hour_without_a_moment_in_which_it_is_missing(
+    tmp_path: Path, last: int
+) -> None:
+    lake = LakeUnderTest(tmp_path, part_bytes=1)
+    lake.land({key(3, "b"): event("e-1", timestamp=at(3)), key(3, "c"): event("e-2", timestamp=at(3))})
+    lake.build()
+    lake.land({key(3, "a"): event("e-1", timestamp=at(3)) + event("e-3", timestamp=at(3))})
+    seen: list[list[str]] = []
+
+    def look(_: str) -> None:
+        seen.append(ids(lake))
+        if len(seen) == last:
+            raise FailedError
+
+    with suppress(FailedError):
+        lake.build(checkpoint=look)
+    lake.build(checkpoint=look)
+    assert len(seen) >= 5
+    assert all("e-1" in moment for moment in seen)
+    assert ids(lake) == ["e-1", "e-2", "e-3"]
+    assert lake.files.unbuilt_units() == []
+
+
+def test_a_late_file_that_cannot_be_built_holds_up_no_later_hour(
+    lake: LakeUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake.land({key(5): event("e-1", timestamp=at(1)) + event("e-2", timestamp=at(5))})
+    lake.build()
+    lake.land({key(1): event("e-1", timestamp=at(1)), key(5, "b"): event("e-3", timestamp=at(5))})
+    Path(lake.files.of_hour(f"{DAY}T01")[0].raw_uri).write_bytes(b"altered")
+    lake.build([f"{DAY}T05"])
+    assert ids(lake) == ["e-2", "e-3"]
+    assert "publish hour 2026-03-01T01 has earlier copies of events, and cannot be built: " in caplog.text
+    with pytest.raises(LandedFileError):
+        lake.build()

@@ -1,0 +1,213 @@
+"""Read the lake all the time while many processes change it, and are killed at random.
+
+Processes land, build, close, report and erase in random order. A reader looks at the lake without the code of the
+lake: a row that it has seen once never goes missing, unless it is erased. It sees a row twice only while a close
+replaces the hours of one day, or between the builds of two hours with copies of it. At the end the lake is that of an
+undisturbed run, byte for byte.
+
+PISMO_READER_SECONDS (20) and PISMO_READER_PROCESSES (3) make it longer and wider (`make soak`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+import pytest
+from tests.lakes import LakeUnderTest
+from tests.polled_feed import DAYS, body, erased, events, has_copies, key_of
+from tests.postgres import PostgresServer
+from tests.waiting import PATIENCE
+
+from pismo_lake.events.erase import erase
+from pismo_lake.events.find_rows import find_copies
+from pismo_lake.paths import ERASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+SECONDS = float(os.environ.get("PISMO_READER_SECONDS", "20"))
+PROCESSES = int(os.environ.get("PISMO_READER_PROCESSES", "3"))
+FILES = max(60, int(SECONDS))
+PAUSE = 0.02
+"""Seconds between two looks of the reader."""
+
+
+class Reader:
+    """Looks at the rows of the lake again and again, and notes what no reader may see."""
+
+    def __init__(self, lake: Path) -> None:
+        self._lake = lake
+        self._seen: set[str] = set()
+        self.looks, self.doubled = 0, 0
+        self.faults: list[str] = []
+
+    @property
+    def rows(self) -> int:
+        """The number of different rows that it has seen."""
+        return len(self._seen)
+
+    def look(self) -> None:
+        """Read every row once, and compare with all earlier looks."""
+        places: dict[str, list[str]] = {}
+        for name, ids in self._snapshot():
+            for event_id in ids:
+                places.setdefault(event_id, []).append(name)
+        missing = {event_id for event_id in self._seen - places.keys() if not erased(event_id)}
+        self._seen |= places.keys()
+        self.looks += 1
+        if missing:
+            self.faults.append(f"look {self.looks}: missing {sorted(missing)[:5]} of {len(missing)}")
+        for event_id, names in places.items():
+            if len(names) > 1:
+                self.doubled += 1
+                days = {name.removeprefix("test-")[:10] for name in names}
+                takes_over = len(days) == 1 and any("T" not in name.split("-p")[0] for name in names)
+                if not takes_over and not has_copies(event_id):
+                    self.faults.append(f"look {self.looks}: {event_id} is in {sorted(names)}")
+
+    def _snapshot(self) -> Iterator[tuple[str, list[str]]]:
+        """Open all files of one moment: the listing is the same before and after they are opened."""
+        while True:
+            before = self._list()
+            with ExitStack() as files:
+                try:
+                    opened = [(path.name, files.enter_context(path.open("rb"))) for path in before]
+                except FileNotFoundError:
+                    continue
+                if self._list() != before:
+                    continue
+                for name, file in opened:
+                    yield name, pq.ParquetFile(file).read(["event_id"])["event_id"].to_pylist()
+                return
+
+    def _list(self) -> list[Path]:
+        return sorted(self._lake.glob("events/**/*.parquet"))
+
+
+class Crowd:
+    """Processes that work on one lake until a file says stop; each one that is killed is started again."""
+
+    def __init__(self, root: Path, server: str) -> None:
+        self._root, self._server = root, server
+        self._log = (root / "workers.log").open("wb")
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._seed, self._random, self.kills = 0, random.Random(11), 0
+
+    def start(self) -> None:
+        """Start processes until there are enough; fail if one ended by itself."""
+        for worker in [worker for worker in self._running if worker.poll() is not None]:
+            assert worker.returncode == -signal.SIGKILL, self.told()
+            self._running.remove(worker)
+        while len(self._running) < PROCESSES:
+            self._seed += 1
+            command = [sys.executable, "-m", "tests.polled_worker", str(self._root), str(self._seed), str(FILES)]
+            environment = os.environ | {"PYTHONPATH": "include:plugins:.", "PISMO_TEST_LEDGER_URL": self._server}
+            if not self._server:
+                del environment["PISMO_TEST_LEDGER_URL"]
+            worker = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
+            self._running.append(worker)
+
+    def kill_one(self) -> None:
+        """Kill a random process of those that have done a step, if there is one."""
+        working = [worker for worker in self._running if (self._root / f"worked-{worker.pid}").exists()]
+        if not working:
+            return
+        victim = self._random.choice(working)
+        victim.kill()
+        victim.wait()
+        self.kills += 1
+
+    def stop(self) -> None:
+        """Let all processes finish their step and end."""
+        (self._root / "stop").touch()
+        for worker in self._running:
+            assert worker.wait(PATIENCE) == 0, self.told()
+
+    def told(self) -> str:
+        """Return the end of the processes' output."""
+        return (self._root / "workers.log").read_text()[-3000:]
+
+    def close(self) -> None:
+        """Kill all processes that are left."""
+        for worker in self._running:
+            worker.kill()
+            worker.wait()
+        self._log.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledgers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the server of the ledgers, or nothing for SQLite."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server = PostgresServer(connections=4 * PROCESSES + 20)
+    try:
+        server.start()
+        monkeypatch.setattr("tests.lakes.SERVER", server.url)
+        yield server.url
+        server.stop()
+    finally:
+        server.remove()
+
+
+def test_a_reader_never_misses_a_row(ledgers: str, tmp_path: Path) -> None:
+    reader, crowd, patience = Reader(tmp_path / "lake"), Crowd(tmp_path, ledgers), random.Random(3)
+    end, kill_at = time.monotonic() + SECONDS, 0.0
+    # the first one makes the ledger
+    LakeUnderTest(tmp_path)
+    try:
+        crowd.start()
+        while time.monotonic() < end or crowd.kills < PROCESSES or reader.rows < FILES:
+            reader.look()
+            assert not reader.faults, (reader.faults[:5], crowd.told())
+            if time.monotonic() > kill_at and reader.rows:
+                crowd.kill_one()
+                kill_at = time.monotonic() + patience.uniform(0.5, 3)
+            crowd.start()
+            time.sleep(PAUSE)
+        crowd.stop()
+    finally:
+        crowd.close()
+    _finish_and_compare(tmp_path)
+    counts = (reader.looks, reader.rows, crowd.kills, reader.doubled)
+    sys.stdout.write("{} looks, {} rows, {} kills, {} times a row seen twice\n".format(*counts))
+
+
+def _finish_and_compare(root: Path) -> None:
+    """Bring the lake to its end; compare its rows with the feed, and its files with those of a quiet run."""
+    lake = LakeUnderTest(root)
+    _complete(lake)
+    truth = Counter(event_id for event_id in events(FILES) if not erased(event_id))
+    assert Counter(row["event_id"] for row in lake.rows()) == Counter(truth.keys())
+    (root / "quiet").mkdir()
+    quiet = LakeUnderTest(root / "quiet")
+    quiet.land({key_of(number): body(number) for number in range(FILES)})
+    _complete(quiet)
+    assert _digest(lake) == _digest(quiet)
+
+
+def _complete(lake: LakeUnderTest) -> None:
+    missing = [number for number in range(FILES) if not lake.files.known([key_of(number)])]
+    lake.land({key_of(number): body(number) for number in missing})
+    found = find_copies(lake.settings, lake.ledger, filter(erased, events(FILES)))
+    erase(lake.settings, lake.ledger, found, "request 1")
+    for day in DAYS:
+        lake.close(day)
+    lake.build()
+
+
+def _digest(lake: LakeUnderTest) -> dict[str, str]:
+    """Return the digests of a lake's files without the records of erasures: they carry their time."""
+    return {path: digest for path, digest in lake.digest().items() if f"/{ERASURES}/" not in path}

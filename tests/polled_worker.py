@@ -1,0 +1,59 @@
+"""Work on a lake in random order until its folder has a file `stop`."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+from tests.lakes import LakeUnderTest
+from tests.polled_feed import DAYS, body, erased, events, key_of
+
+from pismo_lake.build import heartbeat
+from pismo_lake.errors import PismoError
+from pismo_lake.events.erase import erase
+from pismo_lake.events.find_rows import find_copies
+from pismo_lake.hours import PublishDay
+from pismo_lake.report.reconcile import reconcile
+
+# a killed process is overtaken in a second, not in ten
+heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
+
+
+def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
+    """Do one thing that a run, a command or a close does."""
+    todo = rng.random()
+    if todo < 0.35:
+        numbers = [number for number in rng.sample(range(files), 8) if not lake.files.known([key_of(number)])]
+        lake.land({key_of(number): body(number) for number in numbers})
+    elif todo < 0.7:
+        lake.index()
+        units = lake.files.unbuilt_units()
+        lake.build(rng.sample(units, min(len(units), 6)), force=rng.random() < 0.2)
+    elif todo < 0.9:
+        lake.close(rng.choice(DAYS), force=rng.random() < 0.3)
+    elif todo < 0.95:
+        reconcile(lake.settings, lake.ledger, PublishDay.parse(rng.choice(DAYS)))
+    else:
+        chosen = rng.sample(sorted(filter(erased, set(events(files)))), 1)
+        if found := find_copies(lake.settings, lake.ledger, chosen):
+            erase(lake.settings, lake.ledger, found, "request 1")
+
+
+def main() -> None:
+    """Take the lake's folder, a seed and the number of files from the command line."""
+    root, rng, files = Path(sys.argv[1]), random.Random(int(sys.argv[2])), int(sys.argv[3])
+    lake = LakeUnderTest(root)
+    while not (root / "stop").exists():
+        try:
+            work(lake, files, rng)
+        except PismoError as error:
+            sys.stdout.write(f"{type(error).__name__} {error}\n")
+            sys.stdout.flush()
+        (root / f"worked-{os.getpid()}").touch()
+    lake.ledger.close()
+
+
+if __name__ == "__main__":
+    main()
