@@ -85,7 +85,7 @@ def test_closing_goes_step_by_step(bag: DagBag) -> None:
     assert dag.get_task("await_settled_day").downstream_task_ids == {"land_missing_files"}
     assert dag.get_task("land_missing_files").downstream_task_ids == {"index_missing_files", "check_landing"}
     assert dag.get_task("index_missing_files").downstream_task_ids == {"flatten_other_hours", "close_publish_day"}
-    assert dag.get_task("flatten_other_hours").downstream_task_ids == {"close_publish_day"}
+    assert dag.get_task("flatten_other_hours").downstream_task_ids == set()
     assert dag.get_task("close_publish_day").downstream_task_ids == {"report_publish_day"}
     assert dag.get_task("close_publish_day").outlets == []
     (alias,) = dag.get_task("report_publish_day").outlets

@@ -131,11 +131,11 @@ class DayBuilder(UnitBuilder):
         self.checkpoint("late")
         for unit in self.landed.unbuilt_units():
             if unit.startswith(f"{self._day}T"):
-                self.build_earlier(PublishHour.parse(unit))
+                self.build_other(unit)
 
-    def build_earlier(self, hour: PublishHour) -> None:
+    def build_hour(self, hour: PublishHour) -> BuildSummary:
         """Build a publish hour of the delivery."""
-        build_hour(self.settings, self.ledger, hour, log=self.log)
+        return build_hour(self.settings, self.ledger, hour, log=self.log)
 
     @contextmanager
     def draft(self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Iterator[Draft]:

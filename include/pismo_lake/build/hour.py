@@ -81,9 +81,9 @@ class HourBuilder(UnitBuilder):
         """Return the part of the file, which its indexing chose."""
         return record.part
 
-    def build_earlier(self, hour: PublishHour) -> None:
-        """Build an earlier publish hour of the delivery."""
-        build_hour(self.settings, self.ledger, hour, log=self.log)
+    def build_hour(self, hour: PublishHour) -> BuildSummary:
+        """Build another publish hour of the delivery."""
+        return build_hour(self.settings, self.ledger, hour, log=self.log)
 
     @contextmanager
     def draft(self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Iterator[Draft]:

@@ -70,6 +70,12 @@ class BuildSummary:
         self.seconds += other.seconds
         self.unreadable += other.unreadable
 
+    def join_written(self, other: BuildSummary) -> None:
+        """Add the counts that another unit has written during this build; its totals stay its own."""
+        self._add_written(other.written)
+        self.parts_built += other.parts_built
+        self.unreadable += other.unreadable
+
     def write_log(self, log: logging.Logger) -> None:
         """Log the totals in one line."""
         log.info(

@@ -99,6 +99,7 @@ class UnitBuilder(ABC):
         self.contracts = ContractStore(ledger, settings)
         self._judged = JudgedInputs(settings, ledger)
         self._to_finish: list[tuple[int, Sequence[str]]] = []
+        self._others: list[BuildSummary] = []
 
     @property
     @abstractmethod
@@ -132,8 +133,12 @@ class UnitBuilder(ABC):
         return []
 
     @abstractmethod
-    def build_earlier(self, hour: PublishHour) -> None:
-        """Build an earlier publish hour of the delivery."""
+    def build_hour(self, hour: PublishHour) -> BuildSummary:
+        """Build another publish hour of the delivery."""
+
+    def build_other(self, hour: str) -> None:
+        """Build another publish hour of the delivery, and count the rows as written by this build."""
+        self._others.append(self.build_hour(PublishHour.parse(hour)))
 
     def before_removal(self) -> None:  # noqa: B027
         """Prepare the removal of superseded files, after the new ones are recorded."""
@@ -151,6 +156,8 @@ class UnitBuilder(ABC):
             self._update(part, inputs, recorded.get(part), summary, force=force)
         while self._to_finish:
             self._finish(*self._to_finish.pop())
+        for other in self._others:
+            summary.join_written(other)
         summary.seconds = time.monotonic() - started
         summary.write_log(self.log)
         return summary
@@ -251,7 +258,7 @@ class UnitBuilder(ABC):
         hours = {record.publish_hour for record in found if not record.built and not record.closed}
         for hour in sorted(hours - {self.unit}):
             try:
-                self.build_earlier(PublishHour.parse(hour))
+                self.build_other(hour)
             except UNIT_ERRORS as error:
                 # its own run fails too, and its day is incomplete
                 self.log.warning("publish hour %s has earlier copies of events, and cannot be built: %s", hour, error)

@@ -59,14 +59,11 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         settled = DaySettledSensor(task_id="await_settled_day", **common)
         land = LandPublishDayOperator(task_id="land_missing_files", pool=delivery.pool, **common)
         index = IndexPublishDayOperator(task_id="index_missing_files", publish_hours=land.output, **common)
+        # an hour of another day that cannot be built keeps no day from its close
         flatten = BuildUnitsOperator.partial(
             task_id="flatten_other_hours", map_index_template="{{ task.units | join(', ') }}", **common
         ).expand(units=index.output)
-        close = ClosePublishDayOperator(
-            task_id="close_publish_day",
-            trigger_rule="none_failed_min_one_success",
-            **common,
-        )
+        close = ClosePublishDayOperator(task_id="close_publish_day", **common)
         report = ReportPublishDayOperator(
             task_id="report_publish_day",
             landing_task_id="land_missing_files",
@@ -76,6 +73,6 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         )
         check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_missing_files", **common)
         settled >> land >> index >> [flatten, close]
-        flatten >> close >> report
+        close >> report
         land >> check
     return dag

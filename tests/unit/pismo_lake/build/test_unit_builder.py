@@ -148,8 +148,10 @@ def test_a_row_moves_to_an_earlier_hour_without_a_moment_in_which_it_is_missing(
     build(unit)
     lake.land({key(1): event("e-1", timestamp=at(1)), key(2): event("e-1", timestamp=at(1))})
     seen: list[list[str]] = []
-    lake.build([unit], checkpoint=lambda _: seen.append(ids(lake)))
+    built = lake.build([unit], checkpoint=lambda _: seen.append(ids(lake)))[unit]
     assert seen
+    assert (built.rows, built.parts_built) == (1, 2)
+    assert (built.written["rows"], built.written["files"]) == (2, 2)
     assert all("e-1" in moment for moment in seen)
     assert ids(lake) == ["e-1", "e-2"]
     assert {row["event_id"]: row["_source_file"] for row in lake.rows()}["e-1"] == key(1)
