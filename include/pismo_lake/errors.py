@@ -4,7 +4,9 @@ Messages name the key, role or host, and never a payload, a key or a secret. *te
 
 PismoError
 ├── ConfigError           a delivery or a setting is wrong
-│   └── NoLedgerError        the given place has no ledger
+│   ├── NoLedgerError        the given place has no ledger
+│   └── ParamsError          the Params of a run are wrong, or do not fit together
+├── ChecksFailedError     checks of the doctor failed: rights, keys or settings are missing
 ├── SourceError           one object, or one right, at Pismo's side; has `.key`
 │   ├── AccessDenied
 │   │   ├── ListingDenied    no s3:ListBucket: a supported mode
@@ -62,6 +64,14 @@ class ConfigError(PismoError):
 
 class NoLedgerError(ConfigError):
     """The given place has no ledger, and none may be created."""
+
+
+class ParamsError(ConfigError):
+    """The Params of a run are wrong, or do not fit together."""
+
+
+class ChecksFailedError(PismoError):
+    """Checks of the doctor failed: rights, keys or settings are missing."""
 
 
 class SourceError(PismoError):

@@ -37,7 +37,7 @@ def ingest(bag: DagBag) -> DAG:
 
 def test_every_dag_file_loads(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3"]
+    assert sorted(bag.dags) == ["pismo_close_sandbox_s3", "pismo_doctor", "pismo_ingest_sandbox_s3"]
 
 
 def test_every_dag_serialises(bag: DagBag) -> None:
@@ -49,7 +49,10 @@ def test_house_rules(bag: DagBag) -> None:
     for dag in bag.dags.values():
         assert {"pismo"} < set(dag.tags)
         assert dag.doc_md
+        assert dag.description
         assert dag.catchup is False
+        if dag.dag_id == "pismo_doctor":
+            continue
         assert dag.max_active_runs == (1 if "ingest" in dag.tags else 3)
         assert dag.has_on_failure_callback
         for task in dag.tasks:
@@ -125,7 +128,9 @@ def test_an_invalid_delivery_breaks_only_its_own_dag(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PISMO_DELIVERIES", str(tmp_path / "deliveries.yaml"))
     bag = DagBag(ROOT / "dags")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3", "pismo_ingest_broken"}
+    assert set(bag.dags) == {
+        "pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3", "pismo_ingest_broken", "pismo_doctor",
+    }  # fmt: skip
     problem = bag.dags["pismo_ingest_broken"].doc_md
     assert "environment is 'staging', allowed: sandbox, production" in problem
     assert "line " in problem
@@ -188,10 +193,11 @@ def examples(monkeypatch: pytest.MonkeyPatch) -> DagBag:
 def test_the_examples_have_a_dag_each(examples: DagBag) -> None:
     assert examples.import_errors == {}
     names = {"acme_production", "acme_sandbox", "globex_production", "initech_production"}
-    assert set(examples.dags) == {f"pismo_{kind}_{name}" for name in names for kind in ("ingest", "close")}
+    each = {f"pismo_{kind}_{name}" for name in names for kind in ("ingest", "close")}
+    assert set(examples.dags) == each | {"pismo_doctor"}
     for dag in examples.dags.values():
         again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
-        assert again.timetable.periodic
+        assert again.timetable.periodic is (again.dag_id != "pismo_doctor")
         assert "invalid" not in again.tags
 
 
@@ -232,7 +238,7 @@ def test_without_googles_packages_every_dag_loads_and_gcs_says_what_it_needs() -
         "from airflow.dag_processing.dagbag import DagBag\n"
         f"bag = DagBag({str(ROOT / 'dags')!r})\n"
         "assert bag.import_errors == {}, bag.import_errors\n"
-        "assert len(bag.dags) == 8\n"
+        "assert len(bag.dags) == 9\n"
         "from pismo.connect.queue import open_queue\n"
         "from pismo.connect.source import open_source\n"
         "from pismo_lake.settings.deliveries import find_delivery\n"

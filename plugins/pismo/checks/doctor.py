@@ -184,7 +184,12 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
         keys = ", ".join(f"key {key_id}" for key_id in lake_keys(settings).by_id)
         return f"{settings.privacy.name}, {len(settings.privacy.rules)} rules" + (f", {keys}" if keys else "")
 
-    yield attempt("privacy", policy, "see docs/how-to/privacy.md: privacy, privacy_key_conn_id")
+    advice = "see docs/how-to/privacy.md: privacy, privacy_key_conn_id"
+    found = attempt("privacy", policy, advice)
+    if found.state is State.PASS and delivery.privacy is None:
+        advice = "if people read the lake who may not see cards and names: privacy: strict, see docs/how-to/privacy.md"
+        found = Check(found.name, State.OPTIONAL, found.seen, advice)
+    yield found
 
     if delivery.lake_kms_key is not None:
 

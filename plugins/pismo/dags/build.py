@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo.dags.close import close_dag
+from pismo.dags.doctor import doctor_dag
 from pismo.dags.ingest import ingest_dag
 from pismo.wiring import invalid_delivery_dag
 from pismo_lake.settings import InvalidDelivery, load_deliveries
@@ -14,9 +15,11 @@ from pismo_lake.settings import InvalidDelivery, load_deliveries
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+    from pismo_lake.settings import Delivery
 
-def build_dags(path: str | Path) -> dict[str, DAG]:
-    """Return the ingest and the close DAG of each delivery by id, for a DAG file's globals.
+
+def build_dags(path: str | Path, doctor: str = "pismo_doctor") -> dict[str, DAG]:
+    """Return the ingest and the close DAG of each delivery, and the doctor's DAG, for a DAG file's globals.
 
     The file passes them to ``globals().update(…)``. Airflow reads only files that have the words *airflow* and *dag*:
     begin the file with a docstring or a comment that has both. A delivery with wrong settings becomes one DAG that
@@ -24,6 +27,7 @@ def build_dags(path: str | Path) -> dict[str, DAG]:
 
     Args:
         path: The deliveries file. A relative path begins at the folder of the calling file, wherever Airflow runs.
+        doctor: The id of the doctor's DAG. Each deliveries file of one Airflow needs another one.
     """
     frame = inspect.currentframe()
     assert frame is not None
@@ -31,9 +35,12 @@ def build_dags(path: str | Path) -> dict[str, DAG]:
     caller = Path(frame.f_back.f_globals["__file__"])
     deliveries_file = str((caller.parent / path).resolve())
     dags: list[DAG] = []
+    sound: list[Delivery] = []
     for delivery in load_deliveries(deliveries_file):
         if isinstance(delivery, InvalidDelivery):
             dags.append(invalid_delivery_dag(delivery))
         else:
+            sound.append(delivery)
             dags += [ingest_dag(delivery, deliveries_file), close_dag(delivery, deliveries_file)]
+    dags.append(doctor_dag(sound, deliveries_file, doctor))
     return {dag.dag_id: dag for dag in dags}

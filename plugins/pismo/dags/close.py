@@ -17,25 +17,55 @@ from pismo.operators import (
     ReportPublishDayOperator,
 )
 from pismo.sensors import DaySettledSensor
-from pismo.wiring import TASK_DEFAULTS
+from pismo.wiring import TASK_DEFAULTS, facts_of
 
 if TYPE_CHECKING:
     from pismo_lake.settings import Delivery
 
 DOC = """
-### Close publish days of `{name}`
-Once a publish day has settled ({after:g} h after its end): lists and lands missing files, rebuilds the day from the
-raw files into a few large files that replace the hourly ones, and writes the day report to
-`{lake}/reports/publish_date=<day>/{name}.html`. A run is one day: its logical date. An unchanged day is not rebuilt.
+### Close publish days: `{name}`
+A run is one publish day: its logical date. After the day has settled ({after:g} h after its end), the run lands missing
+files, rebuilds the day from the raw files into a few large files, and writes the day report. An unchanged day is not
+rebuilt. The report says *complete*, *incomplete* with the reasons, or *no files*.
 
-**Reload a date**: backfill it here, or trigger with `publish_day`. `force` rebuilds an unchanged day. Without `relist`
-the run does not contact Pismo. With `dry_run` the first task logs the plan, and nothing is changed.
+{facts}
+
+**Run it by hand** (*Trigger*): name a `publish_day`. With `dry_run` the first task only logs its plan.
+
+**Backfill**: *Missing runs* closes the days that have no run. *All runs* also closes the others again: do that after a
+change of the settings. The days before the first file get the verdict *no files*.
 """
 PARAMS = {
-    "publish_day": Param(None, type=["null", "string"], format="date", title="Publish day (default: the run's day)"),
-    "relist": Param(True, type="boolean", title="List missing files at Pismo (off: use only landed files)"),
-    "force": Param(False, type="boolean", title="Rebuild the day even if nothing has changed"),
-    "dry_run": Param(False, type="boolean", title="Only log the files to land, to build and to remove"),
+    "publish_day": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="publish_day: the day to close",
+        description_md="In UTC. Empty: the day of the run's logical date. A day that you name is closed at once.",
+        section="Day",
+        examples=["2026-03-01"],
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="dry_run: only show the plan",
+        description_md="The log of `await_settled_day` names the files to land, to build and to remove.",
+        section="How",
+    ),
+    "relist": Param(
+        True,
+        type="boolean",
+        title="relist: look for missing files at Pismo",
+        description_md="Off: the run does not contact Pismo, and closes the day with the landed files.",
+        section="How",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="force: build the day again",
+        description_md="Builds the day even if nothing has changed.",
+        section="How",
+    ),
 }
 
 
@@ -44,6 +74,7 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
     common = {"delivery_name": delivery.name, "deliveries_file": deliveries_file}
     with DAG(
         dag_id=f"pismo_close_{delivery.name}",
+        description=f"Closes each publish day of {delivery.name}: few large files, and the day report",
         schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
         start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
         catchup=False,
@@ -51,7 +82,7 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         dagrun_timeout=timedelta(hours=24 + delivery.close_after_hours),
         params=PARAMS,
         tags=["pismo", "close", delivery.environment.value, delivery.channel.value],
-        doc_md=DOC.format(name=delivery.name, lake=delivery.lake, after=delivery.close_after_hours),
+        doc_md=DOC.format(name=delivery.name, after=delivery.close_after_hours, facts=facts_of(delivery)),
         deadline=deadline_of(delivery, deliveries_file),
         on_failure_callback=DeliveryNotifier(**common, what="closing a publish day failed"),
         default_args=TASK_DEFAULTS,

@@ -16,27 +16,79 @@ from pismo.operators import (
     ShareOutUnitsOperator,
 )
 from pismo.sensors import NewFilesSensor
-from pismo.wiring import TASK_DEFAULTS, schedule_of
+from pismo.wiring import TASK_DEFAULTS, facts_of, schedule_of
 
 if TYPE_CHECKING:
     from pismo_lake.settings import Delivery
 
 DOC = """
-### Pismo event files of `{name}` to the lake
-Finds the event files of the run's publish hours that are not landed yet, lands them unchanged, indexes their events,
-and flattens every publish hour they belong to into `{lake}`. A second run changes nothing.
+### Event files of Pismo to the lake: `{name}`
+Each run finds the event files that are not landed yet, lands them unchanged, indexes their events, and builds every
+publish hour that they belong to. A second run changes nothing.
 
-**Manual run**: give a window of publish time, or object keys, or event ids (their files are landed and built again).
-`force` rebuilds unchanged hours. With `dry_run` the first task logs the plan, and nothing is changed.
+{facts}
+
+**Run it by hand** (*Trigger*): give a window of publish time, or object keys, or event ids. With `dry_run` the first
+task only logs its plan.
+
+**Backfill**: *Missing runs* makes runs for the dates that have none. *All runs* also repeats the others: that is safe,
+and lands only what is missing. A backfill does not wait for late files.
 """
 PARAMS = {
-    "window_start": Param(None, type=["null", "string"], format="date-time", title="Window start (publish time)"),
-    "window_end": Param(None, type=["null", "string"], format="date-time", title="Window end (publish time)"),
-    "object_keys": Param([], type=["null", "array"], title="Object keys, one a line (instead of a window)"),
-    "event_ids": Param([], type=["null", "array"], title="Event ids, one a line (land and build their files again)"),
-    "force": Param(False, type="boolean", title="Land and build again, even if nothing has changed"),
-    "retry_failed": Param(False, type="boolean", title="Try every quarantined file again"),
-    "dry_run": Param(False, type="boolean", title="Only log the files to land, to build and to remove"),
+    "window_start": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="window_start: first moment",
+        description_md="Publish time in UTC. Empty: `lookback_hours` before the end.",
+        section="Files of a time",
+        examples=["2026-03-01T12:00:00Z"],
+    ),
+    "window_end": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="window_end: last moment",
+        description_md="Publish time in UTC. Empty: now. One hour on each side is added.",
+        section="Files of a time",
+        examples=["2026-03-01T15:00:00Z"],
+    ),
+    "object_keys": Param(
+        [],
+        type=["null", "array"],
+        title="object_keys: these objects, one a line",
+        # with `examples`, Airflow's form offers these and no others
+        description_md="**Instead of** a window. For example `main_stream/2026/3/1/12/0a1b2c`.",
+        section="Certain files",
+    ),
+    "event_ids": Param(
+        [],
+        type=["null", "array"],
+        title="event_ids: the files of these events, one a line",
+        description_md="**Instead of** a window. Builds their hours again. An id is a UUID.",
+        section="Certain files",
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="dry_run: only show the plan",
+        description_md="The log of `find_new_files` names the files to land, to build and to remove.",
+        section="How",
+    ),
+    "force": Param(
+        False,
+        type="boolean",
+        title="force: build again",
+        description_md="Lands and builds even if nothing has changed. Needed only after a doubt about the lake.",
+        section="How",
+    ),
+    "retry_failed": Param(
+        False,
+        type="boolean",
+        title="retry_failed: try quarantined files again",
+        description_md="Files that failed to land in `quarantine_after` runs are tried only if you ask for it.",
+        section="How",
+    ),
 }
 
 
@@ -45,6 +97,7 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
     common = {"delivery_name": delivery.name, "deliveries_file": deliveries_file}
     with DAG(
         dag_id=f"pismo_ingest_{delivery.name}",
+        description=f"Lands Pismo's new event files of {delivery.name}, and builds their publish hours in the lake",
         schedule=schedule_of(delivery, deliveries_file),
         start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
         catchup=False,
@@ -52,7 +105,7 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         dagrun_timeout=timedelta(hours=6),
         params=PARAMS,
         tags=["pismo", "ingest", delivery.environment.value, delivery.channel.value],
-        doc_md=DOC.format(name=delivery.name, lake=delivery.lake),
+        doc_md=DOC.format(name=delivery.name, facts=facts_of(delivery)),
         on_failure_callback=DeliveryNotifier(**common, what="ingestion failed"),
         default_args=TASK_DEFAULTS,
     ) as dag:

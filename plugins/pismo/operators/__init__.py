@@ -1,6 +1,7 @@
 """Run the pipeline's steps as Airflow tasks."""
 
 from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator, ShareOutUnitsOperator
+from pismo.operators.doctor import ExamineDeliveryOperator
 from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator
 from pismo.operators.land import CheckLandingOperator, LandEventFilesOperator, LandPublishDayOperator
 from pismo.operators.report import ReportPublishDayOperator
@@ -9,6 +10,7 @@ __all__ = [
     "BuildUnitsOperator",
     "CheckLandingOperator",
     "ClosePublishDayOperator",
+    "ExamineDeliveryOperator",
     "IndexPublishDayOperator",
     "IndexUnitOperator",
     "LandEventFilesOperator",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.errors import ConfigError
+from pismo_lake.errors import ParamsError
 from pismo_lake.hours import PublishDay, PublishHour, hours_between
 
 if TYPE_CHECKING:
@@ -48,17 +48,21 @@ def window_of(context: Context, delivery: Delivery) -> Window:
     One hour on each side is added: Pismo does not document the time zone and the limits of its hour folders.
 
     Raises:
-        ConfigError: a Param is unknown, or the window is not valid.
+        ParamsError: a Param is unknown or not valid, or Params do not fit together.
     """
     params = _read_params(context, INGEST_PARAMS)
     keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
     ids = _texts(params, "event_ids")
     force, retry = bool(params.get("force")), bool(params.get("retry_failed"))
+    start, end = _moment(params, "window_start"), _moment(params, "window_end")
+    if (keys or ids) and (start or end):
+        given = " and ".join(name for name, texts in (("object_keys", keys), ("event_ids", ids)) if texts)
+        msg = f"give either a window (window_start, window_end) or {given}, not both: a run does one of them"
+        raise ParamsError(msg)
     if keys or ids:
         # a run with event ids builds their files again: the person doubts something about these events
         return Window((), keys, force or bool(ids), ids, retry_failed=retry)
     lookback = timedelta(hours=delivery.lookback_hours)
-    start, end = _moment(params, "window_start"), _moment(params, "window_end")
     if start is not None or end is not None:
         end = end or datetime.now(UTC)
         start = start or end - lookback
@@ -67,11 +71,11 @@ def window_of(context: Context, delivery: Delivery) -> Window:
         start = (context.get("data_interval_start") or end) - lookback
     if end < start:
         msg = f"window_end {end.isoformat()} is before window_start {start.isoformat()}"
-        raise ConfigError(msg)
+        raise ParamsError(msg)
     hours = hours_between(start - timedelta(hours=1), end + timedelta(hours=1))
     if len(hours) > LONGEST_HOURS:
         msg = f"the window has {len(hours)} publish hours; a run takes at most {LONGEST_HOURS}, so split it"
-        raise ConfigError(msg)
+        raise ParamsError(msg)
     return Window(hours, (), force, retry_failed=retry)
 
 
@@ -83,10 +87,10 @@ def day_of(context: Context) -> PublishDay:
             day = PublishDay.parse(str(text)[:10])
         except ValueError as error:
             msg = f"publish_day: {error}"
-            raise ConfigError(msg) from None
+            raise ParamsError(msg) from None
         if day.start > datetime.now(UTC):
             msg = f"publish_day: {day} has not begun"
-            raise ConfigError(msg)
+            raise ParamsError(msg)
         return day
     start = context.get("data_interval_start") if context.get("logical_date") else None
     return PublishDay.of_moment(start or datetime.now(UTC) - timedelta(days=1))
@@ -108,7 +112,7 @@ def _read_params(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
     unknown = sorted(set(params) - names)
     if unknown:
         msg = f"unknown Param {', '.join(unknown)}; valid names: {', '.join(sorted(names))}"
-        raise ConfigError(msg)
+        raise ParamsError(msg)
     return params
 
 
@@ -124,5 +128,5 @@ def _moment(params: Mapping[str, Any], name: str) -> datetime | None:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
         msg = f"{name} is {text!r}; give an ISO 8601 time, e.g. 2026-03-01T12:00:00Z"
-        raise ConfigError(msg) from None
+        raise ParamsError(msg) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

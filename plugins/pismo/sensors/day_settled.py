@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pismo.operators.delivery import DeliverySensor
+from pismo.runs.refused import refuse_wrong_params
 from pismo.runs.window import day_of, day_window
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class DaySettledSensor(DeliverySensor):
         """Return the publish day, YYYY-MM-DD, once it has settled."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
+        with refuse_wrong_params(self.task_log):
+            day_of(context)
         if context["params"].get("dry_run"):
             self._log_plan(context)
             raise AirflowSkipException("dry run")

@@ -10,6 +10,7 @@ from airflow.sdk import PokeReturnValue
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pismo.operators.delivery import DeliverySensor
+from pismo.runs.refused import refuse_wrong_params
 from pismo.runs.window import window_of
 from pismo.triggers.new_files import NewFilesTrigger
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class NewFilesSensor(DeliverySensor):
     """Look once in the worker, then wait in the triggerer for up to `wait_minutes`.
 
-    If the window is over, as in a backfill, the sensor does not wait. Publish hours and counts are pushed to XCom. A
+    If the window is over, as in a backfill, the sensor does not wait. A waiting run ends as soon as another run of the
+    DAG is queued, so that a manual run starts at once. Publish hours and counts are pushed to XCom. A
     denied listing is no error if there are notices, or if the run names object keys. A dry run logs its plan here and
     ends as skipped.
     """
@@ -32,7 +34,8 @@ class NewFilesSensor(DeliverySensor):
     def execute(self, context: Context) -> dict[str, object]:
         """Look once; defer if there is no work yet."""
         delivery = self.read_delivery()
-        window = window_of(context, delivery)
+        with refuse_wrong_params(self.task_log):
+            window = window_of(context, delivery)
         if context["params"].get("dry_run"):
             self._log_plan(window, context)
             raise AirflowSkipException("dry run")
@@ -46,7 +49,7 @@ class NewFilesSensor(DeliverySensor):
         hours = [str(hour) for hour in window.hours]
         deadline = time.time() + delivery.wait_minutes * 60
         self.log.info("nothing new in %s to %s yet, waiting %s min", hours[0], hours[-1], delivery.wait_minutes)
-        trigger = NewFilesTrigger(self.deliveries_file, self.delivery_name, hours, deadline)
+        trigger = NewFilesTrigger(self.deliveries_file, self.delivery_name, hours, deadline, dag_id=self.dag_id)
         self.defer(trigger=trigger, method_name="resume")
         raise AssertionError("defer() does not return")
 

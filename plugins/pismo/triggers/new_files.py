@@ -12,13 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
+_QUEUE_SECONDS = 5.0
+"""Seconds between two looks for queued runs."""
+
+
 class NewFilesTrigger(BaseTrigger):
-    """Poll the window's hours every `poll_seconds` until `deadline` (seconds since the epoch)."""
+    """Poll the window's hours every `poll_seconds` until `deadline` (seconds since the epoch).
+
+    It also ends if another run of `dag_id` is queued: only one run of the DAG is active at a time, and the next one
+    looks for the same files.
+    """
 
     def __init__(
-        self, deliveries_file: str, delivery: str, hours: list[str], deadline: float, poll_seconds: float = 30.0
-    ) -> None:
+        self, deliveries_file: str, delivery: str, hours: list[str], deadline: float, poll_seconds: float = 30.0,
+        dag_id: str = "",
+    ) -> None:  # fmt: skip
         super().__init__()  # type: ignore[no-untyped-call]
+        self.dag_id = dag_id
         self.deliveries_file, self.delivery, self.hours = deliveries_file, delivery, hours
         self.deadline, self.poll_seconds = deadline, poll_seconds
 
@@ -26,12 +36,12 @@ class NewFilesTrigger(BaseTrigger):
         """Return the class path and the arguments."""
         arguments = {
             "deliveries_file": self.deliveries_file, "delivery": self.delivery, "hours": self.hours,
-            "deadline": self.deadline, "poll_seconds": self.poll_seconds,
+            "deadline": self.deadline, "poll_seconds": self.poll_seconds, "dag_id": self.dag_id,
         }  # fmt: skip
         return "pismo.triggers.new_files.NewFilesTrigger", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: ``found``, ``nothing`` at the deadline, or ``error`` with its kind."""
+        """Yield one event: ``found``, ``nothing`` at the end of the wait, or ``error`` with its kind."""
         from pismo_lake.errors import PismoError
 
         while True:
@@ -44,11 +54,36 @@ class NewFilesTrigger(BaseTrigger):
             if found:
                 yield TriggerEvent({"status": "found", "files": found})
                 return
-            left = self.deadline - time.time()
-            if left <= 0:
+            if not await self._wait():
                 yield TriggerEvent({"status": "nothing"})
                 return
-            await asyncio.sleep(min(self.poll_seconds, left))
+
+    async def _wait(self) -> bool:
+        """Wait for the time of the next look; return False at the deadline, or if another run is queued."""
+        following = time.time() + self.poll_seconds
+        while (left := self.deadline - time.time()) > 0:
+            if await self._is_awaited():
+                self.log.info("another run of %s is queued, so this one stops waiting", self.dag_id)
+                return False
+            pause = min(following - time.time(), left, _QUEUE_SECONDS)
+            if pause <= 0:
+                return True
+            await asyncio.sleep(pause)
+        return False
+
+    async def _is_awaited(self) -> bool:
+        """Return whether another run of the DAG is queued; False if Airflow cannot say."""
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+        from asgiref.sync import sync_to_async
+
+        if not self.dag_id:
+            return False
+        try:
+            queued = await sync_to_async(RuntimeTaskInstance.get_dr_count)(self.dag_id, states=["queued"])
+        except Exception as error:  # noqa: BLE001 - it is only a courtesy to the other run
+            self.log.debug("cannot count the queued runs: %s", type(error).__name__)
+            return False
+        return queued > 0
 
     def _look(self) -> int:
         from pismo.connect.ledger import open_ledger

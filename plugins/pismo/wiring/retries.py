@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from pismo.runs.refused import ParamsRefused
 from pismo_lake.errors import PismoError
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ def retry_rules(error: type[PismoError] = PismoError, *, inherited: bool | None 
         yield RetryRule(exception=f"{error.__module__}.{error.__qualname__}", action=action, reason=reason)
 
 
-PISMO_RETRIES = ExceptionRetryPolicy(list(retry_rules()))
+_REFUSED = RetryRule(
+    exception=f"{ParamsRefused.__module__}.{ParamsRefused.__qualname__}",
+    action=RetryAction.FAIL,
+    reason="the Params of the run are wrong",
+)
+PISMO_RETRIES = ExceptionRetryPolicy([_REFUSED, *retry_rules()])
 """For `retry_policy=`. A retry cannot repair a missing right, a wrong setting or a foreign format."""
 
 TASK_DEFAULTS: dict[str, Any] = {

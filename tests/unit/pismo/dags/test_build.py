@@ -38,11 +38,16 @@ def test_the_dags_are_those_of_the_repository(tmp_path: Path, monkeypatch: pytes
             other.get_task(task).downstream_task_ids for task in dag.task_ids
         ]
         # an absolute path: tasks run in other folders
-        assert {task.deliveries_file for task in dag.tasks if not task.is_mapped} == {str(tmp_path / "deliveries.yaml")}
+        files = {task.deliveries_file for task in dag.tasks if not task.is_mapped}
+        files |= {task.partial_kwargs["deliveries_file"] for task in dag.tasks if task.is_mapped}
+        assert files == {str(tmp_path / "deliveries.yaml")}
 
 
 def test_a_wrong_delivery_breaks_only_its_own_dag(tmp_path: Path) -> None:
     text = (ROOT / "config" / "deliveries.yaml").read_text(encoding="utf-8")
     bag = write(tmp_path, f"{text}  broken:\n    organisation: TN-1\n    environment: staging\n    channel: s3\n")
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3", "pismo_ingest_broken"}
+    assert set(bag.dags) == {"pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3", "pismo_ingest_broken", "pismo_doctor"}
+    assert bag.dags["pismo_doctor"].task_dict["examine_delivery"].expand_input.value == {
+        "delivery_name": ["sandbox_s3"]
+    }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from pismo.runs.refused import ParamsRefused, refuse_wrong_params
 from pismo.runs.window import day_of, day_window, window_of
-from pismo_lake.errors import ConfigError
+from pismo_lake.errors import ConfigError, ParamsError
 from pismo_lake.settings.channels import Channel, Environment, GcsSource
 from pismo_lake.settings.deliveries import Delivery
 
@@ -40,3 +42,21 @@ def test_a_day_that_has_not_begun_is_not_closed() -> None:
         day_of(context(publish_day=f"{tomorrow:%Y-%m-%d}"))
     today = datetime.now(UTC)
     assert str(day_of(context(publish_day=f"{today:%Y-%m-%d}"))) == f"{today:%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("names", [["object_keys"], ["event_ids"], ["object_keys", "event_ids"]])
+def test_a_window_and_certain_files_do_not_fit_together(names: list[str]) -> None:
+    given = {name: ["a"] for name in names}
+    expected = rf"give either a window \(window_start, window_end\) or {' and '.join(names)}, not both"
+    with pytest.raises(ParamsError, match=expected):
+        window_of(context(window_start="2026-03-01T12:00:00Z", **given), FEED)
+    assert window_of(context(window_start="", window_end=None, **given), FEED).hours == ()
+
+
+def test_a_wrong_param_ends_the_task_with_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ParamsRefused) as ended, refuse_wrong_params(logging.getLogger("task")):
+        window_of(context(window_start="yesterday"), FEED)
+    assert (ended.value.code, ended.value.__cause__) == (1, None)
+    (record,) = caplog.records
+    assert record.getMessage() == "window_start is 'yesterday'; give an ISO 8601 time, e.g. 2026-03-01T12:00:00Z"
+    assert record.exc_info is None

@@ -7,6 +7,7 @@ import inspect
 import pytest
 from airflow.sdk import ExceptionRetryPolicy, RetryAction
 
+from pismo.runs.refused import ParamsRefused
 from pismo.wiring.retries import PISMO_RETRIES
 from pismo_lake import errors
 
@@ -26,3 +27,8 @@ def test_each_error_is_tried_again_unless_it_is_permanent(
 def test_the_tree_has_both_kinds_and_foreign_errors_are_tried_again() -> None:
     assert {kind.permanent for kind in CLASSES} == {True, False}
     assert PISMO_RETRIES.evaluate(OSError("disk"), 1, 3).action is RetryAction.DEFAULT
+
+
+def test_wrong_params_are_not_tried_again() -> None:
+    assert PISMO_RETRIES.evaluate(ParamsRefused(1), 1, 3).action is RetryAction.FAIL
+    assert PISMO_RETRIES.evaluate(SystemExit(1), 1, 3).action is RetryAction.DEFAULT

@@ -1,0 +1,53 @@
+"""Write a delivery's settings as a Markdown table, for the doc tab of its DAGs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pismo_lake.settings import Delivery
+
+_PASSWORD = re.compile(r"(://[^:@/]*):[^@]*@")
+
+
+def facts_of(delivery: Delivery) -> str:
+    """Return a table of the settings that people on call ask for, and links to the other DAGs.
+
+    Connections are given by their names. The links are relative: an Airflow may be below a path.
+    """
+    rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in _facts(delivery))
+    links = f"[ingest](dags/pismo_ingest_{delivery.name}), [close](dags/pismo_close_{delivery.name})"
+    return f"| setting | value |\n|---|---|\n{rows}\n\nDAGs: {links}, [checks of rights and keys](dags/pismo_doctor)."
+
+
+def _facts(delivery: Delivery) -> Iterator[tuple[str, str]]:
+    yield "organisation", f"{delivery.organisation} ({delivery.environment})"
+    yield "channel", f"{delivery.channel}, connection `{delivery.conn_id}`"
+    ways = (["listing"] if delivery.listing else []) + (["notices"] if delivery.notices else [])
+    yield "new files are found by", " and ".join(ways)
+    yield "landing", f"`{delivery.landing}`"
+    yield "lake", f"`{delivery.lake}`"
+    if delivery.storage_conn_id:
+        yield "storage", f"connection `{delivery.storage_conn_id}`"
+    if delivery.ledger_conn_id:
+        yield "ledger", f"connection `{delivery.ledger_conn_id}`"
+    elif delivery.ledger_url:
+        url = _PASSWORD.sub(r"\1:***@", delivery.ledger_url)
+        yield "ledger", f"`{url}`"
+    yield (
+        "schedule",
+        f"`{delivery.schedule}`, looks back {delivery.lookback_hours} h, waits {delivery.wait_minutes:g} min",
+    )
+    yield (
+        "closing",
+        f"{delivery.close_after_hours:g} h after the day; late {delivery.close_deadline_hours:g} h after that",
+    )
+    yield "privacy", f"`{delivery.privacy}`" if delivery.privacy else "none: columns hold the values that Pismo sends"
+    yield "pool", f"`{delivery.pool}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
