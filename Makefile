@@ -55,7 +55,7 @@ test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 soak: setup ## A month of files through ingest and close, with killed processes: about an hour
 	@PISMO_FEED_DAYS=30 PISMO_EVERY_STEP=1 PISMO_READER_SECONDS=1800 PISMO_READER_PROCESSES=112 scripts/test \
 	  tests/integration/test_polling_reader.py tests/integration/test_month.py tests/integration/test_backfill.py \
-	  tests/integration/test_kills.py tests/integration/test_overtaken.py $(ARGS)
+	  tests/integration/kills $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## The property tests with EXAMPLES= each (20000: about an hour)
