@@ -158,12 +158,12 @@ def test_a_starter_project_runs(installed: Installed) -> None:
     asked_for = {name.rsplit("__")[-1] for name in form["fields"]}
     assert asked_for >= {"organisation", "environment", "pismo_account_id", "channel"}
     assert form["good"][0], form["good"]
-    assert "role: pass" in form["good"][1]
-    assert (form["bad"][0], "role: fail" in form["bad"][1]) == (False, True)
+    assert "Role: arn:aws:iam::123456789012:role/" in form["good"][1]
+    assert (form["bad"][0], form["bad"][1].startswith("Role: ")) == (False, True)
     assert [passed for passed, _ in form["extras"]] == [False, False]
-    assert "SFTP packages: fail, airflow.providers.sftp is missing" in form["extras"][0][1]
-    assert "Google packages: fail" in form["extras"][1][1]
-    assert form["incomplete"] == [False, "connection pismo_test: organisation is missing"]
+    assert "SFTP packages: airflow.providers.sftp is missing" in form["extras"][0][1]
+    assert "Google packages: " in form["extras"][1][1]
+    assert form["incomplete"] == [False, "Organisation id is missing."]
     assert "pismo.operators.links.DayReportLink" in form["links"]
     assert "pismo.notifications.delivery.DeliveryNotifier" in str(form["notifications"])
 

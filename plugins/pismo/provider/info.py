@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
+LABELS = {
+    "organisation": "Organisation id",
+    "environment": "Environment",
+    "channel": "Channel",
+    "pismo_account_id": "Pismo's AWS account id",
+    "region": "Region",
+    "bucket": "Bucket",
+    "endpoint_url": "Endpoint",
+    "conn_id": "Connection of your identity",
+}
+"""Names of the form's fields, by their keys in the connection's extra."""
 _NAME = "Pismo"
 _MODULES = {
     "operators": ["build", "index", "land", "report"],
@@ -35,33 +47,46 @@ def get_provider_info() -> dict[str, Any]:
 def _connection_type() -> dict[str, Any]:
     """Describe the form; every field is stored in the connection's extra under its name."""
     fields = {
-        "organisation": _text("Organisation id", "TN-… as Pismo gives it"),
-        "environment": _choice("Environment", ["sandbox", "production"]),
-        "channel": _choice("Channel", ["s3", "sftp", "gcs"]),
-        "pismo_account_id": _text("Pismo's AWS account id", "S3: 12 digits; Pismo tells it"),
-        "region": _text("Region", "S3: the region of Pismo's bucket"),
-        "bucket": _text("Bucket", "GCS: your bucket. S3: only if it is not the usual one"),
-        "endpoint_url": _text("Endpoint", "only for another endpoint, for example a simulated Pismo"),
+        "organisation": _text("TN- and an id, as Pismo wrote it to you"),
+        "environment": _choice(["sandbox", "production"], "each has its own bucket, role and server"),
+        "channel": _choice(
+            ["s3", "sftp", "gcs"],
+            "s3: Pismo's bucket. sftp: Pismo's server. gcs: your own bucket, which Pismo fills",
+        ),
+        "pismo_account_id": _text("for s3: 12 digits. Pismo tells it with the role"),
+        "region": _text("for s3: the AWS region of Pismo's bucket, for example us-east-1"),
+        "bucket": _text("for gcs: your bucket. For s3: only if it is not Pismo's usual one"),
+        "endpoint_url": _text("for s3: only for another endpoint, for example of a simulated Pismo"),
         "conn_id": _text(
-            "Connection of your identity", "an Airflow connection of type aws, sftp or google_cloud_platform"
+            "the Airflow connection with your own keys: type aws, sftp or google_cloud_platform. "
+            "If empty: aws_default, sftp_default or google_cloud_default"
         ),
     }
+    hidden = ["host", "schema", "login", "password", *([] if _wants_port() else ["port"])]
     return {
         "connection-type": "pismo",
         "hook-name": _NAME,
         "hook-class-name": "pismo.provider.hook.PismoHook",
         "ui-field-behaviour": {
-            "hidden-fields": ["host", "schema", "login", "password", "port"],
-            "relabeling": {},
-            "placeholders": {},
+            "hidden-fields": hidden,
+            "relabeling": {"port": "Port (enter 0)"} if _wants_port() else {},
+            "placeholders": {"port": "0"} if _wants_port() else {},
         },
-        "conn-fields": fields,
+        "conn-fields": {name: {"label": LABELS[name]} | field for name, field in fields.items()},
     }
 
 
-def _text(label: str, description: str) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
+def _wants_port() -> bool:
+    """Return whether this Airflow tests no stored connection that lacks a port.
+
+    Its page sends 0 for a missing port, and its server takes that for another server than the stored one.
+    """
+    return version("apache-airflow-core") in {"3.3.1", "3.3.2"}
 
 
-def _choice(label: str, values: list[str]) -> dict[str, Any]:
-    return {"label": label, "schema": {"type": "string", "enum": values, "default": values[0]}}
+def _text(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": ["string", "null"]}}
+
+
+def _choice(values: list[str], description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string", "enum": values, "default": values[0]}}

@@ -14,6 +14,7 @@ from airflow.sdk import BaseHook, BaseNotifier, BaseOperatorLink
 from pismo.provider import get_provider_info
 from pismo.provider.hook import PismoHook
 from pismo_lake.errors import ConfigError
+from pismo_lake.settings.channels import S3Source
 
 INFO = get_provider_info()
 FEED = {"organisation": "TN-1", "environment": "production"}
@@ -61,19 +62,45 @@ def test_the_form_gives_a_feed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        ({"channel": "s3"}, "organisation is missing"),
-        ({**FEED, "channel": "pigeon"}, "pigeon"),
-        ({**FEED, "channel": "s3"}, "pismo_account_id"),
-        ({**FEED, "channel": "s3", "pismo_account_id": "12"}, "is not 12 digits"),
-        ({**FEED, "channel": "gcs"}, "bucket"),
+        ({"channel": "s3"}, "Organisation id is missing"),
+        ({"channel": "s3", "organisation": " "}, "Organisation id is missing"),
+        ({**FEED, "environment": "test"}, "Environment 'test' is not one of sandbox, production"),
+        ({**FEED, "channel": "pigeon"}, "Channel 'pigeon' is not one of s3, sftp, gcs"),
+        ({**FEED, "channel": "s3"}, "Pismo's AWS account id is missing"),
+        ({**FEED, "channel": "s3", "pismo_account_id": "12"}, "Pismo's AWS account id '12' is not 12 digits"),
+        ({**FEED, "channel": "gcs"}, "Bucket is missing"),
+        (
+            {**FEED, "pismo_account_id": "123456789012", "endpoint_url": "nonsense"},
+            "Endpoint 'nonsense' does not begin with http:// or https:// and a host",
+        ),
     ],
 )
 def test_a_field_that_is_missing_or_wrong_is_named(
     extra: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = hook(monkeypatch, **extra)
-    with pytest.raises(ConfigError, match=f"connection feed: .*{told}"):
+    with pytest.raises(ConfigError, match=f"connection feed: {told}"):
         found.get_conn()
-    passed, message = found.test_connection()
-    assert not passed
-    assert told in message
+    # without the connection's id: Airflow gives the connection a random one for the test
+    assert found.test_connection() == (False, f"{told}.")
+
+
+def test_an_identity_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = hook(monkeypatch, **FEED, pismo_account_id="123456789012", conn_id="misspelt")
+    assert found.test_connection() == (False, "Connection of your identity 'misspelt' does not exist.")
+
+
+def test_blanks_around_a_value_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = hook(monkeypatch, organisation=" TN-1\n", pismo_account_id="123456789012 ").get_conn()
+    assert feed.organisation == "TN-1"
+    assert feed.source == S3Source("123456789012")
+
+
+@pytest.mark.parametrize(("airflow_version", "hidden"), [("3.3.0", True), ("3.3.1", False), ("3.3.2", False)])
+def test_the_form_asks_for_a_port_only_if_airflow_tests_nothing_without(
+    airflow_version: str, hidden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pismo.provider.info.version", {"apache-airflow-core": airflow_version}.get)
+    (connection,) = get_provider_info()["connection-types"]
+    behaviour = connection["ui-field-behaviour"]
+    assert ("port" in behaviour["hidden-fields"], "port" not in behaviour["relabeling"]) == (hidden, hidden)
