@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+import signal
 import subprocess
 import sys
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
+from tests.browser import browser_page
+from tests.postgres import free_port
+from tests.waiting import until
 
+from pismo.provider import get_provider_info
 from pismo_lake import __version__
 from pismo_sandbox.s3.server import CONSUMER_KEY, CONSUMER_SECRET
 
@@ -166,6 +173,85 @@ def test_a_starter_project_runs(installed: Installed) -> None:
     assert form["incomplete"] == [False, "Organisation id is missing."]
     assert "pismo.operators.links.DayReportLink" in form["links"]
     assert "pismo.notifications.delivery.DeliveryNotifier" in str(form["notifications"])
+
+
+@contextmanager
+def api_server(installed: Installed) -> Iterator[str]:
+    """Run Airflow's api-server, in which everybody is an admin; yield its address."""
+    port = free_port()
+    environment = installed.environment | {
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    }
+    command = [installed.venv / "bin" / "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port)]
+    log = installed.folder / "api-server.log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command, cwd=installed.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        ) as server,
+    ):
+
+        def answers() -> bool:
+            assert server.poll() is None, log.read_text()[-3000:]
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/api/v2/version"):
+                return True
+            return False
+
+        try:
+            until(answers, log.read_text)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def test_the_form_says_if_pismo_lets_us_in(installed: Installed) -> None:
+    installed.run("airflow", "db", "migrate")
+    installed.environment["AIRFLOW_CONN_PISMO_SANDBOX"] = json.dumps(CONSUMER)
+    with browser_page() as page, serving(installed) as endpoint, api_server(installed) as address:
+
+        def add(conn_id: str, account: str) -> str:
+            """Fill in the form, save it, press *Test Connection*, and return the text that is shown."""
+            page.goto(f"{address}/connections")
+            page.get_by_role("button", name="Add Connection").click()
+            form = page.get_by_role("dialog")
+            form.locator("input[name=connection_id]").fill(conn_id)
+            form.get_by_role("combobox").first.click()
+            page.keyboard.type("Pismo")
+            page.get_by_role("option", name="Pismo", exact=True).click()
+            form.locator("input[name=port]").fill("0")
+            form.get_by_role("button", name="Extra Fields", exact=True).click()
+            form.get_by_text(fields["conn_id"]["description"]).wait_for()
+            shown = form.inner_text()
+            for field in fields.values():
+                assert {text for text in (field["label"], field["description"]) if text not in shown} == set()
+            assert form.get_by_role("button", name="Save").is_disabled()  # there is no organisation yet
+            given = {
+                "organisation": "TN-00000000-1111-4222-8333-444444444444",
+                "pismo_account_id": account,
+                "region": "us-east-1",
+                "endpoint_url": endpoint,
+                "conn_id": "pismo_sandbox",
+            }
+            for name, value in given.items():
+                form.locator(f"input[name=element_{name}]").fill(value)
+            form.get_by_role("button", name="Save").click()
+            form.wait_for(state="hidden")
+            row = page.get_by_role("row").filter(has=page.get_by_text(conn_id, exact=True))
+            row.get_by_role("button", name="Test Connection").click()
+            title = page.get_by_text(re.compile("^Test Connection (Successful|Failed)$"))
+            title.wait_for()
+            return title.locator("xpath=../..").inner_text()
+
+        (connection,) = get_provider_info()["connection-types"]
+        fields = connection["conn-fields"]
+        good, bad = add("pismo_good", "123456789012"), add("pismo_bad", "210987654321")
+    assert "Test Connection Successful" in good
+    assert "Listing: 0 event file(s) in the last six hours. Not checked: reading an event file." in good
+    assert "Test Connection Failed" in bad
+    assert "To do: ask Pismo to let" in bad
 
 
 def test_airflow_lists_the_provider(installed: Installed) -> None:

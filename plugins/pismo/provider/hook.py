@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings.deliveries import Delivery
 
 _USUAL_IDENTITY = {"s3": "aws_default", "sftp": "sftp_default", "gcs": "google_cloud_default"}
-_OF_SOURCES = {"pismo_account_id", "region", "bucket", "endpoint_url"}
+_OF_SOURCES = {"pismo_account_id", "external_id", "region", "bucket", "endpoint_url"}
 
 
 class PismoHook(BaseHook):

@@ -10,6 +10,7 @@ LABELS = {
     "environment": "Environment",
     "channel": "Channel",
     "pismo_account_id": "Pismo's AWS account id",
+    "external_id": "External id",
     "region": "Region",
     "bucket": "Bucket",
     "endpoint_url": "Endpoint",
@@ -47,13 +48,14 @@ def get_provider_info() -> dict[str, Any]:
 def _connection_type() -> dict[str, Any]:
     """Describe the form; every field is stored in the connection's extra under its name."""
     fields = {
-        "organisation": _text("TN- and an id, as Pismo wrote it to you"),
+        "organisation": _needed("TN- and an id, as Pismo wrote it to you"),
         "environment": _choice(["sandbox", "production"], "each has its own bucket, role and server"),
         "channel": _choice(
             ["s3", "sftp", "gcs"],
             "s3: Pismo's bucket. sftp: Pismo's server. gcs: your own bucket, which Pismo fills",
         ),
         "pismo_account_id": _text("for s3: 12 digits. Pismo tells it with the role"),
+        "external_id": _text("for s3: only if Pismo gave you one"),
         "region": _text("for s3: the AWS region of Pismo's bucket, for example us-east-1"),
         "bucket": _text("for gcs: your bucket. For s3: only if it is not Pismo's usual one"),
         "endpoint_url": _text("for s3: only for another endpoint, for example of a simulated Pismo"),
@@ -86,6 +88,10 @@ def _wants_port() -> bool:
 
 def _text(description: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": ["string", "null"]}}
+
+
+def _needed(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string", "minLength": 1}}
 
 
 def _choice(values: list[str], description: str) -> dict[str, Any]:
