@@ -13,6 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "helm" / "values.yaml").read_text()
 VALUES: dict[str, Any] = yaml.safe_load(TEXT)
+PROCESSES = {"tasks": VALUES["workers"]["kubernetes"], **VALUES}
 PAGE = (ROOT / "docs" / "how-to" / "deploy-kubernetes.md").read_text()
 ENVIRONMENT = {item["name"]: item["value"] for item in VALUES["env"]}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
@@ -26,7 +27,8 @@ def test_every_key_is_one_of_the_charts_and_of_its_type() -> None:
     # helm itself would refuse a misspelled key, or a number instead of a text
     assert not rules.is_valid(VALUES | {"jwtSecretKeyName": "airflow-jwt"})
     assert not rules.is_valid(VALUES | {"env": [{"name": "A", "value": 120}]})
-    assert not rules.is_valid(VALUES | {"workers": {"serviceAccount": {"annotation": {}}}})
+    assert not rules.is_valid(VALUES | {"workers": {"kubernetes": {"serviceAccount": {"annotation": {}}}}})
+    assert not rules.is_valid(VALUES | {"workers": VALUES["workers"]["kubernetes"]})  # as charts before 1.22 have it
     assert not rules.is_valid(VALUES | {"volumeMounts": [{"name": "deliveries", "path": "/opt"}]})
 
 
@@ -74,16 +76,18 @@ def test_deliveries_are_a_configmap_that_every_pod_mounts() -> None:
 
 def test_who_reaches_the_cloud_has_an_identity_and_the_others_none() -> None:
     key, role = "eks.amazonaws.com/role-arn", "arn:aws:iam::"
-    named = {name: part["serviceAccount"]["annotations"] for name, part in VALUES.items() if "serviceAccount" in part}
+    named = {
+        name: part["serviceAccount"]["annotations"] for name, part in PROCESSES.items() if "serviceAccount" in part
+    }
     # tasks, triggers that look at a queue, pages that read logs from the bucket, callbacks of a DAG that send alerts
-    assert set(named) == {"workers", "triggerer", "apiServer", "dagProcessor"}
+    assert set(named) == {"tasks", "triggerer", "apiServer", "dagProcessor"}
     assert all(annotations[key].startswith(role) for annotations in named.values())
     assert "iam.gke.io/gcp-service-account" in TEXT
 
 
 def test_every_process_says_how_much_it_needs() -> None:
-    for name in ("workers", "triggerer", "apiServer", "scheduler", "dagProcessor", "migrateDatabaseJob"):
-        resources = VALUES[name]["resources"]
+    for name in ("tasks", "triggerer", "apiServer", "scheduler", "dagProcessor", "migrateDatabaseJob"):
+        resources = PROCESSES[name]["resources"]
         assert resources["requests"].keys() == {"cpu", "memory"}, name
         assert resources["limits"].keys() == {"memory"}, name
 
