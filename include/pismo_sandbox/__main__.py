@@ -1,4 +1,4 @@
-"""Serve the look-alike, publish into it, or check a lake: `python -m pismo_sandbox`."""
+"""Serve the look-alike, publish into it, check a lake, or try a project: `python -m pismo_sandbox`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pismo_sandbox.check.truth import Truth
-from pismo_sandbox.check.verify import verify
+from pismo_sandbox.check.verify import Verification, verify
 from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher, S3Sink
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--lake", type=Path, required=True)
     check.add_argument("--truth", type=_truth, required=True)
     check.set_defaults(run=_verify)
+
+    attempt = commands.add_parser("try", help="run the DAG of a project of `pismo-lake init` once, and check the lake")
+    attempt.add_argument("project", metavar="DIR", type=Path)
+    attempt.set_defaults(run=_try)
     return parser
 
 
@@ -151,7 +155,20 @@ def _dials(options: argparse.Namespace) -> Dials:
 
 def _verify(options: argparse.Namespace) -> int:
     with Truth(options.truth) as truth:
-        found = verify(options.lake, truth)
+        return _show(verify(options.lake, truth))
+
+
+def _try(options: argparse.Namespace) -> int:
+    from pismo_sandbox.try_out import TryError, try_project
+
+    try:
+        return _show(try_project(options.project.resolve()))
+    except TryError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _show(found: Verification) -> int:
     print(
         f"{found.events} events published, {found.rows} rows in {found.files} files, {found.leaves} values compared,"
         f" {found.rescued} rescued, {found.rejects} rejects, {found.conflicts} conflicts,"

@@ -175,6 +175,18 @@ def test_a_starter_project_runs(installed: Installed) -> None:
     assert "pismo.notifications.delivery.DeliveryNotifier" in str(form["notifications"])
 
 
+def test_one_command_runs_the_dag_of_a_new_project(installed: Installed) -> None:
+    told = installed.run("pismo-lake", "init", "new").splitlines()
+    # what the command says is all that a newcomer has to call; the project of the shell is another one
+    program, *words = shlex.split(told[-2].partition("call: ")[2])
+    said = installed.run(program, *words, PISMO_LAKE="/no/such/lake")
+    assert " 0 problems" in said
+    rows = re.search(r"(\d+) events published, (\d+) rows", said)
+    assert rows
+    assert int(rows[1]) == int(rows[2]) > 0
+    assert list((installed.folder / "new" / "sandbox" / "lake").glob("events/**/*.parquet"))
+
+
 @contextmanager
 def api_server(installed: Installed) -> Iterator[str]:
     """Run Airflow's api-server, in which everybody is an admin; yield its address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ _STARTER = {
 }
 """The templates in `starter/`, and the file that each one becomes."""
 
+_DOCTOR = "pismo-lake doctor pismo_sandbox"
 _SCHEMA = "config/deliveries.schema.json"
 
 
@@ -31,7 +33,10 @@ def init(
     root = Path(root_of(folder))
     for path in write_project(root):
         print(path)
-    print(f"next: fill in {root / '.env.example'}, save it as .env, and call: pismo-lake doctor pismo_sandbox")
+    print(f"to try it with a simulated Pismo (extra sandbox), call: python -m pismo_sandbox try {shlex.quote(folder)}")
+    print(
+        f"for Pismo itself: fill in {root / '.env.example'}, save it as {root / '.env'}, load it, and call: {_DOCTOR}"
+    )
     return 0
 
 

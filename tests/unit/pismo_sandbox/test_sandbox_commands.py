@@ -33,3 +33,18 @@ def test_a_lake_that_is_not_there_lacks_everything(tmp_path: Path, capsys: pytes
     assert main(["generate", "--out", str(tmp_path), *feed]) == 0
     assert main(["verify", "--lake", str(tmp_path / "typo"), "--truth", str(tmp_path / "truth.db")]) == 1
     assert " 0 problems" not in capsys.readouterr().out
+
+
+def test_a_project_that_is_not_there_is_not_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["try", str(tmp_path / "typo")]) == 2
+    assert f"make a project with  pismo-lake init {tmp_path / 'typo'}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lake_of_an_earlier_try_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("dags", "config", "sandbox/lake"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "config" / "deliveries.yaml").touch()
+    assert main(["try", str(tmp_path)]) == 2
+    assert "has the lake of an earlier try: remove or rename it first" in capsys.readouterr().err
+    assert (tmp_path / "sandbox" / "lake").is_dir()
