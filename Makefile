@@ -98,7 +98,7 @@ wheel: setup ## Build the wheel and the source distribution into dist/
 	@$(PY) -m hatchling build
 
 .PHONY: resolve
-resolve: setup ## Unit and DAG tests with the RESOLUTION=lowest-direct|highest versions that the wheel allows (ARGS= goes to pytest)
+resolve: setup ## Unit and DAG tests with the RESOLUTION=lowest-direct|highest versions that the wheel allows (AIRFLOW=3.3.0 ARGS=)
 	@scripts/resolve $(or $(RESOLUTION),highest) $(ARGS)
 
 .PHONY: schema
@@ -112,4 +112,4 @@ bench: setup ## Measure speed and memory of the lake
 
 .PHONY: clean
 clean: demo-down ## Remove the files that targets made, also .venv
-	@rm -rf .venv .venv-lowest-direct .venv-highest dist .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis site
+	@rm -rf .venv .venv-lowest-direct* .venv-highest* dist .demo .airflow-test .mypy_cache .ruff_cache .pytest_cache .hypothesis site
