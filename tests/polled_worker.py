@@ -25,7 +25,7 @@ def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
     """Do one thing that a run, a command or a close does."""
     todo = rng.random()
     if todo < 0.35:
-        numbers = [number for number in rng.sample(range(files), 8) if not lake.files.known([key_of(number)])]
+        numbers = [number for number in rng.sample(range(files), 8) if not lake.files.find_known([key_of(number)])]
         lake.land({key_of(number): body(number) for number in numbers})
     elif todo < 0.7:
         lake.index()

@@ -19,7 +19,7 @@ from pismo_lake.errors import LedgerRefused, LedgerVersionError, NoLedgerError
 from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.ledger import Ledger
-from pismo_lake.ledger.engine import connect
+from pismo_lake.ledger.engine import open_engine
 from pismo_lake.ledger.migrate import migrate, migration_sql
 from pismo_lake.ledger.version import VERSION
 from pismo_lake.report.reconcile import reconcile
@@ -60,7 +60,7 @@ def run_script(url: str, script: str) -> None:
 @pytest.mark.parametrize("state", STATES, ids=lambda path: path.stem)
 def test_a_ledger_of_the_time_before_versions_keeps_its_data(database: Callable[[], str], state: Path) -> None:
     url, other = database(), database()
-    with connect(url) as engine, connect(other) as copy:
+    with open_engine(url) as engine, open_engine(other) as copy:
         for each in (engine, copy):
             make(each, state)
         before = dump(engine)
@@ -103,7 +103,7 @@ def test_migrations_at_once_are_one(database: Callable[[], str]) -> None:
     url = database()
     found = list[str | None]()
     with ExitStack() as stack:
-        engines = [stack.enter_context(connect(url)) for _ in range(4)]
+        engines = [stack.enter_context(open_engine(url)) for _ in range(4)]
         make(engines[0], STATES[0])
         threads = [threading.Thread(target=lambda engine=engine: found.append(migrate(engine))) for engine in engines]
         for thread in threads:
@@ -138,5 +138,5 @@ def test_tasks_need_no_right_to_change_tables(database: Callable[[], str], tmp_p
     assert report.balanced
     assert sorted(row["event_id"] for row in lake.rows()) == ["e-1", "e-3"]
     run_script(owner, "DROP TABLE pismo_ledger_version")
-    with connect(url) as engine, pytest.raises(LedgerRefused, match=r"permission denied|must be owner"):
+    with open_engine(url) as engine, pytest.raises(LedgerRefused, match=r"permission denied|must be owner"):
         migrate(engine)

@@ -199,7 +199,7 @@ def _finish_and_compare(root: Path) -> None:
 
 
 def _complete(lake: LakeUnderTest) -> None:
-    missing = [number for number in range(FILES) if not lake.files.known([key_of(number)])]
+    missing = [number for number in range(FILES) if not lake.files.find_known([key_of(number)])]
     lake.land({key_of(number): body(number) for number in missing})
     found = find_copies(lake.settings, lake.ledger, filter(erased, events(FILES)))
     erase(lake.settings, lake.ledger, found, "request 1")
