@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 SOURCES := $(wildcard include plugins dags tests benchmarks)
 
-# Many tests wait for something now and then, so one process more than there are cores, but no more than four.
-WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 4)))
+# Many tests wait for Airflow or a disk, so two processes more than there are cores, but no more than six.
+WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))
 
 # What the caller's shell knows of another Airflow, AWS account or delivery must not leak into this project's runs.
 $(foreach name,$(filter AIRFLOW_% AWS_% PISMO_%,$(.VARIABLES)),$(eval unexport $(name)))
@@ -53,10 +53,11 @@ test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 	@scripts/test -m "not integration" $(ARGS)
 
 .PHONY: soak
-soak: setup ## A month of files through ingest and close, with killed processes: about an hour
-	@PISMO_FEED_DAYS=30 PISMO_EVERY_STEP=1 PISMO_READER_SECONDS=1800 PISMO_READER_PROCESSES=112 scripts/test \
-	  tests/integration/test_polling_reader.py tests/integration/test_month.py tests/integration/test_backfill.py \
-	  tests/integration/kills $(ARGS)
+soak: setup ## The long form of tests: a month of files, thousands of notices, a kill before each step: about three hours
+	@PISMO_FEED_DAYS=30 PISMO_FEED_MEGABYTES=60 PISMO_NOTICES=2000 PISMO_EVERY_STEP=1 PISMO_LEDGER_FILES=1000000 \
+	  PISMO_READER_SECONDS=1800 PISMO_READER_PROCESSES=112 scripts/test $(addprefix tests/integration/,\
+	  test_polling_reader.py test_month.py test_backfill.py test_killed_tasks.py test_burst.py test_channels.py kills \
+	  test_postgres.py test_ledger_growth.py) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## The property tests with EXAMPLES= each (20000: about an hour)

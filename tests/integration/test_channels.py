@@ -1,4 +1,7 @@
-"""Run each channel's DAG (`dag.test`), killed once while it lands: the lake has all events."""
+"""Run each channel's DAG (`dag.test`), killed once while it lands: the lake has all events.
+
+PISMO_FEED_MEGABYTES=60 makes the feed larger (`make soak`).
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
+MEGABYTES = int(os.environ.get("PISMO_FEED_MEGABYTES", "12"))
 
 
 @pytest.fixture
@@ -105,7 +109,7 @@ def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, 
         pytest.skip("no sshd on this machine: scripts/openssh installs it as root")
     place = start_sandbox(server_of(channel, places.home), places, Notes(places.home / "running.json"))
     told = feed_of(channel, places.home, place)
-    options = Options(hours=1, megabytes=12, seed=23, home=places.home)
+    options = Options(hours=1, megabytes=MEGABYTES, seed=23, home=places.home)
     sink = sink_of(channel, places.home, place)
     if channel == "gcs":
         # some notices are never sent: listing finds their files
