@@ -31,9 +31,10 @@ from datetime import timedelta
 
 
 def task_policy(task):
-    task.retry_delay = timedelta(seconds={seconds})
+    if task.retries:
+        task.retry_delay, task.retries = timedelta(seconds={seconds}), 8
 """
-"""A cluster policy for tests in which a retry has to wait for no service to come back."""
+"""A cluster policy: the first retries come sooner, the last one as late as in production."""
 
 
 def migrated_database(folder: Path) -> Path:
