@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import psutil
 import pytest
+from tests.airflow_runs import DATABASE, retry_soon
 from tests.killer import NOTICED_SOON, signalled, task_processes
 from tests.waiting import PATIENCE, until
 
@@ -66,7 +68,7 @@ class LateSink:
 class Month:
     """The look-alike with its feed, and an Airflow that can be killed and started again."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, database: Path) -> None:
         self.places = Places(root / "demo")
         self.places.logs.mkdir(parents=True)
         self.notes = Notes(self.places.home / "running.json")
@@ -79,6 +81,8 @@ class Month:
         publisher.publish(FIRST, LAST + timedelta(days=1), BYTES_A_DAY * DAYS)
         secrets, self.ports, home = Secrets.new(), unusual_ports(), self.places.home / "airflow"
         make_home(home, secrets)
+        retry_soon(home)
+        shutil.copyfile(database, home / DATABASE)
         feed = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in told.connections.items()}
         feed |= {"AIRFLOW_CONN_ADMIN": json.dumps(self._admin(place["endpoint"]))}
         feed |= told.variables | {
@@ -240,8 +244,8 @@ class Chaos(threading.Thread):
 
 
 @pytest.fixture
-def month(tmp_path: Path) -> Iterator[Month]:
-    month = Month(tmp_path)
+def month(tmp_path: Path, airflow_database: Path) -> Iterator[Month]:
+    month = Month(tmp_path, airflow_database)
     yield month
     month.truth.close()
     for started in month.notes.all():

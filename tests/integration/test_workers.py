@@ -17,6 +17,7 @@ import boto3
 import psutil
 import psycopg
 import pytest
+from tests.airflow_runs import retry_soon
 from tests.composed import ROOT, Composed
 from tests.killer import NOTICED_SOON, signalled, task_of, task_processes
 from tests.postgres import PostgresServer, free_port
@@ -62,6 +63,8 @@ class Stack:
         self._redis_folder.mkdir()
         place = start_sandbox(server_of("s3", self.places.home), self.places, self.notes)
         self.endpoint = place["endpoint"]
+        # the second and third retry wait longer, while the services come back
+        retry_soon(self.places.home, seconds=5)
         self.truth = Truth(self.places.truth)
         publisher = Publisher(sink_of("s3", self.places.home, place), self.truth, seed=21, dials=Dials.everything())
         # the first scheduled run sees all of it
