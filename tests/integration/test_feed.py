@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.killed_feed import start
 from tests.lakes import LakeUnderTest
 from tests.waiting import PATIENCE
 
@@ -19,6 +17,7 @@ from pismo_sandbox.feed.publisher import Dials, FolderSink, Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.process import BaseProcess
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -99,50 +98,6 @@ def test_running_again_changes_no_byte(feed: Feed, expected: dict[str, str], tmp
     assert lake.digest() == expected
 
 
-WORKER = """
-import os, signal, sys
-from pathlib import Path
-sys.path[:0] = sys.argv[4].split(os.pathsep)
-from tests.lakes import LakeUnderTest
-import pismo_lake.storage as storage
-
-root, source, kill = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-step, _, count = kill.partition(":")
-left = int(count or 0)
-
-def checkpoint(name):
-    global left
-    if name == step:
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-write = storage.write_atomic
-def counted(uri, data, **how):
-    write(uri, data, **how)
-    folder = "index" if "/_index/" in uri else "raw" if "/landing/" in uri else "output"
-    checkpoint("kept" if uri.endswith(".columns") else folder)
-storage.write_atomic = counted
-
-create = storage.create
-def created(uri, data):
-    made = create(uri, data)
-    checkpoint("raw")
-    return made
-storage.create = created
-
-lake = LakeUnderTest(root)
-files = {str(path.relative_to(source)): path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
-lake.land({key: raw for key, raw in files.items() if key.startswith("main_stream/")})
-lake.build(checkpoint=checkpoint)
-"""
-
-
-def run(root: Path, feed: Feed, kill: str = "") -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(["include", "plugins", "."])
-    return subprocess.Popen([sys.executable, "-c", WORKER, str(root), str(feed.source), kill, path])
-
-
 KILLS = [
     "raw:1",
     "raw:9",
@@ -160,16 +115,22 @@ KILLS = [
 ]
 
 
+def ended(process: BaseProcess) -> int | None:
+    """Wait until a process is over, and return how it ended."""
+    process.join(PATIENCE)
+    return process.exitcode
+
+
 @pytest.mark.parametrize("kill", KILLS)
 def test_killed_at_any_moment_and_tried_again(feed: Feed, expected: dict[str, str], tmp_path: Path, kill: str) -> None:
-    assert run(tmp_path, feed, kill).wait(PATIENCE) == -signal.SIGKILL
-    assert run(tmp_path, feed).wait(PATIENCE) == 0
+    assert ended(start(tmp_path, feed.source, kill)) == -signal.SIGKILL
+    assert ended(start(tmp_path, feed.source)) == 0
     assert LakeUnderTest(tmp_path).digest() == expected
 
 
 def test_two_runs_at_once(feed: Feed, expected: dict[str, str], tmp_path: Path) -> None:
-    runs = [run(tmp_path, feed), run(tmp_path, feed)]
-    assert [process.wait(PATIENCE) for process in runs] == [0, 0]
+    runs = [start(tmp_path, feed.source), start(tmp_path, feed.source)]
+    assert [ended(process) for process in runs] == [0, 0]
     assert LakeUnderTest(tmp_path).digest() == expected
 
 
