@@ -52,7 +52,7 @@ class PismoHook(BaseHook):
         Returns:
             Whether no check failed, and a text: the failures with advice, or else the findings of all checks.
         """
-        from airflow.exceptions import AirflowNotFoundException
+        from airflow.sdk.exceptions import AirflowNotFoundException
 
         from pismo.checks.doctor import examine_source
         from pismo_lake.errors import ConfigError
@@ -89,6 +89,7 @@ class PismoHook(BaseHook):
         _check(given, "endpoint_url", r"https?://[^/]+.*", "does not begin with http:// or https:// and a host")
         source = SOURCES[channel]
         wanted = source.__dataclass_fields__.keys() & _OF_SOURCES & given.keys()
+        values: dict[str, Any] = {name: given[name] for name in wanted}
         try:
             return Delivery(
                 name="connection",
@@ -96,7 +97,7 @@ class PismoHook(BaseHook):
                 environment=environment,
                 channel=channel,
                 conn_id=given.get("conn_id", _USUAL_IDENTITY[channel]),
-                source=source(**{name: given[name] for name in wanted}),
+                source=source(**values),
                 landing="landing",
                 lake="lake",
                 ledger_url="sqlite://",
