@@ -21,6 +21,7 @@ OURS = {"pismo", "pismo_lake", "pismo_sandbox"}
 PARTS_OF_OTHERS = {
     "aiobotocore": "s3fs",
     "airflow": "apache-airflow",
+    "asgiref": "apache-airflow",
     "azure": "azure-storage-blob",
     "botocore": "boto3",
     "google": "google-cloud-storage",
