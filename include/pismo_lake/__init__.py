@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pismo_lake.storage.encryption import LakeKey
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = ["LakeKey", "__version__"]
 
 
