@@ -206,8 +206,12 @@ class Month:
                 return False
             return len(states) == runs and set(states.values()) <= OVER
 
-        until(over, lambda: states, pause=1, progress=lambda: sorted(states.items()))
+        until(over, lambda: states, pause=1, progress=lambda: (sorted(states.items()), self.tries()))
         return states
+
+    def tries(self) -> int:
+        """Return how many times a task was tried: on a slow machine a run of many tasks takes long."""
+        return sum(1 for _ in (self.places.home / "airflow" / "logs").rglob("attempt=*.log"))
 
     def files(self) -> dict[str, bytes]:
         found = (path for folder in (self.places.lake, self.places.landing) for path in folder.rglob("*"))
