@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+_READS = "pismo_reads"
+"""The execution option of a connection that writes nothing."""
+
 
 def now_text() -> str:
     """Return the present time, UTC, as the ledger writes it."""
@@ -94,6 +97,10 @@ class Ledger:
         """Return whether no lake has a landed file here, as in a new ledger."""
         with self.engine.connect() as connection:
             return not any(connection.execute(select(table.c.name).limit(1)).first() for table in (files, raw_files))
+
+    def for_reading(self) -> Ledger:
+        """Return the same ledger for queries only, which never wait for a writer and never hold one up."""
+        return Ledger(self.engine.execution_options(**{_READS: True}))
 
     def close(self) -> None:
         """Close all connections."""
@@ -176,4 +183,5 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get(_READS)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

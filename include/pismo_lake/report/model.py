@@ -6,7 +6,7 @@ indexes and the lake: for an unchanged day, it is written again with the same by
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -212,8 +212,8 @@ class DayReport:
         strays = f"{len(self.stray_files)} file(s) of the lake differ from the ledger: {self._list_strays()}"
         said = {
             strays: self.stray_files,
-            "it is not over": not self.over,
-            "it is not closed": not self.closed,
+            "the day is not over yet": not self.over,
+            "the day is not closed yet": not self.closed,
             f"{differing} control total(s) do not balance": differing,
             f"{len(files)} file(s) are missing from the lake or wrong in it: {self._list_open_files()}": files,
             f"{len(self.gaps)} publish hour(s) without files although the usual rhythm has some": self.gaps,
@@ -256,6 +256,29 @@ class DayReport:
         lines = {"accounting_agrees": None if self.accounting is None else all(x.agrees for x in self.accounting)}
         flags = {"balanced": self.balanced, "complete": self.complete, "gaps": len(self.gaps)}
         return asdict(self) | flags | lines | {"verdict": self.verdict.value, "reasons": list(self.reasons)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> DayReport:
+        """Return the report of a `to_json` document.
+
+        Raises:
+            KeyError: the document lacks a field that every version of the report has.
+            TypeError: a line has a field that this version does not know.
+        """
+        known = {item.name: document[item.name] for item in fields(cls) if item.name in document}
+        for name, kind in _LINES.items():
+            known[name] = tuple(kind(**line) for line in known.get(name) or ())
+        for name in ("lateness", "reject_reasons"):
+            known[name] = tuple((label, count) for label, count in known.get(name) or ())
+        known["accounting"] = known["accounting"] if document.get("accounting") is not None else None
+        known["timings"] = Timings(**known.get("timings") or {})
+        return cls(**known)
+
+
+_LINES: dict[str, Any] = {
+    "hours": HourLine, "types": TypeLine, "silent_hours": SilentHour, "open_files": OpenFile, "drift": DriftLine,
+    "totals": ControlTotal, "accounting": AccountingLine, "stray_files": StrayFile,
+}  # fmt: skip
 
 
 def _list_some(names: Sequence[str]) -> str:

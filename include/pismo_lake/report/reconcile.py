@@ -7,10 +7,8 @@ that lost or doubled something.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from pismo_lake import storage
@@ -29,6 +27,7 @@ from pismo_lake.report.announced import announced_changes
 from pismo_lake.report.cadence import HISTORY_DAYS, silent_hours
 from pismo_lake.report.model import ControlTotal, DayReport, DriftLine, HourLine, OpenFile, StrayFile, Timings, TypeLine
 from pismo_lake.report.scan import scan_day
+from pismo_lake.report.timings import waits_of
 from pismo_lake.storage.encryption import open_parquet
 
 if TYPE_CHECKING:
@@ -223,15 +222,7 @@ def _open_files(
 
 
 def _timings(files: Sequence[FileRecord], closed: PartRecord | None) -> Timings:
-    waits = sorted(
-        (datetime.fromisoformat(record.landed_at) - datetime.fromisoformat(record.published_at)).total_seconds()
-        for record in files
-        if record.published_at
-    )
     counts: dict[str, Any] = closed.counts if closed else {}
     seconds = float(counts.get("seconds", 0.0))
     speed = round(counts.get("bytes", 0) / 1e6 / seconds, 1) if seconds else 0.0
-    if not waits:
-        return Timings(seconds, speed)
-    p50, p95 = (float(value) for value in np.percentile(waits, [50, 95], method="nearest"))
-    return Timings(seconds, speed, p50, p95, waits[-1])
+    return Timings(seconds, speed, *waits_of((record.published_at, record.landed_at) for record in files))

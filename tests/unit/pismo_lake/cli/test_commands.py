@@ -89,7 +89,7 @@ def test_a_day_without_files_and_one_that_is_not_over(lake: str, capsys: pytest.
     assert "2026-03-09 has no files" in capsys.readouterr().out
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert main(["close", "--date", today, "--lake", lake]) == 0
-    assert f"{today} is incomplete: it is not over" in capsys.readouterr().out
+    assert f"{today} is incomplete: the day is not over yet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("day", ["nonsense", "2026-02-30", "2026-2-1", "25/11/2026"])

@@ -126,12 +126,12 @@ def test_a_clean_closed_day_is_complete_but_for_its_silent_hours(lake: LakeUnder
 
 def test_a_day_that_is_not_closed_says_so(lake: LakeUnderTest) -> None:
     lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in range(24)})
-    assert "it is not closed" in looked_at(lake).reasons
+    assert "the day is not closed yet" in looked_at(lake).reasons
     assert {item.state for item in looked_at(lake).open_files} == {"landed, not built"}
     lake.build()
     report = looked_at(lake)
     assert report.balanced
-    assert report.reasons == ("it is not closed",)
+    assert report.reasons == ("the day is not closed yet",)
 
 
 def test_every_kind_of_trouble_is_counted(lake: LakeUnderTest) -> None:
@@ -216,7 +216,7 @@ def test_a_damaged_index_is_named(lake: LakeUnderTest) -> None:
 
 def test_a_day_that_is_not_over_is_not_complete(lake: LakeUnderTest) -> None:
     hours = DAY.hours
-    assert reconcile(lake.settings, lake.ledger, DAY, until=hours[-1]).reasons == ("it is not over",)
+    assert reconcile(lake.settings, lake.ledger, DAY, until=hours[-1]).reasons == ("the day is not over yet",)
     over = reconcile(lake.settings, lake.ledger, DAY, until=hours[-1].plus(1))
     assert (over.reasons, over.verdict) == ((), DayVerdict.NO_FILES)
 
