@@ -41,7 +41,7 @@ HEADINGS = (
     "Files and events by publish hour", "Lateness of events", "Events by type", "Rejects by reason",
     "Duplicates and rejects by publish hour", "Control totals", "Files that are missing from the lake or wrong in it",
     "Files of the lake that differ from the ledger", "Publish hours without files", "Contract drift",
-    "Pismo's accounting report", "Event types", "Publish hours",
+    "Pismo's accounting report", "Publish hours",
     "Timings",
 )  # fmt: skip
 
