@@ -94,11 +94,28 @@ def _name_run(run: str | None) -> str:
     return f" by {run}" if run else ""
 
 
-def find_event(settings: LakeSettings, ledger: Ledger, event_id: str) -> list[Place]:
-    """Return every copy of an event id in the landed files of a lake, the winning copy first."""
+@dataclass(slots=True)
+class Bounds:
+    """The limits of a search: one delivery, the publish days `[first, last]`, a number of indexes to read.
+
+    After the search, `skipped` is the number of files that were not searched because of the last limit.
+    """
+
+    delivery: str
+    first: str
+    last: str
+    most_indexes: int
+    skipped: int = 0
+
+
+def find_event(settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bounds | None = None) -> list[Place]:
+    """Return every copy of an event id in the landed files of a lake, the winning copy first.
+
+    With `bounds`, only copies within them are found, and another copy may be the winning one.
+    """
     places = [
         place
-        for record, offsets in copies_of(settings, ledger, event_id)
+        for record, offsets in copies_of(settings, ledger, event_id, bounds)
         for place in _places(settings, ledger, record, event_id, offsets)
     ]
     places.sort(key=lambda place: (place.record.rank, place.offset))
@@ -139,23 +156,36 @@ def display_event(place: Place, privacy: Privacy | None) -> bytes:
         raise LakeError(msg) from None
 
 
-def copies_of(settings: LakeSettings, ledger: Ledger, event_id: str) -> Iterator[tuple[FileRecord, list[int]]]:
+def copies_of(
+    settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bounds | None = None
+) -> Iterator[tuple[FileRecord, list[int]]]:
     """Yield the files that hold an event, with its offsets; damage with a visible id counts too."""
-    for delivery, uri in _id_indexes(settings, ledger):
+    for delivery, uri in _id_indexes(settings, ledger, bounds):
         offsets: dict[str, list[int]] = {}
         for name, offset in find_ids(uri, event_id):
             offsets.setdefault(name, []).append(offset)
         for record in FileLedger(ledger, settings.lake, delivery).find_named(offsets):
             yield record, offsets[record.name]
-    for record in LakeFiles(ledger, settings.lake).list_not_closed():
+    for record in _not_closed(settings, ledger, bounds):
         index = read_index(record, ["event_id", "offset"])
         found = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
         if found:
             yield record, found
 
 
-def _id_indexes(settings: LakeSettings, ledger: Ledger) -> Iterator[tuple[str, str]]:
-    for delivery, outputs in LakeFiles(ledger, settings.lake).list_closed_days():
+def _not_closed(settings: LakeSettings, ledger: Ledger, bounds: Bounds | None) -> list[FileRecord]:
+    """Return the files whose own index has to be read, the newest if there are too many."""
+    files = LakeFiles(ledger, settings.lake)
+    if bounds is None:
+        return files.list_not_closed()
+    found = files.list_not_closed((bounds.delivery, bounds.first, bounds.last))
+    bounds.skipped = max(len(found) - bounds.most_indexes, 0)
+    return found[bounds.skipped :]
+
+
+def _id_indexes(settings: LakeSettings, ledger: Ledger, bounds: Bounds | None) -> Iterator[tuple[str, str]]:
+    within = None if bounds is None else (bounds.delivery, bounds.first, bounds.last)
+    for delivery, outputs in LakeFiles(ledger, settings.lake).list_closed_days(within):
         yield from ((delivery, storage.join(settings.lake, path)) for path in outputs if path.startswith(f"{IDS}/"))
 
 

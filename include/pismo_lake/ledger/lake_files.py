@@ -28,9 +28,18 @@ class LakeFiles:
         """Return every file, or the files of one publish day (YYYY-MM-DD), in rank order."""
         return self._records(*(() if day is None else (of_day(files.c.publish_hour, day),)))
 
-    def list_not_closed(self) -> list[FileRecord]:
-        """Return every file that is in no closed day, in rank order."""
-        return self._records(files.c.closed.is_(False))
+    def list_not_closed(self, within: tuple[str, str, str] | None = None) -> list[FileRecord]:
+        """Return every file that is in no closed day, in rank order.
+
+        Args:
+            within: (delivery, first publish day, last publish day) of the wanted files; None for all.
+        """
+        open_files: list[ColumnElement[bool]] = [files.c.closed.is_(False)]
+        if within is not None:
+            delivery, first, last = within
+            hours = files.c.publish_hour.between(f"{first}T00", f"{last}T23")
+            open_files += [files.c.delivery == delivery, hours]
+        return self._records(*open_files)
 
     def list_overlapping(self, first: str, last: str, times: tuple[int, int] | None) -> list[FileRecord]:
         """Return files of publish hours `[first, last]` whose event times may overlap `times`.
@@ -61,9 +70,11 @@ class LakeFiles:
             each = (select(table.c.delivery).where(table.c.lake == self._lake) for table in (files, raw_files))
             return sorted(connection.execute(union(*each)).scalars())
 
-    def list_closed_days(self) -> list[tuple[str, list[str]]]:
-        """Return (delivery, outputs) of every closed day."""
+    def list_closed_days(self, within: tuple[str, str, str] | None = None) -> list[tuple[str, list[str]]]:
+        """Return (delivery, outputs) of every closed day, or of those of a delivery from a first to a last day."""
         query = select(builds.c.delivery, builds.c.outputs).where(builds.c.lake == self._lake)
+        if within is not None:
+            query = query.where(builds.c.delivery == within[0], builds.c.unit.between(within[1], within[2]))
         with self._ledger.engine.connect() as connection:
             rows = connection.execute(query.where(func.length(builds.c.unit) == len("YYYY-MM-DD")))
             return [(row[0], row[1]) for row in rows]

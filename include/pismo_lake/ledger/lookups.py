@@ -74,7 +74,7 @@ class Lookups:
 
     def revision(self) -> str:
         """Return a text that changes if files are landed, indexed or missed, and usually if one is built."""
-        queries: list[Select[Any]] = [
+        queries: list[Any] = [
             select(lakes.c.generation).where(lakes.c.lake == self._lake),
             select(func.max(files.c.id)),
             select(func.count()).where(*self._where(raw_files)),
@@ -87,12 +87,12 @@ class Lookups:
     def first_hour(self) -> str | None:
         """Return the oldest publish hour with a landed file."""
         query = select(files.c.publish_hour).where(*self._where(files)).order_by(files.c.publish_hour).limit(1)
-        return self._scalar(query)
+        return self._text(query)
 
     def newest_built_hour(self) -> str | None:
         """Return the newest publish hour that has a file in the lake."""
         query = select(files.c.publish_hour).where(*self._where(files), files.c.built.is_(True))
-        return self._scalar(query.order_by(files.c.publish_hour.desc()).limit(1))
+        return self._text(query.order_by(files.c.publish_hour.desc()).limit(1))
 
     def waiting(self) -> Waiting:
         """Count the files that are not in the lake yet."""
@@ -124,7 +124,7 @@ class Lookups:
     def day_of_run(self, run: str) -> str | None:
         """Return the publish day that a run closed; None if it closed none, or another run has built it since."""
         query = select(builds.c.unit).where(*self._where(builds), func.length(builds.c.unit) == _DAY)
-        return self._scalar(query.where(builds.c.run == run).order_by(builds.c.unit.desc()).limit(1))
+        return self._text(query.where(builds.c.run == run).order_by(builds.c.unit.desc()).limit(1))
 
     def landing_times(self, day: str, most: int) -> list[tuple[str, str]]:
         """Return (published at, landed at) of the latest files of a publish day, at most `most`."""
@@ -152,7 +152,8 @@ class Lookups:
     def unclosed(self, day: str) -> int:
         """Count the files of a day that no close has taken."""
         query = select(func.count()).where(*self._where(files), files.c.closed.is_(False))
-        return int(self._scalar(query.where(of_day(files.c.publish_hour, day))) or 0)
+        with self._ledger.engine.connect() as connection:
+            return int(connection.execute(query.where(of_day(files.c.publish_hour, day))).scalar_one())
 
     def landed_after(self, day: str, moment: str, most: int) -> list[FileRecord]:
         """Return the files of a day that were landed after a time, the latest first, at most `most`."""
@@ -229,9 +230,10 @@ class Lookups:
         with self._ledger.engine.connect() as connection:
             return [file_record(row) for row in connection.execute(query).mappings()]
 
-    def _scalar(self, query: Select[Any]) -> Any:
+    def _text(self, query: Select[Any]) -> str | None:
         with self._ledger.engine.connect() as connection:
-            return connection.execute(query).scalar()
+            found = connection.execute(query).scalar()
+            return None if found is None else str(found)
 
     def _where(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         return (table.c.lake == self._lake, table.c.delivery == self._delivery)

@@ -105,10 +105,11 @@ def day_statuses(
     reports = _read_reports(
         settings, [day for day, state in states.items() if day >= begins and _has_report(state, day < str(today))], read
     )
-    return [
-        DayStatus(day, *_judge(state, reports.get(day), over=day < str(today)), state.files, state.bytes)
-        for day, state in states.items()
-    ]  # fmt: skip
+    found = []
+    for day, state in states.items():
+        verdict, reasons = _judge(state, reports.get(day), over=day < str(today))
+        found.append(DayStatus(day, verdict, state.files, state.bytes, reasons))
+    return found
 
 
 def _has_report(state: DayState, over: bool) -> bool:  # noqa: FBT001 - of the same two facts as `_judge`
