@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 3, 5, 10, 20, tzinfo=UTC)
@@ -14,6 +18,13 @@ NOW = datetime(2026, 3, 5, 10, 20, tzinfo=UTC)
 FEED = ("--end", "2026-03-05T10:00:00Z", "--hours", "82", "--mb", "1.2", "--seed", "7", "--everything")
 CLOSED = ("2026-03-01", "2026-03-02", "2026-03-04")
 """The days that are closed; of 3 March an hour is lost, and the day is left open."""
+PAST_DAYS = 75
+EMPTY = frozenset({10, 38, 39})
+"""Days before 1 March without files."""
+WRONG = frozenset({5, 27, 52})
+"""Days before 1 March that are incomplete."""
+LATE = "2026-03-03T02:41:00+00:00"
+_AFTER_HOUR = "strftime('%Y-%m-%dT%H:%M:%S+00:00', publish_hour || ':00:00', '+1 hour', '+' || ({}) || ' minutes')"
 DELIVERIES = """\
 deliveries:
   cards_production:
@@ -51,7 +62,60 @@ def make_page_lake(folder: Path) -> Path:
     which = ("--deliveries", str(deliveries), "--delivery", "cards_production")
     _run("pismo_lake", "flatten", str(raw), "--jobs", "1", *which)
     _run("pismo_lake", "close", *(word for day in CLOSED for word in ("--date", day)), *which)
+    _settle(folder)
     return deliveries
+
+
+def _settle(folder: Path) -> None:
+    """Give the ledger the times and runs of a lake in use, and a past: days that are like one of the feed.
+
+    So the pages do not depend on the time at which the lake is made.
+    """
+    with closing(sqlite3.connect(folder / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE pismo_files SET run = 'pismo_ingest_cards_production scheduled__' || publish_hour")
+        ledger.execute(f"UPDATE pismo_files SET published_at = {_AFTER_HOUR.format('1 + id % 4')}")
+        ledger.execute(f"UPDATE pismo_files SET landed_at = {_AFTER_HOUR.format('6 + id % 11')}")
+        ledger.execute(
+            "UPDATE pismo_files SET landed_at = ? WHERE name = ?", (LATE, _first_name(ledger, "2026-03-02T21"))
+        )
+        ledger.execute("UPDATE pismo_contract_changes SET seen_at = '2026-03-02T04:10:00+00:00'")
+        closing_run = "'pismo_close_cards_production scheduled__' || unit"
+        done = "date(unit, '+1 day') || 'T04:02:00+00:00'"
+        ledger.execute(f"UPDATE pismo_builds SET run = {closing_run}, built_at = {done} WHERE length(unit) = 10")
+        hourly = "'pismo_ingest_cards_production scheduled__' || unit"
+        done = "substr(unit, 1, 10) || 'T' || substr(unit, 12, 2) || ':20:00+00:00'"
+        ledger.execute(f"UPDATE pismo_builds SET run = {hourly}, built_at = {done} WHERE length(unit) = 13")
+        model = json.loads((folder / "lake/reports/publish_date=2026-03-02/cards_production.json").read_text())
+        for back in range(1, PAST_DAYS + 1):
+            if back not in EMPTY:
+                _remember(ledger, folder, model, back)
+
+
+def _first_name(ledger: sqlite3.Connection, hour: str) -> str:
+    query = "SELECT name FROM pismo_files WHERE publish_hour = ? ORDER BY name LIMIT 1"
+    return str(ledger.execute(query, (hour,)).fetchone()[0])
+
+
+def _remember(ledger: sqlite3.Connection, folder: Path, model: dict[str, Any], back: int) -> None:
+    """Add a past day to the ledger, and its report to the lake."""
+    day = (datetime(2026, 3, 1, tzinfo=UTC) - timedelta(days=back)).date().isoformat()
+    columns = [row[1] for row in ledger.execute("PRAGMA table_info(pismo_files)") if row[1] != "id"]
+    moved = {
+        "publish_hour": f"'{day}' || substr(publish_hour, 11)", "name": f"name || '{back}'", "key": f"key || '{back}'"
+    }  # fmt: skip
+    values = ", ".join(moved.get(name, name) for name in columns)
+    of_day = "publish_hour LIKE '2026-03-02T%'"
+    ledger.execute(f"INSERT INTO pismo_files ({', '.join(columns)}) SELECT {values} FROM pismo_files WHERE {of_day}")
+    columns = [row[1] for row in ledger.execute("PRAGMA table_info(pismo_builds)")]
+    moved = {"unit": f"'{day}'", "built_at": f"date('{day}', '+1 day') || 'T04:02:00+00:00'", "outputs": "'[]'"}
+    values = ", ".join(moved.get(name, name) for name in columns)
+    ledger.execute(f"INSERT INTO pismo_builds SELECT {values} FROM pismo_builds WHERE unit = '2026-03-02'")
+    wrong = back in WRONG
+    document = model | {"publish_date": day, "verdict": "incomplete" if wrong else "complete"}
+    document["reasons"] = ["1 publish hour(s) without files although the usual rhythm has some"] if wrong else []
+    report = folder / f"lake/reports/publish_date={day}/cards_production.json"
+    report.parent.mkdir(parents=True)
+    report.write_text(json.dumps(document))
 
 
 def _lose(raw: Path) -> None:

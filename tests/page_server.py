@@ -1,6 +1,6 @@
 """Serve the pages without Airflow's login, for a browser: of a lake of the tests, at a fixed time.
 
-    python -m tests.page_server <deliveries file> <port>
+python -m tests.page_server <deliveries file> <port>
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
 
-PAGE = 100
+PAGE = 50
 WINDOW_DAYS = 31
 """The days that a search without an hour goes back."""
 STATES = {"": "any", "unbuilt": "not in the lake yet", "unreadable": "unreadable", "problem": "with a problem"}

@@ -89,4 +89,5 @@ def view_type(settings: LakeSettings, ledger: Ledger, name: str) -> TypeView | N
 
 def _column_of(path: str) -> str:
     """Return the column that a path most likely has: its segments, joined as columns are."""
-    return path.strip("/").replace("/", "__").lower()
+    inside = path if path.startswith("/data/") else f"/envelope{path}"
+    return inside.strip("/").replace("/", "__").lower()

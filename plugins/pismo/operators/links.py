@@ -1,9 +1,9 @@
-"""Link a task in Airflow's pages to the files that it has written."""
+"""Link a task in Airflow's pages to the pages of the lake."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
@@ -13,20 +13,31 @@ if TYPE_CHECKING:
 
 
 class DayReportLink(BaseOperatorLink):
-    """Open the page of a day report in the AWS console; there is no link for other stores."""
+    """Open the page of the publish day that the task has reported, for a lake on any storage."""
 
     name = "Day report"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the URL, or an empty text."""
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the page, or an empty text."""
         from airflow.sdk.execution_time.xcom import XCom
 
         figures = XCom.get_value(ti_key=ti_key, key="report")
-        return report_url(figures["report"]) if figures else ""
+        day = day_of_report(str(figures["report"])) if figures else ""
+        return day_url(base_path(), getattr(operator, "delivery_name", ""), day) if day else ""
 
 
-def report_url(place: str) -> str:
-    """Return the URL of a page in the AWS console; empty for a page that is not on S3."""
-    scheme, _, rest = place.partition("://")
-    bucket, _, key = rest.partition("/")
-    return f"https://console.aws.amazon.com/s3/object/{bucket}?prefix={quote(key, safe='')}" if scheme == "s3" else ""
+def base_path() -> str:
+    """Return the path that Airflow is reached at, without a slash at its end; empty if it is the root."""
+    from airflow.configuration import conf
+
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
+def day_of_report(place: str) -> str:
+    """Return the publish day of the path of a report; empty if it names none."""
+    return place.rpartition("publish_date=")[2].partition("/")[0] if "publish_date=" in place else ""
+
+
+def day_url(base: str, delivery: str, day: str) -> str:
+    """Return the address of the page of a publish day, below the path of Airflow."""
+    return f"{base}/pismo/deliveries/{quote(delivery, safe='')}/days/{quote(day, safe='')}"

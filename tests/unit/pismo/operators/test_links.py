@@ -1,15 +1,28 @@
-"""The link to a day report."""
+"""The link from the report task to the page of its day."""
 
 from __future__ import annotations
 
-from pismo.operators.links import report_url
+import pytest
+
+from pismo.operators.links import base_path, day_of_report, day_url
 
 
-def test_a_report_on_s3_has_a_link() -> None:
-    place = "s3://our-lake/lake/reports/publish_date=2026-03-01/feed.html"
-    key = "lake%2Freports%2Fpublish_date%3D2026-03-01%2Ffeed.html"
-    assert report_url(place) == f"https://console.aws.amazon.com/s3/object/our-lake?prefix={key}"
+@pytest.mark.parametrize(
+    "lake", ["s3://our-lake/lake", "gs://b/lake", "abfss://c@a.dfs.core.windows.net/x", "/srv/lake"]
+)
+def test_a_report_of_any_storage_leads_to_the_page_of_its_day(lake: str) -> None:
+    day = day_of_report(f"{lake}/reports/publish_date=2026-03-01/feed.html")
+    assert day_url("", "feed", day) == "/pismo/deliveries/feed/days/2026-03-01"
 
 
-def test_a_report_on_a_disk_has_none() -> None:
-    assert report_url("/srv/lake/reports/publish_date=2026-03-01/feed.html") == ""
+def test_a_place_without_a_day_has_no_link() -> None:
+    assert day_of_report("/srv/lake/feed.html") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("", ""), ("https://airflow.example.com", ""), ("https://example.com/team/airflow/", "/team/airflow")],
+)
+def test_the_link_begins_with_the_path_of_airflow(monkeypatch: pytest.MonkeyPatch, url: str, path: str) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", url)
+    assert base_path() == path
