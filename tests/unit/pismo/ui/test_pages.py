@@ -1,0 +1,181 @@
+"""The pages: who may see them, what they say, and where their links lead."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Mount
+from tests.lakes import at, event, key
+from tests.unit.pismo.ui.conftest import SECRET, Client, Site
+
+from pismo.ui.app import HEADERS, make_app
+from pismo.ui.reader import Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVIL = "<script>alert(1)</script>"
+EVERY = (
+    "/", "/deliveries/test", "/deliveries/test/days/2026-03-04", "/deliveries/test/days/2026-03-05",
+    "/deliveries/test/days/2026-03-04/report", "/deliveries/test/files", "/deliveries/test/events?event_id=e-4",
+    "/deliveries/test/types", "/deliveries/test/types?event=pix/pix_in-1", "/runbooks/dead-letters", "/dags/other",
+    "/dags/pismo_ingest_test", "/dags/pismo_close_test?run=manual",
+)  # fmt: skip
+
+
+def test_every_route_needs_a_login(tmp_path: Path) -> None:
+    app = make_app(Reader(str(tmp_path / "none.yaml")))
+    assert not [route for route in app.routes if isinstance(route, Mount)]
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    assert len(routes) == len(app.routes)
+    client = Client(app)
+    for route in routes:
+        path = re.sub(r"\{\w+\}", "x", route.path)
+        for method in route.methods:
+            answer = client.request(method, path)
+            assert answer.status_code == 401, path
+            assert "Log in to Airflow" in answer.text
+            assert answer.headers["content-type"].startswith("text/html")
+            assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_there_are_no_documents_of_the_api(site: Site) -> None:
+    for path in ("/docs", "/redoc", "/openapi.json"):
+        site.text(path, 404)
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_every_page_is_strict_and_without_payloads(site: Site, path: str) -> None:
+    answer = site.client.get(f"/team/pismo{path}")
+    assert answer.status_code == 200, answer.text[-500:]
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert SECRET not in answer.text
+    assert "<script" not in answer.text
+    assert not re.findall(r"https?://(?!www\.w3\.org)", answer.text)
+    assert not re.findall(r"\son\w+=", answer.text)
+
+
+@pytest.mark.parametrize("path", [path for path in EVERY if "report" not in path])
+def test_every_link_stays_below_the_path_of_airflow(site: Site, path: str) -> None:
+    links = re.findall(r'(?:href|action)="([^"]+)"', site.text(path))
+    own = [link for link in links if not link.startswith(("#", "/team/"))]
+    # a runbook names its neighbours
+    assert all("runbooks" in path and re.fullmatch("[a-z-]+", link) for link in own)
+
+
+def test_a_person_sees_the_deliveries_of_the_dags_that_they_may_read(site: Site) -> None:
+    text = site.text("/")
+    assert "/team/pismo/deliveries/test" in text
+    assert "veiled" not in text
+    for path in ("", "/days/2026-03-04", "/days/2026-03-04/report", "/files", "/events?event_id=e-4", "/types"):
+        site.text(f"/deliveries/veiled{path}", 403)
+    site.text("/dags/pismo_ingest_veiled", 403)
+    site.readable.add("pismo_ingest_veiled")
+    assert "deliveries/veiled" in site.text("/")
+    site.text("/deliveries/veiled")
+
+
+def test_the_right_to_one_dag_is_no_right_to_a_delivery(site: Site) -> None:
+    site.readable.clear()
+    site.readable.add("pismo_close_test")
+    site.text("/dags/pismo_close_test", 403)
+    assert "no delivery that you may see" in site.text("/")
+
+
+def test_a_wrong_delivery_breaks_its_own_card_only(site: Site) -> None:
+    text = site.text("/")
+    assert "delivery broken (line" in text
+    assert "2026-03-04" in text
+    assert "delivery broken (line" in site.text("/deliveries/broken", 503)
+
+
+def test_the_overview_says_whether_days_are_complete(site: Site) -> None:
+    text = site.text("/deliveries/test")
+    assert 'aria-label="Wed, 4 March 2026: complete, 1 files"' in text
+    assert 'aria-label="Tue, 3 March 2026: open, 1 files"' in text
+    assert 'aria-label="Mon, 2 March 2026: no files"' in text
+    assert 'title="Sat, 28 February 2026: before the first file"' in text
+
+
+def test_a_day_leads_to_its_neighbours_its_runs_and_the_forms_that_reload_it(site: Site) -> None:
+    site.lake.ledger.run = "pismo_close_test manual__1"
+    site.lake.close("2026-03-04", force=True)
+    text = site.text("/deliveries/test/days/2026-03-04")
+    assert 'rel="prev"' in text
+    assert "/team/pismo/deliveries/test/days/2026-03-05" in text
+    assert '/team/dags/pismo_close_test/runs/manual__1"' in text
+    forms = [urlsplit(link.replace("&amp;", "&")) for link in re.findall(r'href="([^"]+/trigger[^"]+)"', text)]
+    found: list[tuple[str, dict[str, Any]]] = [
+        (form.path, json.loads(parse_qs(form.query)["conf"][0])) for form in forms
+    ]
+    assert found == [
+        ("/team/dags/pismo_close_test/trigger", {"publish_day": "2026-03-04"}),
+        ("/team/dags/pismo_ingest_test/trigger",
+         {"window_start": "2026-03-04T00:00:00Z", "window_end": "2026-03-05T00:00:00Z"}),
+        ("/team/dags/pismo_close_test/trigger", {"publish_day": "2026-03-04", "force": True}),
+    ]  # fmt: skip
+
+
+def test_a_day_that_is_not_complete_names_its_runbooks(site: Site) -> None:
+    short = key(14, "short", 4)
+    site.lake.land_raw({short: b"{}"}, sizes={short: 99})
+    text = site.text("/deliveries/test/days/2026-03-04")
+    assert "✕ incomplete" in text
+    assert 'href="/team/pismo/runbooks/pismo-was-down"' in text
+    assert "<h1>" in site.text("/runbooks/pismo-was-down")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/deliveries/none", 403), ("/deliveries/test/days/tomorrow", 404), ("/deliveries/test/days/2026-02-30", 404),
+        ("/deliveries/test/days/2026-03-03/report", 404), ("/deliveries/test/types?event=no/type", 404),
+        ("/runbooks/none", 404), ("/runbooks/..%2f..%2fREADME", 404), ("/none", 404),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_said_so(site: Site, path: str, status: int) -> None:
+    assert "<h1>" in site.text(path, status)
+
+
+def test_texts_from_outside_are_escaped(site: Site) -> None:
+    site.lake.put(
+        event("e-x", domain=EVIL, event_type=EVIL, timestamp=at(13, 5)), key=key(13, EVIL.replace("/", ""), 5)
+    )
+    quoted = f"%22%3E{EVIL}"
+    for path in (
+        "/deliveries/test/days/2026-03-05", "/deliveries/test/files", "/deliveries/test/types",
+        f"/deliveries/test/files?key={quoted}&hour={quoted}&state={quoted}&before={quoted}",
+        f"/deliveries/test/events?event_id={quoted}&first={quoted}&last={quoted}", f"/dags/{EVIL.replace('/', '')}x",
+    ):  # fmt: skip
+        answer = site.client.get(f"/team/pismo{path}")
+        assert "<script" not in answer.text, path
+        assert f'">{EVIL}' not in answer.text, path
+
+
+def test_an_event_is_found_by_its_id(site: Site) -> None:
+    text = site.text("/deliveries/test/events?event_id=e-4")
+    assert "✓ in the lake" in text
+    assert key(12, "a", 4) in text
+    assert "Not found." in site.text("/deliveries/test/events?event_id=nothing")
+    assert "1 to 31 days" in site.text("/deliveries/test/events?event_id=x&first=2020-01-01&last=2026-01-01")
+
+
+def test_a_run_of_a_close_dag_shows_its_day_and_other_dags_a_sentence(site: Site) -> None:
+    assert "Wed, 4 March 2026" in site.text("/dags/pismo_close_test?run=manual__1")
+    assert "The last 90 days" in site.text("/dags/pismo_ingest_test")
+    assert "loads no Pismo files" in site.text("/dags/other")
+
+
+def test_a_lost_ledger_is_named(site: Site) -> None:
+    site.lake.ledger.close()
+    site.deliveries.write_text(site.deliveries.read_text().replace("/ledger.db", "/lost.db"))
+    if "lost.db" not in site.deliveries.read_text():
+        pytest.skip("the ledger is a server")
+    assert "there is no ledger" in site.text("/deliveries/test", 503)
+    assert "there is no ledger" in site.text("/")
+    assert not (site.lake.root / "lost.db").exists()
