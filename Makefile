@@ -77,6 +77,10 @@ lint: setup ## Check style
 docs: setup ## Build the documentation site into site/; a broken link or a page outside the navigation fails
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
+.PHONY: screenshots
+screenshots: setup ## Take the pictures of the pages for docs/img/pages again (needs Chromium: scripts/chromium)
+	@PYTHONPATH=$(PYTHONPATH):$(CURDIR) $(PY) -m tests.screenshots
+
 .PHONY: format
 format: setup ## Correct style
 	@$(PY) -m ruff check --fix .

@@ -25,6 +25,10 @@ WRONG = frozenset({5, 27, 52})
 """Days before 1 March that are incomplete."""
 LATE = "2026-03-03T02:41:00+00:00"
 _AFTER_HOUR = "strftime('%Y-%m-%dT%H:%M:%S+00:00', publish_hour || ':00:00', '+1 hour', '+' || ({}) || ' minutes')"
+TIMINGS = {
+    "build_seconds": 41.5, "build_mb_per_second": 18.2, "landed_after_p50_seconds": 488.0,
+    "landed_after_p95_seconds": 840.0, "landed_after_max_seconds": 902.0,
+}  # fmt: skip
 DELIVERIES = """\
 deliveries:
   cards_production:
@@ -85,10 +89,18 @@ def _settle(folder: Path) -> None:
         hourly = "'pismo_ingest_cards_production scheduled__' || unit"
         done = "substr(unit, 1, 10) || 'T' || substr(unit, 12, 2) || ':20:00+00:00'"
         ledger.execute(f"UPDATE pismo_builds SET run = {hourly}, built_at = {done} WHERE length(unit) = 13")
+        _settle_reports(folder)
         model = json.loads((folder / "lake/reports/publish_date=2026-03-02/cards_production.json").read_text())
         for back in range(1, PAST_DAYS + 1):
             if back not in EMPTY:
                 _remember(ledger, folder, model, back)
+
+
+def _settle_reports(folder: Path) -> None:
+    """Give the written reports times that do not depend on the machine."""
+    for path in (folder / "lake" / "reports").rglob("cards_production.json"):
+        report = json.loads(path.read_text())
+        path.write_text(json.dumps(report | {"timings": TIMINGS, "listed": "listed"}))
 
 
 def _first_name(ledger: sqlite3.Connection, hour: str) -> str:
