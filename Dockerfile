@@ -9,6 +9,7 @@ COPY constraints.txt /src/
 RUN pip install --no-cache-dir hatchling -c /src/constraints.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY config/deliveries.schema.json /src/config/
+COPY docs/runbooks /src/docs/runbooks
 COPY include /src/include
 COPY plugins /src/plugins
 RUN cd /src && python -m hatchling build --target wheel --directory /tmp/dist

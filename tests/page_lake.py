@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +20,7 @@ NOW = datetime(2026, 3, 5, 10, 20, tzinfo=UTC)
 FEED = ("--end", "2026-03-05T10:00:00Z", "--hours", "82", "--mb", "1.2", "--seed", "7", "--everything")
 CLOSED = ("2026-03-01", "2026-03-02", "2026-03-04")
 """The days that are closed; of 3 March an hour is lost, and the day is left open."""
+DONE = "done"
 PAST_DAYS = 75
 EMPTY = frozenset({10, 38, 39})
 """Days before 1 March without files."""
@@ -68,6 +71,19 @@ def make_page_lake(folder: Path) -> Path:
     _run("pismo_lake", "close", *(word for day in CLOSED for word in ("--date", day)), *which)
     _settle(folder)
     return deliveries
+
+
+def shared_page_lake(base: Path) -> Path:
+    """Return the deliveries file of a lake that processes share, made by the first of them; nobody changes it."""
+    base.mkdir(parents=True, exist_ok=True)
+    with (base / "page-lake.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = base / "page-lake"
+        if not (made / DONE).exists():
+            shutil.rmtree(made, ignore_errors=True)
+            make_page_lake(made)
+            (made / DONE).touch()
+    return made / "deliveries.yaml"
 
 
 def _settle(folder: Path) -> None:

@@ -86,11 +86,11 @@ def _take(base: str, folder: Path) -> None:
 
 
 def _shrink(file: Path) -> None:
-    """Keep 64 colours, which is enough for letters and bars, and a third of the bytes."""
+    """Keep 256 colours, which is enough for letters and bars, and half of the bytes."""
     from PIL import Image
 
     with Image.open(file) as picture:
-        small = picture.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(file, optimize=True)
 
 

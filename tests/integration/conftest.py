@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.airflow_runs import DATABASE, migrated_database, retry_soon
+from tests.page_lake import shared_page_lake
 
 from pismo_demo import airflow_home, servers
 
@@ -45,3 +46,10 @@ def ready_home(monkeypatch: pytest.MonkeyPatch, airflow_database: Path) -> None:
         shutil.copyfile(airflow_database, home / DATABASE)
 
     monkeypatch.setattr(servers, "make_home", make_home)
+
+
+@pytest.fixture(scope="session")
+def page_deliveries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the deliveries file of the lake that pages show; pytest's processes share it, and only read it."""
+    base = tmp_path_factory.getbasetemp()
+    return shared_page_lake(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)

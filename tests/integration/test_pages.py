@@ -13,8 +13,7 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.airflow_runs import airflow_home, migrated_database
-from tests.page_lake import make_page_lake
+from tests.airflow_runs import airflow_home
 from tests.shots import CHROMIUM, browser
 from tests.waiting import PATIENCE
 
@@ -23,6 +22,7 @@ from pismo_demo.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 PASSWORD = "a-password-of-a-test"
@@ -62,15 +62,14 @@ def _ask(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, page_deliveries: Path, airflow_database: Path) -> Iterator[Server]:
     """Start an api-server with the checkout's plugins, over a lake of the look-alike's events."""
     root = tmp_path_factory.mktemp("pages")
-    deliveries = make_page_lake(root / "data")
-    environment = airflow_home(root / "home", migrated_database(tmp_path_factory.getbasetemp().parent / "airflow-db"))
+    environment = airflow_home(root / "home", airflow_database)
     port = free_ports().api
     (root / "home" / "simple_auth_manager_passwords.json.generated").write_text(json.dumps({"admin": PASSWORD}))
     environment |= {
-        "PISMO_DELIVERIES": str(deliveries),
+        "PISMO_DELIVERIES": str(page_deliveries),
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient
-from tests.page_lake import make_page_lake
 from tests.page_server import page_app
 from tests.screenshots import LOOKS, PAGES, PICTURES, visible_text
 
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def test_each_picture_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_picture_is_current(page_deliveries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, run `make screenshots` and look at the pictures."""
     monkeypatch.setattr(rights, "may_read_dag", lambda *_: True)
-    app = page_app(str(make_page_lake(tmp_path)))
+    app = page_app(str(page_deliveries))
 
     async def read(path: str) -> Any:
         async with AsyncClient(transport=ASGITransport(app), base_url="http://lake") as client:
@@ -31,7 +30,7 @@ def test_each_picture_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name, path in PAGES.items():
         answer = asyncio.run(read(path))
         assert answer.status_code == 200, answer.text[-1000:]
-        assert visible_text(answer.text, tmp_path) == (PICTURES / f"{name}.txt").read_text(), name
+        assert visible_text(answer.text, page_deliveries.parent) == (PICTURES / f"{name}.txt").read_text(), name
         for look in LOOKS:
             assert (PICTURES / f"{name}-{look.name}.png").stat().st_size > 1000
     assert len(list(PICTURES.iterdir())) == len(PAGES) * (1 + len(LOOKS))

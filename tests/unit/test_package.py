@@ -21,14 +21,18 @@ OURS = {"pismo", "pismo_lake", "pismo_sandbox"}
 PARTS_OF_OTHERS = {
     "aiobotocore": "s3fs",
     "airflow": "apache-airflow",
+    "anyio": "apache-airflow",
     "asgiref": "apache-airflow",
     "azure": "azure-storage-blob",
     "botocore": "boto3",
+    "fastapi": "apache-airflow",
     "google": "google-cloud-storage",
     "grpc": "google-cloud-pubsub",
+    "markdown_it": "rich",
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",
     "requests": "apache-airflow",
+    "starlette": "apache-airflow",
     "urllib3": "boto3",
     "werkzeug": "moto",
 }

@@ -9,6 +9,7 @@ import typer
 
 from pismo_lake.cli.command import OpenLake, command
 from pismo_lake.cli.output import Size, print_json, print_table
+from pismo_lake.html.words import minutes_text
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -64,8 +65,4 @@ def duration_text(lag: timedelta | None) -> str:
     if lag is None:
         return ""
     # the lag can be negative: clocks differ, and the folder of an hour may exist before the hour begins
-    minutes = max(int(lag.total_seconds()), 0) // 60
-    hours, days = minutes // 60, minutes // 1440
-    if days:
-        return f"{days} d {hours % 24} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    return minutes_text(max(int(lag.total_seconds()), 0) // 60)

@@ -43,9 +43,15 @@ def duration_text(lag: timedelta | float | None) -> str:
         return "-"
     # a lag can be negative: clocks differ, and the folder of an hour may exist before the hour begins
     seconds = max(lag.total_seconds() if isinstance(lag, timedelta) else lag, 0.0)
-    minutes = int(seconds) // 60
-    if seconds < _SHORT:
-        return f"{seconds:.0f} s"
+    return f"{seconds:.0f} s" if seconds < _SHORT else minutes_text(int(seconds) // 60)
+
+
+def minutes_text(minutes: int) -> str:
+    """Return a number of minutes in its two largest units.
+
+    >>> minutes_text(5), minutes_text(185), minutes_text(2881)
+    ('5 min', '3 h 5 min', '2 d 0 h')
+    """
     hours, days = minutes // 60, minutes // 1440
     if days:
         return f"{days} d {hours % 24} h"
