@@ -104,7 +104,7 @@ def _open_files(seen: Lookups, sightings: Sightings, raws: RawLedger, day: str) 
     for missing in sightings.of_day(day)[:MOST_LINES]:
         state = f"{missing.state}, not landed"
         yield OpenFile(missing.key, missing.publish_hour, state, missing.first_seen, missing.problem or "")
-    for raw in raws.waiting(raws.hours_of_day(day))[:MOST_LINES]:
+    for raw in raws.list_waiting(raws.hours_of_day(day))[:MOST_LINES]:
         yield OpenFile(raw.name, raw.publish_hour, "landed, not indexed", raw.landed_at, raw.problem or "")
     for record in seen.unsound(day, MOST_LINES):
         readable = "landed, not readable" if record.problem else "landed, not built"

@@ -68,7 +68,7 @@ def lake_status(settings: LakeSettings, ledger: Ledger, now: datetime, days: int
     for state in delivery_states(ledger, settings.lake):
         lag = now - PublishHour.parse(state.newest_hour).start if state.newest_hour else None
         here = replace(settings, delivery=state.delivery)
-        found.append(DeliveryStatus(state, lag, tuple(_days(here, ledger, PublishDay.containing(now), days))))
+        found.append(DeliveryStatus(state, lag, tuple(_days(here, ledger, PublishDay.of_moment(now), days))))
     return found
 
 
@@ -96,7 +96,7 @@ def day_statuses(
         count: the number of days.
         read: reads the report of a day; it is called by several threads.
     """
-    days = [PublishDay.containing(today.start - timedelta(days=back)) for back in range(count)]
+    days = [PublishDay.of_moment(today.start - timedelta(days=back)) for back in range(count)]
     if not days:
         return []
     known = day_states(ledger, settings.lake, settings.delivery, str(days[-1]), str(today))

@@ -57,7 +57,7 @@ def view_day(
     environment: str = "",
 ) -> DayView:  # fmt: skip
     """Return a publish day as it is now; no index and no file of the lake is read."""
-    current = PublishHour.containing(now)
+    current = PublishHour.of_moment(now)
     seen = Lookups(ledger, settings.lake, settings.delivery)
     live = preview(settings, ledger, day, current, organisation=organisation, environment=environment)
     written = _written(settings, str(day))
@@ -72,8 +72,8 @@ def view_day(
         stale=written is not None and not usable,
         runs=tuple(seen.runs(str(day), _MOST_RUNS)),
         late=tuple(seen.landed_after(str(day), end.isoformat(timespec="seconds"), _MOST_LATE)),
-        previous=str(PublishDay.containing(day.hours[0].plus(-1).start)),
-        following=str(PublishDay.containing(day.hours[-1].plus(1).start)) if day.hours[-1] < current else None,
+        previous=str(PublishDay.of_moment(day.hours[0].plus(-1).start)),
+        following=str(PublishDay.of_moment(day.hours[-1].plus(1).start)) if day.hours[-1] < current else None,
     )
 
 

@@ -65,6 +65,6 @@ def _window(seen: Lookups, now: datetime, text: str, hour: str) -> tuple[str, st
     if named is not None:
         return str(named), str(named)
     newest = seen.newest_built_hour()
-    last = max(PublishHour.containing(now), PublishHour.parse(newest)) if newest else PublishHour.containing(now)
+    last = max(PublishHour.of_moment(now), PublishHour.parse(newest)) if newest else PublishHour.of_moment(now)
     base = PublishHour.parse(newest) if newest else last
     return str(base.plus(-24 * WINDOW_DAYS)), str(last)

@@ -57,7 +57,7 @@ class Overview:
 def overview_of(settings: LakeSettings, ledger: Ledger, now: datetime, days: int = CALENDAR_DAYS) -> Overview:
     """Return the state of the delivery of the settings."""
     seen = Lookups(ledger, settings.lake, settings.delivery)
-    today = PublishDay.containing(now)
+    today = PublishDay.of_moment(now)
     newest, first = seen.newest_built_hour(), seen.first_hour()
     median, _, worst = waits_of(seen.landing_times(str(today), MOST_TIMES))
     summaries = _Summaries(seen.closes(str(today.hours[0].plus(-24 * days))[:10], str(today)))

@@ -140,8 +140,8 @@ class Pages:
     def events(self, links: Links, user: BaseUser, name: str, *, event_id: str, first: str, last: str) -> str:
         """Return the search for an event."""
         delivery, now = self._require(name, user), self._now()
-        last = last.strip() or str(PublishDay.containing(now))
-        first = first.strip() or str(PublishDay.containing(now - timedelta(days=_SEARCH_DAYS - 1)))
+        last = last.strip() or str(PublishDay.of_moment(now))
+        first = first.strip() or str(PublishDay.of_moment(now - timedelta(days=_SEARCH_DAYS - 1)))
         event_id, problem, found = event_id.strip(), "", None
         if event_id:
             try:

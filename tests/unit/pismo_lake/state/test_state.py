@@ -97,7 +97,7 @@ def test_the_preview_counts_as_the_report_does(month: LakeUnderTest) -> None:
     put(month, 3, hour=13, name="b")
     month.put(event("e-3-13-b", timestamp=at(13, 3)) + b"}{", key=key(14, "c", 3))
     day = PublishDay.parse("2026-03-03")
-    until = PublishHour.containing(NOW)
+    until = PublishHour.of_moment(NOW)
     for _ in range(2):
         real = reconcile(month.settings, month.ledger, day, until=until, listed="the ledger, at this moment")
         quick = preview(month.settings, month.ledger, day, until)
