@@ -12,12 +12,13 @@ import os
 from pathlib import Path
 
 from pismo.dags import close_dag
-from pismo_lake.settings import InvalidDelivery, load_deliveries
+from pismo.wiring import checked_deliveries
+from pismo_lake.settings import InvalidDelivery
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
 
-for delivery in load_deliveries(DELIVERIES):
+for delivery in checked_deliveries(DELIVERIES):
     if isinstance(delivery, InvalidDelivery):
         continue  # its ingest DAG shows the error
     dag = close_dag(delivery, DELIVERIES)

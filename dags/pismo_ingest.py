@@ -12,12 +12,12 @@ import os
 from pathlib import Path
 
 from pismo.dags import ingest_dag
-from pismo.wiring import invalid_delivery_dag
-from pismo_lake.settings import InvalidDelivery, load_deliveries
+from pismo.wiring import checked_deliveries, invalid_delivery_dag
+from pismo_lake.settings import InvalidDelivery
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
 
-for delivery in load_deliveries(DELIVERIES):
+for delivery in checked_deliveries(DELIVERIES):
     dag = invalid_delivery_dag(delivery) if isinstance(delivery, InvalidDelivery) else ingest_dag(delivery, DELIVERIES)
     globals()[dag.dag_id] = dag

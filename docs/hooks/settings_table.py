@@ -29,17 +29,17 @@ def settings_table(schema: Schema) -> str:
 
 
 def _objects(schema: Schema, definitions: Schema) -> list[Schema]:
-    """List the objects that a schema allows, through references and alternatives."""
+    """List the objects that a schema allows, each once: through references, alternatives and lists."""
     if "$ref" in schema:
         return _objects(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "properties" in schema:
         return [schema]
-    return [
-        found
-        for word in ("anyOf", "oneOf", "allOf")
-        for each in schema.get(word, [])
-        for found in _objects(each, definitions)
-    ]
+    parts = [each for word in ("anyOf", "oneOf", "allOf") for each in schema.get(word, [])]
+    parts += [schema["items"]] if "items" in schema else []
+    objects: list[Schema] = []
+    for found in (found for each in parts for found in _objects(each, definitions)):
+        objects += [found] if found not in objects else []
+    return objects
 
 
 def _rows(schema: Schema, prefix: str, definitions: Schema) -> Iterator[str]:
@@ -70,6 +70,8 @@ def _default(setting: Schema) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(f"`{item}`" for item in value)
     if isinstance(value, float):
         return f"{value:g}"
     return f"`{value}`" if isinstance(value, str) else "see there" if isinstance(value, dict) else str(value)

@@ -136,6 +136,20 @@ def test_an_invalid_delivery_breaks_only_its_own_dag(tmp_path: Path, monkeypatch
     assert "line " in problem
 
 
+def test_a_notifier_that_cannot_be_imported_breaks_only_the_dags_of_its_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "config" / "deliveries.yaml").read_text().rstrip()
+    other = text.partition("deliveries:\n")[2].replace("sandbox_s3:", "other:", 1)
+    alerts = "    alerts:\n      - notifier: no_such_package.Notifier\n"
+    (tmp_path / "deliveries.yaml").write_text(f"{text}\n{other}\n{alerts}")
+    monkeypatch.setenv("PISMO_DELIVERIES", str(tmp_path / "deliveries.yaml"))
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"pismo_close_sandbox_s3", "pismo_ingest_sandbox_s3", "pismo_ingest_other"}
+    assert "no_such_package.Notifier cannot be imported" in bag.dags["pismo_ingest_other"].doc_md
+
+
 @pytest.mark.parametrize("file", ["pismo_ingest.py", "pismo_close.py"])
 def test_parsing_imports_nothing_heavy(file: str) -> None:
     """Counted by module, not by time: the dag-processor parses this file again and again."""

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from docs.hooks.pages import ROOT_PAGES, expand
 
-from pismo_lake.settings.channels import Alerts, GcsSource, Notices, S3Source, SftpSource
+from pismo_lake.settings.alerts import Alerts, NotifierAlerts
+from pismo_lake.settings.channels import GcsSource, Notices, S3Source, SftpSource
 from pismo_lake.settings.contracts import parse_rules
 from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
 from pismo_lake.settings.privacy import STRICT, load_privacy
@@ -221,6 +222,7 @@ def test_every_delivery_setting_is_documented_with_its_default() -> None:
             (GcsSource, "source"),
             (Notices, "notices"),
             (Alerts, "alerts"),
+            (NotifierAlerts, "alerts"),
         )
         for field in fields(kind)
     }

@@ -1,4 +1,4 @@
-"""Define the settings of each channel, of notices and of alerts."""
+"""Define the settings of each channel and of notices."""
 
 from __future__ import annotations
 
@@ -197,20 +197,3 @@ class Expected:
     organisation: str
     bucket: str
     prefix: str = "main_stream"
-
-
-@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
-class Alerts:
-    """An SNS topic for alerts; mail, chat and pagers subscribe to it."""
-
-    topic_arn: str
-    """The topic's ARN."""
-    conn_id: str
-    """The Airflow connection of type aws that may publish to the topic."""
-    region: str | None = None
-    """The topic's AWS region."""
-
-    def __post_init__(self) -> None:
-        if not self.topic_arn.startswith("arn:"):
-            msg = f"alerts.topic_arn is {self.topic_arn!r}, an ARN such as arn:aws:sns:eu-west-1:123456789012:alerts"
-            raise ValueError(msg)

@@ -15,7 +15,8 @@ import yaml
 
 from pismo_lake.errors import ConfigError
 from pismo_lake.paths import root_of
-from pismo_lake.settings.channels import SOURCES, Alerts, Channel, Environment, Notices
+from pismo_lake.settings.alerts import Alerts, NotifierAlerts
+from pismo_lake.settings.channels import SOURCES, Channel, Environment, Notices
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.delivery import Delivery
 from pismo_lake.settings.privacy import STRICT
@@ -119,7 +120,7 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
         if values.get("notices") is not None:
             values["notices"] = _validate_nested(Notices, "notices", values["notices"], lines)
         if values.get("alerts") is not None:
-            values["alerts"] = _validate_nested(Alerts, "alerts", values["alerts"], lines)
+            values["alerts"] = _alerts(values["alerts"], lines)
         if values.get("contracts") is not None:
             values["contracts"] = _contracts(values["contracts"], folder, lines)
         if values.get("privacy") not in {None, STRICT}:
@@ -131,6 +132,33 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
     except ConfigError as error:
         line = getattr(error, "line", None) or line
         return InvalidDelivery(name, f"delivery {name} (line {line}): {error}")
+
+
+def _alerts(values: Any, lines: Mapping[str, int]) -> Alerts | tuple[Alerts | NotifierAlerts, ...]:
+    """Return the topic, or each entry of the list."""
+    if not isinstance(values, list):
+        return _validate_nested(Alerts, "alerts", values, lines)
+    found: list[Alerts | NotifierAlerts] = []
+    for number, entry in enumerate(values):
+        field = f"alerts[{number}]"
+        if not isinstance(entry, dict) or not {"notifier", "topic_arn"} & entry.keys():
+            msg = f"{field} has neither notifier nor topic_arn"
+            raise SettingError(msg, lines.get("alerts"))
+        kind: type[Alerts | NotifierAlerts] = NotifierAlerts if "notifier" in entry else Alerts
+        own = entry | {"arguments": _drop_lines(entry["arguments"])} if entry.get("arguments") else entry
+        found.append(validate(kind, own, f"{field}.", _first_line(entry) or lines.get("alerts")))
+    return tuple(found)
+
+
+def _drop_lines(value: Any) -> Any:
+    """Return a value without the lines of its mappings."""
+    if isinstance(value, dict):
+        return {key: _drop_lines(item) for key, item in value.items() if key != LINES}
+    return [_drop_lines(item) for item in value] if isinstance(value, list) else value
+
+
+def _first_line(entry: Mapping[str, Any]) -> int | None:
+    return min(entry.get(LINES, {}).values(), default=None)
 
 
 def _contracts(values: Any, folder: Path, lines: Mapping[str, int]) -> ContractRules:
@@ -167,6 +195,8 @@ def _choose(kind: type[StrEnum], field: str, value: Any, lines: Mapping[str, int
 def _expand(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: item if key == LINES else _expand(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
     if isinstance(value, str):
         expanded = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[2] or ""), value)
         # an empty expansion means "not set", so that the default applies

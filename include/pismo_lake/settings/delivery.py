@@ -10,9 +10,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from pismo_lake.paths import SCHEMES, root_of
+from pismo_lake.settings.alerts import Alerts, NotifierAlerts  # noqa: TC001 - pydantic reads the types when it runs
 from pismo_lake.settings.channels import (
     SOURCES,
-    Alerts,
     Channel,
     Environment,
     Expected,
@@ -53,8 +53,8 @@ class Delivery:
     """The settings of the channel."""
     notices: Notices | None = None
     """A queue of notices about new files, if there is one."""
-    alerts: Alerts | None = None
-    """A topic for alerts, if there is one."""
+    alerts: Alerts | tuple[Alerts | NotifierAlerts, ...] | None = None
+    """An SNS topic for alerts, or a list of topics and notifiers."""
     listing: Truth = True
     """If false, files are never listed, because s3:ListBucket is not granted. Notices are then needed."""
     pool: str = "default_pool"
@@ -148,6 +148,13 @@ class Delivery:
     def schemes(self) -> set[str]:
         """Return the schemes of landing and lake that are in an object store."""
         return {place.partition("://")[0] for place in (self.landing, self.lake)} & set(SCHEMES)
+
+    @property
+    def alerted(self) -> tuple[Alerts | NotifierAlerts, ...]:
+        """Return every topic and notifier for alerts."""
+        if self.alerts is None:
+            return ()
+        return self.alerts if isinstance(self.alerts, tuple) else (self.alerts,)
 
     @property
     def expected(self) -> Expected:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pismo.dags.close import close_dag
 from pismo.dags.doctor import doctor_dag
 from pismo.dags.ingest import ingest_dag
-from pismo.wiring import invalid_delivery_dag
-from pismo_lake.settings import InvalidDelivery, load_deliveries
+from pismo.wiring import checked_deliveries, invalid_delivery_dag
+from pismo_lake.settings import InvalidDelivery
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -36,7 +36,7 @@ def build_dags(path: str | Path, doctor: str = "pismo_doctor") -> dict[str, DAG]
     deliveries_file = str((caller.parent / path).resolve())
     dags: list[DAG] = []
     sound: list[Delivery] = []
-    for delivery in load_deliveries(deliveries_file):
+    for delivery in checked_deliveries(deliveries_file):
         if isinstance(delivery, InvalidDelivery):
             dags.append(invalid_delivery_dag(delivery))
         else:

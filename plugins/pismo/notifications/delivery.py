@@ -1,4 +1,4 @@
-"""Notify people of failed and late runs: in the log, and by SNS if set."""
+"""Notify people of failed and late runs: in the log, and by the delivery's alerts."""
 
 from __future__ import annotations
 
@@ -9,27 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
+from pismo.notifications.alert import Alert, send_alert
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from pismo_lake.settings.deliveries import Delivery
 
 _LOG = logging.getLogger(__name__)
-_SUBJECT_LENGTH = 100
-
-
-def tell(delivery: Delivery, subject: str, text: str) -> None:
-    """Publish a message to the delivery's topic, if it has one.
-
-    The text must hold no payload, no key and no secret.
-    """
-    if delivery.alerts is None:
-        return
-    from airflow.providers.amazon.aws.hooks.sns import SnsHook
-
-    hook = SnsHook(aws_conn_id=delivery.alerts.conn_id, region_name=delivery.alerts.region)
-    short = subject.encode("ascii", "replace").decode()[:_SUBJECT_LENGTH]
-    hook.publish_to_target(target_arn=delivery.alerts.topic_arn, message=text, subject=short)
 
 
 class DeliveryNotifier(BaseNotifier):
@@ -38,24 +25,29 @@ class DeliveryNotifier(BaseNotifier):
     Args:
         delivery_name: the delivery.
         deliveries_file: the file with its settings.
-        what: the event to report, for example ``ingestion failed``.
+        what: the event in words, for example ``ingestion failed``.
+        event: the event, as the setting `events` of alerts names it.
         **kwargs: passed to `BaseNotifier`.
     """
 
-    template_fields = ("delivery_name", "deliveries_file", "what")
+    template_fields = ("delivery_name", "deliveries_file", "what", "event")
 
-    def __init__(self, *, delivery_name: str, deliveries_file: str, what: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, delivery_name: str, deliveries_file: str, what: str, event: str = "failed", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.delivery_name, self.deliveries_file, self.what = delivery_name, deliveries_file, what
+        self.delivery_name, self.deliveries_file, self.what, self.event = delivery_name, deliveries_file, what, event
 
     def notify(self, context: Context) -> None:
         """Notify people; Airflow calls this in the process that runs callbacks."""
+        from pismo_lake.settings.alerts import AlertEvent
         from pismo_lake.settings.deliveries import find_delivery
 
         subject = f"{self.delivery_name}: {self.what}"
         text = _text(context)
         _LOG.error("%s: %s", subject, text)
-        tell(find_delivery(self.deliveries_file, self.delivery_name), subject, f"{subject}\n{text}")
+        alert = Alert(AlertEvent(self.event), self.delivery_name, self.what, f"{subject}\n{text}")
+        send_alert(find_delivery(self.deliveries_file, self.delivery_name), alert, dict(context))
 
     async def async_notify(self, context: Context) -> None:
         """Notify people; Airflow calls this in the triggerer."""
@@ -73,6 +65,7 @@ def deadline_of(delivery: Delivery, deliveries_file: str) -> Any:
         "delivery_name": delivery.name,
         "deliveries_file": deliveries_file,
         "what": "closing a publish day is late",
+        "event": "late",
     }
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,

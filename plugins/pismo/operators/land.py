@@ -34,9 +34,11 @@ class LandEventFilesOperator(DeliveryOperator):
         A file that fails does not stop the others: the task succeeds, and `CheckLandingOperator` names the failed
         files. Airflow retries this task only if the run has nothing else to do and a retry may help.
         """
+        from pismo.notifications import send_alert
         from pismo.runs.failures import count_failures, failures_for_xcom
         from pismo.runs.find import resolve_events
         from pismo.runs.land import land_window
+        from pismo.signals.alerts import alerts_of_landing
         from pismo_lake.errors import landing_error
 
         with self.open_delivery(context) as (delivery, ledger):
@@ -48,6 +50,8 @@ class LandEventFilesOperator(DeliveryOperator):
                 if not error.permanent:
                     raise error
             failed = count_failures(delivery, ledger, window, landed)
+            for alert in alerts_of_landing(delivery, landed, failed):
+                send_alert(delivery, alert, dict(context))
         if len(units) > LONGEST_HOURS:
             self.log.warning("%d units to build, %d now, the others in the next run", len(units), LONGEST_HOURS)
         counts = landed.counts | asdict(landed.summary) | {"failed": len(landed.failures)}

@@ -59,13 +59,13 @@ class ReportPublishDayOperator(DeliveryOperator):
                 extra: dict[str, Any] = {"publish_date": str(day), "verdict": report.verdict.value, "report": place}
                 context["outlet_events"][self.outlets[0]].add(Asset(self.asset_name), extra=extra)
             case DayVerdict.INCOMPLETE:
-                self._warn(delivery, report, place, f"{day} is closed and incomplete")
+                self.log.warning("%s", report)
+                self._alert(context, delivery, report, place)
                 if delivery.fail_incomplete:
                     raise DayIncompleteError(str(report))
-            case DayVerdict.NO_FILES if not report.ever:
-                self._warn(delivery, report, place, "no event file has ever arrived")
             case DayVerdict.NO_FILES:
-                self.log.info("%s", report)
+                (self.log.info if report.ever else self.log.warning)("%s", report)
+                self._alert(context, delivery, report, place)
         return figures
 
     def _report(self, context: Context, day: PublishDay) -> tuple[Delivery, DayReport, str]:
@@ -89,11 +89,12 @@ class ReportPublishDayOperator(DeliveryOperator):
             )
             return delivery, report, write_report(delivery.lake, report)[-1]
 
-    def _warn(self, delivery: Delivery, report: DayReport, place: str, subject: str) -> None:
-        from pismo.notifications import tell
+    def _alert(self, context: Context, delivery: Delivery, report: DayReport, place: str) -> None:
+        from pismo.notifications import send_alert
+        from pismo.signals.alerts import alert_day
 
-        self.log.warning("%s", report)
-        tell(delivery, f"{delivery.name}: {subject}", f"{report}\n{place}")
+        if alert := alert_day(report, place):
+            send_alert(delivery, alert, dict(context))
 
     def _accounting(self, delivery: Delivery, day: PublishDay) -> tuple[AccountingLine, ...] | None:
         """Compare the day with Pismo's own report; return None if Pismo has not written one."""

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from pismo_lake.errors import ConfigError
+from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
 
-    from pismo_lake.settings.deliveries import InvalidDelivery
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow.sdk import Context
 
 
 class InvalidDeliveryOperator(BaseOperator):
@@ -23,9 +27,23 @@ class InvalidDeliveryOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - the signature is Airflow's
         """Raise the error as `ConfigError`."""
-        from pismo_lake.errors import ConfigError
-
         raise ConfigError(self.problem)
+
+
+def checked_deliveries(path: str | Path) -> Iterator[Delivery | InvalidDelivery]:
+    """Yield each delivery of the file; one whose notifiers cannot be loaded is invalid."""
+    for delivery in load_deliveries(path):
+        yield _check(delivery) if isinstance(delivery, Delivery) and delivery.alerted else delivery
+
+
+def _check(delivery: Delivery) -> Delivery | InvalidDelivery:
+    from pismo.notifications import check_notifiers
+
+    try:
+        check_notifiers(delivery)
+    except ConfigError as error:
+        return InvalidDelivery(delivery.name, f"delivery {delivery.name}: {error}")
+    return delivery
 
 
 def invalid_delivery_dag(delivery: InvalidDelivery) -> DAG:

@@ -1,0 +1,1 @@
+"""Tell other systems about a run: alerts, metrics, assets and lineage."""

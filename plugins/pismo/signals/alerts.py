@@ -1,0 +1,58 @@
+"""Say in alerts what landing, indexing and closing found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pismo.notifications import Alert
+from pismo_lake.report.model import DayVerdict
+from pismo_lake.settings.alerts import AlertEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pismo.runs.failures import FailedFile
+    from pismo.runs.land import Landed
+    from pismo_lake.report.model import DayReport
+    from pismo_lake.settings.deliveries import Delivery
+
+_SHOWN = 20
+
+
+def alert_day(report: DayReport, place: str) -> Alert | None:
+    """Return the alert about a closed day; None if the day is complete."""
+    details = f"{report}\n{place}"
+    match report.verdict:
+        case DayVerdict.COMPLETE:
+            return None
+        case DayVerdict.INCOMPLETE:
+            about = f"{report.publish_date} is closed and incomplete"
+            return Alert(AlertEvent.INCOMPLETE, report.delivery, about, details)
+        case DayVerdict.NO_FILES if report.ever:
+            return Alert(AlertEvent.NO_FILES, report.delivery, f"{report.publish_date} has no files", details)
+        case DayVerdict.NO_FILES:
+            return Alert(AlertEvent.NEVER_A_FILE, report.delivery, "no event file has ever arrived", details)
+
+
+def alerts_of_landing(delivery: Delivery, landed: Landed, failed: Sequence[FailedFile]) -> Iterator[Alert]:
+    """Yield an alert if files are quarantined now, and one if notices stay in their queue."""
+    lost = [file for file in failed if file.quarantined]
+    if lost:
+        about = f"{len(lost)} file(s) are quarantined"
+        lines = [f"{file.key}: {file}" for file in lost[:_SHOWN]]
+        more = [f"and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else []
+        yield Alert(AlertEvent.QUARANTINED, delivery.name, about, "\n".join([*lines, *more]))
+    notices = delivery.notices
+    taken = landed.counts.get("notices")
+    if notices is None or taken is None:
+        return
+    reasons = []
+    if taken["bad"]:
+        reasons.append(f"{taken['bad']} message(s) cannot be read, or are of another delivery")
+    if taken["messages"] >= notices.most:
+        reasons.append(f"the run took {taken['messages']} messages, and takes no more at once")
+    if notices.queue in landed.failures:
+        reasons.append("messages of landed files could not be deleted")
+    if reasons:
+        details = f"{notices.queue}: {'; '.join(reasons)}"
+        yield Alert(AlertEvent.NOTICES_LEFT, delivery.name, "notices stay in their queue", details)
