@@ -45,6 +45,7 @@ test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= g
 	@if [ "$$(id -u)" = 0 ]; then scripts/postgresql || echo "test: no PostgreSQL, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/chromium || echo "test: no Chromium, the tests in a browser are skipped"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/promtool || echo "test: no promtool, the checks of alert rules are skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 

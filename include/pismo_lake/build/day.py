@@ -18,7 +18,7 @@ from pismo_lake.build.hour import HourBuilder, build_hour
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.spool import spool_folder
 from pismo_lake.build.summary import PartCounts, count_written
-from pismo_lake.build.tables import tables
+from pismo_lake.build.tables import count_rescued, tables
 from pismo_lake.build.unit_builder import Draft, Output, UnitBuilder
 from pismo_lake.hours import PublishDay, PublishHour, unit_of
 from pismo_lake.index.ids import ids_folder, write_ids
@@ -169,6 +169,7 @@ class DayBuilder(UnitBuilder):
             part.add(chunk, rows)
             for folder, table in tables(rows, settings, self.unit, self.contracts.get):
                 partitions.add(folder, table)
+                part.counts["rescued"] += count_rescued(folder, table)
             progress.log(part)
             self._shown.advance(len(chunk), sum(record.plain_size for record in chunk))
         spooled = partitions.finish()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pismo_lake import storage
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.summary import PartCounts, count_written
-from pismo_lake.build.tables import folders, tables
+from pismo_lake.build.tables import count_rescued, folders, tables
 from pismo_lake.build.unit_builder import Draft, Output, UnitBuilder
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.storage.parquet import parquet_bytes
@@ -101,6 +101,7 @@ class HourBuilder(UnitBuilder):
         for folder, table in tables(rows, self.settings, self._hour.date, self.contracts.get):
             data = parquet_bytes(table, self.settings.key)
             written.append((folder, table.num_rows))
+            counts["rescued"] += count_rescued(folder, table)
             digest = hashlib.sha256(data).hexdigest()
             yield Output(folder, part, partial(storage.write_atomic, data=data), digest)
         count_written(counts, written, f"{self.label} part {part}")

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord
 
-COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "items", "bytes")
+COUNTED = ("files", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "rescued", "items", "bytes")
 
 
 @dataclass(slots=True)
 class BuildSummary:
     """Totals of one unit; `conflicts` are the duplicates whose content differs.
 
-    They balance: events = rows + duplicates + erased. `items` are rows of lists' child tables.
+    They balance: events = rows + duplicates + erased. `rescued` are rows with a value that has no column. `items` are
+    rows of lists' child tables.
     """
 
     unit: str = ""
@@ -38,6 +39,7 @@ class BuildSummary:
     conflicts: int = 0
     rejects: int = 0
     erased: int = 0
+    rescued: int = 0
     items: int = 0
     bytes: int = 0
     seconds: float = 0.0

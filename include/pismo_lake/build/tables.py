@@ -55,6 +55,11 @@ def tables(
         yield rejects_path(publish_date), rows
 
 
+def count_rescued(folder: str, table: pa.Table) -> int:
+    """Return the number of rows of events with a value in `_rescued`."""
+    return table.num_rows - table.column("_rescued").null_count if folder.startswith("events/") else 0
+
+
 def readable(table: pa.Table, event: str) -> pa.Table:
     """Return a table unchanged if readers can read it.
 

@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 def status(
     lake: OpenLake,
     days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=366, help="Show the last N days.")] = 7,
+    prometheus: Annotated[bool, typer.Option("--prometheus", help="Print metrics for Prometheus.")] = False,
 ) -> int:
     """Show each delivery: newest publish hour, lag, waiting files, verdicts on its last days.
 
     Files wait if they are landed and not yet built. A day is open until it is over and closed. Verdicts are those of
     the day reports; `report` judges a day again.
     """
+    from pismo_lake.report.prometheus import prometheus_text
     from pismo_lake.report.status import lake_status
 
     now = datetime.now(UTC)
     found = lake_status(lake.settings, lake.ledger, now, days)
+    if prometheus:
+        print(prometheus_text(found, lake.ledger, lake.settings.lake, now), end="")
+        return 0
     if lake.json:
         document = {"lake": lake.settings.lake, "at": now.isoformat(timespec="seconds")}
         print_json(document | {"deliveries": [one.to_json() for one in found]})

@@ -7,6 +7,7 @@ transaction, every part with the event type, and a build that began before it is
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -244,6 +245,19 @@ def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tu
             query = select(*columns).where(table.lake == lake, table.first_file.in_(chunk)).order_by(table.id)
             found += [(f"{domain}/{event_type}", *rest) for domain, event_type, *rest in connection.execute(query)]
     return found
+
+
+def count_changes(ledger: Ledger, lake: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Count the contract changes that files have made, by event type and kind.
+
+    Kinds are ``added``, ``widened``, ``rescued`` and ``discarded``.
+    """
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for event_type, _, before, after, *_ in changes_by_files(ledger, lake, names):
+        verb = after.partition(" ")[0]
+        kind = verb if verb in {"rescued", "discarded"} else "widened" if before else "added"
+        found[event_type][kind] += 1
+    return {event_type: dict(kinds) for event_type, kinds in found.items()}
 
 
 def contract_path(domain: str, event_type: str) -> tuple[str, str]:

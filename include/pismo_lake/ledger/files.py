@@ -144,6 +144,12 @@ class FileLedger:
         """Return all files of one publish day (YYYY-MM-DD), in rank order."""
         return self._records(of_day(files.c.publish_hour, day))
 
+    def unbuilt_of(self, unit: str) -> list[FileRecord]:
+        """Return the files of a publish hour or day that wait for a build, in rank order."""
+        is_hour = len(unit) > len("YYYY-MM-DD")
+        within = files.c.publish_hour == unit if is_hour else of_day(files.c.publish_hour, unit)
+        return self._records(within, files.c.built.is_(False))
+
     def find_named(self, names: Iterable[str]) -> list[FileRecord]:
         """Return the files with these names, in rank order."""
         found = [record for chunk in chunks(names) for record in self._records(files.c.name.in_(chunk))]

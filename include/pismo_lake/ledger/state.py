@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, or_, select, union
+from sqlalchemy import case, func, literal, or_, select, union
 
 from pismo_lake.hours import NO_HOUR
 from pismo_lake.ledger.tables import builds, files, raw_files, sightings
@@ -43,6 +43,37 @@ class DayState:
     events: int = 0
     unfinished: int = 0
     was_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The newest publish hour that is in the lake, and the files that are not in it yet.
+
+    These are announced, listed or landed; quarantined files are left out. Only landed files have known bytes.
+    """
+
+    newest_hour: str | None
+    files: int
+    bytes: int
+
+
+def delivery_backlog(ledger: Ledger, lake: str, delivery: str) -> Backlog:
+    """Return the backlog of one delivery; the cost depends on the waiting files, not on all files."""
+    newest = select(files.c.publish_hour).where(files.c.lake == lake, files.c.delivery == delivery)
+    newest = newest.where(files.c.built).order_by(files.c.publish_hour.desc()).limit(1)
+    counted = (
+        (files, func.sum(files.c.size), (files.c.built.is_(False),)),
+        (raw_files, func.sum(raw_files.c.size), ()),
+        (sightings, literal(0), (sightings.c.quarantined.is_(None),)),
+    )
+    number = size = 0
+    with ledger.engine.connect() as connection:
+        hour = connection.execute(newest).scalar()
+        for table, total, more in counted:
+            query = select(func.count(), total).select_from(table)
+            row = connection.execute(query.where(table.c.lake == lake, table.c.delivery == delivery, *more)).one()
+            number, size = number + row[0], size + int(row[1] or 0)
+    return Backlog(_hour(hour), number, size)
 
 
 def delivery_states(ledger: Ledger, lake: str) -> list[DeliveryState]:

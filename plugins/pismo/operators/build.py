@@ -51,6 +51,7 @@ class BuildUnitsOperator(DeliveryOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the units; fail at the end if a file or a unit could not be read."""
         from pismo.connect.ledger import settings_of
+        from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
         from pismo_lake.build.day import build_unit
         from pismo_lake.build.summary import BuildSummary
         from pismo_lake.build.units import UNIT_ERRORS, refuse_unbuilt
@@ -61,11 +62,16 @@ class BuildUnitsOperator(DeliveryOperator):
         failures: dict[str, PismoError] = {}
         with self.open_delivery(context) as (delivery, ledger):
             for unit in self.units:
+                fresh = find_fresh(delivery, ledger, unit)
                 try:
-                    built.join(build_unit(settings_of(delivery), ledger, unit, force=force, log=self.task_log))
+                    with time_step(delivery.name, "flatten"):
+                        of_unit = build_unit(settings_of(delivery), ledger, unit, force=force, log=self.task_log)
+                    publish_build(delivery, of_unit, fresh)
+                    built.join(of_unit)
                 except UNIT_ERRORS as error:
                     self.log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - the message needs no traceback
                     failures[unit] = error
+            publish_backlog(delivery, ledger)
             refuse_unbuilt(failures)
             _refuse_unindexed(delivery, ledger, self.units)
         _refuse_unreadable(built)
@@ -83,12 +89,18 @@ class ClosePublishDayOperator(DeliveryOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the day; with `force`, rebuild it even if it has not changed."""
         from pismo.connect.ledger import settings_of
+        from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
         from pismo_lake.build.day import close_day
 
         force = bool(context["params"].get("force"))
         with self.open_delivery(context) as (delivery, ledger):
             day = day_of(context)
-            return _counts(close_day(settings_of(delivery), ledger, day, force=force, log=self.task_log))
+            fresh = find_fresh(delivery, ledger, str(day))
+            with time_step(delivery.name, "close"):
+                built = close_day(settings_of(delivery), ledger, day, force=force, log=self.task_log)
+            publish_build(delivery, built, fresh)
+            publish_backlog(delivery, ledger)
+            return _counts(built)
 
 
 def _refuse_unindexed(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> None:

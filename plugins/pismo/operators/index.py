@@ -24,11 +24,15 @@ class _IndexOperator(DeliveryOperator):
     def index_hours(self, context: Context, hours: Sequence[str]) -> set[str]:
         """Index the files of these hours, push the counts, and return the units to build."""
         from pismo.connect.ledger import settings_of
+        from pismo.signals.metrics import publish_changes, time_step
         from pismo_lake.index.run import index_landed
-        from pismo_lake.ledger import FileLedger
+        from pismo_lake.ledger import FileLedger, RawLedger
 
         with self.open_delivery(context) as (delivery, ledger):
-            done = index_landed(settings_of(delivery), ledger, hours, log=self.task_log)
+            names = [file.name for file in RawLedger(ledger, delivery.lake, delivery.name).waiting(hours)]
+            with time_step(delivery.name, "index"):
+                done = index_landed(settings_of(delivery), ledger, hours, log=self.task_log)
+            publish_changes(delivery, ledger, names)
             for name, problem in done.failures:
                 self.log.error("landed, but not in the lake, because it could not be indexed: %s: %s", name, problem)
             context["ti"].xcom_push(key="counts", value=_counts(done))

@@ -39,11 +39,13 @@ class LandEventFilesOperator(DeliveryOperator):
         from pismo.runs.find import resolve_events
         from pismo.runs.land import land_window
         from pismo.signals.alerts import alerts_of_landing
+        from pismo.signals.metrics import time_step
         from pismo_lake.errors import landing_error
 
         with self.open_delivery(context) as (delivery, ledger):
             window = resolve_events(self._window(context, delivery), delivery, ledger)
-            landed = land_window(delivery, ledger, window, self.task_log)
+            with time_step(delivery.name, "land"):
+                landed = land_window(delivery, ledger, window, self.task_log)
             units = self._units(context, delivery, ledger, window, landed)
             if landed.failures and not units and _may_try_again(context):
                 error = landing_error(landed.failures)

@@ -43,12 +43,14 @@ class ReportPublishDayOperator(DeliveryOperator):
             UnbalancedError: the control totals differ.
             DayIncompleteError: the day is incomplete, and the delivery's `fail_incomplete` is true.
         """
+        from pismo.signals.metrics import publish_day
         from pismo_lake.errors import DayIncompleteError
         from pismo_lake.report.model import DayVerdict
 
         day = day_of(context)
         delivery, report, place = self._report(context, day)
         self.log.info("report of %s: %s", day, place)
+        publish_day(report)
         figures = _figures(report) | {"report": place}
         # push before the task can fail: other tasks read the verdict of an incomplete day too
         context["ti"].xcom_push(key="report", value=figures)

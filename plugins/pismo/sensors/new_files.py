@@ -71,9 +71,11 @@ class NewFilesSensor(DeliverySensor):
     def _look(self, context: Context) -> dict[str, object] | None:
         """Return the publish hours and counts of the work to do; None if there is none."""
         from pismo.runs.find import look, resolve_events
+        from pismo.signals.metrics import publish_backlog
         from pismo_lake.ledger import FileLedger
 
         with self.open_delivery(context) as (delivery, ledger):
+            publish_backlog(delivery, ledger)
             window = window_of(context, delivery)
             unbuilt = FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units()
             found = look(delivery, ledger, resolve_events(window, delivery, ledger))

@@ -32,6 +32,14 @@ def test_the_document_has_numbers(document: Callable[..., Any]) -> None:
     assert len(delivery["days"]) == 7
 
 
+def test_metrics_for_prometheus_are_printed(lake: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["status", "--lake", lake, "--prometheus"]) == 0
+    out = capsys.readouterr().out
+    assert 'pismo_landed_files{delivery="local"} 2\n' in out
+    assert all(line.startswith(("# HELP pismo_", "# TYPE pismo_", "pismo_")) for line in out.splitlines())
+
+
 @pytest.mark.parametrize(
     ("lag", "text"),
     [
