@@ -50,9 +50,8 @@ def test_alerts_come_when_they_should() -> None:
     assert "SUCCESS" in promtool("check", "rules", str(FOLDER / "alerts.yml"))
     assert "SUCCESS" in promtool("test", "rules", str(FOLDER / "alerts.test.yml"))
     tested = yaml.safe_load((FOLDER / "alerts.test.yml").read_text())["tests"]
-    assert {each["alertname"] for test in tested for each in test["alert_rule_test"]} == {
-        rule["alert"] for rule in RULES
-    }
+    names = {each["alertname"] for test in tested for each in test["alert_rule_test"]}
+    assert names == {rule["alert"] for rule in RULES}
 
 
 @needs_promtool
