@@ -1,7 +1,8 @@
 """Make the close DAG of each delivery; Airflow runs it daily, for a backfill, or by hand.
 
     await_settled_day >> land_missing_files >> index_missing_files >> flatten_other_hours >> close_publish_day
-                         land_missing_files >> check_landing          close_publish_day >> report_publish_day
+                         close_publish_day >> report_publish_day >> announce_day
+                         land_missing_files >> check_landing
 
 `pismo.dags.close` puts the tasks together.
 """

@@ -1,6 +1,6 @@
 """Make the ingest DAG of each delivery; Airflow runs it every 15 minutes, or on a notice.
 
-    find_new_files >> land_event_files >> index_publish_hour >> share_out_units >> flatten_publish_hour
+    find_new_files >> land_event_files >> index_publish_hour >> share_out_units >> flatten_publish_hour >> announce_rows
                       land_event_files >> check_landing
 
 `pismo.dags.ingest` puts the tasks together.

@@ -25,6 +25,7 @@ _ORDER = (
     "index_publish_hour",
     "share_out_units",
     "flatten_publish_hour",
+    "announce_rows",
 )
 
 

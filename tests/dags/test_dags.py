@@ -76,10 +76,11 @@ def test_a_file_that_cannot_be_landed_stops_no_step(bag: DagBag) -> None:
 
 def test_the_steps_stand_in_their_order(ingest: DAG) -> None:
     steps = ["find_new_files", "land_event_files", "index_publish_hour", "share_out_units", "flatten_publish_hour"]
-    assert set(ingest.task_ids) == {*steps, "check_landing"}
+    assert set(ingest.task_ids) == {*steps, "check_landing", "announce_rows"}
     for step, following in pairwise(steps):
-        assert ingest.get_task(step).downstream_task_ids - {"check_landing"} == {following}
-    (asset,) = ingest.get_task("flatten_publish_hour").outlets
+        assert ingest.get_task(step).downstream_task_ids - {"check_landing", "announce_rows"} == {following}
+    assert ingest.get_task("flatten_publish_hour").outlets == []
+    (asset,) = ingest.get_task("announce_rows").outlets
     assert asset.name == "pismo_lake_sandbox_s3"
 
 
@@ -91,10 +92,23 @@ def test_closing_goes_step_by_step(bag: DagBag) -> None:
     assert dag.get_task("flatten_other_hours").downstream_task_ids == set()
     assert dag.get_task("close_publish_day").downstream_task_ids == {"report_publish_day"}
     assert dag.get_task("close_publish_day").outlets == []
+    assert dag.get_task("report_publish_day").downstream_task_ids == {"announce_day"}
+    (days,) = dag.get_task("announce_day").outlets
+    assert days.name == "pismo_days_sandbox_s3"
     (alias,) = dag.get_task("report_publish_day").outlets
     assert isinstance(alias, AssetAlias)
     asset = Asset(dag.get_task("report_publish_day").asset_name)
     assert asset.name == "pismo_lake_sandbox_s3"
+
+
+def test_announcements_come_last_and_cannot_hide_a_failure(bag: DagBag) -> None:
+    """Airflow leaves teardowns out when it judges a run."""
+    for dag in bag.dags.values():
+        (last,) = [task for task in dag.tasks if task.task_id.startswith("announce_")]
+        assert last.is_teardown
+        assert not last.on_failure_fail_dagrun
+        assert last.downstream_task_ids == set()
+    assert bag.dags["pismo_ingest_sandbox_s3"].get_task("share_out_units").is_setup
 
 
 def test_a_closing_run_is_a_calendar_day_that_can_be_backfilled(bag: DagBag) -> None:
@@ -237,6 +251,7 @@ def test_tasks_that_connect_stand_in_the_deliverys_pool(examples: DagBag) -> Non
         "index_publish_hour": "default_pool",
         "share_out_units": "default_pool",
         "flatten_publish_hour": "default_pool",
+        "announce_rows": "default_pool",
     }
 
 

@@ -7,6 +7,7 @@ that begins with RESULT. Airflow is loaded once for all runs.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -27,5 +28,8 @@ for line in sys.stdin:
     sys.stderr.flush()
     print("RESULT", json.dumps({"state": str(run.state), "tasks": states}), flush=True)
 sys.stderr.flush()
+# a listener's pool would outlive this process, and hold its output open
+for child in multiprocessing.active_children():
+    child.kill()
 # nothing is left to do; pyarrow's idle threads abort the interpreter's own way out once in a while
 os._exit(0)

@@ -56,7 +56,11 @@ def query(home: Home, text: str) -> list[Any]:
 
 def complete_days(home: Home) -> list[str]:
     """Return the days that an asset event of a closing run calls complete."""
-    rows = query(home, "SELECT extra FROM asset_event WHERE source_dag_id LIKE 'pismo_close%' ORDER BY id")
+    rows = query(
+        home,
+        "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_event.asset_id"
+        " WHERE source_dag_id LIKE 'pismo_close%' AND asset.name LIKE 'pismo_lake_%' ORDER BY asset_event.id",
+    )
     return [json.loads(extra)["publish_date"] for (extra,) in rows]
 
 

@@ -202,6 +202,14 @@ class BuildLedger:
             connection.execute(delete(builds).where(*self._where(part), builds.c.claim == token))
 
 
+def builds_of_run(ledger: Ledger, lake: str, delivery: str, run: str) -> list[tuple[str, PartRecord]]:
+    """Return (unit, part) of each part that a run built, if no later run has built it again."""
+    mine = (builds.c.lake == lake, builds.c.delivery == delivery, builds.c.run == run)
+    query = select(builds).where(*mine).order_by(builds.c.unit, builds.c.part)
+    with ledger.engine.connect() as connection:
+        return [(row["unit"], part_record(row)) for row in connection.execute(query).mappings()]
+
+
 def fresh_build(part: int) -> dict[str, Any]:
     """Return the columns of a part that was never built."""
     empty: dict[str, Any] = {"outputs": [], "superseded": [], "counts": {}}

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from pismo.notifications import DeliveryNotifier, deadline_of
 from pismo.operators import (
+    AnnounceDayOperator,
     BuildUnitsOperator,
     CheckLandingOperator,
     ClosePublishDayOperator,
@@ -104,6 +105,10 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         )
         check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_missing_files", **common)
         settled >> land >> index >> [flatten, close]
-        close >> report
+        announce = AnnounceDayOperator(
+            task_id="announce_day", index_task_id="index_missing_files", report_task_id="report_publish_day", **common
+        )
+        # the announcement cannot hide that a task failed
+        close >> report >> announce.as_teardown()
         land >> check
     return dag

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, Asset, Param
+from airflow.sdk import DAG, Param
 
 from pismo.notifications import DeliveryNotifier
 from pismo.operators import (
+    AnnounceRowsOperator,
     BuildUnitsOperator,
     CheckLandingOperator,
     IndexUnitOperator,
@@ -121,12 +122,13 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         flatten = BuildUnitsOperator.partial(
             task_id="flatten_publish_hour",
             map_index_template="{{ task.units | join(', ') }}",
-            # a name without a URI: for a scheme, Airflow would load every provider at each parse
-            outlets=[Asset(f"pismo_lake_{delivery.name}")],
             max_active_tis_per_dagrun=4,
             **common,
         ).expand(units=shared.output)
         check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_event_files", **common)
-        find >> land >> index >> shared >> flatten
+        announce = AnnounceRowsOperator(task_id="announce_rows", index_task_id="index_publish_hour", **common)
+        find >> land >> index >> shared >> flatten >> announce
+        # the announcement is skipped with the units, and cannot hide that a task failed
+        announce.as_teardown(setups=shared)
         land >> check
     return dag

@@ -1,5 +1,6 @@
 """Run the pipeline's steps as Airflow tasks."""
 
+from pismo.operators.announce import AnnounceDayOperator, AnnounceRowsOperator
 from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator, ShareOutUnitsOperator
 from pismo.operators.doctor import ExamineDeliveryOperator
 from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator
@@ -7,6 +8,8 @@ from pismo.operators.land import CheckLandingOperator, LandEventFilesOperator, L
 from pismo.operators.report import ReportPublishDayOperator
 
 __all__ = [
+    "AnnounceDayOperator",
+    "AnnounceRowsOperator",
     "BuildUnitsOperator",
     "CheckLandingOperator",
     "ClosePublishDayOperator",

@@ -51,6 +51,7 @@ class BuildUnitsOperator(DeliveryOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the units; fail at the end if a file or a unit could not be read."""
         from pismo.connect.ledger import settings_of
+        from pismo.signals.lineage import is_wanted, lineage_of_build
         from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
         from pismo_lake.build.day import build_unit
         from pismo_lake.build.summary import BuildSummary
@@ -72,6 +73,8 @@ class BuildUnitsOperator(DeliveryOperator):
                     self.log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - the message needs no traceback
                     failures[unit] = error
             publish_backlog(delivery, ledger)
+            if is_wanted():
+                self.lineage = lineage_of_build(delivery, ledger, self.units)
             refuse_unbuilt(failures)
             _refuse_unindexed(delivery, ledger, self.units)
         _refuse_unreadable(built)
@@ -89,6 +92,7 @@ class ClosePublishDayOperator(DeliveryOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the day; with `force`, rebuild it even if it has not changed."""
         from pismo.connect.ledger import settings_of
+        from pismo.signals.lineage import is_wanted, lineage_of_close
         from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
         from pismo_lake.build.day import close_day
 
@@ -100,6 +104,8 @@ class ClosePublishDayOperator(DeliveryOperator):
                 built = close_day(settings_of(delivery), ledger, day, force=force, log=self.task_log)
             publish_build(delivery, built, fresh)
             publish_backlog(delivery, ledger)
+            if is_wanted():
+                self.lineage = lineage_of_close(delivery, ledger, day)
             return _counts(built)
 
 

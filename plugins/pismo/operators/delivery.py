@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from pismo.signals.lineage import Lineage
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
@@ -48,13 +49,27 @@ class DeliveryTask:
 
 
 class DeliveryOperator(DeliveryTask, BaseOperator):
-    """Base class of the operators that work on one delivery."""
+    """Base class of the operators that work on one delivery.
 
+    A task that reads or writes data sets `lineage` when it runs, if the provider of OpenLineage is installed.
+    """
+
+    lineage: Lineage | None = None
     template_fields: Collection[str] = ("delivery_name", "deliveries_file")
 
     def __init__(self, *, delivery_name: str, deliveries_file: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - the provider's signature
+        """Return what the task read and wrote; the provider of OpenLineage calls this."""
+        from pismo.signals.lineage import operator_lineage
+
+        return operator_lineage(self.lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return what the task read and wrote before it failed."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
 
 class DeliverySensor(DeliveryTask, BaseSensorOperator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
+from pismo.operators.announce import CHANGES
 from pismo.operators.delivery import DeliveryOperator
 from pismo.runs.window import day_of
 
@@ -32,7 +33,8 @@ class _IndexOperator(DeliveryOperator):
             names = [file.name for file in RawLedger(ledger, delivery.lake, delivery.name).waiting(hours)]
             with time_step(delivery.name, "index"):
                 done = index_landed(settings_of(delivery), ledger, hours, log=self.task_log)
-            publish_changes(delivery, ledger, names)
+            if changes := publish_changes(delivery, ledger, names):
+                context["ti"].xcom_push(key=CHANGES, value=changes)
             for name, problem in done.failures:
                 self.log.error("landed, but not in the lake, because it could not be indexed: %s: %s", name, problem)
             context["ti"].xcom_push(key="counts", value=_counts(done))

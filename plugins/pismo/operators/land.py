@@ -39,6 +39,7 @@ class LandEventFilesOperator(DeliveryOperator):
         from pismo.runs.find import resolve_events
         from pismo.runs.land import land_window
         from pismo.signals.alerts import alerts_of_landing
+        from pismo.signals.lineage import is_wanted, lineage_of_landing
         from pismo.signals.metrics import time_step
         from pismo_lake.errors import landing_error
 
@@ -46,6 +47,8 @@ class LandEventFilesOperator(DeliveryOperator):
             window = resolve_events(self._window(context, delivery), delivery, ledger)
             with time_step(delivery.name, "land"):
                 landed = land_window(delivery, ledger, window, self.task_log)
+            if is_wanted():
+                self.lineage = lineage_of_landing(delivery, landed.summary.files, landed.summary.bytes)
             units = self._units(context, delivery, ledger, window, landed)
             if landed.failures and not units and _may_try_again(context):
                 error = landing_error(landed.failures)

@@ -43,14 +43,17 @@ class ReportPublishDayOperator(DeliveryOperator):
             UnbalancedError: the control totals differ.
             DayIncompleteError: the day is incomplete, and the delivery's `fail_incomplete` is true.
         """
+        from pismo.signals.lineage import is_wanted, lineage_of_report
         from pismo.signals.metrics import publish_day
         from pismo_lake.errors import DayIncompleteError
         from pismo_lake.report.model import DayVerdict
 
         day = day_of(context)
-        delivery, report, place = self._report(context, day)
+        delivery, report, place, changed = self._report(context, day)
         self.log.info("report of %s: %s", day, place)
         publish_day(report)
+        if is_wanted():
+            self.lineage = lineage_of_report(delivery, report, place)
         figures = _figures(report) | {"report": place}
         # push before the task can fail: other tasks read the verdict of an incomplete day too
         context["ti"].xcom_push(key="report", value=figures)
@@ -58,7 +61,7 @@ class ReportPublishDayOperator(DeliveryOperator):
         match report.verdict:
             case DayVerdict.COMPLETE:
                 self.log.info("%s", report)
-                extra: dict[str, Any] = {"publish_date": str(day), "verdict": report.verdict.value, "report": place}
+                extra = {"publish_date": str(day), "verdict": report.verdict.value, "report": place, **changed}
                 context["outlet_events"][self.outlets[0]].add(Asset(self.asset_name), extra=extra)
             case DayVerdict.INCOMPLETE:
                 self.log.warning("%s", report)
@@ -70,9 +73,11 @@ class ReportPublishDayOperator(DeliveryOperator):
                 self._alert(context, delivery, report, place)
         return figures
 
-    def _report(self, context: Context, day: PublishDay) -> tuple[Delivery, DayReport, str]:
-        """Reconcile the day and write its report; return both and the path of its page."""
+    def _report(self, context: Context, day: PublishDay) -> tuple[Delivery, DayReport, str, dict[str, Any]]:
+        """Reconcile the day and write its report; return the path of its page and the content of the day too."""
         from pismo.connect.ledger import settings_of
+        from pismo.signals.assets import extra_of
+        from pismo_lake.build.changes import changes_of_day
         from pismo_lake.hours import PublishHour
         from pismo_lake.report.reconcile import reconcile
         from pismo_lake.report.write import write_report
@@ -89,7 +94,8 @@ class ReportPublishDayOperator(DeliveryOperator):
                 accounting=self._accounting(delivery, day) if delivery.accounting_reports else None,
                 until=PublishHour.of_moment(datetime.now(UTC)),
             )
-            return delivery, report, write_report(delivery.lake, report)[-1]
+            changed = extra_of(delivery, changes_of_day(delivery.settings, ledger, day))
+            return delivery, report, write_report(delivery.lake, report)[-1], changed
 
     def _alert(self, context: Context, delivery: Delivery, report: DayReport, place: str) -> None:
         from pismo.notifications import send_alert

@@ -9,7 +9,7 @@ from pismo_lake.report.model import DayVerdict
 from pismo_lake.settings.alerts import AlertEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pismo.runs.failures import FailedFile
     from pismo.runs.land import Landed
@@ -32,6 +32,17 @@ def alert_day(report: DayReport, place: str) -> Alert | None:
             return Alert(AlertEvent.NO_FILES, report.delivery, f"{report.publish_date} has no files", details)
         case DayVerdict.NO_FILES:
             return Alert(AlertEvent.NEVER_A_FILE, report.delivery, "no event file has ever arrived", details)
+
+
+def alert_contracts(delivery: Delivery, changes: Mapping[str, Mapping[str, int]]) -> Alert:
+    """Return the alert about changes of contracts, from their number by event type and kind."""
+    lines = [
+        f"{event_type}: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}"
+        for event_type, kinds in sorted(changes.items())
+    ]
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    about = f"{len(lines)} event type(s) changed"
+    return Alert(AlertEvent.CONTRACT_CHANGE, delivery.name, about, "\n".join([*lines[:_SHOWN], *more]))
 
 
 def alerts_of_landing(delivery: Delivery, landed: Landed, failed: Sequence[FailedFile]) -> Iterator[Alert]:
