@@ -30,7 +30,7 @@ class _IndexOperator(DeliveryOperator):
         from pismo_lake.ledger import FileLedger, RawLedger
 
         with self.open_delivery(context) as (delivery, ledger):
-            names = [file.name for file in RawLedger(ledger, delivery.lake, delivery.name).waiting(hours)]
+            names = [file.name for file in RawLedger(ledger, delivery.lake, delivery.name).list_waiting(hours)]
             with time_step(delivery.name, "index"):
                 done = index_landed(settings_of(delivery), ledger, hours, log=self.task_log)
             if changes := publish_changes(delivery, ledger, names):
