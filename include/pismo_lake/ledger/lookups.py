@@ -225,7 +225,10 @@ class Lookups:
     def _records(
         self, most: int, *conditions: ColumnElement[bool], order: ColumnElement[Any] | None = None
     ) -> list[FileRecord]:
-        orders: Sequence[Any] = [files.c.publish_hour.desc(), files.c.name.desc()] if order is None else [order]
+        orders: Sequence[Any] = [files.c.publish_hour.desc(), files.c.name.desc()]
+        if order is not None:
+            # times have whole seconds
+            orders = [order, files.c.id.desc()]
         query = select(files).where(*self._where(files), *conditions).order_by(*orders).limit(most)
         with self._ledger.engine.connect() as connection:
             return [file_record(row) for row in connection.execute(query).mappings()]
