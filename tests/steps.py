@@ -4,10 +4,9 @@ A durable step is a change that outlives a process: a file is opened to be writt
 a Parquet file of a spool is closed, a transaction of the ledger is committed, an object is put or deleted. They are
 traced and not listed here: a step that is new in the program is found by itself.
 
-    python -m tests.steps [draw]    a server: reads requests from its input, a JSON object a line, and answers each
+    python -m tests.steps           a server: reads requests from its input, a JSON object a line, and answers each
 
-The server imports the program once and forks for each command, so that a command costs no start. Without `draw` the
-reports of days have no plots: to draw is most of a close's work, and no durable step.
+The server imports the program once and forks for each command, so that a command costs no start.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 EVERY_STEP = bool(os.environ.get("PISMO_EVERY_STEP"))
 """Whether a command ends or stops before each of its steps, as `make soak` does it, or before one step of each sort."""
-DRAW = "draw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Stepper:
     def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
         self._root = root
         path = os.pathsep.join(map(str, (ROOT / "include", ROOT / "plugins", ROOT)))
-        command = [sys.executable, "-m", "tests.steps", *[DRAW] * EVERY_STEP]
+        command = [sys.executable, "-m", "tests.steps"]
         self._server = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": path, **(environment or {})},
@@ -212,7 +210,6 @@ def _work(order: _Order, log: int) -> int:
     from pismo_lake.check import run as check_run
     from pismo_lake.cli.main import main
     from pismo_lake.landing import land
-    from pismo_lake.report import render
 
     # one landing thread, and one note at its end: else threads and the speed of the machine decide on the steps
     land._NOTED_SECONDS = 3600.0
@@ -220,8 +217,6 @@ def _work(order: _Order, log: int) -> int:
     # beats would be steps that come when they like; nobody else is at work here, or is known to sleep
     heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 3600.0, 0.0
     check_run.SECOND_LOOK_SECONDS = 0.0
-    if DRAW not in sys.argv:
-        render.plots = lambda _: {}
     _Tracer(order, log).install(order.busy_ms)
     return main(list(order.arguments))
 
@@ -279,9 +274,8 @@ class _Server:
 
 def _import_program() -> None:
     """Import all modules: one that is imported before the forks is not imported after each of them."""
-    drawing = ("matplotlib.backends.backend_svg", "PIL.Image")
     # Arrow loads pandas as soon as it sees an array that could be one of its own
-    for module in ("s3fs", "pandas", *drawing, "pismo_lake"):
+    for module in ("s3fs", "pandas", "pismo_lake"):
         importlib.import_module(module)
     for found in pkgutil.walk_packages(sys.modules["pismo_lake"].__path__, "pismo_lake."):
         if not found.name.endswith("__main__"):

@@ -61,7 +61,7 @@ def imported(package: Path) -> set[str]:
     ("package", "extras"),
     [
         ("include/pismo_lake", ("azure", "gcp")),
-        ("plugins/pismo", ("azure", "gcp", "sftp")),
+        ("plugins/pismo", ("azure", "gcp", "openlineage", "sftp")),
         ("include/pismo_sandbox", ("sandbox", "gcp")),
     ],
 )
