@@ -143,12 +143,11 @@ class LakeUnderTest:
         """Return a database for this lake only; create it if it is missing."""
         if SERVER is None:
             return f"sqlite:///{self.root / 'ledger.db'}"
-        template = _make_template(SERVER)
         with maintenance(SERVER) as connection:
             query = text("SELECT 1 FROM pg_database WHERE datname = :name")
             found = connection.execute(query, {"name": self._database}).first()
         if not found:
-            return make_database(SERVER, self._database, template)
+            return make_database(SERVER, self._database, _make_template(SERVER))
         return SERVER.replace("/postgres", f"/{self._database}")
 
     @property

@@ -30,6 +30,7 @@ PARTS_OF_OTHERS = {
     "grpc": "google-cloud-pubsub",
     "markdown_it": "rich",
     "markupsafe": "jinja2",
+    "openlineage": "apache-airflow-providers-openlineage",
     "pydantic_core": "pydantic",
     "requests": "apache-airflow",
     "starlette": "apache-airflow",
