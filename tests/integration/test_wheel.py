@@ -281,5 +281,6 @@ def test_the_wheel_has_all_data_and_nothing_else(wheel: Path) -> None:
     expected = {name.split("/", 1)[1] for name in tracked}
     others = {name for name in packed - expected if ".dist-info/" not in name}
     assert expected - packed == set()
-    assert others == {"pismo_lake/settings/deliveries.schema.json"}
+    runbooks = {f"pismo/ui/runbooks/{path.name}" for path in (ROOT / "docs" / "runbooks").iterdir()}
+    assert others == {"pismo_lake/settings/deliveries.schema.json"} | runbooks
     assert {f"{package}/py.typed" for package in ("pismo", "pismo_lake", "pismo_sandbox")} <= packed
