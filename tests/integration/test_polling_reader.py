@@ -1,9 +1,9 @@
 """Read the lake all the time while many processes change it, and are killed at random.
 
 Processes land, build, close, report and erase in random order. A reader looks at the lake without the code of the
-lake: a row that it has seen once never goes missing, unless it is erased. It sees a row twice only while a close
-replaces the hours of one day, or between the builds of two hours with copies of it. At the end the lake is that of an
-undisturbed run, byte for byte.
+lake: a row that it has seen once never goes missing, unless it is erased. It sees a row twice only while a unit is
+built again, while a close replaces the hours of its day, or between the builds of two hours with copies of the event.
+At the end the lake is that of an undisturbed run, byte for byte.
 
 PISMO_READER_SECONDS (20) and PISMO_READER_PROCESSES (3) make it longer and wider (`make soak`).
 """
@@ -71,9 +71,9 @@ class Reader:
         for event_id, names in places.items():
             if len(names) > 1:
                 self.doubled += 1
-                days = {name.removeprefix("test-")[:10] for name in names}
-                takes_over = len(days) == 1 and any("T" not in name.split("-p")[0] for name in names)
-                if not takes_over and not has_copies(event_id):
+                units = {name.removeprefix("test-").split("-p")[0] for name in names}
+                takes_over = len({unit[:10] for unit in units}) == 1 and any("T" not in unit for unit in units)
+                if len(units) > 1 and not takes_over and not has_copies(event_id):
                     self.faults.append(f"look {self.looks}: {event_id} is in {sorted(names)}")
 
     def _snapshot(self) -> Iterator[tuple[str, list[str]]]:
