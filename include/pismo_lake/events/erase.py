@@ -91,7 +91,7 @@ def erase_events(
     """
     keys, files = {event.key for event in found}, LakeFiles(ledger, settings.lake)
     before = {(record.delivery, record.name) for record in files.every()}
-    by_id = {event_id: list(copies_of(settings, ledger, event_id)) for event_id in {event.event_id for event in found}}
+    by_id = {event_id: copies_of(settings, ledger, event_id) for event_id in {event.event_id for event in found}}
     unknown = tuple(event for event in found if not by_id[event.event_id])
     if found and len(unknown) == len(found):
         msg = (

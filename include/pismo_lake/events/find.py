@@ -5,8 +5,9 @@ Closed days answer from their sorted id index, other files from their own index.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,13 +29,17 @@ from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import PartRecord
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import Privacy
 
+T = TypeVar("T")
+_TRIES = 5
+_PAUSE = 0.2
+"""Seconds by which each pause before another try is longer than the one before."""
 _INDEXED = [
     "offset", "length", "reason", "org_id", "event_id", "domain", "event_type", "schema_version", "event_timestamp",
     "content_hash", "dedupe_key",
@@ -113,11 +118,14 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bo
 
     With `bounds`, only copies within them are found, and another copy may be the winning one.
     """
-    places = [
-        place
-        for record, offsets in copies_of(settings, ledger, event_id, bounds)
-        for place in _places(settings, ledger, record, event_id, offsets)
-    ]
+
+    def find_places() -> list[Place]:
+        copies = copies_of(settings, ledger, event_id, bounds)
+        found = [place for record, offsets in copies for place in _places(settings, ledger, record, event_id, offsets)]
+        _refuse_moved(settings, ledger, [record for record, _ in copies])
+        return found
+
+    places = _read_again(find_places)
     places.sort(key=lambda place: (place.record.rank, place.offset))
     winners = {organisation_key(place.org_id): place.content for place in places if place.lake_row}
     return [_compare_content(place, winners) for place in places]
@@ -158,19 +166,59 @@ def display_event(place: Place, privacy: Privacy | None) -> bytes:
 
 def copies_of(
     settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bounds | None = None
-) -> Iterator[tuple[FileRecord, list[int]]]:
-    """Yield the files that hold an event, with its offsets; damage with a visible id counts too."""
+) -> list[tuple[FileRecord, list[int]]]:
+    """Return the files that hold an event, with its offsets; damage with a visible id counts too.
+
+    Raises:
+        LakeError: A file that the ledger names is missing.
+    """
+    return _read_again(lambda: _copies_of(settings, ledger, event_id, bounds))
+
+
+def _copies_of(
+    settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bounds | None
+) -> list[tuple[FileRecord, list[int]]]:
+    found: dict[tuple[str, str], tuple[FileRecord, list[int]]] = {}
+    # files that no closed day has come first: a close takes files from them, and none may be missed
+    for record in _not_closed(settings, ledger, bounds):
+        index = read_index(record, ["event_id", "offset"])
+        own = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
+        if own:
+            found[record.delivery, record.name] = (record, own)
     for delivery, uri in _id_indexes(settings, ledger, bounds):
         offsets: dict[str, list[int]] = {}
         for name, offset in find_ids(uri, event_id):
             offsets.setdefault(name, []).append(offset)
         for record in FileLedger(ledger, settings.lake, delivery).find_named(offsets):
-            yield record, offsets[record.name]
-    for record in _not_closed(settings, ledger, bounds):
-        index = read_index(record, ["event_id", "offset"])
-        found = index.filter(pc.equal(index.column("event_id"), event_id)).column("offset").to_pylist()
-        if found:
-            yield record, found
+            found[delivery, record.name] = (record, offsets[record.name])
+    return list(found.values())
+
+
+def _read_again(work: Callable[[], T]) -> T:
+    """Read something from the files that the ledger names; begin again if a build has replaced one meanwhile.
+
+    Raises:
+        LakeError: Each time a file was missing. A build at work does not last that long.
+    """
+    missing = ""
+    for attempt in range(_TRIES):
+        time.sleep(attempt * _PAUSE)
+        try:
+            return work()
+        except LakeError:
+            raise
+        except FileNotFoundError as error:
+            missing = str(error.filename or error)
+    msg = f"{missing}: missing, but the ledger names it; `check --repair` makes it again"
+    raise LakeError(msg)
+
+
+def _refuse_moved(settings: LakeSettings, ledger: Ledger, records: Iterable[FileRecord]) -> None:
+    """Raise `FileNotFoundError` if a close has moved a file to another unit since its record was read."""
+    for record in records:
+        for now in FileLedger(ledger, settings.lake, record.delivery).find_named([record.name]):
+            if now.unit != record.unit:
+                raise FileNotFoundError(record.name)
 
 
 def _not_closed(settings: LakeSettings, ledger: Ledger, bounds: Bounds | None) -> list[FileRecord]:

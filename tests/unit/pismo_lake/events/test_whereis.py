@@ -5,11 +5,15 @@ No other files are read.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake.build.plan import plan_units
+from pismo_lake.errors import LakeError
 from pismo_lake.events import find as whereis
 from pismo_lake.events.find import find_event, keys_of_events, raw_event
 from pismo_lake.index import ids as id_index
@@ -121,3 +125,49 @@ def test_a_plan_says_what_would_be_built_and_replaced(lake: LakeUnderTest) -> No
     before = lake.digest()
     assert plan(DAY) == [(DAY, "changed", 2)]
     assert lake.digest() == before
+
+
+def test_a_search_during_a_close_finds_what_it_moves(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The close replaces the id index of the day between the look at the ledger and the reading."""
+    lake.land({key(3): event("e-1", timestamp=at(3))})
+    lake.close(DAY)
+    lake.land({key(4): event("e-1", timestamp=at(3)) + event("e-2", timestamp=at(4))})
+    lake.build()
+    read, closes = whereis.find_ids, [True]
+
+    def close_first(uri: str, event_id: str) -> list[tuple[str, int]]:
+        if closes and closes.pop():
+            lake.close(DAY)
+            assert not Path(uri).exists()
+        return read(uri, event_id)
+
+    monkeypatch.setattr(whereis, "find_ids", close_first)
+    found = find_event(lake.settings, lake.ledger, "e-1")
+    assert [(place.state, place.record.key) for place in found] == [("in the lake", key(3)), ("duplicate", key(4))]
+    assert closes == []
+
+
+def test_a_row_that_moves_during_a_search_is_found(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.put(event("e-1", timestamp=at(3)), key=key(3))
+    read, closes = whereis.read_index, [True]
+
+    def close_first(*arguments: Any) -> Any:
+        if closes and closes.pop():
+            lake.close(DAY)
+        return read(*arguments)
+
+    monkeypatch.setattr(whereis, "read_index", close_first)
+    (found,) = find_event(lake.settings, lake.ledger, "e-1")
+    assert found.state == "in the lake"
+    assert found.lake_row is not None
+    assert Path(found.lake_row.parquet).exists()
+
+
+def test_a_missing_id_index_is_named(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whereis, "_PAUSE", 0.0)
+    lake.land({key(3): event("e-1", timestamp=at(3))})
+    lake.close(DAY)
+    (ids,) = (lake.root / "lake" / "_ids").rglob("*.parquet")
+    ids.unlink()
+    with pytest.raises(LakeError, match=f"{ids}: missing, but the ledger names it; `check --repair`"):
+        find_event(lake.settings, lake.ledger, "e-1")
