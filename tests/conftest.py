@@ -38,6 +38,7 @@ LONGEST_FIRST = (
     "integration/test_pages.py",
     "integration/test_close_dag.py",
     "integration/test_upgrade.py",
+    "integration/test_signal_sinks.py",
     "integration/test_pictures.py",
     "integration/test_stores.py",
     "integration/test_airflow.py",
