@@ -92,7 +92,9 @@ def completed(events: list[dict[str, Any]], task: str) -> dict[str, Any]:
     (found,) = [
         each
         for each in events
-        if each["eventType"] == "COMPLETE" and each["job"]["name"].endswith(f".{task}") and each["outputs"]
+        if each["eventType"] == "COMPLETE"
+        and each["job"]["name"].endswith(f".{task}")
+        and each["outputs"]
         # a scheduler also closes the day before today
         and each["run"]["facets"]["airflow"]["dagRun"]["run_id"].startswith("manual__")
     ]
