@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PREFIX = "/pismo"
 RUNBOOKS = {
@@ -54,10 +49,6 @@ class Links:
         if not run_id or not dag_id.startswith(("pismo_ingest_", "pismo_close_")):
             return None
         return f"{self.airflow}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
-
-    def trigger(self, dag_id: str, params: Mapping[str, Any]) -> str:
-        """Return the address of Airflow's form that starts a run, with Params filled in."""
-        return f"{self.airflow}/dags/{quote(dag_id, safe='')}/trigger?{urlencode({'conf': json.dumps(params)})}"
 
     def dag(self, dag_id: str) -> str:
         """Return the address of a DAG in Airflow."""

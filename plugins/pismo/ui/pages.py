@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -250,16 +251,18 @@ def _runbooks_of(report: DayReport) -> list[tuple[str, str]]:
     return [RUNBOOKS[name] for name, holds in needed.items() if holds]
 
 
-def _actions(links: Links, name: str, view: DayView, now: datetime) -> list[tuple[str, str]]:
-    """Return (label, address) of the runs that a person may want to start for a day, the likeliest first."""
+def _actions(links: Links, name: str, view: DayView, now: datetime) -> list[tuple[str, str, str]]:
+    """Return (label, address of the DAG, Params as JSON) of the runs for a day, the likeliest first.
+
+    Airflow 3.3.2 has no address of its form *Trigger*: a person opens the form and pastes the Params.
+    """
     report = view.report
     day = PublishDay.parse(report.publish_date)
     window = {"window_start": f"{day.hours[0].start:%Y-%m-%dT%H:%M:%SZ}"}
     end = min(day.hours[-1].plus(1).start, now)
     window["window_end"] = f"{end:%Y-%m-%dT%H:%M:%SZ}"
-    ingest = ("Load the day's new files", links.trigger(f"{_INGEST}{name}", window))
-    close = links.trigger(f"{_CLOSE}{name}", {"publish_day": str(day)})
-    force = links.trigger(f"{_CLOSE}{name}", {"publish_day": str(day), "force": True})
-    if not report.over:
-        return [ingest]
-    return [("Close the day again" if report.closed else "Close the day", close), ingest, ("Rebuild it", force)]
+    closes = links.dag(f"{_CLOSE}{name}")
+    ingest = ("Load the day's new files", links.dag(f"{_INGEST}{name}"), json.dumps(window))
+    close = ("Close the day again" if report.closed else "Close the day", closes, json.dumps({"publish_day": str(day)}))
+    force = ("Rebuild it", closes, json.dumps({"publish_day": str(day), "force": True}))
+    return [close, ingest, force] if report.over else [ingest]
