@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pismo.dags.close import close_dag
 from pismo.dags.doctor import doctor_dag
 from pismo.dags.ingest import ingest_dag
+from pismo.names import DOCTOR
 from pismo.wiring import checked_deliveries, invalid_delivery_dag
 from pismo_lake.settings import InvalidDelivery
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pismo_lake.settings import Delivery
 
 
-def build_dags(path: str | Path, doctor: str = "pismo_doctor") -> dict[str, DAG]:
+def build_dags(path: str | Path, doctor: str = DOCTOR) -> dict[str, DAG]:
     """Return the ingest and the close DAG of each delivery, and the doctor's DAG, for a DAG file's globals.
 
     The file passes them to ``globals().update(…)``. Airflow reads only files that have the words *airflow* and *dag*:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
+from pismo.names import CLOSE
 from pismo.notifications import DeliveryNotifier, deadline_of
 from pismo.operators import (
     AnnounceDayOperator,
@@ -74,7 +75,7 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
     """Return the close DAG of a delivery; a run closes one publish day."""
     common = {"delivery_name": delivery.name, "deliveries_file": deliveries_file}
     with DAG(
-        dag_id=f"pismo_close_{delivery.name}",
+        dag_id=f"{CLOSE}{delivery.name}",
         description=f"Closes each publish day of {delivery.name}: few large files, and the day report",
         schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
         start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param
 
+from pismo.names import DOCTOR
 from pismo.operators import ExamineDeliveryOperator
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ PARAMS = {
 }
 
 
-def doctor_dag(deliveries: Sequence[Delivery], deliveries_file: str, dag_id: str = "pismo_doctor") -> DAG:
+def doctor_dag(deliveries: Sequence[Delivery], deliveries_file: str, dag_id: str = DOCTOR) -> DAG:
     """Return the DAG that checks some deliveries; it has no schedule."""
     with DAG(
         dag_id=dag_id,

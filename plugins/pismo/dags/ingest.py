@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param
 
+from pismo.names import INGEST
 from pismo.notifications import DeliveryNotifier
 from pismo.operators import (
     AnnounceRowsOperator,
@@ -97,7 +98,7 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
     """Return the ingest DAG of a delivery; each run loads the event files that are new."""
     common = {"delivery_name": delivery.name, "deliveries_file": deliveries_file}
     with DAG(
-        dag_id=f"pismo_ingest_{delivery.name}",
+        dag_id=f"{INGEST}{delivery.name}",
         description=f"Lands Pismo's new event files of {delivery.name}, and builds their publish hours in the lake",
         schedule=schedule_of(delivery, deliveries_file),
         start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseOperatorLink
+
+from pismo.names import PAGES, day_path
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -40,4 +42,4 @@ def day_of_report(place: str) -> str:
 
 def day_url(base: str, delivery: str, day: str) -> str:
     """Return the address of the page of a publish day, below the path of Airflow."""
-    return f"{base}/pismo/deliveries/{quote(delivery, safe='')}/days/{quote(day, safe='')}"
+    return base + PAGES + day_path(delivery, day)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-PREFIX = "/pismo"
+from pismo.names import CLOSE, INGEST, PAGES, day_path, delivery_path
+
 RUNBOOKS = {
     "day": ("Reload a date", "reload-a-date"),
     "file": ("A damaged file", "damaged-file"),
@@ -27,7 +28,7 @@ class Links:
     @property
     def airflow(self) -> str:
         """The path of Airflow itself, without a slash at its end."""
-        return self.root.removesuffix(PREFIX)
+        return self.root.removesuffix(PAGES)
 
     def home(self) -> str:
         """Return the address of all deliveries."""
@@ -36,19 +37,19 @@ class Links:
     def delivery(self, name: str, page: str = "", **query: str | None) -> str:
         """Return the address of a delivery, or of one of its pages."""
         asked = urlencode({key: value for key, value in query.items() if value})
-        path = f"{self.root}/deliveries/{quote(name, safe='')}" + (f"/{page}" if page else "")
+        path = self.root + delivery_path(name, page)
         return f"{path}?{asked}" if asked else path
 
     def day(self, name: str, day: str) -> str:
         """Return the address of a publish day."""
-        return self.delivery(name, f"days/{quote(day, safe='')}")
+        return self.root + day_path(name, day)
 
     def run(self, text: str) -> str | None:
         """Return the address of a run in Airflow, by the ledger's text *DAG run*; None for a command."""
         dag_id, _, run_id = text.partition(" ")
-        if not run_id or not dag_id.startswith(("pismo_ingest_", "pismo_close_")):
+        if not run_id or not dag_id.startswith((INGEST, CLOSE)):
             return None
-        return f"{self.airflow}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+        return f"{self.dag(dag_id)}/runs/{quote(run_id, safe='')}"
 
     def dag(self, dag_id: str) -> str:
         """Return the address of a DAG in Airflow."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from pismo.names import CLOSE, INGEST
 from pismo.ui import rights
 from pismo.ui.calendar import weeks_of
 from pismo.ui.links import RUNBOOKS, Links
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pismo_lake.state import DayView
 
 _HERE = Path(__file__).parent / "templates"
-_INGEST, _CLOSE = "pismo_ingest_", "pismo_close_"
 _SEARCH_DAYS = 7
 _PLAIN = (401, 403)
 _LOGIN = "This page shows the state of your data, so it needs a login. Log in to Airflow, then load this page again."
@@ -182,11 +182,11 @@ class Pages:
         """Return the tab of a DAG or of a run: its delivery, or the day that the run closes."""
         if not rights.may_read_dag(dag_id, user):
             raise HTTPException(403)
-        kind = next((prefix for prefix in (_INGEST, _CLOSE) if dag_id.startswith(prefix)), "")
+        kind = next((prefix for prefix in (INGEST, CLOSE) if dag_id.startswith(prefix)), "")
         name = dag_id.removeprefix(kind)
         if not kind or not isinstance(self._reader.find(name), Delivery):
             return self._fill("foreign.html.j2", links, dag_id=dag_id)
-        if kind == _CLOSE and run and (day := _day_of_run(dag_id, run)) is not None:
+        if kind == CLOSE and run and (day := _day_of_run(dag_id, run)) is not None:
             return self.day(links, user, name, day)
         return self.delivery(links, user, name)
 
@@ -261,8 +261,8 @@ def _actions(links: Links, name: str, view: DayView, now: datetime) -> list[tupl
     window = {"window_start": f"{day.hours[0].start:%Y-%m-%dT%H:%M:%SZ}"}
     end = min(day.hours[-1].plus(1).start, now)
     window["window_end"] = f"{end:%Y-%m-%dT%H:%M:%SZ}"
-    closes = links.dag(f"{_CLOSE}{name}")
-    ingest = ("Load the day's new files", links.dag(f"{_INGEST}{name}"), json.dumps(window))
+    closes = links.dag(f"{CLOSE}{name}")
+    ingest = ("Load the day's new files", links.dag(f"{INGEST}{name}"), json.dumps(window))
     close = ("Close the day again" if report.closed else "Close the day", closes, json.dumps({"publish_day": str(day)}))
     force = ("Rebuild it", closes, json.dumps({"publish_day": str(day), "force": True}))
     return [close, ingest, force] if report.over else [ingest]

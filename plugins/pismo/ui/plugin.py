@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from pismo.names import PAGES
 from pismo.operators.links import DayReportLink
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     Message = MutableMapping[str, Any]
-
-PREFIX = "/pismo"
 
 
 class LazyApp:
@@ -44,7 +43,7 @@ class PismoPages(AirflowPlugin):
     """The pages *Pismo lake*."""
 
     name = "pismo_pages"
-    fastapi_apps = [{"app": LazyApp(), "url_prefix": PREFIX, "name": "Pismo lake"}]  # noqa: RUF012 - Airflow's form
+    fastapi_apps = [{"app": LazyApp(), "url_prefix": PAGES, "name": "Pismo lake"}]  # noqa: RUF012 - Airflow's form
     # without a slash in front: behind a proxy, Airflow may be below a path
     external_views = [  # noqa: RUF012 - Airflow's form
         {

@@ -12,6 +12,8 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 
+from pismo.names import INGEST
+
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 
@@ -20,7 +22,7 @@ __all__ = ["GetUserDep", "find_run", "get_user", "may_read_dag", "may_read_deliv
 
 def may_read_delivery(name: str, user: "BaseUser") -> bool:
     """Return whether a person may see the pages of a delivery: that is the right to read its ingest DAG."""
-    return may_read_dag(f"pismo_ingest_{name}", user)
+    return may_read_dag(f"{INGEST}{name}", user)
 
 
 def may_read_dag(dag_id: str, user: "BaseUser") -> bool:

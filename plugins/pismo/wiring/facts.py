@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pismo.names import CLOSE, DOCTOR, INGEST
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,8 +21,8 @@ def facts_of(delivery: Delivery) -> str:
     Connections are given by their names. The links are relative: an Airflow may be below a path.
     """
     rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in _facts(delivery))
-    links = f"[ingest](dags/pismo_ingest_{delivery.name}), [close](dags/pismo_close_{delivery.name})"
-    return f"| setting | value |\n|---|---|\n{rows}\n\nDAGs: {links}, [checks of rights and keys](dags/pismo_doctor)."
+    links = f"[ingest](dags/{INGEST}{delivery.name}), [close](dags/{CLOSE}{delivery.name})"
+    return f"| setting | value |\n|---|---|\n{rows}\n\nDAGs: {links}, [checks of rights and keys](dags/{DOCTOR})."
 
 
 def _facts(delivery: Delivery) -> Iterator[tuple[str, str]]:

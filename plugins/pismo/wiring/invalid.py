@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, BaseOperator
 
+from pismo.names import INGEST
 from pismo_lake.errors import ConfigError
 from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
 
@@ -49,7 +50,7 @@ def _check(delivery: Delivery) -> Delivery | InvalidDelivery:
 def invalid_delivery_dag(delivery: InvalidDelivery) -> DAG:
     """Return the DAG that replaces the ingest DAG of an invalid delivery."""
     with DAG(
-        dag_id=f"pismo_ingest_{_dag_name(delivery.name)}",
+        dag_id=f"{INGEST}{_dag_name(delivery.name)}",
         schedule=None,
         tags=["pismo", "invalid"],
         doc_md=f"### Invalid delivery\n{delivery.problem}",

@@ -1,0 +1,20 @@
+"""Name the DAGs of a delivery, and the pages of the lake, for all code that makes or links them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+INGEST, CLOSE, DOCTOR = "pismo_ingest_", "pismo_close_", "pismo_doctor"
+"""The first part of the ids of the ingest and the close DAGs, and the id of the doctor's DAG."""
+PAGES = "/pismo"
+"""The path of the pages, below that of Airflow."""
+
+
+def delivery_path(delivery: str, page: str = "") -> str:
+    """Return the path of a delivery, or of one of its pages, below that of all pages."""
+    return f"/deliveries/{quote(delivery, safe='')}" + (f"/{page}" if page else "")
+
+
+def day_path(delivery: str, day: str) -> str:
+    """Return the path of a publish day, below that of all pages."""
+    return delivery_path(delivery, f"days/{quote(day, safe='')}")
