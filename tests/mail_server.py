@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socketserver
-import threading
-from contextlib import contextmanager
 from email import message_from_string
 from email.policy import default
 from typing import TYPE_CHECKING
 
+from tests.serving import serving
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from email.message import EmailMessage
 
 
@@ -52,13 +52,5 @@ class MailServer(socketserver.ThreadingTCPServer):
         return {"conn_type": "smtp", "host": "127.0.0.1", "port": self.server_address[1], "extra": extra}
 
 
-@contextmanager
-def mail_server() -> Iterator[MailServer]:
-    with MailServer() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def mail_server() -> AbstractContextManager[MailServer]:
+    return serving(MailServer())

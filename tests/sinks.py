@@ -6,14 +6,14 @@ import gzip
 import json
 import threading
 from collections import Counter
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from tests.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 _PREFIX = "airflow.pismo."
 
@@ -81,13 +81,5 @@ class Sink(ThreadingHTTPServer):
                         self.timings[name] += point.count
 
 
-@contextmanager
-def running_sink() -> Iterator[Sink]:
-    with Sink() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def running_sink() -> AbstractContextManager[Sink]:
+    return serving(Sink())

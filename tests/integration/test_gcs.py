@@ -6,7 +6,6 @@ import base64
 import gc
 import json
 import logging
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from google.api_core.exceptions import BadRequest, Forbidden, NotFound, TooManyR
 from google.auth.exceptions import RefreshError
 from google_crc32c import Checksum
 from tests.lakes import LakeUnderTest, event
+from tests.serving import serving
 from tests.waiting import PATIENCE
 
 from pismo.connect.queue import open_queue
@@ -176,15 +176,13 @@ def test_a_download_cut_in_the_middle_is_tried_again_and_never_taken_for_whole(
     seconds = PATIENCE if cuts < 10 else 3.0
     monkeypatch.setitem(gcs._CALL, "retry", gcs.DEFAULT_RETRY.with_timeout(seconds).with_delay(0.05, 0.1))
     monkeypatch.setattr(Cutting, "cuts", cuts)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Cutting) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Cutting)) as server:
         hook = hook_for(f"http://127.0.0.1:{server.server_port}")
         if cuts < 10:
             assert fetched(hook) == Cutting.body
         else:
             with pytest.raises(SourceUnavailable):
                 fetched(hook)
-        server.shutdown()
 
 
 def test_what_is_not_there_may_yet_come(
@@ -236,19 +234,12 @@ def test_refusals_have_names(
     extra = {"project": "our-project", "is_anonymous": "true"}
     monkeypatch.setenv("AIRFLOW_CONN_PISMO", json.dumps({"conn_type": "google_cloud_platform", "extra": extra}))
     monkeypatch.setattr(Answer, "status", status)
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(HTTPServer(("127.0.0.1", 0), Answer)) as server:
         hook = hook_for(f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(reading) as read:
             fetched(hook)
         with pytest.raises(listing) as listed:
             list(hook.list_files([HOUR]))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert "secret-detail" not in f"{read.value}{listed.value}"
 
 

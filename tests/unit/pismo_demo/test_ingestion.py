@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.serving import serving
 
 from pismo_demo.airflow_api import AirflowApi, ApiError, TaskInstance
 from pismo_demo.errors import DemoError
@@ -67,12 +67,8 @@ def airflow() -> Iterator[StandIn]:
         f"{DAG}/dagRuns": (200, {"dag_runs": [{"dag_run_id": "scheduled__1", "state": "success"}]}),
         f"{RUN}/taskInstances": (200, {"task_instances": [task("find_new_files", "success")]}),
     }
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server, poll_interval=0.01):
+        yield server
 
 
 @pytest.fixture
