@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
+from pismo.dags.forms import switch
 from pismo.names import CLOSE
 from pismo.notifications import DeliveryNotifier, deadline_of
 from pismo.operators import (
@@ -47,27 +48,18 @@ PARAMS = {
         section="Day",
         examples=["2026-03-01"],
     ),
-    "dry_run": Param(
-        False,
-        type="boolean",
-        title="dry_run: only show the plan",
-        description_md="The log of `await_settled_day` names the files to land, to build and to remove.",
-        section="How",
+    "dry_run": switch(
+        "dry_run",
+        "only show the plan",
+        "The log of `await_settled_day` names the files to land, to build and to remove.",
     ),
-    "relist": Param(
-        True,
-        type="boolean",
-        title="relist: look for missing files at Pismo",
-        description_md="Off: the run does not contact Pismo, and closes the day with the landed files.",
-        section="How",
+    "relist": switch(
+        "relist",
+        "look for missing files at Pismo",
+        "Off: the run does not contact Pismo, and closes the day with the landed files.",
+        on=True,
     ),
-    "force": Param(
-        False,
-        type="boolean",
-        title="force: build the day again",
-        description_md="Builds the day even if nothing has changed.",
-        section="How",
-    ),
+    "force": switch("force", "build the day again", "Builds the day even if nothing has changed."),
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param
 
+from pismo.dags.forms import switch
 from pismo.names import INGEST
 from pismo.notifications import DeliveryNotifier
 from pismo.operators import (
@@ -70,26 +71,18 @@ PARAMS = {
         description_md="**Instead of** a window. Builds their hours again. An id is a UUID.",
         section="Certain files",
     ),
-    "dry_run": Param(
-        False,
-        type="boolean",
-        title="dry_run: only show the plan",
-        description_md="The log of `find_new_files` names the files to land, to build and to remove.",
-        section="How",
+    "dry_run": switch(
+        "dry_run", "only show the plan", "The log of `find_new_files` names the files to land, to build and to remove."
     ),
-    "force": Param(
-        False,
-        type="boolean",
-        title="force: build again",
-        description_md="Lands and builds even if nothing has changed. Needed only after a doubt about the lake.",
-        section="How",
+    "force": switch(
+        "force",
+        "build again",
+        "Lands and builds even if nothing has changed. Needed only after a doubt about the lake.",
     ),
-    "retry_failed": Param(
-        False,
-        type="boolean",
-        title="retry_failed: try quarantined files again",
-        description_md="Files that failed to land in `quarantine_after` runs are tried only if you ask for it.",
-        section="How",
+    "retry_failed": switch(
+        "retry_failed",
+        "try quarantined files again",
+        "Files that failed to land in `quarantine_after` runs are tried only if you ask for it.",
     ),
 }
 

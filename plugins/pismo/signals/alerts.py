@@ -40,9 +40,8 @@ def alert_contracts(delivery: Delivery, changes: Mapping[str, Mapping[str, int]]
         f"{event_type}: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}"
         for event_type, kinds in sorted(changes.items())
     ]
-    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     about = f"{len(lines)} event type(s) changed"
-    return Alert(AlertEvent.CONTRACT_CHANGE, delivery.name, about, "\n".join([*lines[:_SHOWN], *more]))
+    return Alert(AlertEvent.CONTRACT_CHANGE, delivery.name, about, _shorten(lines))
 
 
 def alerts_of_landing(delivery: Delivery, landed: Landed, failed: Sequence[FailedFile]) -> Iterator[Alert]:
@@ -50,9 +49,7 @@ def alerts_of_landing(delivery: Delivery, landed: Landed, failed: Sequence[Faile
     lost = [file for file in failed if file.quarantined]
     if lost:
         about = f"{len(lost)} file(s) are quarantined"
-        lines = [f"{file.key}: {file}" for file in lost[:_SHOWN]]
-        more = [f"and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else []
-        yield Alert(AlertEvent.QUARANTINED, delivery.name, about, "\n".join([*lines, *more]))
+        yield Alert(AlertEvent.QUARANTINED, delivery.name, about, _shorten([f"{file.key}: {file}" for file in lost]))
     notices = delivery.notices
     taken = landed.counts.get("notices")
     if notices is None or taken is None:
@@ -67,3 +64,9 @@ def alerts_of_landing(delivery: Delivery, landed: Landed, failed: Sequence[Faile
     if reasons:
         details = f"{notices.queue}: {'; '.join(reasons)}"
         yield Alert(AlertEvent.NOTICES_LEFT, delivery.name, "notices stay in their queue", details)
+
+
+def _shorten(lines: Sequence[str]) -> str:
+    """Return the first lines, and the number of the others."""
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n".join([*lines[:_SHOWN], *more])
