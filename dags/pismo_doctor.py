@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 
 from pismo.dags import doctor_dag
-from pismo_lake.settings import InvalidDelivery, load_deliveries
+from pismo.wiring import checked_deliveries
+from pismo_lake.settings import InvalidDelivery
 
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERIES = os.environ.get("PISMO_DELIVERIES", str(ROOT / "config" / "deliveries.yaml"))
 
 # the ingest DAG of an invalid delivery shows its error
-deliveries = [one for one in load_deliveries(DELIVERIES) if not isinstance(one, InvalidDelivery)]
+deliveries = [one for one in checked_deliveries(DELIVERIES) if not isinstance(one, InvalidDelivery)]
 dag = doctor_dag(deliveries, DELIVERIES)

@@ -215,10 +215,12 @@ def _read_again(work: Callable[[], T]) -> T:
 
 def _refuse_moved(settings: LakeSettings, ledger: Ledger, records: Iterable[FileRecord]) -> None:
     """Raise `FileNotFoundError` if a close has moved a file to another unit since its record was read."""
-    for record in records:
-        for now in FileLedger(ledger, settings.lake, record.delivery).find_named([record.name]):
-            if now.unit != record.unit:
-                raise FileNotFoundError(record.name)
+    units = {(record.delivery, record.name): record.unit for record in records}
+    for delivery in {delivery for delivery, _ in units}:
+        names = [name for each, name in units if each == delivery]
+        for now in FileLedger(ledger, settings.lake, delivery).find_named(names):
+            if now.unit != units[delivery, now.name]:
+                raise FileNotFoundError(now.name)
 
 
 def _not_closed(settings: LakeSettings, ledger: Ledger, bounds: Bounds | None) -> list[FileRecord]:

@@ -121,11 +121,6 @@ class Lookups:
             rows = connection.execute(query.where(func.length(builds.c.unit) == _DAY))
             return {day: built_at or "" for day, built_at in rows}
 
-    def day_of_run(self, run: str) -> str | None:
-        """Return the publish day that a run closed; None if it closed none, or another run has built it since."""
-        query = select(builds.c.unit).where(*self._where(builds), func.length(builds.c.unit) == _DAY)
-        return self._text(query.where(builds.c.run == run).order_by(builds.c.unit.desc()).limit(1))
-
     def landing_times(self, day: str, most: int) -> list[tuple[str, str]]:
         """Return (published at, landed at) of the latest files of a publish day, at most `most`."""
         query = select(files.c.published_at, files.c.landed_at).where(*self._where(files))

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, literal, or_, select, union
+from sqlalchemy import case, func, or_, select, union
 
 from pismo_lake.hours import NO_HOUR
+from pismo_lake.ledger.lookups import Lookups
 from pismo_lake.ledger.tables import builds, files, raw_files, sightings
 
 if TYPE_CHECKING:
@@ -59,21 +60,10 @@ class Backlog:
 
 def delivery_backlog(ledger: Ledger, lake: str, delivery: str) -> Backlog:
     """Return the backlog of one delivery; the cost depends on the waiting files, not on all files."""
-    newest = select(files.c.publish_hour).where(files.c.lake == lake, files.c.delivery == delivery)
-    newest = newest.where(files.c.built).order_by(files.c.publish_hour.desc()).limit(1)
-    counted = (
-        (files, func.sum(files.c.size), (files.c.built.is_(False),)),
-        (raw_files, func.sum(raw_files.c.size), ()),
-        (sightings, literal(0), (sightings.c.quarantined.is_(None),)),
-    )
-    number = size = 0
-    with ledger.engine.connect() as connection:
-        hour = connection.execute(newest).scalar()
-        for table, total, more in counted:
-            query = select(func.count(), total).select_from(table)
-            row = connection.execute(query.where(table.c.lake == lake, table.c.delivery == delivery, *more)).one()
-            number, size = number + row[0], size + int(row[1] or 0)
-    return Backlog(_hour(hour), number, size)
+    seen = Lookups(ledger, lake, delivery)
+    waiting = seen.waiting()
+    number = waiting.files + waiting.not_landed - waiting.quarantined
+    return Backlog(_hour(seen.newest_built_hour()), number, waiting.bytes)
 
 
 def delivery_states(ledger: Ledger, lake: str) -> list[DeliveryState]:

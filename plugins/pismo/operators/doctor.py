@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pismo.operators.delivery import DeliveryOperator
 
@@ -20,8 +20,8 @@ class ExamineDeliveryOperator(DeliveryOperator):
 
     ui_color = "#e8e4f7"
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Return the checks: name, state, finding and advice of each.
+    def execute(self, context: Context) -> None:
+        """Push the checks to XCom: name, state, finding and advice of each.
 
         Raises:
             ChecksFailedError: A check failed.
@@ -35,10 +35,8 @@ class ExamineDeliveryOperator(DeliveryOperator):
         key, other_host = (str(params.get(name) or "").strip() or None for name in ("object_key", "other_host"))
         checks = list(examine(delivery, key=key, other_host=other_host))
         self.log.info("checks of %s:\n%s", delivery.name, table(checks))
-        found = [asdict(check) for check in checks]
-        context["ti"].xcom_push(key="checks", value=found)
+        context["ti"].xcom_push(key="checks", value=[asdict(check) for check in checks])
         failed = [check.name for check in checks if check.state is State.FAIL]
         if failed:
             msg = f"{delivery.name}: {len(failed)} of {len(checks)} checks failed: {', '.join(failed)}"
             raise ChecksFailedError(msg)
-        return found

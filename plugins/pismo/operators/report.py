@@ -74,7 +74,7 @@ class ReportPublishDayOperator(DeliveryOperator):
         return figures
 
     def _report(self, context: Context, day: PublishDay) -> tuple[Delivery, DayReport, str, dict[str, Any]]:
-        """Reconcile the day and write its report; return the path of its page and the content of the day too."""
+        """Reconcile the day and write its report; return its page, and the content of a complete day, too."""
         from pismo.connect.ledger import settings_of
         from pismo.signals.assets import extra_of
         from pismo_lake.build.changes import changes_of_day
@@ -94,7 +94,8 @@ class ReportPublishDayOperator(DeliveryOperator):
                 accounting=self._accounting(delivery, day) if delivery.accounting_reports else None,
                 until=PublishHour.of_moment(datetime.now(UTC)),
             )
-            changed = extra_of(delivery, changes_of_day(delivery.settings, ledger, day))
+            # only the event of a complete day carries it
+            changed = extra_of(delivery, changes_of_day(delivery.settings, ledger, day)) if report.complete else {}
             return delivery, report, write_report(delivery.lake, report)[-1], changed
 
     def _alert(self, context: Context, delivery: Delivery, report: DayReport, place: str) -> None:

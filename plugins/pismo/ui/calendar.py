@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pismo_lake.report.status import DayStatus
     from pismo_lake.state import Overview
 
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SIGNS = {
     "complete": ("✓", "good"), "incomplete": ("✕", "bad"), "no files": ("\N{EN DASH}", "no"), OPEN: ("○", "open"),
     UNREPORTED: ("?", "warn"),
