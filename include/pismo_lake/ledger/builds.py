@@ -122,12 +122,16 @@ class BuildLedger:
             mine = (*self._where(part), builds.c.claim == token)
             connection.execute(update(builds).where(*mine).values(beat=builds.c.beat + 1))
 
-    def plan(self, part: int, token: str, outputs: Iterable[str]) -> bool:
+    def plan(self, part: int, token: str, outputs: Sequence[str]) -> bool:
         """Record the outputs before the first is written; return False if the claim is lost.
+
+        Files that a close removes at the same time may have the same paths: these files now belong to this part.
 
         This raises the lake's generation: an older copy of the ledger does not know these outputs.
         """
         with self._ledger.transaction() as connection:
+            # before the own record: a close locks its day first, too
+            self._keep_from_removal(connection, outputs)
             row = self._lock_claimed(connection, part, token)
             if row is None:
                 return False
@@ -181,6 +185,20 @@ class BuildLedger:
     def _take_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:  # noqa: ARG002
         """Return the outputs of other units that these replace: none for a publish hour."""
         return set()
+
+    def _keep_from_removal(self, connection: Connection, outputs: Sequence[str]) -> None:
+        """Take outputs off the list of files that the closed day of this hour still removes.
+
+        An hour with late files alone may be built before its day is closed and again after it. Its inputs are the
+        same both times, so its files have the same names. The closer must not remove the new ones as the old ones.
+        """
+        day = self._key | {"unit": self._key["unit"][:_DAY]}
+        where = tuple(builds.c[name] == value for name, value in day.items())
+        pending = select(builds.c.part, builds.c.superseded).where(*where, builds.c.pending).with_for_update()
+        for part, superseded in connection.execute(pending).all():
+            left = sorted(set(superseded) - set(outputs))
+            values = {"superseded": left, "pending": bool(left)}
+            connection.execute(update(builds).where(*where, builds.c.part == part).values(values))
 
     def record_removed(self, part: int, removed: Iterable[str]) -> None:
         """Record that superseded paths are removed."""

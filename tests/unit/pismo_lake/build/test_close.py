@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,42 @@ def test_a_file_that_comes_while_the_day_is_closed_stands_after_it(lake: LakeUnd
             lake.build([f"{DAY}T03"])
 
     lake.close(DAY, checkpoint=late)
+    assert ids(lake) == ["e-3", "e-late"]
+    assert unbuilt(lake) == []
+    lake.close(DAY)
+    assert ids(lake) == ["e-3", "e-late"]
+    assert len(names(lake)) == 1
+
+
+@pytest.mark.parametrize("dies", [None, "late", "remove"])
+@pytest.mark.parametrize("step", ["read", "write", "record"])
+@pytest.mark.parametrize(("hour", "part_bytes"), [(5, 1 << 26), (3, 10)], ids=["hour of its own", "part of its own"])
+def test_late_files_that_share_no_output_with_earlier_ones_stay(
+    tmp_path: Path, hour: int, part_bytes: int, step: str, dies: str | None
+) -> None:
+    """Their hour has the same files before the close and after it, so they also have the same names."""
+    lake = LakeUnderTest(tmp_path, part_bytes=part_bytes)
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    lake.build()
+    unit = f"{DAY}T{hour:02d}"
+    landed = threading.Event()
+
+    def checkpoint(name: str) -> None:
+        if name == step and not landed.is_set():
+            landed.set()
+            lake.land({key(hour, "late"): event("e-late", timestamp=at(hour))})
+            lake.build([unit])
+        if name == dies:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        lake.close(DAY, checkpoint=checkpoint)
+    assert landed.is_set()
+    if dies:
+        # as the next run of the ingest DAG, and then the next close
+        lake.build(sorted(unbuilt(lake), reverse=True))
+        assert ids(lake) == ["e-3", "e-late"]
+        lake.build()
     assert ids(lake) == ["e-3", "e-late"]
     assert unbuilt(lake) == []
     lake.close(DAY)
