@@ -126,6 +126,10 @@ class DayBuilder(UnitBuilder):
             path for hour in self._days.hours() for part in BuildLedger(*place, hour).parts() for path in part.outputs
         ]
 
+    def replaces_rows(self, part: int) -> bool:
+        """Return whether the day, or one of its hours, has rows."""
+        return super().replaces_rows(part) or bool(self._days.hours())
+
     def before_removal(self) -> None:
         """Build the hours that got a late file during the close, so that no event is ever missing."""
         self.checkpoint("late")

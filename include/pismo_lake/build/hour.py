@@ -14,6 +14,7 @@ from pismo_lake.build.summary import PartCounts, count_written
 from pismo_lake.build.tables import count_rescued, folders, tables
 from pismo_lake.build.unit_builder import Draft, Output, UnitBuilder
 from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.storage.parquet import parquet_bytes
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class HourBuilder(UnitBuilder):
         checkpoint: Callable[[str], None] | None = None,
     ) -> None:  # fmt: skip
         self._hour = hour
+        self._day = DayLedger(ledger, settings.lake, settings.delivery, hour.date)
         builds = BuildLedger(ledger, settings.lake, settings.delivery, str(hour))
         super().__init__(settings, ledger, builds, f"publish hour {hour}", log, checkpoint)
 
@@ -80,6 +82,13 @@ class HourBuilder(UnitBuilder):
     def part_of(self, record: FileRecord) -> int:
         """Return the part of the file, which its indexing chose."""
         return record.part
+
+    def replaces_rows(self, part: int) -> bool:
+        """Return whether the part has rows, or had some when its day was closed.
+
+        A close removes the rows of a late file after the hour of the file has been built again.
+        """
+        return super().replaces_rows(part) or self._day.part(PART) is not None
 
     def build_hour(self, hour: PublishHour) -> BuildSummary:
         """Build another publish hour of the delivery."""

@@ -132,6 +132,11 @@ class UnitBuilder(ABC):
         """Return paths of other units that a build of this unit replaces."""
         return []
 
+    def replaces_rows(self, part: int) -> bool:
+        """Return whether the lake may have rows that a build of a part replaces."""
+        before = self.builds.part(part)
+        return before is not None and bool(before.outputs)
+
     @abstractmethod
     def build_hour(self, hour: PublishHour) -> BuildSummary:
         """Build another publish hour of the delivery."""
@@ -223,12 +228,11 @@ class UnitBuilder(ABC):
         claim = Claim(self.builds, self.settings.lake, part, self.log)
         with claim.hold():
             # read after the claim: then the last claimant knows every file that an earlier one knew
-            inputs = self.inputs()
+            inputs, moves = self._build_winners(part, self.inputs())
             files = inputs.parts.get(part, [])
             if not files:
                 claim.remove_part()
                 return
-            moves = self._build_winners(part, files, inputs.verdicts)
             self.contracts = ContractStore(self.ledger, self.settings)
             with note_problems(self.landed, self.label, files):
                 counts, superseded = self._write(claim, files, inputs.verdicts)
@@ -241,19 +245,29 @@ class UnitBuilder(ABC):
         summary.parts_built += 1
         summary.unreadable += tuple(record.name for record in files if record.status == "unreadable")
 
-    def _build_winners(self, part: int, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
+    def _build_winners(self, part: int, inputs: Inputs) -> tuple[Inputs, bool]:
         """Build the hours whose copies of events replace rows of this part, so that no row is ever missing.
 
         A late file may hold an earlier copy of an event that this part has a row of. Its hour must have the row before
         this part loses it. Builders wait only for builders of earlier hours, so they never wait in a circle.
 
-        Return whether rows move to another part of this unit, which this run builds too.
+        Return the inputs for the build, and whether rows move to another part of this unit, which this run builds too.
         """
-        before = self.builds.part(part)
-        if before is None or not before.outputs:
-            return False
-        own = {(self.settings.delivery, record.name) for record in files}
-        winners = frozenset[tuple[str, str]]().union(*(verdicts[record.name].winners for record in files)) - own
+        moves, checked = False, set[tuple[str, str]]()
+        while self.replaces_rows(part):
+            files = inputs.parts.get(part, [])
+            own = {(self.settings.delivery, record.name) for record in files}
+            winners = frozenset[tuple[str, str]]().union(*(inputs.verdicts[record.name].winners for record in files))
+            if not winners - own - checked:
+                break
+            moves |= self._build_hours_of(winners - own - checked)
+            checked |= winners
+            # another run may have built a winner's hour, with a still earlier copy elsewhere as the winner
+            inputs = self.inputs()
+        return inputs, moves
+
+    def _build_hours_of(self, winners: frozenset[tuple[str, str]]) -> bool:
+        """Build the hours of files that are not in the lake yet; return whether this unit is one of them."""
         found = self.landed.find_named(name for delivery, name in winners if delivery == self.settings.delivery)
         hours = {record.publish_hour for record in found if not record.built and not record.closed}
         for hour in sorted(hours - {self.unit}):

@@ -13,10 +13,13 @@ from tests.lakes import LakeUnderTest, at, event, key
 from pismo_lake.build import unit_builder
 from pismo_lake.errors import BuildSupersededError, LandedFileError
 from pismo_lake.events.forget import forget_file
+from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from pismo_lake.ledger import FileRecord
 
 DAY = "2026-03-01"
 HOUR = f"{DAY}T03"
@@ -155,6 +158,63 @@ def test_a_row_moves_to_an_earlier_hour_without_a_moment_in_which_it_is_missing(
     assert all("e-1" in moment for moment in seen)
     assert ids(lake) == ["e-1", "e-2"]
     assert {row["event_id"]: row["_source_file"] for row in lake.rows()}["e-1"] == key(1)
+
+
+def test_a_row_of_an_hour_is_never_missing_while_its_day_is_closed_for_the_first_time(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1", timestamp=at(1)) + event("e-2", timestamp=at(5)), key=key(5, day=2))
+    lake.land({key(1): event("e-1", timestamp=at(1))})
+    seen: list[list[str]] = []
+    lake.close("2026-03-02", checkpoint=lambda _: seen.append(ids(lake)))
+    assert seen
+    assert all("e-1" in moment for moment in seen)
+    assert ids(lake) == ["e-1", "e-2"]
+
+
+def test_a_row_of_a_late_file_is_never_missing_while_its_day_is_closed(lake: LakeUnderTest) -> None:
+    lake.put(event("e-3", timestamp=at(3)), key=key(3, day=2))
+    steps: list[str] = []
+    seen: list[list[str]] = []
+
+    def checkpoint(step: str) -> None:
+        steps.append(step)
+        if steps.count("read") == 1 and step == "read":
+            lake.land({key(5, day=2): event("e-1", timestamp=at(1)) + event("e-2", timestamp=at(5))})
+            lake.build(["2026-03-02T05"])
+        if step == "record":
+            # an earlier copy, not built yet: the hour of the late file loses the row
+            lake.land({key(1): event("e-1", timestamp=at(1))})
+        if "record" in steps:
+            seen.append(ids(lake))
+
+    lake.close("2026-03-02", checkpoint=checkpoint)
+    assert len(seen) >= 2
+    assert all("e-1" in moment for moment in seen)
+    assert ids(lake) == ["e-1", "e-2", "e-3"]
+
+
+def test_a_row_is_never_missing_if_its_winner_loses_to_a_file_that_came_meanwhile(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run builds the winner's hour after the later hour was judged, and without the row."""
+    copy = event("e-1", timestamp=at(1))
+    lake.put(copy + event("e-5", timestamp=at(5)), key=key(5))
+    lake.land({key(3): copy + event("e-3", timestamp=at(3))})
+    find_named = FileLedger.find_named
+    raced: list[None] = []
+
+    def race(ledger: FileLedger, names: Iterable[str]) -> list[FileRecord]:
+        if not raced:
+            raced.append(None)
+            lake.land({key(1): copy})
+            lake.build([HOUR])
+        return find_named(ledger, names)
+
+    monkeypatch.setattr(FileLedger, "find_named", race)
+    seen: list[list[str]] = []
+    lake.build([f"{DAY}T05"], checkpoint=lambda _: seen.append(ids(lake)))
+    assert raced
+    assert all("e-1" in moment for moment in [*seen, ids(lake)])
+    assert ids(lake) == ["e-1", "e-3", "e-5"]
 
 
 @pytest.mark.parametrize("last", range(1, 7))
