@@ -6,17 +6,15 @@ import argparse
 import io
 import json
 import logging
-import os
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pismo.names import deliveries_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("doctor", help="check each right and key of a delivery")
     command.add_argument("delivery")
-    command.add_argument("--deliveries", default=_deliveries_file(), metavar="FILE", help="(PISMO_DELIVERIES)")
+    command.add_argument("--deliveries", default=deliveries_file(), metavar="FILE", help="(PISMO_DELIVERIES)")
     command.add_argument("--key", help="key of an event file to read if listing is denied")
     command.add_argument("--other-host", metavar="HOST:PORT", help="SFTP: the other environment's endpoint")
     form = command.add_mutually_exclusive_group()
@@ -38,12 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def doctor(arguments: Sequence[str]) -> int:
     """Run the command `doctor` of `pismo-lake`, which an entry point adds."""
     return main(["doctor", *arguments])
-
-
-def _deliveries_file() -> str:
-    """Return the deliveries file of the environment, this checkout, or the current folder."""
-    usual = Path("config", "deliveries.yaml")
-    return os.environ.get("PISMO_DELIVERIES") or str(_ROOT / usual if (_ROOT / usual).exists() else usual)
 
 
 def _doctor(options: argparse.Namespace) -> int:

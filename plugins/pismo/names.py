@@ -1,13 +1,25 @@
-"""Name the DAGs of a delivery, and the pages of the lake, for all code that makes or links them."""
+"""Name the deliveries file, the DAGs of a delivery, and the pages of the lake, for all code that needs them."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from urllib.parse import quote
+
+DELIVERIES = "PISMO_DELIVERIES"
+"""The environment variable of the deliveries file, as in the DAG files."""
 
 INGEST, CLOSE, DOCTOR = "pismo_ingest_", "pismo_close_", "pismo_doctor"
 """The first part of the ids of the ingest and the close DAGs, and the id of the doctor's DAG."""
 PAGES = "/pismo"
 """The path of the pages, below that of Airflow."""
+
+
+def deliveries_file() -> str:
+    """Return the deliveries file of the environment, of this checkout, or of the current folder."""
+    usual = Path("config", "deliveries.yaml")
+    own = Path(__file__).resolve().parents[2] / usual
+    return os.environ.get(DELIVERIES) or str(own if own.exists() else usual.absolute())
 
 
 def delivery_path(delivery: str, page: str = "") -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pismo.names import deliveries_file
 from pismo.ui.cache import Cache
 from pismo_lake.settings import Delivery, InvalidDelivery, load_deliveries
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-DELIVERIES = "PISMO_DELIVERIES"
-"""The environment variable of the deliveries file, as in the DAG files."""
-_CHECKOUT = Path(__file__).parents[3]
 _REVISION_SECONDS = 2.0
 _ANSWER_SECONDS = 30.0
 _ANSWERS = 512
@@ -35,9 +31,8 @@ class Reader:
     time in a process, because each scheme of storage has one set of credentials in it.
     """
 
-    def __init__(self, deliveries_file: str | None = None) -> None:
-        default = str(_CHECKOUT / "config" / "deliveries.yaml")
-        self._file = deliveries_file or os.environ.get(DELIVERIES) or default
+    def __init__(self, file: str | None = None) -> None:
+        self._file = file or deliveries_file()
         self._revisions = Cache(_REVISION_SECONDS, _ANSWERS)
         self._answers = Cache(_ANSWER_SECONDS, _ANSWERS)
         self._storage = threading.Lock()
