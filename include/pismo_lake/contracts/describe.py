@@ -14,6 +14,7 @@ from pismo_lake.ledger.tables import contract_changes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pismo_lake.contracts.columns import Column
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.ledger import Ledger
@@ -50,9 +51,7 @@ class ColumnLine:
 def column_lines(contract: Contract, declared: Node | None) -> Iterator[ColumnLine]:
     """Yield the columns of an event type, in their order."""
     for column in payload_columns(contract):
-        known = (
-            declared is not None and _find_node(declared, column.keys) is not None and column.name.startswith("data")
-        )
+        known = declared_node(column, declared) is not None
         notes = ["int64 before"] if column.node.widened else []
         if column.node.format:
             why = "no time with a zone" if column.node.format == "date-time" else "no date"
@@ -107,11 +106,36 @@ def _compare(declared: Node, have: Node, path: str) -> Iterator[tuple[str, str, 
         yield from _compare(declared.item, have.item, f"{path}/*")
 
 
-def _find_node(node: Node, keys: tuple[str, ...]) -> Node | None:
-    found: Node | None = node
-    for key in keys:
-        found = found.fields.get(key) if found else None
-    return found
+def declared_node(column: Column, declared: Node | None) -> Node | None:
+    """Return the node that a schema has for a column of the payload, or of the items of a list; None without one."""
+    if not column.name.startswith("data"):
+        return None
+    found = declared
+    for key in column.keys:
+        found = _items_of(found).fields.get(key) if found else None
+    # the column of a child table is about the items of its list
+    return found if found is None or column.node.kind is Kind.LIST else _items_of(found)
+
+
+def _items_of(node: Node) -> Node:
+    """Return the node of a list's innermost items; of other values, the node itself."""
+    while node.kind is Kind.LIST and node.item is not None:
+        node = node.item
+    return node
+
+
+def source_of_type(column: Column, declared: Node | None) -> str:
+    """Return where the type of a column comes from: ``declared`` by a schema, or ``inferred`` from events.
+
+    If the schema declares another type, this is in the answer.
+    """
+    node = declared_node(column, declared)
+    if node is None or node.kind is Kind.NULL:
+        return "inferred"
+    kinds = {node.kind, column.node.kind}
+    if len(kinds) == 1 or kinds == {Kind.INT, Kind.DECIMAL}:
+        return "declared"
+    return f"inferred, the schema says {node.kind}"
 
 
 def _schema(node: Node) -> dict[str, Any]:

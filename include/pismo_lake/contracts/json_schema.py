@@ -95,9 +95,10 @@ class SchemaFolder:
             msg = f"contract {path}: {str(error) or type(error).__name__}"
             raise ConfigError(msg) from error
         if "data" in node.fields and node.fields.keys() & {"event_id", "domain", "event_type", "org_id"}:
-            node = node.fields["data"]
+            about, node = node.about, node.fields["data"]
+            node.about = node.about or about
         # a payload without properties is still an object
-        return node if node.kind is Kind.OBJECT else Node(Kind.OBJECT)
+        return node if node.kind is Kind.OBJECT else Node(Kind.OBJECT, about=node.about)
 
     def retrieve(self, uri: str) -> Resource[Any]:
         """Return a file that a ``$ref`` names, only from inside the folder, never from a network."""
@@ -136,7 +137,7 @@ def _close_maps(node: Node) -> Node:
         node.fields[key] = _close_maps(child)
     if node.item is not None:
         node.item = _close_maps(node.item)
-    return Node(Kind.JSON) if node.segment == _MAP and not node.fields else node
+    return Node(Kind.JSON, about=node.about) if node.segment == _MAP and not node.fields else node
 
 
 def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
@@ -144,11 +145,18 @@ def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]
         # true and false give no kind
         return Node()
     if "$ref" in schema:
-        return _follow_reference(str(schema["$ref"]), resolver, depth, way)
-    node = _own_node(schema, resolver, depth, way)
-    for other in _alternatives(schema):
-        node = _both(node, _node(other, resolver, depth, way))
+        node = _follow_reference(str(schema["$ref"]), resolver, depth, way)
+    else:
+        node = _own_node(schema, resolver, depth, way)
+        for other in _alternatives(schema):
+            node = _both(node, _node(other, resolver, depth, way))
+    node.about = _description(schema) or node.about
     return node
+
+
+def _description(schema: dict[str, Any]) -> str:
+    """Return the text that a schema has about its values, or nothing."""
+    return next((text for key in ("description", "title") if isinstance(text := schema.get(key), str) and text), "")
 
 
 def _follow_reference(reference: str, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
@@ -212,10 +220,16 @@ def _alternatives(schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def _both(one: Node, other: Node) -> Node:
-    """Return a node that accepts the values of both.
+    """Return a node that accepts the values of both, with the first description.
 
     Objects get the fields of both; kinds that differ become JSON text.
     """
+    node = _unite(one, other)
+    node.about = one.about or other.about
+    return node
+
+
+def _unite(one: Node, other: Node) -> Node:
     if Kind.NULL in {one.kind, other.kind}:
         return other if one.kind is Kind.NULL else one
     kinds = {one.kind, other.kind}

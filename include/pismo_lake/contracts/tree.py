@@ -27,7 +27,8 @@ class Kind(StrEnum):
 class Node:
     """One path: its kind, its column segment, its fields (objects) or its item (lists).
 
-    `widened` paths were int before. `format` is a schema's format of a string: ``date`` or ``date-time``.
+    `widened` paths were int before. `format` is a schema's format of a string: ``date`` or ``date-time``. `about` is a
+    schema's description of the path; contracts do not store it.
     """
 
     kind: Kind = Kind.NULL
@@ -36,6 +37,7 @@ class Node:
     item: Node | None = None
     widened: bool = False
     format: str = ""
+    about: str = field(default="", compare=False)
 
     @property
     def typed(self) -> bool:
