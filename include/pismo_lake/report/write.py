@@ -12,25 +12,13 @@ import pyarrow.parquet as pq
 from pismo_lake import storage
 from pismo_lake.paths import reports_path, safe_segment
 from pismo_lake.report.render import page
+from pismo_lake.rows.schema import REPORT_FLAGS, REPORT_TOTALS, REPORTS_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pismo_lake.report.model import DayReport
 
-_SCHEMA = pa.schema(
-    [
-        pa.field("delivery", pa.string(), nullable=False),
-        pa.field("section", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("value", pa.int64(), nullable=False),
-    ]
-)
-_TOTALS = (
-    "files", "bytes", "plain_bytes", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "heartbeats",
-)  # fmt: skip
-_FLAGS = ("closed", "balanced", "complete")
 _OF_HOUR = ("files", "bytes", "events", "rows", "duplicates", "conflicts", "rejects")
 _OF_TYPE = ("events", "rows", "duplicates", "conflicts")
 
@@ -57,7 +45,9 @@ def write_report(lake: str, report: DayReport) -> tuple[str, ...]:
 
 def _parquet(report: DayReport) -> bytes:
     columns = zip(*((report.delivery, *row) for row in _rows(report)), strict=True)
-    table = pa.table([pa.array(values, item.type) for values, item in zip(columns, _SCHEMA, strict=True)], _SCHEMA)
+    table = pa.table(
+        [pa.array(values, item.type) for values, item in zip(columns, REPORTS_SCHEMA, strict=True)], REPORTS_SCHEMA
+    )
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()
@@ -68,7 +58,7 @@ def _rows(report: DayReport) -> Iterator[tuple[str, str, str, int]]:
 
     So the reports of many days form one long table.
     """
-    for metric in (*_TOTALS, "lake_files", "lake_bytes", *_FLAGS):
+    for metric in (*REPORT_TOTALS, *REPORT_FLAGS):
         yield "day", "", metric, int(getattr(report, metric))
     yield "verdict", report.verdict.value, "days", 1
     for hour in report.hours:

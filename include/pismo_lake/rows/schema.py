@@ -1,4 +1,4 @@
-"""Define the schemas of the lake's files: rows of events, of lists, and of rejects."""
+"""Define the schemas of the lake's files: rows of events, of lists, of rejects, and of day reports."""
 
 from __future__ import annotations
 
@@ -54,6 +54,26 @@ REJECTS_SCHEMA = pa.schema(
         pa.field("raw", pa.binary()),
     ]
 )
+
+REPORTS_SCHEMA = pa.schema(
+    [
+        pa.field("delivery", pa.string(), nullable=False),
+        pa.field("section", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("value", pa.int64(), nullable=False),
+    ]
+)
+"""One number of a day report a row."""
+
+REPORT_TOTALS = (
+    "files", "bytes", "plain_bytes", "events", "rows", "duplicates", "conflicts", "rejects", "erased", "heartbeats",
+    "lake_files", "lake_bytes",
+)  # fmt: skip
+"""The metrics of a day report that count."""
+
+REPORT_FLAGS = ("closed", "balanced", "complete")
+"""The metrics of a day report that are 0 or 1."""
 
 COUNT = "count__"
 """The prefix of the names of columns that hold a list's length."""
