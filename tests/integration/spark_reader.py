@@ -23,12 +23,16 @@ def main() -> None:
     with open(statements) as file:
         for statement in json.load(file):
             session.sql(statement)
-    table = session.sql(
-        "SELECT id, data__amount, n, tags, lines[0].value, event_date FROM pix__pix_in_1__v ORDER BY id"
-    )
+    table = session.sql("SELECT id, data__amount, n, tags, lines[0].value, event_date FROM pix_in_1 ORDER BY id")
+    views = session.sql(
+        "SELECT publish_date, verdict, `rows`, (SELECT count(*) FROM rejects), (SELECT count(*) FROM pix_in)"
+        " FROM day_reports"
+    ).collect()
+    comment = {row[0]: row[2] for row in session.sql("DESCRIBE pix_in").collect()}["id"]
     found = {
         "files": [list(row) for row in files.select("data__id", "data__amount", "data__n").collect()],
         "table": [list(row) for row in table.collect()],
+        "views": [[*row, comment] for row in views],
     }
     print(json.dumps(found, default=str))
 

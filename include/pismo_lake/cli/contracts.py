@@ -1,4 +1,4 @@
-"""Define the commands about contracts: `contracts check`, `show`, `diff` and `adopt`."""
+"""Define the commands about contracts: `contracts check`, `show`, `diff`, `adopt` and `dictionary`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import orjson
 import typer
 
 from pismo_lake.cli.command import OpenLake, command
+from pismo_lake.cli.ddl import Domains, name_unknown_domains
 from pismo_lake.cli.names import event_type
-from pismo_lake.cli.options import Day
+from pismo_lake.cli.options import Day, check_choice
 from pismo_lake.cli.output import print_json, print_table, write_bytes
 from pismo_lake.errors import ConfigError
+
+FORMS = ("markdown", "html")
+"""The forms of a data dictionary."""
 
 SomeEvent = Annotated[str | None, typer.Argument(metavar="DOMAIN/EVENT", help="Take only this event type.")]
 
@@ -155,6 +159,51 @@ def adopt(
     else:
         print(path)
     return 0
+
+
+@command("contracts dictionary", json=True)
+def dictionary(
+    lake: OpenLake,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORM", callback=check_choice("format", FORMS), autocompletion=lambda: list(FORMS),
+            show_default=True, help=f"Print it in this form: {', '.join(FORMS)}.",
+        ),
+    ] = FORMS[0],
+    into: Annotated[
+        str | None,
+        typer.Option("--into", metavar="FOLDER", help="Write it in all forms into FOLDER instead of printing it."),
+    ] = None,
+    domain: Domains = None,
+) -> int:  # fmt: skip
+    """Write a data dictionary: each column with its names, type, path, privacy and description."""
+    from pismo_lake.contracts.store import ContractStore
+    from pismo_lake.ddl.dictionary import FILES, describe_policy, make_sections, to_html, to_json, to_markdown
+    from pismo_lake.ddl.tables import lake_tables
+
+    settings = lake.settings
+    store = ContractStore(lake.ledger, settings)
+    tables = lake_tables(settings.lake, store, domain or [])
+    sections = make_sections(tables)
+    policy = describe_policy(settings.privacy)
+    texts = {"markdown": to_markdown, "html": to_html}
+    paths = []
+    if into and sections:
+        Path(into).mkdir(parents=True, exist_ok=True)
+        for name, write in texts.items():
+            path = Path(into) / FILES[name]
+            path.write_text(write(sections, settings.lake, policy), encoding="utf-8")
+            paths.append(str(path))
+    if lake.json:
+        print_json({"files": paths, "sections": to_json(sections)})
+    elif into:
+        for written in paths:
+            print(written)
+    elif sections:
+        write_bytes(texts[form](sections, settings.lake, policy).encode())
+    name_unknown_domains(store, domain or [])
+    return 0 if tables else 1
 
 
 def _unusable(store: Any) -> list[str]:

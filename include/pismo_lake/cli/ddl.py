@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,19 @@ from pismo_lake.cli.command import OpenLake, command
 from pismo_lake.cli.options import check_choice
 from pismo_lake.cli.output import print_json
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pismo_lake.contracts.store import ContractStore
+
 ENGINES = ("duckdb", "athena", "spark", "snowflake", "bigquery")
 """The names of `pismo_lake.ddl.dialects.DIALECTS`, which takes long to load."""
+DBT = "dbt"
+_DIALECTS = (*ENGINES, DBT)
+
+Domains = Annotated[
+    list[str] | None, typer.Option("--domain", metavar="NAME", help="Take only this domain; may be repeated.")
+]
 
 
 @command("ddl", json=True)
@@ -21,9 +32,9 @@ def ddl(
     dialect: Annotated[
         str,
         typer.Option(
-            "--dialect", metavar="ENGINE", callback=check_choice("dialect", ENGINES),
-            autocompletion=lambda: list(ENGINES),
-            help=f"Write for this query engine: {', '.join(ENGINES)}.",
+            "--dialect", metavar="ENGINE", callback=check_choice("dialect", _DIALECTS),
+            autocompletion=lambda: list(_DIALECTS),
+            help=f"Write for this query engine: {', '.join(ENGINES)}. With {DBT}, write a sources.yml.",
         ),
     ],
     schema: Annotated[
@@ -32,28 +43,53 @@ def ddl(
     stage: Annotated[
         str, typer.Option("--stage", metavar="NAME", help="Use this Snowflake stage for the lake.", show_default=True)
     ] = "pismo_lake",
-    domain: Annotated[
-        list[str] | None, typer.Option("--domain", metavar="NAME", help="Take only this domain; may be repeated.")
-    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", metavar="ENGINE", callback=check_choice("engine", ENGINES),
+            autocompletion=lambda: list(ENGINES), show_default=True,
+            help=f"With the dialect {DBT}, name the types of this query engine.",
+        ),
+    ] = "duckdb",
+    domain: Domains = None,
+    no_comments: Annotated[
+        bool, typer.Option("--no-comments", help="Leave out the comments on tables, views and columns.")
+    ] = False,
 ) -> int:  # fmt: skip
-    """Print statements that make tables and views over the lake in a query engine."""
+    """Print statements that make tables and views over the lake in a query engine, or the sources of dbt."""
     from pismo_lake.contracts.store import ContractStore
-    from pismo_lake.ddl.statements import lake_tables, statements
-    from pismo_lake.spelling import list_in_words
+    from pismo_lake.ddl.statements import statements
+    from pismo_lake.ddl.tables import lake_tables
 
     settings = lake.settings
     store = ContractStore(lake.ledger, settings)
     tables = lake_tables(settings.lake, store, domain or [])
-    written = statements(settings.lake, tables, dialect, schema, stage)
-    if lake.json:
-        print_json({"dialect": dialect, "statements": written})
+    if dialect == DBT:
+        from pismo_lake.ddl.dbt import dbt_sources, dbt_yaml
+
+        sources = dbt_sources(tables, engine, schema)
+        if lake.json:
+            print_json({"dialect": dialect, "sources": sources})
+        else:
+            print(dbt_yaml(sources, engine), end="")
     else:
-        for statement in written:
-            print(f"{statement};\n")
+        written = statements(settings.lake, tables, dialect, schema, stage, comments=not no_comments)
+        if lake.json:
+            print_json({"dialect": dialect, "statements": written})
+        else:
+            for statement in written:
+                print(f"{statement};\n")
+    name_unknown_domains(store, domain or [])
+    return 0 if tables else 1
+
+
+def name_unknown_domains(store: ContractStore, domains: Sequence[str]) -> None:
+    """Print on stderr the domains that the lake does not have, or that it has no event type."""
+    from pismo_lake.spelling import list_in_words
+
     known = sorted({name for name, _ in store.names()})
-    for name in domain or []:
+    for name in domains:
         if known and name not in known:
             print(f"no domain of this lake is named {name}: there are {list_in_words(name, known)}", file=sys.stderr)
     if not known:
         print("no event type is known in this lake", file=sys.stderr)
-    return 0 if tables else 1

@@ -38,6 +38,7 @@ READING = {
     "erase": ["erase", "--event-id", "e-1", "--reference", "t"],
     "ddl": ["ddl", "--dialect", "duckdb"],
     "contracts": ["contracts", "show"],
+    "dictionary": ["contracts", "dictionary", "--into", "{root}/dictionary"],
 }
 
 

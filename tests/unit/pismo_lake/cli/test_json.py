@@ -26,7 +26,9 @@ READING = {
     "where-is": ["where-is", "e-1"],
     "show": ["show", "e-1", "--all"],
     "ddl": ["ddl", "--dialect", "duckdb"],
+    "ddl dbt": ["ddl", "--dialect", "dbt"],
     "contracts show": ["contracts", "show"],
+    "contracts dictionary": ["contracts", "dictionary"],
     "contracts show one": ["contracts", "show", "pix/pix_in-1"],
     "contracts diff": ["contracts", "diff"],
     "contracts check": ["contracts", "check", "--date", DAY],
@@ -60,6 +62,12 @@ def test_documents_say_what_the_texts_say(document: Callable[..., Any], lake: st
     assert document("close", "--date", DAY)["days"][0]["report"]["verdict"] == "complete"
     assert document("contracts", "show", "pix/pix_in-1")["columns"][0]["name"].startswith("data__")
     assert document("ddl", "--dialect", "duckdb")["statements"]
+    (source,) = document("ddl", "--dialect", "dbt", "--schema", "lake.bank")["sources"]["sources"]
+    assert (source["database"], source["schema"]) == ("lake", "bank")
+    sections = document("contracts", "dictionary")["sections"]
+    assert [section["title"] for section in sections[:2]] == ["Columns of all event types", "pix/pix_in-1"]
+    assert sections[1]["names"]["view of all versions"] == "pix_in"
+    assert sections[1]["columns"][0]["path"] == "/data/account_id"
 
 
 def test_a_shown_event_keeps_the_digits_of_its_numbers(

@@ -28,6 +28,7 @@ UNKNOWN = {
     "contracts diff account/open-1": (1, "there are account/opened-1, pix/pix_in-1"),
     "contracts adopt nothing": (1, "is no event type of this lake: there are "),
     "ddl --dialect duckdb --domain acount": (1, "there are account, pix"),
+    "contracts dictionary --domain acount": (1, "there are account, pix"),
     "erase --where data__acount_id=1 --dry-run": (1, "data__acount_id (like data__acount_id: data__account_id, "),
     "files --delivery lokal": (1, "it knows local"),
     "report --date 2026-03-04": (0, "no landed file is of 2026-03-04; days with files: 2026-03-05, 2026-03-01"),

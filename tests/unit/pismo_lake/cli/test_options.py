@@ -53,6 +53,8 @@ WRONG = {
     "close": "'--date'",
     "ddl": "'--dialect'",
     "ddl --dialect duckd --lake x": "there are duckdb, ",
+    "ddl --dialect dbt --engine dbt --lake x": "there are duckdb, ",
+    "contracts dictionary --format markdwn --lake x": "there are markdown, ",
     "files extra --lake x": "extra",
     "flatten x --jobs 0": "'0' is not 1 or more",
     "status --days 0": "--days",

@@ -18,7 +18,8 @@ from pismo_lake.contracts.describe import changes_of, column_lines, differences,
 from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.contracts.tree import Kind, Node
-from pismo_lake.ddl.statements import lake_tables, short_names
+from pismo_lake.ddl.short_names import short_names
+from pismo_lake.ddl.tables import lake_tables
 from pismo_lake.errors import ConfigError
 from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.report.schema_check import SchemaCheck, validator_of

@@ -12,7 +12,8 @@ import pytest
 from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.ddl.statements import lake_tables, statements
+from pismo_lake.ddl.statements import statements
+from pismo_lake.ddl.tables import lake_tables
 from pismo_lake.errors import ConfigError
 from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay
@@ -209,7 +210,7 @@ def test_tables_and_views_of_child_tables_run(apart: LakeUnderTest, engine: duck
     for statement in statements(apart.settings.lake, tables, "duckdb"):
         engine.execute(statement)
     joined = engine.execute(
-        "SELECT account_id, position, name, customers_count FROM pix__pix_in_1__v"
-        " JOIN pix__pix_in_1__customers__v USING (org_id, event_id) ORDER BY account_id, position"
+        "SELECT account_id, position, name, customers_count FROM pix_in_1"
+        " JOIN pix_in_1_customers USING (org_id, event_id) ORDER BY account_id, position"
     ).fetchall()
     assert joined == [(1, 0, "Ana", 2), (1, 1, "Bia", 2), (4, 0, None, 1)]
