@@ -47,6 +47,7 @@ test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= g
 	@if [ "$$(id -u)" = 0 ]; then scripts/chromium || echo "test: no Chromium, the tests in a browser are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/promtool || echo "test: no promtool, the checks of alert rules are skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
+	@scripts/dbt || echo "test: no dbt, its test is skipped"
 	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-unit
@@ -98,6 +99,8 @@ lock: setup ## Write constraints.txt again from the requirements
 	  --no-emit-index-url --custom-compile-command "make lock"
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 benchmarks/requirements.txt \
 	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 tests/dbt/requirements.txt \
+	  -o tests/dbt/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: wheel
 wheel: setup ## Build the wheel and the source distribution into dist/
