@@ -34,7 +34,7 @@ demo-down: ## Stop the processes that `make demo KEEP=1` left running
 .PHONY: setup
 setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses the interpreter)
 
-.venv/.installed: requirements.txt requirements-dev.txt requirements-gcp.txt requirements-gcp-dev.txt requirements-azure.txt constraints.txt scripts/setup
+.venv/.installed: requirements.txt requirements-dev.txt requirements-gcp.txt requirements-gcp-dev.txt requirements-azure.txt requirements-iceberg.txt constraints.txt scripts/setup
 	@scripts/setup
 
 .PHONY: test
@@ -95,7 +95,7 @@ types: setup ## Check types
 .PHONY: lock
 lock: setup ## Write constraints.txt again from the requirements
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 requirements-dev.txt \
-	  requirements-gcp.txt requirements-gcp-dev.txt requirements-azure.txt -o constraints.txt \
+	  requirements-gcp.txt requirements-gcp-dev.txt requirements-azure.txt requirements-iceberg.txt -o constraints.txt \
 	  --no-emit-index-url --custom-compile-command "make lock"
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 benchmarks/requirements.txt \
 	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"

@@ -61,7 +61,7 @@ def imported(package: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("include/pismo_lake", ("azure", "gcp")),
+        ("include/pismo_lake", ("azure", "gcp", "iceberg")),
         ("plugins/pismo", ("azure", "gcp", "openlineage", "sftp")),
         ("include/pismo_sandbox", ("sandbox", "gcp")),
     ],
@@ -86,7 +86,7 @@ def pins(file: str) -> dict[str, str]:
 
 
 def test_the_pinned_set_is_within_the_ranges() -> None:
-    ranges = declared("sftp", "gcp", "sandbox")
+    ranges = declared("sftp", "gcp", "iceberg", "sandbox")
     pinned = pins("constraints.txt")
     assert {name: str(found) for name, found in ranges.items() if pinned[name] not in found.specifier} == {}
     # pandas only keeps the version that the image has
