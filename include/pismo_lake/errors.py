@@ -41,7 +41,8 @@ PismoError
     ├── IndexIncompleteError    some landed files could not be indexed, all others were
     ├── UnbalancedError         a closed day's control totals differ
     ├── DayIncompleteError      a closed day is not complete
-    └── BuildSupersededError    temporary: other runs took the part over again and again
+    ├── BuildSupersededError    temporary: other runs took the part over again and again
+    └── TableBusyError          temporary: other runs changed a table again and again, or its catalog does not answer
 """
 
 from __future__ import annotations
@@ -250,6 +251,12 @@ class DayIncompleteError(LakeError):
 
 class BuildSupersededError(LakeError):
     """Other runs took the part over, or widened its columns, each time that it was built."""
+
+    permanent = False
+
+
+class TableBusyError(LakeError):
+    """Other runs changed a table each time that it was committed, or its catalog does not answer."""
 
     permanent = False
 

@@ -21,9 +21,15 @@ SCHEMES = ("s3", "gs", "abfss")
 IDS = "_ids"
 VALUE_ROOTS = ("events", "items")
 """The folders of a lake that hold values of payloads, a folder for each event type."""
-BUILD_ROOTS = (*VALUE_ROOTS, "rejects", IDS)
+REJECTS = "rejects"
+"""The folder of a lake with the bytes that are no event."""
+REPORTS = "reports"
+"""The folder of a lake with the reports of its days."""
+TABLES = "_iceberg"
+"""The folder of a lake with the metadata of its tables, if it has a table format."""
+BUILD_ROOTS = (*VALUE_ROOTS, REJECTS, IDS)
 """The folders of a lake that hold outputs of builds; the ledger records each file in them."""
-OUTPUT_ROOTS = (*BUILD_ROOTS, "reports")
+OUTPUT_ROOTS = (*BUILD_ROOTS, REPORTS)
 """The folders of a lake that hold everything made from event files."""
 CONTRACTS = "_contracts"
 ERASURES = "_erasures"
@@ -114,12 +120,12 @@ def items_path(domain: str, event: str, name: str, event_date: str) -> str:
 
 def rejects_path(publish_date: str) -> str:
     """Return the folder of a publish day's rejects below the lake."""
-    return f"rejects/publish_date={publish_date}"
+    return f"{REJECTS}/publish_date={publish_date}"
 
 
 def reports_path(publish_date: str) -> str:
     """Return the folder of a publish day's reports below the lake."""
-    return f"reports/publish_date={publish_date}"
+    return f"{REPORTS}/publish_date={publish_date}"
 
 
 def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:

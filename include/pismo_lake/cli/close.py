@@ -107,6 +107,10 @@ def _report_day(lake: OpenLake, day: PublishDay) -> tuple[int, dict[str, Any]]:
 
     found = reconcile(lake.settings, lake.ledger, day, until=PublishHour.of_moment(datetime.now(UTC)))
     places = write_report(lake.settings.lake, found)
+    if lake.settings.tables is not None:
+        from pismo_lake.catalog.lake import commit_reports
+
+        commit_reports(lake.settings, lake.ledger, places)
     if not lake.json:
         print(found)
     for total in found.totals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,6 +55,8 @@ def flatten(
 
     started = monotonic()
     settings, ledger = lake.settings, lake.ledger
+    if settings.tables is not None:
+        settings = replace(settings, tables=settings.tables.one_commit())
     hour = PublishHour.parse(publish_hour) if publish_hour else None
     files = local_files(raw)
     with lake.progress() as progress, Workers(settings, ledger, int(jobs) if jobs else None) as workers:
@@ -66,6 +69,10 @@ def flatten(
         # at the end the units of these files exist, even if somebody removed their outputs
         forced = set(mine) if force else torn_units(settings, ledger, mine)
         builds, unbuilt = workers.build(units | forced, forced, progress)
+    if settings.tables is not None:
+        from pismo_lake.catalog.lake import commit_lake
+
+        commit_lake(settings, ledger)
     _print_summary(lake, taken, builds, max(monotonic() - started, 1e-6))
     _print_problems(taken, unbuilt)
     # if an earlier call left a unit, it counts only if it holds files of this call

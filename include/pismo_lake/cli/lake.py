@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
+from pismo_lake.catalog.remembered import remembered
 from pismo_lake.errors import ConfigError
 from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
@@ -17,6 +18,7 @@ from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.deliveries import find_delivery
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy, parse_keys
+from pismo_lake.settings.tables import TableFormat, Tables, refuse_key
 from pismo_lake.spelling import list_in_words
 from pismo_lake.storage.encryption import LakeKey
 
@@ -34,6 +36,7 @@ _VARIABLES = {
     "contracts": "PISMO_CONTRACTS",
     "privacy": "PISMO_PRIVACY",
     "kms_key": "PISMO_LAKE_KMS_KEY",
+    "table_format": "PISMO_TABLE_FORMAT",
 }
 
 
@@ -127,7 +130,9 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     rules = ContractRules(folder=given["contracts"])
     privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
     name = options.delivery or "local"
-    settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key)
+    tables = _tables(given["table_format"], lake)
+    refuse_key(name, tables, key)
+    settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key, tables=tables)
     return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
 
 
@@ -140,9 +145,18 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
         raise ConfigError(msg)
     policy = _privacy(options.privacy or delivery.privacy)
     settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
+    refuse_key(settings.delivery, settings.tables, settings.key)
     if options.contracts:
         settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
     return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
+
+
+def _tables(table_format: str | None, lake: str) -> Tables | None:
+    """Return the tables that the lake remembers, or new ones of the named format."""
+    if table_format is not None and table_format not in set(TableFormat):
+        msg = f"--table-format {table_format!r} is not known, allowed: {', '.join(TableFormat)}"
+        raise ConfigError(msg)
+    return remembered(lake) or (Tables(TableFormat(table_format)) if table_format else None)
 
 
 def _key(kms_key: str | None) -> LakeKey | None:

@@ -30,6 +30,7 @@ class LakeOptions:
     contracts: str | None = None
     privacy: str | None = None
     kms_key: str | None = None
+    table_format: str | None = None
 
 
 def _lake_option(name: str, metavar: str, text: str) -> Any:
@@ -59,6 +60,10 @@ LAKE_OPTIONS: dict[str, Any] = {
     "kms_key": _lake_option(
         "--kms-key", "KEY",
         "Encrypt the lake's files with an AWS KMS key: id, ARN or alias (PISMO_LAKE_KMS_KEY).",
+    ),
+    "table_format": _lake_option(
+        "--table-format", "FORMAT",
+        "Keep tables of this format over the lake's files: iceberg (PISMO_TABLE_FORMAT). The lake remembers it.",
     ),
 }  # fmt: skip
 """Each option of `LakeOptions`, as typer reads it."""

@@ -11,6 +11,7 @@ from pismo_lake.settings.contracts import EVOLVING, ContractRules
 
 if TYPE_CHECKING:
     from pismo_lake.settings.privacy import Privacy
+    from pismo_lake.settings.tables import Tables
     from pismo_lake.storage.encryption import LakeKey
 
 FREE_FORM = frozenset({"metadata", "custom_fields"})
@@ -30,7 +31,8 @@ class LakeSettings:
     `landing` and `lake` are local paths or object-store URIs; `part_bytes` bounds memory, in raw bytes. A compressed
     file is refused if it holds more than `max_plain_bytes`; files that are indexed already stay readable. From
     `target_bytes` on, a closed day starts another file in a partition. `privacy` is the policy for rows, rejects and
-    single events, `key` the KMS key that encrypts the files of the lake.
+    single events, `key` the KMS key that encrypts the files of the lake. `tables` is the table format, if the lake has
+    one; no file depends on it.
     """
 
     delivery: str
@@ -46,6 +48,7 @@ class LakeSettings:
     contracts: ContractRules = EVOLVING
     key: LakeKey | None = None
     max_plain_bytes: int = 128 << 20
+    tables: Tables | None = None
 
     def __post_init__(self) -> None:
         if self.horizon_days < 0 or min(self.part_bytes, self.target_bytes, self.max_plain_bytes) < 1:

@@ -1,0 +1,1 @@
+"""Offer the lake's Parquet files as tables of a table format, through a catalog."""

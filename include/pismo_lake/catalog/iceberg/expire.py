@@ -1,0 +1,57 @@
+"""Forget old snapshots of a table, and remove the metadata that only they reached."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyiceberg.io import FileIO
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+_MAIN = "main"
+
+
+def expire_table(table: Table, hours: float | None) -> None:
+    """Forget snapshots that are older than some hours; if `hours` is None, all but the present one.
+
+    In the second case tags and branches are dropped first, because they keep a snapshot alive.
+    """
+    before = list(table.snapshots())
+    if hours is None:
+        for name, ref in list(table.metadata.refs.items()):
+            if name != _MAIN:
+                manage = table.manage_snapshots()
+                (manage.remove_tag if ref.snapshot_ref_type == "tag" else manage.remove_branch)(name).commit()
+                table.refresh()
+    # pyiceberg reads a time without a zone as UTC
+    limit = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=hours or 0)
+    present = table.current_snapshot()
+    old = [snapshot for snapshot in before if snapshot.timestamp_ms < limit.replace(tzinfo=UTC).timestamp() * 1000]
+    if hours is None:
+        old = [snapshot for snapshot in before if present is None or snapshot.snapshot_id != present.snapshot_id]
+    kept = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    ids = [snapshot.snapshot_id for snapshot in old if snapshot.snapshot_id not in kept]
+    if not ids:
+        return
+    table.maintenance.expire_snapshots().by_ids(ids).commit()
+    table.refresh()
+    left = _reached(table.snapshots(), table.io)
+    # a commit that is under way names manifests of the present snapshot only
+    for path in _reached((snapshot for snapshot in before if snapshot.snapshot_id in ids), table.io) - left:
+        table.io.delete(path)
+
+
+def _reached(snapshots: Iterable[Snapshot], io: FileIO) -> set[str]:
+    """Return the manifest lists of some snapshots, and their manifests; leave out those that are gone already."""
+    found = set[str]()
+    for snapshot in snapshots:
+        try:
+            manifests = snapshot.manifests(io)
+        except FileNotFoundError:
+            continue
+        found |= {snapshot.manifest_list, *(manifest.manifest_path for manifest in manifests)}
+    return found

@@ -1,0 +1,56 @@
+"""Use the parts of pyiceberg that it does not offer to others; tests/…/test_private.py checks each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+)
+from pyiceberg.manifest import ManifestContent
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+    from pyiceberg.manifest import ManifestFile
+    from pyiceberg.table import Transaction
+    from pyiceberg.table.metadata import TableMetadata
+
+_MANIFEST_BYTES = 8 << 20
+_MOST_MANIFESTS = 16
+"""The number of manifests from which on a commit merges them. Each commit reads them all, so they must stay few."""
+
+
+class _MergingOverwrite(_OverwriteFiles):
+    """Add and remove files as pyiceberg's `overwrite`, and merge manifests if there are many."""
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        data = [manifest for manifest in manifests if manifest.content == ManifestContent.DATA]
+        others = [manifest for manifest in manifests if manifest.content != ManifestContent.DATA]
+        manager: Any = _ManifestMergeManager(_MANIFEST_BYTES, _MOST_MANIFESTS, True, self)
+        merged: list[ManifestFile] = manager.merge_manifests(data)
+        return merged + others
+
+
+def overwrite(transaction: Transaction, note: dict[str, str]) -> Any:
+    """Return the producer of a snapshot: a context with `append_data_file` and `delete_data_file`.
+
+    It is always an overwrite, also for additions alone. An append is repeated inside pyiceberg without a look at the
+    table, so that two processes could add the same file twice. An overwrite is refused.
+    """
+    io = transaction._table.io  # noqa: SLF001 - a transaction has no other way to its files
+    return _MergingOverwrite(Operation.OVERWRITE, transaction, io, snapshot_properties=note)
+
+
+def statistics(footer: pq.FileMetaData, metadata: TableMetadata) -> dict[str, Any]:
+    """Return the part of a data file's entry that comes from its footer."""
+    schema = metadata.schema()
+    found = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=footer,
+        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        parquet_column_mapping=parquet_path_to_id_mapping(schema),
+    )
+    return found.to_serialized_dict()

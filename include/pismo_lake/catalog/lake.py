@@ -1,0 +1,121 @@
+"""Keep the tables of a lake equal to its ledger."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pismo_lake import storage
+from pismo_lake.catalog.model import table_of
+from pismo_lake.catalog.remembered import remember
+from pismo_lake.catalog.sync import sync_tables
+from pismo_lake.errors import ConfigError
+from pismo_lake.ledger.table_files import TableFiles, read_table_files, table_folder
+from pismo_lake.paths import REPORTS, safe_segment
+from pismo_lake.settings.tables import refuse_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from pismo_lake.catalog.model import Format
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.settings.lake import LakeSettings
+
+_CLOSED_DAY = len("YYYY-MM-DD")
+_SNAPSHOTS_KEPT_HOURS = 24.0
+
+
+@contextmanager
+def open_tables(settings: LakeSettings, ledger: Ledger) -> Iterator[Format]:
+    """Open the catalog of a lake, note it in the lake, and close it at the end.
+
+    Raises:
+        ConfigError: the lake has no table format, or pyiceberg is not installed.
+        TableBusyError: the catalog does not answer.
+    """
+    if settings.tables is None:
+        msg = f"{settings.lake} has no table format: give --table-format, or table_format in the deliveries file"
+        raise ConfigError(msg)
+    refuse_key(settings.delivery, settings.tables, settings.key)
+    try:
+        from pismo_lake.catalog.iceberg import IcebergTables
+    except ImportError as error:
+        msg = f"table_format needs pyiceberg: pip install -r requirements-iceberg.txt -c constraints.txt ({error})"
+        raise ConfigError(msg) from error
+    url = ledger.engine.url.render_as_string(hide_password=False)
+    remember(settings)
+    tables = IcebergTables(settings.tables, settings.lake, url)
+    try:
+        yield tables
+    finally:
+        tables.close()
+
+
+def commit_unit(
+    settings: LakeSettings, ledger: Ledger, unit: str, paths: Iterable[str], *, without: Collection[str] = (),
+    checkpoint: Callable[[str], None] | None = None,
+) -> set[str]:  # fmt: skip
+    """Commit the tables of some paths, after a unit was recorded and before superseded files are removed.
+
+    The commit of a closed day forgets old snapshots, too.
+
+    Args:
+        settings: the lake.
+        ledger: the ledger of the lake.
+        unit: the unit that is complete.
+        paths: outputs of the unit, and paths that they supersede, below the lake.
+        without: paths that the caller is about to remove, although the ledger has them.
+        checkpoint: gets the name of the next step. Tests kill the process in it.
+
+    Returns:
+        The paths that a table still needs: they must not be removed yet.
+    """
+    folders = {folder for path in paths if (folder := table_folder(path)) is not None}
+    if not folders:
+        return set()
+    with open_tables(settings, ledger) as tables:
+        left = sync_tables(
+            tables, folders, partial(read_table_files, ledger, settings.lake),
+            own={(safe_segment(settings.delivery), unit)}, without=without, checkpoint=checkpoint,
+        )  # fmt: skip
+        if len(unit) == _CLOSED_DAY:
+            tables.expire(list(map(table_of, sorted(folders))), _SNAPSHOTS_KEPT_HOURS)
+        return left
+
+
+def commit_lake(settings: LakeSettings, ledger: Ledger, *, renewed: Collection[str] = ()) -> set[str]:
+    """Commit every table of the lake that differs from the ledger, and the table of reports.
+
+    Args:
+        settings: the lake.
+        ledger: the ledger of the lake.
+        renewed: paths of reports that were overwritten.
+
+    Returns:
+        The paths that a table still needs, although the ledger does not have them.
+    """
+    with open_tables(settings, ledger) as tables:
+        read = partial(_read_all, settings, ledger)
+        folders = {table.folder for table in tables.tables()} | read().folders.keys()
+        return sync_tables(tables, folders, read, renewed=renewed)
+
+
+def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) -> None:
+    """Commit reports of days that were written; a report keeps its name if its content changes."""
+    root = storage.join(settings.lake, "")
+    renewed = {uri.removeprefix(root) for uri in uris if uri.endswith(".parquet")}
+    with open_tables(settings, ledger) as tables:
+        sync_tables(tables, [REPORTS], partial(_read_all, settings, ledger), renewed=renewed)
+
+
+def _read_all(settings: LakeSettings, ledger: Ledger) -> TableFiles:
+    """Read the ledger, and list the reports, which it does not know."""
+    found = read_table_files(ledger, settings.lake)
+    root = storage.join(settings.lake, "")
+    reports = {
+        uri.removeprefix(root)
+        for uri in storage.list_files(storage.join(settings.lake, REPORTS))
+        if uri.endswith(".parquet")
+    }
+    return TableFiles(found.folders | ({REPORTS: reports} if reports else {}), found.moving)

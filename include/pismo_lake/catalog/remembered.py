@@ -1,0 +1,63 @@
+"""Note in a lake which table format and which catalog it has, so that later commands need only the lake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from pismo_lake import storage
+from pismo_lake.errors import LakeError
+from pismo_lake.paths import TABLES
+from pismo_lake.settings.tables import Catalog, TableFormat, Tables
+
+if TYPE_CHECKING:
+    from pismo_lake.settings.lake import LakeSettings
+
+_NAME = "catalog.json"
+
+
+def remember(settings: LakeSettings) -> None:
+    """Note the format and the catalog of a lake, if the lake says otherwise; leave out secrets."""
+    tables, uri = settings.tables, storage.join(settings.lake, TABLES, _NAME)
+    assert tables is not None
+    given = tables.catalog
+    content = {
+        "table_format": tables.format.value,
+        "catalog": {
+            "type": given.type.value,
+            "uri": given.uri,
+            "conn_id": given.conn_id,
+            "warehouse": given.warehouse,
+            "properties": given.properties,
+        },
+    }
+    document = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    if _read(uri) != document:
+        storage.write_atomic(uri, document)
+
+
+def remembered(lake: str) -> Tables | None:
+    """Return the tables of a lake; None if it has none.
+
+    Raises:
+        LakeError: the note is damaged.
+    """
+    uri = storage.join(lake, TABLES, _NAME)
+    document = _read(uri)
+    if document is None:
+        return None
+    try:
+        content: dict[str, Any] = orjson.loads(document)
+        return Tables(TableFormat(content["table_format"]), Catalog(**content["catalog"]))
+    except (ValueError, KeyError, TypeError, ValidationError):
+        msg = f"{uri} is damaged: remove it, and give --table-format once"
+        raise LakeError(msg) from None
+
+
+def _read(uri: str) -> bytes | None:
+    try:
+        return storage.read_bytes(uri)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

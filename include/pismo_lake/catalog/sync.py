@@ -1,0 +1,135 @@
+"""Make tables equal to the ledger: the protocol of a commit, for every table format.
+
+The order is: load the tables, then read the ledger, commit the difference of each table in one transaction, and look
+again until there is no difference. If the ledger were read first, a file that another process recorded and committed
+in between would be taken out of the table. The last look heals the one hole that is left: a process that read the
+ledger early and commits last.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from pismo_lake.catalog.model import CommitRefusedError, table_of
+from pismo_lake.errors import TableBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from pismo_lake.catalog.model import Format, OpenTable
+    from pismo_lake.ledger.table_files import TableFiles
+
+_LOG = logging.getLogger(__name__)
+_ATTEMPTS = 60
+_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+
+
+def sync_tables(
+    tables: Format,
+    folders: Iterable[str],
+    read: Callable[[], TableFiles],
+    *,
+    own: Collection[tuple[str, str]] = (),
+    without: Collection[str] = (),
+    renewed: Collection[str] = (),
+    checkpoint: Callable[[str], None] | None = None,
+) -> set[str]:
+    """Make the files of some tables those of the ledger, in one snapshot for each table that differs.
+
+    Args:
+        tables: the open catalog.
+        folders: the folders of the tables.
+        read: reads the ledger. It is called after the tables are loaded, never before.
+        own: units, as (delivery as a safe segment, unit), that the caller has completed: they do not move any more.
+        without: paths that the caller is about to remove, although the ledger has them.
+        renewed: paths whose files were overwritten: their entries are made again.
+        checkpoint: gets the name of the next step ("commit"). Tests kill the process in it.
+
+    Returns:
+        The paths that a table still needs and the ledger does not have: they must not be removed yet.
+
+    Raises:
+        TableBusyError: other processes changed a table again and again.
+    """
+    waiting, renewing = set(folders), set(renewed)
+    needed = set[str]()
+    for attempt in range(_ATTEMPTS):
+        loaded = {folder: tables.open(table_of(folder)) for folder in sorted(waiting)}
+        present = read()
+        waiting = set()
+        for folder, table in loaded.items():
+            change = _compare(folder, table, present, own, without, renewing)
+            needed |= change.left
+            if not change.new and not change.gone:
+                continue
+            waiting.add(folder)
+            try:
+                outcome = _commit(tables, folder, table, change, checkpoint)
+            except CommitRefusedError as error:
+                _LOG.info("the table of %s was changed by another process, it is loaded again: %s", folder, error)
+                continue
+            if outcome is _Outcome.DONE:
+                renewing -= change.new
+            elif outcome is _Outcome.WAITS:
+                _LOG.info("the table of %s waits: a column has another type in some of its files", folder)
+                waiting.discard(folder)
+                needed |= change.gone
+        if not waiting:
+            return needed
+        if attempt:
+            # another process was faster: let it finish first
+            time.sleep(min(_LONGEST_PAUSE, _PAUSE * attempt) * random.random())  # noqa: S311 - not a secret
+    msg = f"other processes changed {', '.join(sorted(waiting))} {_ATTEMPTS} times: a later run completes the table"
+    raise TableBusyError(msg)
+
+
+class _Outcome(Enum):
+    """The end of an attempt to commit."""
+
+    DONE = auto()
+    WAITS = auto()
+    CHANGED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """The difference of one table: files to add, to remove, and to leave because their unit moves."""
+
+    new: set[str]
+    gone: set[str]
+    left: set[str]
+    after: set[str]
+
+
+def _compare(
+    folder: str, table: OpenTable | None, present: TableFiles, own: Collection[tuple[str, str]],
+    without: Collection[str], renewing: set[str],
+) -> _Change:  # fmt: skip
+    """Return the difference between a table and the ledger."""
+    has = table.files() if table is not None else set()
+    wished = present.folders.get(folder, set()).difference(without)
+    moving = {path for path in has ^ wished if present.is_moving(path, own)}
+    again = has & wished & renewing
+    new, gone = wished - has - moving, has - wished - moving
+    return _Change(new | again, gone | again, (has - wished) & moving, (has | new) - gone)
+
+
+def _commit(
+    tables: Format, folder: str, table: OpenTable | None, change: _Change, checkpoint: Callable[[str], None] | None
+) -> _Outcome:
+    """Commit the difference of a table, and make the table if it is missing."""
+    if table is None:
+        table = tables.create(table_of(folder))
+        if table.files():
+            # another process has made it, and has committed
+            return _Outcome.CHANGED
+    if checkpoint is not None:
+        checkpoint("commit")
+    done = table.replace(sorted(change.new), sorted(change.gone), sorted(change.after))
+    return _Outcome.DONE if done else _Outcome.WAITS

@@ -1,0 +1,88 @@
+"""Define the table format of a lake, and the catalog that has its tables."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pydantic.dataclasses import dataclass
+
+from pismo_lake.errors import ConfigError
+from pismo_lake.settings.fields import STRICT_MODEL
+
+if TYPE_CHECKING:
+    from pismo_lake.storage.encryption import LakeKey
+
+
+class TableFormat(StrEnum):
+    """A table format over the lake's Parquet files."""
+
+    ICEBERG = "iceberg"
+
+
+class CatalogType(StrEnum):
+    """The kind of service that knows the tables."""
+
+    SQL = "sql"
+    GLUE = "glue"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True, config=STRICT_MODEL)
+class Catalog:
+    """The catalog of the tables; by default an SQLite file beside the ledger, or the ledger's own database."""
+
+    type: CatalogType = CatalogType.SQL
+    """sql (SQLite on one machine, or PostgreSQL), glue or rest."""
+    uri: str | None = None
+    """The SQLAlchemy URL of a sql catalog, or the address of a rest catalog, without a password."""
+    conn_id: str | None = None
+    """The Airflow connection of the database, the AWS account or the rest catalog (its password is the token)."""
+    warehouse: str | None = None
+    """The warehouse that a rest catalog asks for. The tables' metadata is always in `<lake>/_iceberg`."""
+    properties: dict[str, str] = field(default_factory=dict)
+    """More properties of pyiceberg's catalog, for example glue.region or rest.sigv4-enabled; no secrets."""
+
+    def __post_init__(self) -> None:
+        if self.type is CatalogType.REST and not (self.uri or self.conn_id):
+            msg = "catalog: a rest catalog needs a uri"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a lake: their format and their catalog.
+
+    Attributes:
+        format: the table format.
+        catalog: the catalog.
+        secrets: properties of the catalog that a connection gives.
+        at_once: if false, a build that supersedes no file leaves its commit to the caller, who makes one for all.
+    """
+
+    format: TableFormat = TableFormat.ICEBERG
+    catalog: Catalog = field(default_factory=Catalog)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    at_once: bool = True
+
+    def one_commit(self) -> Tables:
+        """Let builds that supersede no file leave their commit to the caller."""
+        return replace(self, at_once=False)
+
+
+def refuse_key(delivery: str, tables: Tables | None, key: LakeKey | None) -> None:
+    """Refuse a KMS key of the lake's files together with a table format.
+
+    Raises:
+        ConfigError: both are set.
+    """
+    if tables is not None and key is not None:
+        raise ConfigError(KEY_REFUSED.format(delivery))
+
+
+KEY_REFUSED = (
+    "{}: lake_kms_key and table_format exclude each other: no reader of the table format can decrypt the files. Give"
+    " the bucket a key of its own instead"
+)
+"""The reason why an encrypted lake has no tables."""
