@@ -21,12 +21,13 @@ from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.delivery import Delivery
 from pismo_lake.settings.privacy import STRICT
 from pismo_lake.settings.stamps import Stamp, stamp_of
+from pismo_lake.settings.tables import Catalog
 from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
 from pismo_lake.settings.yaml_lines import load_with_lines
 from pismo_lake.spelling import list_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from enum import StrEnum
 
 __all__ = ["Delivery", "InvalidDelivery", "find_delivery", "load_deliveries"]
@@ -104,7 +105,8 @@ def _parse(text: str, path: str | Path) -> tuple[Delivery | InvalidDelivery, ...
         raise ConfigError(msg)
     lines = listed.pop(LINES)
     folder = Path(path).absolute().parent
-    return tuple(_delivery(str(name), body, lines.get(str(name)), folder) for name, body in listed.items())
+    read = (_delivery(str(name), body, lines.get(str(name)), folder) for name, body in listed.items())
+    return tuple(_same_tables(read, lines))
 
 
 def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery | InvalidDelivery:
@@ -123,6 +125,8 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
             values["alerts"] = _alerts(values["alerts"], lines)
         if values.get("contracts") is not None:
             values["contracts"] = _contracts(values["contracts"], folder, lines)
+        if values.get("catalog") is not None:
+            values["catalog"] = _catalog(values["catalog"], lines)
         if values.get("privacy") not in {None, STRICT}:
             # relative to the deliveries file, not to the folder in which a worker was started
             values["privacy"] = str(folder / str(values["privacy"]))
@@ -148,6 +152,31 @@ def _alerts(values: Any, lines: Mapping[str, int]) -> Alerts | tuple[Alerts | No
         own = entry | {"arguments": _drop_lines(entry["arguments"])} if entry.get("arguments") else entry
         found.append(validate(kind, own, f"{field}.", _first_line(entry) or lines.get("alerts")))
     return tuple(found)
+
+
+def _catalog(values: Any, lines: Mapping[str, int]) -> Catalog:
+    if isinstance(values, dict) and values.get("properties"):
+        values = values | {"properties": _drop_lines(values["properties"])}
+    return _validate_nested(Catalog, "catalog", values, lines)
+
+
+def _same_tables(
+    deliveries: Iterable[Delivery | InvalidDelivery], lines: Mapping[str, int]
+) -> Iterator[Delivery | InvalidDelivery]:
+    """Refuse a delivery whose lake has other tables in the entry of an earlier one.
+
+    A delivery without tables would remove files that the tables of the other one still name.
+    """
+    first: dict[str, Delivery] = {}
+    for delivery in deliveries:
+        if isinstance(delivery, Delivery):
+            other = first.setdefault(delivery.lake, delivery)
+            if (other.table_format, other.catalog) != (delivery.table_format, delivery.catalog):
+                problem = f"table_format and catalog differ from those of {other.name}, which has the same lake"
+                where = f"delivery {delivery.name} (line {lines.get(delivery.name)})"
+                yield InvalidDelivery(delivery.name, f"{where}: {problem}")
+                continue
+        yield delivery
 
 
 def _drop_lines(value: Any) -> Any:

@@ -24,6 +24,7 @@ from pismo_lake.settings.contracts import EVOLVING, ContractRules
 from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, Truth, Whole
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
+from pismo_lake.settings.tables import KEY_REFUSED, Catalog, TableFormat, Tables
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STORES = frozenset({*SCHEMES, "file"})
@@ -103,6 +104,10 @@ class Delivery:
     """The Airflow connections of the keys that older rows of the lake are hashed with. Erasures need them."""
     lake_kms_key: str | None = None
     """A KMS key (id, ARN or alias) that encrypts the lake's files. It is used through `storage_conn_id`."""
+    table_format: TableFormat | None = None
+    """The table format over the lake's files: iceberg, or none."""
+    catalog: Catalog | None = None
+    """The catalog of the tables; by default an SQLite file beside the ledger, or the ledger's own database."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -127,6 +132,11 @@ class Delivery:
         if self.lake_kms_key is not None and self.schemes - {"s3"}:
             msg = f"{self.name}: lake_kms_key is a key of AWS: on another cloud, give the bucket a key"
             raise ValueError(msg)
+        if self.catalog is not None and self.table_format is None:
+            msg = f"{self.name}: catalog is set and table_format is not: give table_format: iceberg"
+            raise ValueError(msg)
+        if self.lake_kms_key is not None and self.table_format is not None:
+            raise ValueError(KEY_REFUSED.format(self.name))
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
             msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
@@ -177,4 +187,5 @@ class Delivery:
             event_date_zone=self.event_date_zone,
             contracts=self.contracts,
             privacy=load_privacy(self.privacy) if self.privacy else None,
+            tables=Tables(self.table_format, self.catalog or Catalog()) if self.table_format else None,
         )

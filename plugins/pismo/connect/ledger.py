@@ -62,13 +62,22 @@ def open_ledger(delivery: Delivery, *, new: bool = True) -> Ledger:
 
 def ledger_url(delivery: Delivery) -> str:
     """Return the SQLAlchemy URL of the delivery's ledger, with its password."""
-    from pismo_lake.errors import ConfigError
-
     if delivery.ledger_conn_id is None:
         return str(delivery.ledger_url)
-    connection = BaseHook.get_connection(delivery.ledger_conn_id)
+    return database_url(delivery.ledger_conn_id)
+
+
+def database_url(conn_id: str) -> str:
+    """Return the SQLAlchemy URL of a connection to a database, with its password.
+
+    Raises:
+        ConfigError: the connection is of another type.
+    """
+    from pismo_lake.errors import ConfigError
+
+    connection = BaseHook.get_connection(conn_id)
     if connection.conn_type not in _DRIVERS:
-        msg = f"connection {delivery.ledger_conn_id}: type {connection.conn_type!r}, allowed: {', '.join(_DRIVERS)}"
+        msg = f"connection {conn_id}: type {connection.conn_type!r}, allowed: {', '.join(_DRIVERS)}"
         raise ConfigError(msg)
     from sqlalchemy.engine import URL
 
@@ -96,6 +105,10 @@ def settings_of(delivery: Delivery) -> LakeSettings:
         from pismo_lake.storage.encryption import LakeKey
 
         settings = replace(settings, key=LakeKey(delivery.lake_kms_key, lambda: _kms(delivery)))
+    if settings.tables is not None:
+        from pismo.connect.catalog import catalog_secrets
+
+        settings = replace(settings, tables=replace(settings.tables, secrets=catalog_secrets(delivery)))
     return settings
 
 

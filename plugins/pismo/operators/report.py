@@ -96,7 +96,12 @@ class ReportPublishDayOperator(DeliveryOperator):
             )
             # only the event of a complete day carries it
             changed = extra_of(delivery, changes_of_day(delivery.settings, ledger, day)) if report.complete else {}
-            return delivery, report, write_report(delivery.lake, report)[-1], changed
+            written = write_report(delivery.lake, report)
+            if delivery.table_format is not None:
+                from pismo_lake.catalog.lake import commit_reports
+
+                commit_reports(settings_of(delivery), ledger, written)
+            return delivery, report, written[-1], changed
 
     def _alert(self, context: Context, delivery: Delivery, report: DayReport, place: str) -> None:
         from pismo.notifications import send_alert

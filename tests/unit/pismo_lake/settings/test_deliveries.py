@@ -87,6 +87,14 @@ WRONG = {
     "account": (
         f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "is not 12 digits"
     ),
+    "catalog alone": (f"{SFTP}    catalog: {{type: sql}}\n{TAIL}", 11, "give table_format: iceberg"),
+    "unknown catalog": (f"{SFTP}    table_format: iceberg\n    catalog: {{type: hive}}\n{TAIL}", 17, "catalog.type"),
+    "rest without a uri": (f"{SFTP}    catalog: {{type: rest}}\n{TAIL}", 16, "a rest catalog needs a uri"),
+    "unknown format": (f"{SFTP}    table_format: delta\n{TAIL}", 16, "table_format"),
+    "encrypted tables": (
+        f"{SFTP}    table_format: iceberg\n    lake_kms_key: k\n{TAIL}", 11, "no reader of the table format can decrypt"
+    ),
+    "two formats of a lake": (f"{SFTP}    table_format: iceberg\n{TAIL}", 11, "differ from those of good"),
     "poll": (
         f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n      poll_seconds: 0\n{TAIL}", 20, "poll_seconds must be 1"
     ),
