@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pismo_lake import storage
 from pismo_lake.catalog.model import table_of
 from pismo_lake.catalog.remembered import remember
-from pismo_lake.catalog.sync import sync_tables
+from pismo_lake.catalog.sync import find_changes, sync_tables
 from pismo_lake.errors import ConfigError
 from pismo_lake.ledger.table_files import TableFiles, read_table_files, table_folder
 from pismo_lake.paths import REPORTS, safe_segment
@@ -84,21 +84,37 @@ def commit_unit(
         return left
 
 
-def commit_lake(settings: LakeSettings, ledger: Ledger, *, renewed: Collection[str] = ()) -> set[str]:
+def find_differences(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[int, int, int]]:
+    """Return by folder how many files the ledger has, the table lacks, and the table has too many."""
+    with open_tables(settings, ledger) as tables:
+        read = partial(_read_all, settings, ledger)
+        folders = {table.folder for table in tables.tables()} | read().folders.keys()
+        return find_changes(tables, folders, read)
+
+
+def forget_snapshots(settings: LakeSettings, ledger: Ledger) -> None:
+    """Forget every snapshot, tag and branch of all tables but the present snapshots, for an erasure."""
+    commit_lake(settings, ledger)
+    with open_tables(settings, ledger) as tables:
+        tables.expire(tables.tables())
+
+
+def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[str] | None = None) -> set[str]:
     """Commit every table of the lake that differs from the ledger, and the table of reports.
 
     Args:
         settings: the lake.
         ledger: the ledger of the lake.
-        renewed: paths of reports that were overwritten.
+        folders: the folders of the tables; by default of all.
 
     Returns:
         The paths that a table still needs, although the ledger does not have them.
     """
     with open_tables(settings, ledger) as tables:
         read = partial(_read_all, settings, ledger)
-        folders = {table.folder for table in tables.tables()} | read().folders.keys()
-        return sync_tables(tables, folders, read, renewed=renewed)
+        if folders is None:
+            folders = {table.folder for table in tables.tables()} | read().folders.keys()
+        return sync_tables(tables, folders, read)
 
 
 def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) -> None:

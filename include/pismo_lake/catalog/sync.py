@@ -89,6 +89,20 @@ def sync_tables(
     raise TableBusyError(msg)
 
 
+def find_changes(
+    tables: Format, folders: Iterable[str], read: Callable[[], TableFiles]
+) -> dict[str, tuple[int, int, int]]:
+    """Return the tables that differ from the ledger: how many files it has, they lack, and they have too many."""
+    loaded = {folder: tables.open(table_of(folder)) for folder in folders}
+    present = read()
+    changes = {folder: _compare(folder, table, present, (), (), set()) for folder, table in loaded.items()}
+    return {
+        folder: (len(present.folders.get(folder, ())), len(change.new), len(change.gone))
+        for folder, change in changes.items()
+        if change.new or change.gone
+    }
+
+
 class _Outcome(Enum):
     """The end of an attempt to commit."""
 

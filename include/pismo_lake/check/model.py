@@ -28,6 +28,7 @@ class Kind(StrEnum):
     MISSING_INDEX = "missing index"
     INDEX = "index differs"
     CONTRACT = "contract differs"
+    TABLE = "table differs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,20 @@ class WriteContract:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitTable:
+    """Repair a table of the catalog: make its files those of the ledger."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """Give advice for a finding that a check cannot repair."""
 
     text: str
 
 
-Repair = Remove | Rebuild | Reindex | Record | WriteContract | Advice
+Repair = Remove | Rebuild | Reindex | Record | WriteContract | CommitTable | Advice
 
 
 @dataclass(frozen=True, slots=True)

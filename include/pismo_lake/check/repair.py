@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
+from pismo_lake.catalog.lake import commit_lake
 from pismo_lake.check.landing import raw_uri_of
-from pismo_lake.check.model import Advice, Kind, Rebuild, Record, Reindex, Remove, WriteContract
+from pismo_lake.check.model import Advice, CommitTable, Kind, Rebuild, Record, Reindex, Remove, WriteContract
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.index.files import index_bytes, read_raw
@@ -49,7 +50,7 @@ def repair_all(
     LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     repairer = _Repairer(settings, ledger, findings, log)
     done: dict[int, Finding] = {}
-    for kind in (Remove, WriteContract, Record, Reindex, Rebuild, Advice):
+    for kind in (Remove, WriteContract, Record, Reindex, Rebuild, CommitTable, Advice):
         for number, finding in enumerate(findings):
             if isinstance(finding.repair, kind):
                 done[number] = repairer.repair(finding)
@@ -103,6 +104,11 @@ class _Repairer:
                 return self._record(uri)
             case WriteContract(domain, event_type):
                 return self._write_contract((domain, event_type))
+            case CommitTable(folder):
+                if commit_lake(self._settings, self._ledger, folders=[folder]):
+                    msg = "a column has another type in some of its files: it waits until all are built again"
+                    raise _LeftError(msg)
+                return "committed"
             case Advice(text):
                 raise _LeftError(text)
 

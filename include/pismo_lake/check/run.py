@@ -14,6 +14,7 @@ from pismo_lake.check.landing import check_record, check_waiting, landing_folder
 from pismo_lake.check.model import CheckResult, Finding, Kind, Reindex, Remove
 from pismo_lake.check.outputs import compare_outputs
 from pismo_lake.check.repair import repair_all
+from pismo_lake.check.tables import check_tables
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.lake_builds import LakeBuilds
 from pismo_lake.paths import BUILD_ROOTS, SPOOL
@@ -58,6 +59,7 @@ def check_lake(
     findings += _each(parts, lambda part: check_part(settings, ledger, part, damaged))
     findings += of_records
     findings += check_contracts(settings, ledger)
+    findings += check_tables(settings, ledger)
     findings += _each(waiting, lambda item: check_waiting(item[1]))
     if repair:
         findings = repair_all(settings, ledger, findings, log)

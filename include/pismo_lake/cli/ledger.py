@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -20,11 +21,17 @@ def rebuild(lake: OpenLake) -> int:
     from pismo_lake.index.rebuild import rebuild_ledger
     from pismo_lake.local.workers import Workers
 
+    # while the ledger is incomplete, a commit would take files out of the tables
+    alone = replace(lake.settings, tables=None)
     with lake.progress() as progress:
         result = rebuild_ledger(lake.settings, lake.ledger, progress=progress)
         # a file of a delivery that is not rebuilt yet may hold a copy of an event
         units = () if result.waiting else result.units
-        unbuilt = Workers(lake.settings, lake.ledger, 1).build(units, (), progress)[1] if units else {}
+        unbuilt = Workers(alone, lake.ledger, 1).build(units, (), progress)[1] if units else {}
+    if lake.settings.tables is not None and not (result.waiting or unbuilt or result.failures):
+        from pismo_lake.catalog.lake import commit_lake
+
+        commit_lake(lake.settings, lake.ledger)
     for name, problem in result.failures:
         print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
     for unit, error in unbuilt.items():

@@ -15,6 +15,7 @@ from pismo_lake import storage
 from pismo_lake.build.day import build_unit
 from pismo_lake.build.spool import remove_spools
 from pismo_lake.build.units import UNIT_ERRORS
+from pismo_lake.catalog.lake import forget_snapshots
 from pismo_lake.errors import ConfigError, LandedFileError
 from pismo_lake.events.find import copies_of
 from pismo_lake.events.find_rows import Found, find_copies
@@ -117,6 +118,9 @@ def erase_events(
     if raw:
         done, refused = _blank(records.values(), Blanker(ledger, settings.lake))
         blanked, failures = done, failures | refused
+    if settings.tables is not None:
+        # an older snapshot still names the files with the events
+        forget_snapshots(settings, ledger)
     left = tuple(sorted({f"{record.delivery} {record.unit}" for record in others}))
     return Erased(
         dict(Counter(event.event_type for event in found)), tuple(units), left, blanked, failures, unknown,

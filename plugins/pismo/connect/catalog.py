@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
+from pismo.connect.database import database_url
 from pismo.connect.storage import s3_options
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ def catalog_secrets(delivery: Delivery) -> dict[str, str]:
     if catalog.conn_id is None:
         return found
     if catalog.type is CatalogType.SQL:
-        from pismo.connect.ledger import database_url
-
         return found | {"uri": database_url(catalog.conn_id)}
     connection = BaseHook.get_connection(catalog.conn_id)
     if connection.host:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
+from pismo.connect.database import database_url
 from pismo.connect.storage import configure_storage
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pismo_lake.settings.deliveries import Delivery
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import PrivacyKey
-
-_DRIVERS = {"postgres": "postgresql", "sqlite": "sqlite"}
 
 
 def run_of(context: Context) -> str:
@@ -65,31 +64,6 @@ def ledger_url(delivery: Delivery) -> str:
     if delivery.ledger_conn_id is None:
         return str(delivery.ledger_url)
     return database_url(delivery.ledger_conn_id)
-
-
-def database_url(conn_id: str) -> str:
-    """Return the SQLAlchemy URL of a connection to a database, with its password.
-
-    Raises:
-        ConfigError: the connection is of another type.
-    """
-    from pismo_lake.errors import ConfigError
-
-    connection = BaseHook.get_connection(conn_id)
-    if connection.conn_type not in _DRIVERS:
-        msg = f"connection {conn_id}: type {connection.conn_type!r}, allowed: {', '.join(_DRIVERS)}"
-        raise ConfigError(msg)
-    from sqlalchemy.engine import URL
-
-    url = URL.create(
-        _DRIVERS[connection.conn_type],
-        username=connection.login,
-        password=connection.password,
-        host=connection.host,
-        port=connection.port,
-        database=connection.schema,
-    )
-    return url.render_as_string(hide_password=False)
 
 
 def settings_of(delivery: Delivery) -> LakeSettings:
