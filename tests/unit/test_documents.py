@@ -169,7 +169,8 @@ def test_the_deliveries_of_the_documents_are_valid(tmp_path: Path) -> None:
     }
     assert [each for each in found.values() if not isinstance(each, Delivery)] == []
     assert {path.stem: str(each.channel) for path, each in found.items() if path.parent.name == "how-to"} == {
-        "connect-s3": "s3", "connect-sftp": "sftp", "connect-gcs": "gcs", "setup-aws": "s3", "setup-gcp": "gcs",
+        "catalog": "s3", "connect-s3": "s3", "connect-sftp": "sftp",
+        "connect-gcs": "gcs", "setup-aws": "s3", "setup-gcp": "gcs",
         "deploy-mwaa": "s3", "deploy-composer": "gcs", "deploy-astro": "sftp",
     }  # fmt: skip
     assert [str(each.channel) for path, each in found.items() if path.name == "README.md"] == ["s3"]

@@ -1,4 +1,4 @@
-"""Use the parts of pyiceberg that it does not offer to others; tests/…/test_private.py checks each of them."""
+"""Use the parts of pyiceberg that it does not offer to others; no other module does."""
 
 from __future__ import annotations
 

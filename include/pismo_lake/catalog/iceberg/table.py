@@ -13,7 +13,7 @@ from pismo_lake.catalog.iceberg.refusal import refusing
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pyiceberg.manifest import DataFile
+    from pyiceberg.manifest import DataFile, ManifestFile
     from pyiceberg.table import Table, Transaction
 
     from pismo_lake.catalog.model import LakeTable
@@ -25,8 +25,10 @@ MAPPING = "schema.name-mapping.default"
 class IcebergTable:
     """A table as it was when it was loaded."""
 
-    def __init__(self, lake: str, table: LakeTable, found: Table) -> None:
+    def __init__(self, lake: str, table: LakeTable, found: Table, read: dict[str, list[DataFile]]) -> None:
         self._lake, self._table, self._found = lake, table, found
+        self._read = read
+        """The entries of each manifest that was read, by its path: a manifest never changes."""
         self._footers = Footers(lake, found.io)
         self._entries: dict[str, DataFile] | None = None
 
@@ -86,11 +88,17 @@ class IcebergTable:
             root, snapshot = uri_of(self._lake, ""), self._found.current_snapshot()
             manifests = snapshot.manifests(self._found.io) if snapshot is not None else []
             self._entries = {
-                entry.data_file.file_path.removeprefix(root): entry.data_file
-                for manifest in manifests
-                for entry in manifest.fetch_manifest_entry(self._found.io, discard_deleted=True)
+                file.file_path.removeprefix(root): file for manifest in manifests for file in self._of(manifest)
             }
         return self._entries
+
+    def _of(self, manifest: ManifestFile) -> list[DataFile]:
+        """Return the entries of a manifest."""
+        path = manifest.manifest_path
+        if path not in self._read:
+            entries = manifest.fetch_manifest_entry(self._found.io, discard_deleted=True)
+            self._read[path] = [entry.data_file for entry in entries]
+        return self._read[path]
 
 
 def _has_all(present: pa.Schema, wished: pa.Schema) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
     from pismo_lake.catalog.model import LakeTable
@@ -46,6 +47,7 @@ class IcebergTables:
     def __init__(self, tables: Tables, lake: str, ledger_url: str) -> None:
         self._lake = lake
         self._catalog: Catalog = open_catalog(tables, lake, ledger_url)
+        self._read: dict[str, list[DataFile]] = {}
 
     def open(self, table: LakeTable) -> IcebergTable | None:
         """Load a table; return None if the catalog does not have it."""
@@ -116,7 +118,7 @@ class IcebergTables:
             number += 1
 
     def _opened(self, table: LakeTable, found: Table) -> IcebergTable:
-        return IcebergTable(self._lake, table, found)
+        return IcebergTable(self._lake, table, found, self._read)
 
     def _is_mine(self, table: Table) -> bool:
         return table.properties.get(_LAKE) == self._lake

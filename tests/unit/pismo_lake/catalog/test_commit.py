@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import polars
 from tests.catalog_reader import event_ids, open_table, snapshots, table_files, table_names, table_rows
 from tests.lakes import at, event, key
 
 if TYPE_CHECKING:
+    import pytest
     from tests.lakes import LakeUnderTest
 
 DAY = "2026-03-01"
@@ -18,7 +20,9 @@ def files(lake: LakeUnderTest, folder: str = "events") -> list[str]:
     return sorted(path.name for path in (lake.root / "lake" / folder).rglob("*.parquet"))
 
 
-def test_tables_have_the_rows_of_the_lake(tabled: LakeUnderTest) -> None:
+def test_tables_have_the_rows_of_the_lake(tabled: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # without its own planner, which is another package, polars warns
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
     data = {
         "amount": Decimal("12345678901234567.123456789012345678"),
         "parts": [{"n": 1, "fee": Decimal("0.1")}, {"n": 2, "fee": None}],
@@ -31,7 +35,8 @@ def test_tables_have_the_rows_of_the_lake(tabled: LakeUnderTest) -> None:
     (of_lake,) = (row for row in tabled.rows() if row["event_id"] == "e-1")
     assert one["data__amount"] == Decimal("12345678901234567.123456789012345678")
     assert one["data__parts"] == of_lake["data__parts"] == [{"n": 1, "fee": Decimal("0.1")}, {"n": 2, "fee": None}]
-    assert str(one.pop("event_date")) == DAY
+    one_date = one.pop("event_date")
+    assert str(one_date) == DAY
     assert one == of_lake
     assert two["data__account_id"] == 7
     prices = {row["data__items__sku"]: row["data__items__price"] for row in table_rows(tabled, "pix.pix_in_1__items")}
@@ -40,6 +45,12 @@ def test_tables_have_the_rows_of_the_lake(tabled: LakeUnderTest) -> None:
         row["source_offset"] for row in tabled.rejects()
     ]
     assert table_files(tabled) == files(tabled)
+    with open_table(tabled) as table:
+        in_pandas = table.scan(row_filter="event_date = '2026-03-01'").to_pandas()
+        assert in_pandas["data__amount"].max() == data["amount"]
+        in_polars = polars.scan_iceberg(table.metadata_location).sort("event_id").collect()
+    assert in_polars["data__parts"].to_list()[0] == data["parts"]
+    assert in_polars["event_date"].to_list() == [one_date, one_date]
 
 
 def test_a_close_is_one_snapshot_for_each_table(tabled: LakeUnderTest) -> None:
