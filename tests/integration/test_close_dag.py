@@ -116,6 +116,7 @@ def test_days_are_closed_in_airflow(home: Home) -> None:
     )
     assert set(dry.tasks.values()) == {"skipped"}
     assert f"build: {DAY}T23: new, with the files above" in dry.log
+    assert f"build: {DAY}: new, with the files above" in dry.log
     assert "land: 84 file(s)" in dry_ingest.log
     assert ingest.state == "success", ingest.log[-3000:]
 

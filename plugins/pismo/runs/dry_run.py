@@ -13,7 +13,7 @@ from pismo_lake.ledger.raw_files import RawLedger
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Sequence, Set
 
     from pismo.runs.find import Found
     from pismo_lake.landing.remote_file import RemoteFile
@@ -50,11 +50,13 @@ def log_plan(
             log.info("  replace: %s", path)
     for unit in wanted:
         if unit not in planned:
-            fresh = unit in joined or unit in raws
+            arrived = joined | raws.keys()
+            fresh = unit in arrived or _day_joined(unit, arrived)
             log.info("build: %s: %s", unit, "new, with the files above" if fresh else "has no files")
 
 
-def _day_joined(unit: str, hours: set[str]) -> bool:
+def _day_joined(unit: str, hours: Set[str]) -> bool:
+    """Return whether one of the hours is of the day `unit`."""
     return any(hour.startswith(f"{unit}T") for hour in hours)
 
 
