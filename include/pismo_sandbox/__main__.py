@@ -39,6 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     gcp = commands.add_parser("serve-gcp", help="a bucket and a Pub/Sub subscription, until a signal arrives")
     gcp.set_defaults(run=_serve_gcp)
 
+    mail = commands.add_parser("serve-mail", help="an SMTP server that keeps mails in a folder, until a signal arrives")
+    mail.add_argument("folder", metavar="DIR", type=Path)
+    mail.set_defaults(run=_serve_mail)
+
     publish = commands.add_parser("publish", help="publish into a running look-alike")
     publish.add_argument("--endpoint", default="http://127.0.0.1:5055")
     publish.set_defaults(run=_publish)
@@ -113,6 +117,19 @@ def _serve_gcp(_: argparse.Namespace) -> int:
     with running_gcp() as cloud:
         print(f"{cloud.storage} bucket {BUCKET} pubsub {cloud.pubsub} subscription {SUBSCRIPTION}", flush=True)
         stop.wait()
+    return 0
+
+
+def _serve_mail(options: argparse.Namespace) -> int:
+    from pismo_sandbox.mail import MailServer
+
+    stop = _stop_signal()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with MailServer(options.folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(f"smtp://127.0.0.1:{server.server_address[1]}", flush=True)
+        stop.wait()
+        server.shutdown()
     return 0
 
 
