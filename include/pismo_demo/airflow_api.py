@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pismo_demo.errors import DemoError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _OK = 300
 _UNAUTHORISED, _MISSING = 401, 404
@@ -98,9 +101,9 @@ class AirflowApi:
         found = self._get(f"/dags/{quote(dag_id)}/dagRuns?order_by=run_after&limit=50")["dag_runs"]
         return [(run["dag_run_id"], run["state"]) for run in found]
 
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+    def trigger(self, dag_id: str, conf: dict[str, Any], logical_date: datetime | None = None) -> str:
         """Start a run by hand with these Params; return its id."""
-        body = {"logical_date": None, "conf": conf}
+        body = {"logical_date": logical_date and logical_date.isoformat(), "conf": conf}
         answer = self._call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body, token=self._login())
         return str(answer["dag_run_id"])
 
@@ -115,12 +118,20 @@ class AirflowApi:
 
     def log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str]:
         """Return the log lines of a task's latest try."""
+        return [_line(entry) for entry in self._log(dag_id, run_id, task)]
+
+    def messages(self, dag_id: str, run_id: str, task: TaskInstance) -> list[str]:
+        """Return the messages of the log of a task's latest try, without times and levels."""
+        entries = self._log(dag_id, run_id, task)
+        return [str(entry.get("event", "")) if isinstance(entry, dict) else str(entry) for entry in entries]
+
+    def _log(self, dag_id: str, run_id: str, task: TaskInstance) -> list[Any]:
         path = (
             f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}/taskInstances/{quote(task.task_id)}"
             f"/logs/{max(task.try_number, 1)}?map_index={task.map_index}&full_content=true"
         )
         content = self._get(path)["content"]
-        return [_line(entry) for entry in content] if isinstance(content, list) else str(content).splitlines()
+        return content if isinstance(content, list) else str(content).splitlines()
 
     def _get(self, path: str) -> Any:
         try:

@@ -41,6 +41,11 @@ class Feed:
     variables: dict[str, str]
     pools: dict[str, int]
 
+    @property
+    def delivery(self) -> str:
+        """The name of the delivery."""
+        return self.dag_id.removeprefix("pismo_ingest_")
+
 
 def server_of(channel: str, home: Path) -> Server:
     """Return the look-alike of a channel; `home` holds its files and its keys."""

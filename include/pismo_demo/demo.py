@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from dataclasses import dataclass
@@ -9,17 +10,21 @@ from typing import TYPE_CHECKING
 
 from pismo_demo import feed, report
 from pismo_demo.airflow_home import USER, write_private
+from pismo_demo.alerting import add_alerts, mail_server, read_mails
 from pismo_demo.channels import feed_of, server_of, sink_of
+from pismo_demo.closing import Closing
 from pismo_demo.errors import DemoError, PortTakenError
 from pismo_demo.ingestion import run_dag
 from pismo_demo.lock import LOCK, hold, interrupt_holder, signals_raise, signals_wait
 from pismo_demo.ports import free_ports, unusual_ports
 from pismo_demo.processes import Notes, stop
+from pismo_demo.progress import Progress, say
 from pismo_demo.servers import Places, start_airflow, start_sandbox, wait_for_airflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pismo_demo.channels import Feed
     from pismo_demo.feed import Published
     from pismo_demo.options import Options
     from pismo_demo.servers import AirflowServer
@@ -35,12 +40,7 @@ class Running:
 
     airflow: AirflowServer
     published: Published
-    dag_id: str
-
-
-def say(text: str = "") -> None:
-    """Print at once, even into a pipe."""
-    print(text, flush=True)
+    source: Feed
 
 
 def up(options: Options) -> None:
@@ -49,13 +49,13 @@ def up(options: Options) -> None:
     home = options.home
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
-    with hold(home), signals_raise():
+    with hold(home), signals_raise(), Progress() as progress:
         notes, places, keep = Notes(home / _NOTES), Places(home), False
         try:
             _clear(home, notes)
-            running = _start(options, places, notes)
+            running = _start(options, places, notes, progress)
             try:
-                _ingest(options, places, running)
+                _show(options, places, running, progress)
             except DemoError:
                 # keep a failed run for the browser, but not an interrupted one
                 keep = options.keep
@@ -63,11 +63,13 @@ def up(options: Options) -> None:
             keep = options.keep
         finally:
             if keep:
-                say(report.where_to_look(places.lake, running.airflow.address, running.airflow.password))
+                airflow = running.airflow
+                say(report.where_to_look(places, running.source.delivery, airflow.address, airflow.password))
             else:
+                progress.work("stopping")
                 _stop_all(notes)
     if not keep:
-        say(report.where_to_look(places.lake, None, ""))
+        say(report.where_to_look(places, running.source.delivery, None, ""))
     say(f"\nThe demo took {time.monotonic() - began:.0f} s.")
 
 
@@ -83,16 +85,23 @@ def down(home: Path) -> None:
     say(f"Its files stay in {home} until the next one.")
 
 
-def _start(options: Options, places: Places, notes: Notes) -> Running:
+def _start(options: Options, places: Places, notes: Notes, progress: Progress) -> Running:
     places.logs.mkdir()
     server = server_of(options.channel, places.home)
+    progress.work("the look-alike is starting")
     place = start_sandbox(server, places, notes)
-    source = feed_of(options.channel, places.home, place)
-    say(f"1/5  A look-alike is up: {server.title}")
-    say("2/5  Airflow is starting while events are published")
+    mail = start_sandbox(mail_server(places.mails), places, notes, "mail")
+    source = add_alerts(feed_of(options.channel, places.home, place), places.home, mail["port"])
+    progress.say(f"1/6  A look-alike is up: {server.title}. A mail server for alerts, too")
+    progress.say("2/6  Airflow is starting while events are published")
     airflow = start_airflow(options, places, free_ports(), notes, source)
-    say(f"3/5  Publishing {options.hours} h of events, about {options.megabytes:g} MB, all kinds of damage on")
-    published = feed.publish(options, sink_of(options.channel, places.home, place), places.truth)
+    whole = "a whole yesterday, and " if options.close else ""
+    damage = "with every kind of damage"
+    progress.say(f"3/6  Publishing {whole}the last {options.hours} h, about {options.megabytes:g} MB, {damage}")
+    progress.work("publishing")
+    sink = sink_of(options.channel, places.home, place)
+    published = feed.publish(options, sink, places.truth, whole_day=options.close)
+    progress.work("waiting for Airflow")
     for attempt in range(1, _TRIES + 1):
         try:
             wait_for_airflow(airflow.process, airflow.api)
@@ -100,36 +109,56 @@ def _start(options: Options, places: Places, notes: Notes) -> Running:
         except PortTakenError as error:
             if attempt == _TRIES:
                 raise
-            say(f"     {error}; starting on another one")
+            progress.say(f"     {error}; starting on another one")
             stop(airflow.process)
             notes.remove(airflow.process)
             airflow = start_airflow(options, places, unusual_ports(), notes, source)
     for name, slots in source.pools.items():
         airflow.api.make_pool(name, slots)
+    variables = places.name_lake().items()
+    places.settings.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables))
     write_private(places.home / "login.txt", f"{airflow.address}\n{USER}\n{airflow.password}\n")
-    return Running(airflow, published, source.dag_id)
+    return Running(airflow, published, source)
 
 
-def _ingest(options: Options, places: Places, running: Running) -> None:
+def _show(options: Options, places: Places, running: Running, progress: Progress) -> None:
+    """Ingest, close the day, show the alert, and compare every row with what was published."""
+    api, dag_id = running.airflow.api, running.source.dag_id
+    longest = _LONGEST_TASK_SECONDS + 10 * options.megabytes
+    progress.say(f"4/6  {dag_id}, run by Airflow's scheduler")
+    progress.work(f"{dag_id} is running")
+    closing = Closing(api, running.source.delivery, running.published.day) if running.published.day else None
+    began = time.monotonic()
+    run_id = run_dag(api, dag_id, progress.step, seconds=longest, first=closing and closing.start_dry_run)
+    runs = [report.Run(run_id, time.monotonic() - began)]
+    if closing:
+        progress.say(f"5/6  {closing.dag_id} closes {running.published.day}")
+        progress.work(f"{closing.dag_id} is running")
+        closed = closing.close(places.lake, progress.step, seconds=longest)
+        progress.say(f"{closed}\n")
+        runs.append(report.Run(closed.run_id, closed.seconds))
+    progress.say(report.show_mails(read_mails(places.mails)))
+    _compare(places, running.published, runs, progress)
+
+
+def _compare(places: Places, published: Published, runs: list[report.Run], progress: Progress) -> None:
     from pismo_sandbox.check.truth import Truth
     from pismo_sandbox.check.verify import verify
 
-    say(f"4/5  {running.dag_id}, run by Airflow's scheduler")
-    began = time.monotonic()
-    run_id = run_dag(running.airflow.api, running.dag_id, say, seconds=_LONGEST_TASK_SECONDS + 10 * options.megabytes)
-    seconds = time.monotonic() - began
-    say("5/5  Comparing the lake with what was published\n")
+    progress.say("6/6  Comparing the lake with what was published\n")
+    progress.work("comparing")
     truth = Truth(places.truth)
     try:
         found = verify(places.lake, truth)
     finally:
         truth.close()
-    say(report.summary(running.published, found, places.lake, run_id, seconds) + "\n")
+    progress.say(report.summary(published, found, places.lake, runs) + "\n")
     if not found.ok:
         shown = "\n".join(f"  {problem}" for problem in found.problems)
         msg = f"the lake differs from what was published in {found.problem_count} places:\n{shown}"
         raise DemoError(msg)
-    say(report.show_queries(places.lake))
+    progress.work("querying")
+    progress.say(report.show_queries(places.lake))
 
 
 def _clear(home: Path, notes: Notes) -> None:

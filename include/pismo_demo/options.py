@@ -19,13 +19,17 @@ CHANNELS = ("s3", "s3-notices", "sftp", "gcs")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Hours of the feed, its size, seed and channel, and whether to leave everything running."""
+    """Hours of the feed, its size, seed and channel, and whether to leave everything running.
+
+    `close` says whether to close yesterday too.
+    """
 
     hours: int = 3
-    megabytes: float = 40.0
+    megabytes: float = 24.0
     seed: int = 7
     keep: bool = False
     channel: str = "s3"
+    close: bool = True
     home: Path = ROOT / ".demo"
 
     @classmethod
@@ -37,7 +41,7 @@ class Options:
             raise DemoError(msg)
         return cls(
             hours=int(_number(environment, "HOURS", 3, 1, 48, whole=True)),
-            megabytes=_number(environment, "MB", 40.0, 0.1, 2000.0),
+            megabytes=_number(environment, "MB", 24.0, 0.1, 2000.0),
             seed=int(_number(environment, "SEED", 7, 0, 2**31, whole=True)),
             keep=environment.get("KEEP", "").strip().lower() not in {"", "0", "no", "false"},
             channel=channel,

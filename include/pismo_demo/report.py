@@ -13,10 +13,21 @@ from pismo_demo.airflow_home import USER, plain_environment
 from pismo_demo.errors import DemoError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from pismo_demo.alerting import Mail
     from pismo_demo.feed import Published
+    from pismo_demo.servers import Places
     from pismo_sandbox.check.verify import Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of a DAG, and the seconds that it took."""
+
+    run_id: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +85,12 @@ def run_query(query: Query) -> str:
     return done.stdout.rstrip()
 
 
-def summary(published: Published, found: Verification, lake: Path, run_id: str, seconds: float) -> str:
+def summary(published: Published, found: Verification, lake: Path, runs: Sequence[Run]) -> str:
     """Return a table of published events, rows in the lake, and their comparison."""
     size = sum(path.stat().st_size for path in lake.rglob("*.parquet"))
     hours = f"{published.start:%Y-%m-%d %H:%M} to {published.end:%Y-%m-%d %H:%M} UTC"
+    if published.day:
+        hours = f"{published.day}, and {hours}"
     verdict = "every event exactly once, every value exact, all damage accounted for" if found.ok else "DIFFERENCES"
     rows = (
         ("Published", hours),
@@ -85,7 +98,7 @@ def summary(published: Published, found: Verification, lake: Path, run_id: str, 
         ("  events, copies included", f"{published.copies:,}"),
         ("  distinct events", f"{published.events:,}"),
         ("  damaged or unusable", f"{published.rejects:,}"),
-        ("Ingested", f"{run_id}, {seconds:.0f} s"),
+        *(("Ingested" if run is runs[0] else "Closed", f"{run.run_id}, {run.seconds:.0f} s") for run in runs),
         ("  rows in the lake", f"{found.rows:,}"),
         ("  Parquet files", f"{found.files:,} ({size / 1e6:,.1f} MB)"),
         ("  rows in rejects", f"{found.rejects:,} ({found.conflicts:,} conflicting duplicates)"),
@@ -96,14 +109,38 @@ def summary(published: Published, found: Verification, lake: Path, run_id: str, 
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def where_to_look(lake: Path, address: str | None, password: str) -> str:
-    """Return the paths, and the login of Airflow if it still runs."""
-    lines = [f"Lake       {lake}"]
+def show_mails(mails: Sequence[Mail]) -> str:
+    """Return the first mail, and the number of the others."""
+    more = f", and {len(mails) - 1} more" if len(mails) > 1 else ""
+    return f"     An alert came by mail: {mails[0].path}{more}\n{mails[0]}\n"
+
+
+def where_to_look(places: Places, delivery: str, address: str | None, password: str) -> str:
+    """Return the paths, the page and the login of Airflow if it still runs, and what to try next."""
+    lines = [f"Lake       {places.lake}"]
     if address:
-        lines += [f"Airflow    {address}  user {USER}, password {password}", "Stop it    make demo-down"]
+        lines += [
+            f"The page   {address}/plugin/pismo-lake  user {USER}, password {password}",
+            f"Airflow    {address}",
+            "Stop it    make demo-down",
+        ]
     else:
         lines += ["Airflow    stopped; make demo KEEP=1 leaves it running for the browser"]
-    return "\n".join(lines)
+    return "\n".join(
+        [*lines, "", "Next", *(f"  {step}" for step in _next_steps(places, delivery, running=bool(address)))]
+    )
+
+
+def _next_steps(places: Places, delivery: str, *, running: bool) -> list[str]:
+    command = f".venv/bin/python -m pismo_lake --delivery {delivery}"
+    page = "open the page, and trigger pismo_doctor in Airflow" if running else "make demo KEEP=1, and open the page"
+    return [
+        page,
+        f". {places.settings}; {command} status",
+        f"{command} where-is EVENT_ID  # the event of query 3: its file, bytes and row",
+        "make demo CHANNEL=sftp  # or s3-notices, or gcs",
+        "docs/tutorial/first-delivery.md does each step by hand",
+    ]
 
 
 def show_queries(lake: Path) -> str:

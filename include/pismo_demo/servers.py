@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _TAIL = 30
 # long enough for a slow machine; if the process ends, the wait ends at once
-_START_SECONDS = 900.0
+_STILL_SECONDS = 300.0
+# a process that answers logs each question, so its log shows progress only before
+_SILENT = (["api-server"], ["its address"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,21 @@ class Places:
         return self.home / "truth.db"
 
     @property
+    def settings(self) -> Path:
+        """The settings of the lake, for the command line."""
+        return self.home / "env"
+
+    def name_lake(self) -> dict[str, str]:
+        """Return the variables that name lake, landing and ledger."""
+        ledger = f"sqlite:///{self.home}/ledger.db"
+        return {"PISMO_LANDING": str(self.landing), "PISMO_LAKE": str(self.lake), "PISMO_LEDGER_URL": ledger}
+
+    @property
+    def mails(self) -> Path:
+        """The mails that alerts have sent."""
+        return self.home / "mails"
+
+    @property
     def logs(self) -> Path:
         """The processes' output."""
         return self.home / "logs"
@@ -64,16 +81,16 @@ class AirflowServer:
     password: str
 
 
-def start_sandbox(server: Server, places: Places, notes: Notes) -> dict[str, str]:
+def start_sandbox(server: Server, places: Places, notes: Notes, name: str = "sandbox") -> dict[str, str]:
     """Start a look-alike, wait for it, and return its own description."""
-    log = places.logs / "sandbox.log"
-    started = start("sandbox", list(server.command), plain_environment(os.environ), log, notes)
+    log = places.logs / f"{name}.log"
+    started = start(name, list(server.command), plain_environment(os.environ), log, notes)
 
     def read_place() -> dict[str, str]:
         found = server.up.search(log.read_text(errors="replace"))
         return dict(found.groupdict()) if found else {}
 
-    _wait("the sandbox", started, lambda: [] if read_place() else ["its address"], _START_SECONDS)
+    _wait(f"the {name}", started, lambda: [] if read_place() else ["its address"])
     return read_place()
 
 
@@ -88,9 +105,7 @@ def start_airflow(options: Options, places: Places, ports: Ports, notes: Notes, 
     variables |= feed.variables
     variables |= {
         "PISMO_DELIVERIES": str(feed.deliveries),
-        "PISMO_LANDING": str(places.landing),
-        "PISMO_LAKE": str(places.lake),
-        "PISMO_LEDGER_URL": f"sqlite:///{places.home}/ledger.db",
+        **places.name_lake(),
         # the first scheduled run must see everything that was published
         "PISMO_LOOKBACK_HOURS": str(options.hours + 1),
     }
@@ -105,10 +120,11 @@ def wait_for_airflow(started: Started, api: AirflowApi) -> None:
     """Wait until all four components are healthy.
 
     Raises:
+        DemoError: Airflow has ended, or made no progress for minutes.
         PortTakenError: they belong to another Airflow.
     """
-    _wait("Airflow", started, api.list_unhealthy, _START_SECONDS)
-    _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [], _START_SECONDS)
+    _wait("Airflow", started, api.list_unhealthy)
+    _wait("Airflow", started, lambda: ["its login"] if api.ours() is None else [])
     if not api.ours():
         msg = "another Airflow took the port that was free a moment ago"
         raise PortTakenError(msg)
@@ -123,12 +139,17 @@ def tail(log: str | Path, lines: int = _TAIL) -> str:
         return "(no log)"
 
 
-def _wait(name: str, started: Started, missing: Callable[[], list[str]], seconds: float) -> None:
-    until = time.monotonic() + seconds
+def _wait(name: str, started: Started, missing: Callable[[], list[str]], still_seconds: float = _STILL_SECONDS) -> None:
+    """Wait until nothing is missing, as long as there is progress: fewer parts are missing, or the log grows."""
+    mark: object = None
+    until = 0.0
     while left := missing():
+        now = (left, Path(started.log).stat().st_size if left in _SILENT else 0)
+        if now != mark:
+            mark, until = now, time.monotonic() + still_seconds
         gone = not alive(started)
         if gone or time.monotonic() > until:
-            why = "ended" if gone else f"did not start within {seconds:.0f} s (missing: {', '.join(left)})"
+            why = "ended" if gone else f"made no progress for {still_seconds:.0f} s (missing: {', '.join(left)})"
             msg = f"{name} {why}. The end of {started.log}:\n{tail(started.log)}"
             raise DemoError(msg)
         time.sleep(0.5)

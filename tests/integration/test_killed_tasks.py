@@ -28,7 +28,7 @@ def test_tasks_killed_while_they_work_are_retried_to_the_exact_lake(tmp_path: Pa
     killer.start()
     try:
         # compares the lake with the published events, and raises if they differ
-        up(Options(hours=1, megabytes=MEGABYTES, seed=11, home=home))
+        up(Options(hours=1, megabytes=MEGABYTES, seed=11, close=False, home=home))
     finally:
         killer.end()
     assert {"land_event_files", "index_publish_hour", "flatten_publish_hour"} <= set(killer.killed)

@@ -11,7 +11,7 @@ from tests.serving import serving
 
 from pismo_demo.airflow_api import AirflowApi, ApiError, TaskInstance
 from pismo_demo.errors import DemoError
-from pismo_demo.ingestion import describe, run_dag
+from pismo_demo.ingestion import describe, follow, run_dag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def api(airflow: StandIn) -> AirflowApi:
 def test_a_run_is_followed_to_its_end(airflow: StandIn, api: AirflowApi) -> None:
     said: list[str] = []
     assert run_dag(api, DAG_ID, said.append, seconds=10) == "scheduled__1"
-    assert "find_new_files success" in said[0]
+    assert said == ["1 of 1 tasks done"]
     assert f"PATCH {DAG}" in airflow.seen
 
 
@@ -171,4 +171,22 @@ def test_mapped_tasks_are_counted_by_state() -> None:
     states = ["running", "success", "success"]
     tasks = [TaskInstance("flatten_publish_hour", n, state, 1) for n, state in enumerate(states)]
     tasks.append(TaskInstance("find_new_files", -1, "success", 1))
-    assert describe(tasks) == "find_new_files success · flatten_publish_hour 1 running, 2 success"
+    tasks.append(TaskInstance("announce_rows", -1, "waiting", 0))
+    assert describe(tasks) == "flatten_publish_hour 1 running, 2 success · 1 of 3 tasks done"
+
+
+def test_a_run_in_which_all_waits_says_so() -> None:
+    assert describe([TaskInstance("find_new_files", -1, "waiting", 0)]) == "waiting for the scheduler"
+
+
+def test_a_run_may_skip_only_the_tasks_that_are_named(airflow: StandIn, api: AirflowApi) -> None:
+    tasks = [task("report_publish_day", "success"), task("flatten_other_hours", "skipped")]
+    airflow.answers[f"{RUN}/taskInstances"] = (200, {"task_instances": tasks})
+    follow(api, DAG_ID, "scheduled__1", lambda _: None, seconds=10, may_skip={"flatten_other_hours"})
+    with pytest.raises(DemoError, match="skipped: flatten_other_hours"):
+        follow(api, DAG_ID, "scheduled__1", lambda _: None, seconds=10, may_skip={"announce_day"})
+
+
+def test_work_before_the_run_is_done_once_the_dag_is_parsed(airflow: StandIn, api: AirflowApi) -> None:
+    run_dag(api, DAG_ID, lambda _: None, seconds=10, first=lambda: airflow.seen.append("first"))
+    assert airflow.seen.index(f"GET {DAG}") < airflow.seen.index("first") < airflow.seen.index(f"PATCH {DAG}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 from pismo_demo.errors import DemoError
 from pismo_demo.feed import Published, window
-from pismo_demo.report import Query, queries, run_query, summary, where_to_look
+from pismo_demo.report import Query, Run, queries, run_query, summary, where_to_look
+from pismo_demo.servers import Places
 from pismo_sandbox.check.verify import Verification
 
 LAKE = Path("/demo/lake")
+PLACES = Places(Path("/demo"))
 HOUR = datetime(2026, 3, 1, 12, 7, 33, tzinfo=UTC)
 
 
@@ -35,14 +38,26 @@ def test_a_query_shows_what_it_prints() -> None:
 @pytest.mark.parametrize(("problems", "verdict"), [(0, "exactly once"), (1, "DIFFERENCES")])
 def test_the_summary_says_how_it_came_out(tmp_path: Path, problems: int, verdict: str) -> None:
     published = Published(HOUR, HOUR, files=3, bytes=1_500_000, copies=12, events=10, rejects=1)
-    text = summary(published, Verification(rows=10, problem_count=problems), tmp_path, "scheduled__1", 7.0)
+    runs = [Run("scheduled__1", 7.0), Run("manual__1", 8.0)]
+    text = summary(published, Verification(rows=10, problem_count=problems), tmp_path, runs)
     assert verdict in text
+    assert re.search(r"Ingested +scheduled__1, 7 s\nClosed +manual__1, 8 s", text)
     assert "3 (1.5 MB)" in text
 
 
-def test_the_login_is_shown_only_while_airflow_runs() -> None:
-    assert "secret" in where_to_look(LAKE, "http://127.0.0.1:8080", "secret")
-    assert "secret" not in where_to_look(LAKE, None, "secret")
+def test_the_page_and_the_login_are_shown_only_while_airflow_runs() -> None:
+    running = where_to_look(PLACES, "sandbox_s3", "http://127.0.0.1:8080", "secret")
+    assert "http://127.0.0.1:8080/plugin/pismo-lake  user admin, password secret" in running
+    assert "open the page" in running
+    stopped = where_to_look(PLACES, "sandbox_s3", None, "secret")
+    assert "secret" not in stopped
+    assert "make demo KEEP=1" in stopped
+
+
+def test_the_command_to_try_next_takes_the_demos_settings() -> None:
+    text = where_to_look(PLACES, "sandbox_s3", None, "")
+    assert ". /demo/env; .venv/bin/python -m pismo_lake --delivery sandbox_s3 status" in text
+    assert set(PLACES.name_lake()) == {"PISMO_LAKE", "PISMO_LANDING", "PISMO_LEDGER_URL"}
 
 
 def test_the_published_window_ends_at_the_latest_five_minutes() -> None:
