@@ -128,6 +128,11 @@ def reports_path(publish_date: str) -> str:
     return f"{REPORTS}/publish_date={publish_date}"
 
 
+def doctor_path(delivery: str) -> str:
+    """Return the path of a delivery's latest checks by the doctor."""
+    return f"_doctor/{safe_segment(delivery)}.json"
+
+
 def output_name(delivery: str, unit: str, part: int, fingerprint: str) -> str:
     """Return the file name of a part's outputs: its unit, its part, and the hash of its inputs.
 

@@ -40,6 +40,7 @@ def test_each_delivery_is_examined_where_tasks_run(home: Home) -> None:
     assert "optional privacy" in run.log
     assert "broken_s3: " in run.log
     assert "checks failed: " in run.log
+    assert "the page shows checks once the first run has begun the lake" in run.log
     assert not (home.root / "lake").exists()
     assert not (home.root / "ledger.db").exists()
 

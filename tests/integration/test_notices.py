@@ -25,6 +25,8 @@ from pismo.runs.drain import Drained, drain
 from pismo.runs.find import find_files
 from pismo.runs.window import Window
 from pismo.triggers.notices_waiting import NoticesWaitingTrigger
+from pismo.ui.notices import Notices as Counted
+from pismo.ui.notices import count_notices
 from pismo_lake.errors import AccessDenied, ConfigError, PismoError
 from pismo_lake.landing.land import land_files
 from pismo_lake.settings.channels import Channel, Environment, NoticeChannel, Notices, S3Source
@@ -159,8 +161,16 @@ def test_others_messages_are_ignored_and_bad_ones_end_as_dead_letters(
     first, *_ = drain_until_empty(feed, lake, sandbox, queues)
     assert (first.announced, first.ignored, first.bad) == (1, 2, 4)
     assert messages_in(sandbox, queues.dead_letters_url) == len(bad)
+    assert count_notices(feed) == Counted(0, len(bad))
     lake.build()
     assert [row["event_id"] for row in lake.rows()] == ["good"]
+
+
+def test_a_queue_without_dead_letters_is_counted_with_the_reason(sandbox: Sandbox) -> None:
+    url = sandbox.admin("sqs").create_queue(QueueName="plain")["QueueUrl"]
+    found = count_notices(delivery(sandbox, url))
+    assert (found.waiting, found.dead, found.problem) == (0, None, "")
+    assert found.dead_problem == f"{url}: it has no dead-letter queue"
 
 
 @pytest.mark.parametrize("queues", [{"receives": 1}], ids=["one delivery"], indirect=True)

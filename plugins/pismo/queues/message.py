@@ -46,6 +46,9 @@ class NoticeQueue(Protocol):
     def has_dead_letters(self) -> bool:
         """Return whether the service moves messages that fail too often to another queue."""
 
+    def dead_letters(self) -> int | None:
+        """Return about how many messages its dead-letter queue has; None if the service cannot tell."""
+
     def sources(self) -> list[str]:
         """Return the topics whose messages the queue takes, as far as its settings say."""
 

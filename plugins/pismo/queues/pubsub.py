@@ -124,6 +124,10 @@ class PubSubQueue:
         found = self._call("get_subscription", {"subscription": self.name}, _CALL_SECONDS)
         return bool(found.dead_letter_policy.dead_letter_topic)
 
+    def dead_letters(self) -> None:
+        """Return None: they are in a subscription of another topic, which has no count either."""
+        return
+
     def sources(self) -> list[str]:
         """Return the subscription's topic; this needs pubsub.subscriptions.get."""
         return [str(self._call("get_subscription", {"subscription": self.name}, _CALL_SECONDS).topic)]

@@ -91,13 +91,26 @@ class SqsQueue:
 
     def backlog(self) -> int:
         """Return `ApproximateNumberOfMessages`, which does not count leased messages."""
-        name = "ApproximateNumberOfMessages"
-        return int(self._call("get_queue_attributes", AttributeNames=[name])["Attributes"][name])
+        return self._count(self.name)
 
     def has_dead_letters(self) -> bool:
         """Return whether the queue has a redrive policy."""
-        answer = self._call("get_queue_attributes", AttributeNames=["RedrivePolicy"])
-        return "RedrivePolicy" in answer.get("Attributes", {})
+        return self._redrive_policy() is not None
+
+    def dead_letters(self) -> int:
+        """Return `ApproximateNumberOfMessages` of the queue that the redrive policy names.
+
+        Raises:
+            ConfigError: There is no such queue.
+            AccessDenied: The identity lacks sqs:GetQueueAttributes on it.
+        """
+        policy = self._redrive_policy()
+        if policy is None:
+            msg = f"{self.name}: it has no dead-letter queue"
+            raise ConfigError(msg)
+        account, name = str(json.loads(policy)["deadLetterTargetArn"]).split(":")[-2:]
+        # both queues are in one region, so they have one host
+        return self._count(f"{self.name.rsplit('/', 2)[0]}/{account}/{name}")
 
     def sources(self) -> list[str]:
         """Return the ARNs that may send by the queue's policy, e.g. of a topic."""
@@ -107,30 +120,40 @@ class SqsQueue:
     def close(self) -> None:
         """Do nothing: botocore closes its connections with the client."""
 
-    def _call(self, operation: str, **arguments: Any) -> Any:
-        try:
-            return getattr(self._hook.get_conn(), operation)(QueueUrl=self.name, **arguments)
-        except (ClientError, BotoCoreError) as error:
-            raise self._convert_error(error, operation) from error
+    def _count(self, queue: str) -> int:
+        name = "ApproximateNumberOfMessages"
+        return int(self._call("get_queue_attributes", queue, AttributeNames=[name])["Attributes"][name])
 
-    def _convert_error(self, error: Exception, operation: str) -> PismoError:
-        reason = reason_of(error)
-        code, answer = reason.code, reason.answer
-        if not code:
-            kind = AccessDenied if reason.fault.permanent else SourceUnavailable
-            return kind(f"{self.name}: {reason}" + ("" if reason.fault.permanent else ", try again"))
-        action = "sqs:" + "".join(word.capitalize() for word in operation.removesuffix("_batch").split("_"))
-        if code.startswith("KMS.") or "kms" in code.lower():
-            return KmsDenied(
-                f"{self.name}: its messages cannot be decrypted without kms:Decrypt on the queue's key ({answer})"
-            )
-        if any(word in code for word in _MISSING):
-            return ConfigError(f"{self.name}: no such queue ({answer})")
-        if any(word in code for word in _DENIED):
-            return AccessDenied(f"{self.name}: the connection's identity is refused {action} ({answer})")
-        if reason.fault.permanent:
-            return AccessDenied(f"{self.name}: {action} failed: {reason}")
-        return SourceUnavailable(f"{self.name}: {answer} on {action}, try again")
+    def _redrive_policy(self) -> str | None:
+        answer = self._call("get_queue_attributes", AttributeNames=["RedrivePolicy"])
+        found: str | None = answer.get("Attributes", {}).get("RedrivePolicy")
+        return found
+
+    def _call(self, operation: str, queue: str = "", **arguments: Any) -> Any:
+        """Make a call about a queue; about the queue of notices if none is named."""
+        queue = queue or self.name
+        try:
+            return getattr(self._hook.get_conn(), operation)(QueueUrl=queue, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            raise _convert_error(error, operation, queue) from error
+
+
+def _convert_error(error: Exception, operation: str, queue: str) -> PismoError:
+    reason = reason_of(error)
+    code, answer = reason.code, reason.answer
+    if not code:
+        kind = AccessDenied if reason.fault.permanent else SourceUnavailable
+        return kind(f"{queue}: {reason}" + ("" if reason.fault.permanent else ", try again"))
+    action = "sqs:" + "".join(word.capitalize() for word in operation.removesuffix("_batch").split("_"))
+    if code.startswith("KMS.") or "kms" in code.lower():
+        return KmsDenied(f"{queue}: its messages cannot be decrypted without kms:Decrypt on the queue's key ({answer})")
+    if any(word in code for word in _MISSING):
+        return ConfigError(f"{queue}: no such queue ({answer})")
+    if any(word in code for word in _DENIED):
+        return AccessDenied(f"{queue}: the connection's identity is refused {action} ({answer})")
+    if reason.fault.permanent:
+        return AccessDenied(f"{queue}: {action} failed: {reason}")
+    return SourceUnavailable(f"{queue}: {answer} on {action}, try again")
 
 
 def _source_arns(policy: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ask queues how many notices wait, without making a page wait for a queue.
+"""Ask queues how many notices wait and how many are dead letters, without making a page wait for a queue.
 
 A thread of its own asks. A page waits for it for a moment, and shows an earlier number, or none, if it takes longer.
 """
@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _KEPT_SECONDS = 60.0
 _WAIT_SECONDS = 0.3
+_SILENT = "the service does not tell"
 
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """What is known of a queue: messages that wait, if known, and why not otherwise."""
+    """The messages that wait and the dead letters of a queue, as far as they are known, and why not otherwise."""
 
     waiting: int | None = None
+    dead: int | None = None
     problem: str = ""
+    dead_problem: str = ""
 
 
 class NoticeCounts:
     """The latest numbers of each delivery's queue."""
 
-    def __init__(self, count: Callable[[Delivery], int | None], wait_seconds: float = _WAIT_SECONDS) -> None:
+    def __init__(self, count: Callable[[Delivery], Notices], wait_seconds: float = _WAIT_SECONDS) -> None:
         self._count, self._wait = count, wait_seconds
         self._known: dict[str, tuple[float, Notices]] = {}
         self._asked: dict[str, Future[Notices]] = {}
@@ -46,7 +49,7 @@ class NoticeCounts:
         if delivery.notices is None:
             return None
         with self._lock:
-            at, known = self._known.get(delivery.name, (float("-inf"), Notices(problem="not known yet")))
+            at, known = self._known.get(delivery.name, (float("-inf"), _unknown("not known yet")))
             if time.monotonic() - at < _KEPT_SECONDS:
                 return known
             asked = self._asked.get(delivery.name)
@@ -61,23 +64,34 @@ class NoticeCounts:
         from pismo_lake.errors import PismoError
 
         try:
-            waiting = self._count(delivery)
-            found = Notices(waiting, "" if waiting is not None else "the service does not tell")
+            found = self._count(delivery)
         except PismoError as error:
-            found = Notices(problem=str(error))
+            found = _unknown(str(error))
         except Exception as error:  # noqa: BLE001 - a hook may raise anything, and a page must be made
             _LOG.exception("the queue of %s could not be asked", delivery.name)
-            found = Notices(problem=type(error).__name__)
+            found = _unknown(type(error).__name__)
         with self._lock:
             self._known[delivery.name] = (time.monotonic(), found)
         return found
 
 
-def count_waiting(delivery: Delivery) -> int | None:
-    """Ask the queue of a delivery for its number of messages."""
+def count_notices(delivery: Delivery) -> Notices:
+    """Ask the queue of a delivery, and its dead-letter queue, for their numbers of messages."""
     from contextlib import closing
 
     from pismo.connect.queue import open_queue
+    from pismo_lake.errors import PismoError
 
+    dead, problem = None, _SILENT
     with closing(open_queue(delivery)) as queue:
-        return queue.backlog()
+        waiting = queue.backlog()
+        try:
+            dead = queue.dead_letters()
+        except PismoError as error:
+            # the identity may have rights on the queue only
+            problem = str(error)
+    return Notices(waiting, dead, "" if waiting is not None else _SILENT, "" if dead is not None else problem)
+
+
+def _unknown(problem: str) -> Notices:
+    return Notices(problem=problem, dead_problem=problem)

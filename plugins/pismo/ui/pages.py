@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
-from pismo.names import CLOSE, INGEST
+from pismo.checks.latest import read_checks
+from pismo.names import CLOSE, DOCTOR, INGEST
 from pismo.ui import rights
 from pismo.ui.calendar import weeks_of
 from pismo.ui.links import RUNBOOKS, Links
-from pismo.ui.notices import NoticeCounts, count_waiting
+from pismo.ui.notices import NoticeCounts, count_notices
 from pismo.ui.runbooks import read_runbook
 from pismo_lake import state, storage
 from pismo_lake.errors import PismoError
@@ -56,7 +57,7 @@ class Pages:
         notices: NoticeCounts | None = None,
     ) -> None:  # fmt: skip
         self._reader, self._clock = reader, clock
-        self._notices = notices or NoticeCounts(count_waiting)
+        self._notices = notices or NoticeCounts(count_notices)
 
     def home(self, links: Links, user: BaseUser) -> str:
         """Return the overview: a card for each delivery that the person may see."""
@@ -78,7 +79,8 @@ class Pages:
     def delivery(self, links: Links, user: BaseUser, name: str) -> str:
         """Return the page of a delivery."""
         delivery = self._require(name, user)
-        return self._fill("delivery.html.j2", links, tab="", **self._overview(delivery))
+        checks = self._reader.answer(delivery, ("checks",), lambda settings, _: read_checks(settings))
+        return self._fill("delivery.html.j2", links, tab="", checks=checks, doctor=DOCTOR, **self._overview(delivery))
 
     def _overview(self, delivery: Delivery) -> dict[str, Any]:
         now = self._now()

@@ -14,7 +14,7 @@ from tests.lakes import ORG, LakeUnderTest, at, event, key
 
 from pismo.ui import rights
 from pismo.ui.app import make_app
-from pismo.ui.notices import NoticeCounts
+from pismo.ui.notices import NoticeCounts, Notices
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
 from pismo_lake.hours import PublishDay
@@ -96,7 +96,7 @@ def site(lake: LakeUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     entries = [ENTRY.format(name=name, org=ORG, root=lake.root, ledger=url) for name in ("test", "veiled")]
     deliveries.write_text("deliveries:" + "".join(entries) + "  broken: {organisation: 1}\n")
     reader = Reader(str(deliveries))
-    app = make_app(pages=Pages(reader, lambda: NOW, NoticeCounts(lambda _: 0)))
+    app = make_app(pages=Pages(reader, lambda: NOW, NoticeCounts(lambda _: Notices(0, 0))))
     app.dependency_overrides[rights.get_user] = User
     outer = FastAPI()
     outer.mount("/team/pismo", app)

@@ -100,24 +100,25 @@ class WithQueue:
 def test_a_slow_queue_does_not_hold_up_a_page() -> None:
     go = threading.Event()
 
-    def count(_: Any) -> int:
+    def count(_: Any) -> Notices:
         assert go.wait(60)
-        return 7
+        return Notices(7, 2)
 
     counts, delivery = NoticeCounts(count, wait_seconds=0.0), WithQueue()
-    assert counts.of(delivery) == Notices(problem="not known yet")  # type: ignore[arg-type]
+    assert counts.of(delivery) == Notices(problem="not known yet", dead_problem="not known yet")  # type: ignore[arg-type]
     go.set()
     asked = counts._asked["d"]
-    assert asked.result(60) == counts.of(delivery) == Notices(7)  # type: ignore[arg-type]
+    assert asked.result(60) == counts.of(delivery) == Notices(7, 2)  # type: ignore[arg-type]
 
 
 def test_a_queue_that_fails_is_unknown_with_its_reason() -> None:
     from pismo_lake.errors import SourceUnavailable
 
-    def count(_: Any) -> int:
+    def count(_: Any) -> Notices:
         msg = "the queue does not answer"
         raise SourceUnavailable(msg)
 
     counts = NoticeCounts(count, wait_seconds=60)
-    assert counts.of(WithQueue()) == Notices(problem="the queue does not answer")  # type: ignore[arg-type]
+    reason = "the queue does not answer"
+    assert counts.of(WithQueue()) == Notices(problem=reason, dead_problem=reason)  # type: ignore[arg-type]
     assert counts.of(WithQueue("none", None)) is None  # type: ignore[arg-type]

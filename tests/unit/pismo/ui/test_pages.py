@@ -5,18 +5,28 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 from tests.lakes import at, event, key
-from tests.unit.pismo.ui.conftest import SECRET, Client, Site
+from tests.unit.pismo.ui.conftest import NOW, SECRET, Client, Site, User
 
+from pismo.checks.check import Check, State
+from pismo.checks.latest import keep_checks
+from pismo.ui import rights
 from pismo.ui.app import HEADERS, make_app
+from pismo.ui.cache import Cache
+from pismo.ui.notices import NoticeCounts, Notices
+from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
+from pismo_lake import storage
+from pismo_lake.paths import doctor_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVIL = "<script>alert(1)</script>"
@@ -177,3 +187,55 @@ def test_a_lost_ledger_is_named(site: Site) -> None:
     assert "there is no ledger" in site.text("/deliveries/test", 503)
     assert "there is no ledger" in site.text("/")
     assert not (site.lake.root / "lost.db").exists()
+
+
+def test_the_page_of_a_delivery_shows_the_last_checks_of_the_doctor(site: Site) -> None:
+    assert "has not checked this delivery yet" in site.text("/deliveries/test")
+    checks = [
+        Check("role", State.PASS, EVIL, "not shown"), Check("queue", State.FAIL, "no such queue", "make the queue"),
+        Check("privacy", State.OPTIONAL, "none", "set a policy"), Check("topic", State.SKIPPED, "because of queue"),
+    ]  # fmt: skip
+    assert keep_checks(site.lake.settings, checks, datetime(2026, 3, 5, 9, tzinfo=UTC))
+    site.reader._answers = Cache(30.0, 10)
+    text = site.text("/deliveries/test")
+    assert "1 of 4 failed" in text
+    assert "Checked at 2026-03-05 09:00" in text
+    assert "make the queue" in text
+    assert html.escape(EVIL) in text
+    assert EVIL not in text
+    assert "not shown" not in text
+    # each delivery has checks of its own
+    site.readable.add("pismo_ingest_veiled")
+    assert "has not checked this delivery yet" in site.text("/deliveries/veiled")
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"checked_at": 1}', b'{"checked_at": 1, "checks": [{"name": 1}]}'])
+def test_checks_that_cannot_be_read_are_none(site: Site, text: bytes) -> None:
+    storage.write_atomic(storage.join(site.lake.settings.lake, doctor_path("test")), text)
+    assert "has not checked this delivery yet" in site.text("/deliveries/test")
+
+
+def test_the_notices_and_the_dead_letters_of_a_queue_are_counted(site: Site) -> None:
+    text = site.deliveries.read_text()
+    notices = "    notices: {channel: pubsub, queue: projects/p/subscriptions/s, conn_id: none}\n"
+    site.deliveries.write_text(text.replace("  veiled:", f"{notices}  veiled:", 1))
+
+    def shown(count: Callable[[object], Notices]) -> str:
+        app = make_app(pages=Pages(Reader(str(site.deliveries)), lambda: NOW, NoticeCounts(count, wait_seconds=60)))
+        app.dependency_overrides[rights.get_user] = User
+        answer = Client(app).get("/")
+        assert answer.status_code == 200
+        return re.sub(r"<[^>]+>", " ", answer.text)
+
+    assert re.search(r"dead letters\s+3\s+notices that no run could use", shown(lambda _: Notices(12, 3)))
+    assert re.search(r"dead letters\s+0\s", shown(lambda _: Notices(12, 0)))
+    unknown = shown(lambda _: Notices(12, None, dead_problem="refused"))
+    assert re.search(r"notices in the queue\s+12\s.*dead letters\s+unknown\s+refused", unknown, re.DOTALL)
+
+    def fail(_: object) -> Notices:
+        msg = "a password"
+        raise RuntimeError(msg)
+
+    failed = shown(fail)
+    assert re.search(r"notices in the queue\s+unknown\s+RuntimeError\s.*dead letters\s+unknown", failed, re.DOTALL)
+    assert "a password" not in failed
