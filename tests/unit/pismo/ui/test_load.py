@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from anyio import to_thread
 from httpx import ASGITransport, AsyncClient
+from tests.lakes import at, event, key
 
 from pismo.ui.cache import Cache
 from pismo.ui.notices import NoticeCounts, Notices
@@ -45,9 +47,36 @@ async def test_fifty_pages_at_once_take_one_look_and_no_thread_of_the_api(
     assert len(looks) == 1
 
 
-def test_an_answer_lasts_until_the_ledger_changes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.lakes import at, event, key
+async def test_fifty_pages_at_once_are_answered_while_a_run_writes(site: Site) -> None:
+    begun, enough = threading.Event(), threading.Event()
 
+    def write() -> None:
+        for number in count():
+            hour = number % 9
+            site.lake.put(event(f"new-{number}", timestamp=at(hour, 5)), key=key(hour, f"new-{number}", 5))
+            site.lake.build()
+            begun.set()
+            if enough.is_set():
+                return
+
+    delivery = "/deliveries/test"
+    kinds = ("", "/days/2026-03-05", "/days/2026-03-04", "/files", "/events?event_id=e-5", "/types")
+    paths = [f"{delivery}{kinds[number % len(kinds)]}" for number in range(PAGES)]
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(write)
+        try:
+            assert await to_thread.run_sync(begun.wait, 60)
+            async with AsyncClient(transport=ASGITransport(site.app), base_url="http://lake") as client:
+                answers = await asyncio.gather(*(client.get(path) for path in paths))
+            assert not run.done()
+        finally:
+            enough.set()
+        run.result(60)
+    assert {answer.status_code for answer in answers} == {200}
+    assert to_thread.current_default_thread_limiter().borrowed_tokens == 0
+
+
+def test_an_answer_lasts_until_the_ledger_changes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site.reader, "_revisions", Cache(0.0, 10))
     assert "13:00" not in site.text("/deliveries/test/files")
     site.lake.put(event("new", timestamp=at(13, 5)), key=key(13, "new", 5))
@@ -100,11 +129,11 @@ class WithQueue:
 def test_a_slow_queue_does_not_hold_up_a_page() -> None:
     go = threading.Event()
 
-    def count(_: Any) -> Notices:
+    def ask(_: Any) -> Notices:
         assert go.wait(60)
         return Notices(7, 2)
 
-    counts, delivery = NoticeCounts(count, wait_seconds=0.0), WithQueue()
+    counts, delivery = NoticeCounts(ask, wait_seconds=0.0), WithQueue()
     assert counts.of(delivery) == Notices(problem="not known yet", dead_problem="not known yet")  # type: ignore[arg-type]
     go.set()
     asked = counts._asked["d"]
@@ -114,11 +143,11 @@ def test_a_slow_queue_does_not_hold_up_a_page() -> None:
 def test_a_queue_that_fails_is_unknown_with_its_reason() -> None:
     from pismo_lake.errors import SourceUnavailable
 
-    def count(_: Any) -> Notices:
+    def ask(_: Any) -> Notices:
         msg = "the queue does not answer"
         raise SourceUnavailable(msg)
 
-    counts = NoticeCounts(count, wait_seconds=60)
+    counts = NoticeCounts(ask, wait_seconds=60)
     reason = "the queue does not answer"
     assert counts.of(WithQueue()) == Notices(problem=reason, dead_problem=reason)  # type: ignore[arg-type]
     assert counts.of(WithQueue("none", None)) is None  # type: ignore[arg-type]
