@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -153,3 +154,24 @@ def test_lineage_is_written_to_a_file_and_assets_get_one_event_a_run(home: Home)
     assert again.tasks["announce_rows[-1]"] == "skipped"
     check_assets(asset_events(home.root / "airflow" / "airflow.db"), home)
     check_lineage([json.loads(line) for line in log.read_text().splitlines()], home)
+
+
+def test_dead_sinks_fail_no_run(home: Home) -> None:
+    # the port is taken, and nobody answers on it: each connection is refused
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{dead.getsockname()[1]}"
+        environment = home.environment | {
+            "AIRFLOW__OPENLINEAGE__DISABLED": "false",
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "http", "url": url, "retry": {"total": 0}}),
+            "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+            "AIRFLOW__METRICS__OTEL_ON": "True",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        }
+        with dag_runs(environment, home.root) as home.runs:
+            ingest, close = home.run(("ingest", WINDOW), ("close", {"publish_day": DAY}))
+    assert [ingest.state, close.state] == ["success", "success"], ingest.log[-3000:]
+    assert "Failed to emit" in ingest.log
+    check_assets(asset_events(home.root / "airflow" / "airflow.db"), home)
