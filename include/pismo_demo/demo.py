@@ -129,7 +129,7 @@ def _show(options: Options, places: Places, running: Running, progress: Progress
     progress.work(f"{dag_id} is running")
     closing = Closing(api, running.source.delivery, running.published.day) if running.published.day else None
     began = time.monotonic()
-    run_id = run_dag(api, dag_id, progress.step, seconds=longest, first=closing and closing.start_dry_run)
+    run_id = run_dag(api, dag_id, progress.step, seconds=longest, first=closing.start_dry_run if closing else None)
     runs = [report.Run(run_id, time.monotonic() - began)]
     if closing:
         progress.say(f"5/6  {closing.dag_id} closes {running.published.day}")
