@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pydantic.dataclasses import dataclass
 
@@ -13,6 +15,9 @@ from pismo_lake.settings.fields import STRICT_MODEL
 
 if TYPE_CHECKING:
     from pismo_lake.storage.encryption import LakeKey
+
+_SECRET = re.compile("secret|password|token|credential|access-key|account-key|connection-string|sas-", re.IGNORECASE)
+"""Names of properties of pyiceberg that are secrets, by its page "Configuration"."""
 
 
 class TableFormat(StrEnum):
@@ -47,6 +52,13 @@ class Catalog:
     def __post_init__(self) -> None:
         if self.type is CatalogType.REST and not (self.uri or self.conn_id):
             msg = "catalog: a rest catalog needs a uri"
+            raise ValueError(msg)
+        # the lake remembers its catalog in a file
+        if self.uri is not None and urlsplit(self.uri).password is not None:
+            msg = "catalog: uri has a password: give it in the Airflow connection conn_id"
+            raise ValueError(msg)
+        if secret := [name for name in self.properties if _SECRET.search(name)]:
+            msg = f"catalog: properties has a secret ({secret[0]}): give it in the Airflow connection conn_id"
             raise ValueError(msg)
 
 

@@ -90,6 +90,14 @@ WRONG = {
     "catalog alone": (f"{SFTP}    catalog: {{type: sql}}\n{TAIL}", 11, "give table_format: iceberg"),
     "unknown catalog": (f"{SFTP}    table_format: iceberg\n    catalog: {{type: hive}}\n{TAIL}", 17, "catalog.type"),
     "rest without a uri": (f"{SFTP}    catalog: {{type: rest}}\n{TAIL}", 16, "a rest catalog needs a uri"),
+    "catalog with a password": (
+        f"{SFTP}    table_format: iceberg\n    catalog: {{type: sql, uri: 'postgresql://u:hush@h/d'}}\n{TAIL}", 17,
+        "uri has a password",
+    ),
+    "catalog with a token": (
+        f"{SFTP}    table_format: iceberg\n    catalog: {{type: glue, properties: {{rest.token: hush}}}}\n{TAIL}", 17,
+        "has a secret (rest.token)",
+    ),
     "unknown format": (f"{SFTP}    table_format: delta\n{TAIL}", 16, "table_format"),
     "encrypted tables": (
         f"{SFTP}    table_format: iceberg\n    lake_kms_key: k\n{TAIL}", 11, "no reader of the table format can decrypt"
