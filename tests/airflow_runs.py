@@ -108,7 +108,7 @@ class DagRuns:
         try:
             for line in self._process.stdout:
                 if line.startswith("RESULT "):
-                    found = json.loads(line.removeprefix("RESULT "))
+                    found = json.loads(Path(line.removeprefix("RESULT ").strip()).read_text())
                     return DagRun(found["state"], found["tasks"], "".join(log))
                 log.append(line)
         finally:

@@ -1,7 +1,7 @@
 """Run DAGs with `dag.test`, one after another; each line of standard input is a run as JSON.
 
 A line is a list of the DAG's id, the run's Params, and how many days ago its logical date is. The answer is a line
-that begins with RESULT. Airflow is loaded once for all runs.
+RESULT with the path of a JSON file. Airflow is loaded once for all runs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import multiprocessing
 import os
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from airflow.dag_processing.dagbag import DagBag
 
+result = Path(os.environ["AIRFLOW_HOME"]) / "result.json"
 for line in sys.stdin:
     dag_id, conf, days = json.loads(line)
     # new objects each time: a run renders templates into its own tasks
@@ -26,7 +28,10 @@ for line in sys.stdin:
     run = dag.test(logical_date=datetime.now(UTC) - timedelta(days=days), run_conf=conf)
     states = {f"{ti.task_id}[{ti.map_index}]": str(ti.state) for ti in run.get_task_instances()}
     sys.stderr.flush()
-    print("RESULT", json.dumps({"state": str(run.state), "tasks": states}), flush=True)
+    sys.stdout.flush()
+    result.write_text(json.dumps({"state": str(run.state), "tasks": states}))
+    # in one short write, and on a line of its own: a listener's process may have written half a line
+    os.write(1, f"\nRESULT {result}\n".encode())
 sys.stderr.flush()
 # a listener's pool would outlive this process, and hold its output open
 for child in multiprocessing.active_children():

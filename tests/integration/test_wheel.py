@@ -153,7 +153,8 @@ def test_a_starter_project_runs(installed: Installed) -> None:
         )
         result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
         assert result, done.stdout[-3000:] + done.stderr[-3000:]
-        assert json.loads(result[0].removeprefix("RESULT "))["state"] == "success", done.stdout[-3000:]
+        found = json.loads(Path(result[0].removeprefix("RESULT ")).read_text())
+        assert found["state"] == "success", done.stdout[-3000:]
         form = json.loads(installed.run("python", "-c", FORM.replace("ENDPOINT", repr(endpoint))).splitlines()[-1])
     lake = given["PISMO_LAKE"]
     assert " 0 problems" in installed.run(
