@@ -39,6 +39,7 @@ class Home:
 
     def __init__(self, root: Path, sandbox: Sandbox, truth: Truth, database: Path) -> None:
         self.root, self.policy, self.truth, endpoint = root, sandbox.policy, truth, sandbox.endpoint
+        self._loaded = False
         self.admin = sandbox.admin("s3")
         consumer = {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET}
         self.environment = airflow_home(root / "airflow", database) | {
@@ -54,6 +55,19 @@ class Home:
         run = self.runs.run(DAG, conf)
         self.log = run.log
         return run.state, run.tasks
+
+    def load_all(self) -> None:
+        """Land and build all files, once for all tests of a home.
+
+        The run is forced: without new files it would wait for some, and an earlier test may have landed all.
+        """
+        if not self._loaded:
+            assert self.run(window_start=four_hours_ago(), force=True)[0] == "success", self.log[-3000:]
+            self._loaded = True
+
+
+def four_hours_ago() -> str:
+    return (datetime.now(UTC) - timedelta(hours=4)).isoformat()
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +86,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> It
 
 
 def test_the_dag_lands_and_flattens_exactly_what_was_published(home: Home) -> None:
-    # forced, since a run without new files waits for some, and an earlier test may have landed all
-    start = (datetime.now(UTC) - timedelta(hours=4)).isoformat()
-    assert home.run(window_start=start, force=True)[0] == "success", home.log[-3000:]
+    home.load_all()
     assert verify(home.root / "lake", home.truth).problems == []
     assert CONSUMER_SECRET not in home.log
 
     before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
-    state, tasks = home.run(window_start=start, force=True)
+    state, tasks = home.run(window_start=four_hours_ago(), force=True)
     assert state == "success"
     assert sum(name.startswith("index_publish_hour") for name in tasks) >= 2
     # hours that share a unit are built by one task, so that no unit is built twice
@@ -111,10 +123,7 @@ def _lose_a_landed_file(home: Home, ledger: Ledger) -> None:
 @pytest.mark.parametrize("how", ["lost", "restored"])
 def test_a_ledger_that_is_not_the_lakes_own_stops_the_dag(home: Home, how: str, tmp_path: Path) -> None:
     ledger, kept = home.root / "ledger.db", tmp_path / "kept.db"
-    window_start = (datetime.now(UTC) - timedelta(hours=4)).isoformat()
-    if not list((home.root / "lake").rglob("*.parquet")):
-        # no other test has built the lake yet
-        assert home.run(window_start=window_start)[0] == "success", home.log[-3000:]
+    home.load_all()
     before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
     assert before
     with Ledger.open(f"sqlite:///{ledger}"):
@@ -125,7 +134,7 @@ def test_a_ledger_that_is_not_the_lakes_own_stops_the_dag(home: Home, how: str, 
             ledger.unlink()
         else:
             # a build that the copy does not know
-            state, _ = home.run(window_start=window_start, force=True)
+            state, _ = home.run(window_start=four_hours_ago(), force=True)
             assert state == "success"
             newest = tmp_path / "newest.db"
             shutil.copy(ledger, newest)
