@@ -132,7 +132,10 @@ def _count_written(settings: LakeSettings, parts: Sequence[PartRecord]) -> Count
                 counts[path.split("/", 1)[0]] += open_parquet(file, settings.key).metadata.num_rows
         except FileNotFoundError:
             continue
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
+            # pyarrow has the same class of error for a damaged footer as for a disk or a network
+            if isinstance(error, OSError) and "thrift" not in str(error):
+                raise
             msg = f"{uri} is not a Parquet file any more: close the day again with force, or flatten the hour"
             raise LakeError(msg) from error
         counts["files"] += 1

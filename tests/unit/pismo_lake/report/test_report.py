@@ -184,6 +184,11 @@ def test_a_lake_file_that_is_gone_shows_in_the_totals_and_a_damaged_one_is_named
     lake.close(str(DAY))
     (path,) = (lake.root / "lake" / "events").rglob("*.parquet")
     whole = path.read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")
+    for damaged in (whole[:50], whole[: -8 - length] + b"\xff" * length + whole[-8:]):
+        path.write_bytes(damaged)
+        with pytest.raises(LakeError, match=f"{path.name} is not a Parquet file any more"):
+            looked_at(lake)
     path.write_bytes(whole[:50])
     with pytest.raises(LakeError, match=f"{path.name} is not a Parquet file any more"):
         looked_at(lake)
