@@ -14,13 +14,12 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from pismo_lake import storage
 from pismo_lake.errors import LakeError
 from pismo_lake.index.keys import organisation_key
 from pismo_lake.report.model import AccountingLine
 from pismo_lake.storage.encryption import open_parquet
+from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +98,7 @@ def _rows(
     file: Any, key: LakeKey | None, columns: list[str], organisation: str, name: str
 ) -> Iterator[tuple[str, Decimal | None]]:
     """Yield (entry type, amount in hundredths) of an organisation's rows."""
-    try:
+    with sound(name, "is not a Parquet file"):
         parquet = open_parquet(file, key)
         present = set(parquet.schema_arrow.names)
         # the lake's file lacks a column if no event in it has a value
@@ -109,9 +108,6 @@ def _rows(
             msg = f"{name}: no column {', '.join(missing)}"
             raise LakeError(msg)
         table = parquet.read([column for column in columns if column in present], use_threads=False)
-    except pa.ArrowException as error:
-        msg = f"{name} is not a Parquet file: {type(error).__name__}"
-        raise LakeError(msg) from error
     taken = [table.column(column).to_pylist() if column in present else [None] * table.num_rows for column in columns]
     for org, entry_type, amount in zip(*taken, strict=True):
         if organisation_key(org) == organisation_key(organisation):

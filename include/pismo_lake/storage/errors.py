@@ -51,15 +51,15 @@ def naming(uri: str, done: str) -> Iterator[None]:
 
 
 @contextmanager
-def sound(uri: str) -> Iterator[None]:
-    """Raise a `LakeError` that names the file if its content is damaged."""
+def sound(uri: str, problem: str = "is damaged, restore it or build it again") -> Iterator[None]:
+    """Raise a `LakeError` that names the file and the problem if its content is damaged."""
     try:
         yield
     except (ValueError, LookupError, TypeError, OSError) as error:
         # Arrow, JSON and encodings raise errors of these kinds; an error of a disk has a number
         if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
             raise
-        msg = f"{uri} is damaged, restore it or build it again: {type(error).__name__}: {remove_secrets(str(error))}"
+        msg = f"{uri} {problem}: {type(error).__name__}: {remove_secrets(str(error))}"
         raise LakeError(msg) from error
 
 
