@@ -261,17 +261,19 @@ class UnitBuilder(ABC):
         Return the inputs for the build, and whether rows move to another part of this unit, which this run builds too.
         """
         moves, checked = False, set[tuple[str, str]]()
-        while self.replaces_rows(part):
-            files = inputs.parts.get(part, [])
-            own = {(self.settings.delivery, record.name) for record in files}
-            winners = frozenset[tuple[str, str]]().union(*(inputs.verdicts[record.name].winners for record in files))
-            if not winners - own - checked:
-                break
-            moves |= self._build_hours_of(winners - own - checked)
+        # few parts have a winner elsewhere: only for these the ledger is asked
+        while (winners := self._winners_elsewhere(part, inputs) - checked) and (checked or self.replaces_rows(part)):
+            moves |= self._build_hours_of(winners)
             checked |= winners
             # another run may have built a winner's hour, with a still earlier copy elsewhere as the winner
             inputs = self.inputs()
         return inputs, moves
+
+    def _winners_elsewhere(self, part: int, inputs: Inputs) -> frozenset[tuple[str, str]]:
+        """Return the files outside of a part that have the winning copies of its events."""
+        files = inputs.parts.get(part, [])
+        own = {(self.settings.delivery, record.name) for record in files}
+        return frozenset[tuple[str, str]]().union(*(inputs.verdicts[record.name].winners for record in files)) - own
 
     def _build_hours_of(self, winners: frozenset[tuple[str, str]]) -> bool:
         """Build the hours of files that are not in the lake yet; return whether this unit is one of them."""
