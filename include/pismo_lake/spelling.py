@@ -1,7 +1,8 @@
-"""Answer a name that does not exist with the names that do, the closest first."""
+"""Answer a name that does not exist with the names that do, the closest first; make names that engines take."""
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHOWN = 12
+
+
+def identifier(text: str) -> str:
+    """Return lower-case letters, digits and underscores only: no engine needs quotes for them."""
+    plain = re.sub(r"[^a-z0-9_]+", "_", text.lower())
+    return f"_{plain}" if plain[:1].isdigit() or not plain else plain
 
 
 def rank_names(name: str, names: Iterable[str]) -> list[str]:

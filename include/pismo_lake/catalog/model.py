@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from pismo_lake.paths import REJECTS, REPORTS
+from pismo_lake.spelling import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -119,15 +120,9 @@ def table_of(folder: str) -> LakeTable:
         return LakeTable(TableKind(folder), folder, _OWN_NAMESPACE, folder)
     match = _FOLDER.fullmatch(folder)
     assert match is not None, folder
-    return LakeTable(TableKind(match[1]), folder, _identifier(match[2]), _identifier(match[3]))
+    return LakeTable(TableKind(match[1]), folder, identifier(match[2]), identifier(match[3]))
 
 
 def partition_of(path: str) -> str:
     """Return the date of a file's partition."""
     return path.rsplit("/", 2)[-2].partition("=")[2]
-
-
-def _identifier(text: str) -> str:
-    """Return lower-case letters, digits and underscores only: no engine needs quotes for them."""
-    plain = re.sub(r"[^a-z0-9_]+", "_", text.lower())
-    return f"_{plain}" if plain[:1].isdigit() or not plain else plain

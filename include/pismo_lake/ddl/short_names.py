@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from pismo_lake.contracts.names import column_path
 from pismo_lake.rows.schema import COUNT, ENVELOPE_SCHEMA, SOURCE_SCHEMA, TYPED
+from pismo_lake.spelling import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,12 +68,6 @@ def _shortest(columns: Sequence[str], taken: set[str]) -> dict[str, str]:
             return {name: name if name in crowded else short for name, short in names.items()}
         for name in grown:
             depth[name] += 1
-
-
-def identifier(text: str) -> str:
-    """Return lower-case letters, digits and underscores only: no engine needs quotes for them."""
-    plain = re.sub(r"[^a-z0-9_]+", "_", text.lower())
-    return f"_{plain}" if plain[:1].isdigit() or not plain else plain
 
 
 def view_name(domain: str, event: str, version: str | None = None, item: str = "") -> str:
