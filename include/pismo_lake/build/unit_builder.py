@@ -16,6 +16,7 @@ from pismo_lake.build.claim import Claim, ClaimLostError, remove_superseded
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
 from pismo_lake.build.summary import BuildSummary
+from pismo_lake.build.table_commits import TableCommits
 from pismo_lake.build.units import UNIT_ERRORS, note_problems
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import BuildSupersededError
@@ -29,7 +30,7 @@ from pismo_lake.privacy.mark import mark_lake
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
@@ -100,8 +101,7 @@ class UnitBuilder(ABC):
         self._judged = JudgedInputs(settings, ledger)
         self._to_finish: list[tuple[int, Sequence[str]]] = []
         self._others: list[BuildSummary] = []
-        self._uncommitted = settings.tables is not None
-        self._needed = set[str]()
+        self._tables = TableCommits(settings, ledger, builds, self.unit, self.checkpoint)
 
     @property
     @abstractmethod
@@ -146,7 +146,7 @@ class UnitBuilder(ABC):
     def build_other(self, hour: str) -> None:
         """Build another publish hour of the delivery, and count the rows as written by this build."""
         self._others.append(self.build_hour(PublishHour.parse(hour)))
-        self._uncommitted = self.settings.tables is not None
+        self._tables.expect_commit()
 
     def before_removal(self) -> None:  # noqa: B027
         """Prepare the removal of superseded files, after the new ones are recorded."""
@@ -164,7 +164,7 @@ class UnitBuilder(ABC):
             self._update(part, inputs, recorded.get(part), summary, force=force)
         while self._to_finish:
             self._finish(*self._to_finish.pop())
-        self._commit_tables()
+        self._tables.commit()
         for other in self._others:
             summary.join_written(other)
         summary.seconds = time.monotonic() - started
@@ -235,15 +235,15 @@ class UnitBuilder(ABC):
             inputs, moves = self._build_winners(part, self.inputs())
             files = inputs.parts.get(part, [])
             if not files:
-                self._commit_tables(without=self._outputs_of(part))
+                self._tables.commit_without(part)
                 claim.remove_part()
                 return
             self.contracts = ContractStore(self.ledger, self.settings)
             with note_problems(self.landed, self.label, files):
                 counts, superseded = self._write(claim, files, inputs.verdicts)
-        self._uncommitted = self.settings.tables is not None
+        self._tables.expect_commit()
         # with tables, all parts are committed in one snapshot
-        if moves or self._uncommitted:
+        if moves or self._tables.exist:
             self._to_finish.append((part, superseded))
         else:
             self._finish(part, superseded)
@@ -327,30 +327,8 @@ class UnitBuilder(ABC):
 
     def _finish(self, part: int, superseded: Sequence[str]) -> None:
         self.before_removal()
-        needed = self._commit_tables()
+        needed = self._tables.commit()
         self.checkpoint("remove")
         if superseded:
-            remove_superseded(
-                self.builds, self.settings.lake, part, [path for path in superseded if path not in needed]
-            )
-
-    def _commit_tables(self, without: Collection[str] = ()) -> set[str]:
-        """Commit the unit's tables, if the lake has any, and they may differ; return the paths that they still need."""
-        tables = self.settings.tables
-        if tables is None or not (self._uncommitted or without):
-            return self._needed
-        from pismo_lake.catalog.lake import commit_unit
-
-        parts = self.builds.parts()
-        paths = {path for part in parts for path in (*part.outputs, *part.superseded)}
-        if tables.at_once or without or any(part.superseded for part in parts):
-            self.checkpoint("table")
-            self._needed = commit_unit(
-                self.settings, self.ledger, self.unit, paths, without=without, checkpoint=self.checkpoint
-            )
-        self._uncommitted = False
-        return self._needed
-
-    def _outputs_of(self, part: int) -> tuple[str, ...]:
-        record = self.builds.part(part)
-        return () if record is None else record.outputs
+            unneeded = [path for path in superseded if path not in needed]
+            remove_superseded(self.builds, self.settings.lake, part, unneeded)
