@@ -88,14 +88,14 @@ def find_differences(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[
     """Return by folder how many files the ledger has, the table lacks, and the table has too many."""
     with open_tables(settings, ledger) as tables:
         read = partial(_read_all, settings, ledger)
-        folders = {table.folder for table in tables.tables()} | read().folders.keys()
-        return find_changes(tables, folders, read)
+        return find_changes(tables, _every_folder(tables, read), read)
 
 
 def forget_snapshots(settings: LakeSettings, ledger: Ledger) -> None:
     """Forget every snapshot, tag and branch of all tables but the present snapshots, for an erasure."""
-    commit_lake(settings, ledger)
     with open_tables(settings, ledger) as tables:
+        read = partial(_read_all, settings, ledger)
+        sync_tables(tables, _every_folder(tables, read), read)
         tables.expire(tables.tables())
 
 
@@ -112,9 +112,7 @@ def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[s
     """
     with open_tables(settings, ledger) as tables:
         read = partial(_read_all, settings, ledger)
-        if folders is None:
-            folders = {table.folder for table in tables.tables()} | read().folders.keys()
-        return sync_tables(tables, folders, read)
+        return sync_tables(tables, _every_folder(tables, read) if folders is None else folders, read)
 
 
 def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) -> None:
@@ -123,6 +121,11 @@ def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) 
     renewed = {uri.removeprefix(root) for uri in uris if uri.endswith(".parquet")}
     with open_tables(settings, ledger) as tables:
         sync_tables(tables, [REPORTS], partial(_read_all, settings, ledger), renewed=renewed)
+
+
+def _every_folder(tables: Format, read: Callable[[], TableFiles]) -> set[str]:
+    """Return the folders of all tables: those of the catalog, and those of the ledger."""
+    return {table.folder for table in tables.tables()} | read().folders.keys()
 
 
 def _read_all(settings: LakeSettings, ledger: Ledger) -> TableFiles:

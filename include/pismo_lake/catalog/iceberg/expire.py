@@ -20,19 +20,17 @@ def expire_table(table: Table, hours: float | None) -> None:
 
     In the second case tags and branches are dropped first, because they keep a snapshot alive.
     """
-    before = list(table.snapshots())
+    before, present = list(table.snapshots()), table.current_snapshot()
     if hours is None:
         for name, ref in list(table.metadata.refs.items()):
             if name != _MAIN:
                 manage = table.manage_snapshots()
                 (manage.remove_tag if ref.snapshot_ref_type == "tag" else manage.remove_branch)(name).commit()
                 table.refresh()
-    # pyiceberg reads a time without a zone as UTC
-    limit = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=hours or 0)
-    present = table.current_snapshot()
-    old = [snapshot for snapshot in before if snapshot.timestamp_ms < limit.replace(tzinfo=UTC).timestamp() * 1000]
-    if hours is None:
         old = [snapshot for snapshot in before if present is None or snapshot.snapshot_id != present.snapshot_id]
+    else:
+        limit = (datetime.now(UTC) - timedelta(hours=hours)).timestamp() * 1000
+        old = [snapshot for snapshot in before if snapshot.timestamp_ms < limit]
     kept = {ref.snapshot_id for ref in table.metadata.refs.values()}
     ids = [snapshot.snapshot_id for snapshot in old if snapshot.snapshot_id not in kept]
     if not ids:
