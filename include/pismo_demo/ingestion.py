@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pismo_demo.airflow_api import ApiError
 from pismo_demo.errors import DemoError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pismo_demo.airflow_api import AirflowApi, TaskInstance
 
@@ -57,16 +58,13 @@ def run_dag(
         first()
     began, unpaused = time.monotonic(), False
     while time.monotonic() - began < seconds:
-        try:
+        with _patience():
             if not unpaused:
                 api.unpause(dag_id)
                 unpaused = True
             if runs := api.runs(dag_id):
                 follow(api, dag_id, runs[0][0], say, seconds=seconds)
                 return runs[0][0]
-        except ApiError as error:
-            if not error.passing:
-                raise
         time.sleep(1)
     msg = f"run (none was made) of {dag_id} did not end: the scheduler made none for {seconds:.0f} s"
     raise DemoError(msg)
@@ -92,7 +90,7 @@ def follow(
     began, last = time.monotonic(), ""
     changed = began
     while time.monotonic() - changed < seconds:
-        try:
+        with _patience():
             state, tasks = dict(api.runs(dag_id)).get(run_id, "queued"), api.tasks(dag_id, run_id)
             now = describe(tasks)
             if now != last:
@@ -101,9 +99,6 @@ def follow(
             if state in _ENDED:
                 _judge(api, dag_id, run_id, state, tasks, may_skip)
                 return time.monotonic() - began
-        except ApiError as error:
-            if not error.passing:
-                raise
         time.sleep(1)
     msg = f"run {run_id} of {dag_id} did not end: no change for {seconds:.0f} s after: {last}"
     raise DemoError(msg)
@@ -138,12 +133,20 @@ def _wait_until_parsed(api: AirflowApi, dag_id: str) -> None:
 
 
 def _import_errors(api: AirflowApi) -> list[str]:
+    errors: list[str] = []
+    with _patience():
+        errors = api.import_errors()
+    return errors
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Leave the block if Airflow cannot answer at the moment: ask again later."""
     try:
-        return api.import_errors()
+        yield
     except ApiError as error:
         if not error.passing:
             raise
-        return []
 
 
 def _judge(
