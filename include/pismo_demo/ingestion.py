@@ -124,19 +124,14 @@ def describe(tasks: Sequence[TaskInstance]) -> str:
 def _wait_until_parsed(api: AirflowApi, dag_id: str) -> None:
     until = time.monotonic() + _PARSE_SECONDS
     while not api.is_dag_known(dag_id):
-        errors = _import_errors(api)
+        errors: list[str] = []
+        with _patience():
+            errors = api.import_errors()
         if errors or time.monotonic() > until:
             why = "\n".join(errors) or f"not parsed within {_PARSE_SECONDS:.0f} s"
             msg = f"Airflow has no DAG {dag_id}:\n{why}"
             raise DemoError(msg)
         time.sleep(1)
-
-
-def _import_errors(api: AirflowApi) -> list[str]:
-    errors: list[str] = []
-    with _patience():
-        errors = api.import_errors()
-    return errors
 
 
 @contextmanager
