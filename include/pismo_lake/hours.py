@@ -12,6 +12,8 @@ _HOUR = timedelta(hours=1)
 _FIRST_HOUR = datetime(1, 1, 1, tzinfo=UTC)
 _LAST_HOUR = datetime(9999, 12, 31, 23, tzinfo=UTC)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+DAY_LENGTH = len("YYYY-MM-DD")
+"""The length of a publish day's name. The name of a publish hour is longer, and begins with that of its day."""
 _TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d)")
 _FOLDER = r"(?:^|/)(?:year=)?(\d{4})/(?:month=)?(\d{1,2})/(?:day=)?(\d{1,2})/(?:hour=)?(\d{1,2})/"
 _KEY = re.compile(f"{_FOLDER}[^/]*$")

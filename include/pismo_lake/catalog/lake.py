@@ -11,6 +11,7 @@ from pismo_lake.catalog.model import table_of
 from pismo_lake.catalog.remembered import remember
 from pismo_lake.catalog.sync import find_changes, sync_tables
 from pismo_lake.errors import ConfigError
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.table_files import TableFiles, read_table_files, table_folder
 from pismo_lake.paths import REPORTS, safe_segment
 from pismo_lake.settings.tables import refuse_key
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
 
-_CLOSED_DAY = len("YYYY-MM-DD")
 _SNAPSHOTS_KEPT_HOURS = 24.0
 
 
@@ -79,7 +79,7 @@ def commit_unit(
             tables, folders, partial(read_table_files, ledger, settings.lake),
             own={(safe_segment(settings.delivery), unit)}, without=without, checkpoint=checkpoint,
         )  # fmt: skip
-        if len(unit) == _CLOSED_DAY:
+        if len(unit) == DAY_LENGTH:
             tables.expire(list(map(table_of, sorted(folders))), _SNAPSHOTS_KEPT_HOURS)
         return left
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.generation import mark_generation, raise_generation
 from pismo_lake.ledger.tables import builds, files
@@ -192,7 +193,7 @@ class BuildLedger:
         An hour with late files alone may be built before its day is closed and again after it. Its inputs are the
         same both times, so its files have the same names. The closer must not remove the new ones as the old ones.
         """
-        day = self._key | {"unit": self._key["unit"][:_DAY]}
+        day = self._key | {"unit": self._key["unit"][:DAY_LENGTH]}
         where = tuple(builds.c[name] == value for name, value in day.items())
         pending = select(builds.c.part, builds.c.superseded).where(*where, builds.c.pending).with_for_update()
         for part, superseded in connection.execute(pending).all():
@@ -272,12 +273,9 @@ def reopen_parts(connection: Connection, lake: str, type_name: str) -> None:
         if type_name in row.counts.get("by_type", {}):
             same = (files.c.lake == lake, files.c.delivery == row.delivery)
             part: tuple[ColumnElement[bool], ...]
-            if len(row.unit) == _DAY:
+            if len(row.unit) == DAY_LENGTH:
                 part = (files.c.publish_hour.between(f"{row.unit}T00", f"{row.unit}T23"), files.c.closed)
             else:
                 part = (files.c.publish_hour == row.unit, files.c.part == row.part, files.c.closed.is_(False))
             values = {"built": False, "touched": files.c.touched + 1}
             connection.execute(update(files).where(*same, *part).values(values))
-
-
-_DAY = len("YYYY-MM-DD")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pismo_lake.hours import NO_HOUR, Rank
+from pismo_lake.hours import DAY_LENGTH, NO_HOUR, Rank
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.queries import chunks, of_day
 from pismo_lake.ledger.tables import builds, files, raw_files
@@ -146,7 +146,7 @@ class FileLedger:
 
     def unbuilt_of(self, unit: str) -> list[FileRecord]:
         """Return the files of a publish hour or day that wait for a build, in rank order."""
-        is_hour = len(unit) > len("YYYY-MM-DD")
+        is_hour = len(unit) > DAY_LENGTH
         within = files.c.publish_hour == unit if is_hour else of_day(files.c.publish_hour, unit)
         return self._records(within, files.c.built.is_(False))
 

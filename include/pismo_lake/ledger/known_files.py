@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from pismo_lake import storage
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.queries import lock_table
 from pismo_lake.ledger.tables import builds, files, raw_files
 from pismo_lake.paths import BUILD_ROOTS, split_output_name
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pismo_lake.ledger.engine import Ledger
-
-_DAY = len("YYYY-MM-DD")
 
 
 class FileKnownError(Exception):
@@ -41,7 +40,7 @@ def lock_output(ledger: Ledger, lake: str, path: str) -> Iterator[None]:
         lock_table(connection, builds)
         if named is not None:
             # a closed day takes over the outputs of its hours
-            units = builds.c.unit.in_({named[1], named[1][:_DAY]})
+            units = builds.c.unit.in_({named[1], named[1][:DAY_LENGTH]})
             query = select(builds.c.outputs, builds.c.superseded).where(builds.c.lake == lake, units)
             if any(path in paths for row in connection.execute(query) for paths in row):
                 raise FileKnownError(path)

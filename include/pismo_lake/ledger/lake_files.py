@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, union
 
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.files import read_records
 from pismo_lake.ledger.queries import of_day
 from pismo_lake.ledger.raw_files import RawFile, raw_file
@@ -76,7 +77,7 @@ class LakeFiles:
         if within is not None:
             query = query.where(builds.c.delivery == within[0], builds.c.unit.between(within[1], within[2]))
         with self._ledger.engine.connect() as connection:
-            rows = connection.execute(query.where(func.length(builds.c.unit) == len("YYYY-MM-DD")))
+            rows = connection.execute(query.where(func.length(builds.c.unit) == DAY_LENGTH))
             return [(row[0], row[1]) for row in rows]
 
     def _records(self, *conditions: ColumnElement[bool]) -> list[FileRecord]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, or_, select
 
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.files import file_record
 from pismo_lake.ledger.queries import of_day
 from pismo_lake.ledger.tables import builds, contract_changes, files, lakes, raw_files, sightings
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from pismo_lake.ledger.engine import Ledger
     from pismo_lake.ledger.files import FileRecord
-
-_DAY = len("YYYY-MM-DD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,9 @@ class Lookups:
     def last_close(self) -> Close | None:
         """Return the close of the newest closed publish day."""
         query = select(builds.c.unit, builds.c.built_at, builds.c.run)
-        query = query.where(*self._where(builds), func.length(builds.c.unit) == _DAY, builds.c.built_at.is_not(None))
+        query = query.where(
+            *self._where(builds), func.length(builds.c.unit) == DAY_LENGTH, builds.c.built_at.is_not(None)
+        )
         with self._ledger.engine.connect() as connection:
             row = connection.execute(query.order_by(builds.c.unit.desc()).limit(1)).first()
         return None if row is None else Close(*row)
@@ -118,7 +119,7 @@ class Lookups:
         """Return the time of the close of each closed publish day of `[first, last]`."""
         query = select(builds.c.unit, builds.c.built_at).where(*self._where(builds), builds.c.unit.between(first, last))
         with self._ledger.engine.connect() as connection:
-            rows = connection.execute(query.where(func.length(builds.c.unit) == _DAY))
+            rows = connection.execute(query.where(func.length(builds.c.unit) == DAY_LENGTH))
             return {day: built_at or "" for day, built_at in rows}
 
     def landing_times(self, day: str, most: int) -> list[tuple[str, str]]:

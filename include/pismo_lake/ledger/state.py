@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, or_, select, union
 
-from pismo_lake.hours import NO_HOUR
+from pismo_lake.hours import DAY_LENGTH, NO_HOUR
 from pismo_lake.ledger.lookups import Lookups
 from pismo_lake.ledger.tables import builds, files, raw_files, sightings
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
 
     from pismo_lake.ledger.engine import Ledger
-
-_DAY = len("YYYY-MM-DD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def day_states(ledger: Ledger, lake: str, delivery: str, first: str, last: str) 
             counts[day].update(unfinished=number)
     query = select(builds.c.unit).where(builds.c.lake == lake, builds.c.delivery == delivery)
     with ledger.engine.connect() as connection:
-        within = (builds.c.unit.between(first, last), func.length(builds.c.unit) == _DAY)
+        within = (builds.c.unit.between(first, last), func.length(builds.c.unit) == DAY_LENGTH)
         closed = set(connection.execute(query.where(*within)).scalars())
     return {day: DayState(**counts[day], was_closed=day in closed) for day in sorted({*counts, *closed})}
 
@@ -117,7 +115,7 @@ def publish_days(ledger: Ledger, lake: str, delivery: str | None = None) -> list
     """Return the publish days of which a delivery, or any, has landed files."""
     each = []
     for table in (files, raw_files):
-        query = select(func.substr(table.c.publish_hour, 1, _DAY)).where(table.c.lake == lake)
+        query = select(func.substr(table.c.publish_hour, 1, DAY_LENGTH)).where(table.c.lake == lake)
         query = query.where(table.c.publish_hour != NO_HOUR)
         each.append(query if delivery is None else query.where(table.c.delivery == delivery))
     with ledger.engine.connect() as connection:
@@ -134,7 +132,7 @@ def _rows(
 def _days(
     ledger: Ledger, lake: str, table: Table, delivery: str, first: str, last: str, *sums: ColumnElement[Any]
 ) -> list[Any]:
-    day = func.substr(table.c.publish_hour, 1, _DAY).label("day")
+    day = func.substr(table.c.publish_hour, 1, DAY_LENGTH).label("day")
     here = (table.c.lake == lake, table.c.delivery == delivery)
     query = select(day, *sums).where(*here, table.c.publish_hour.between(f"{first}T00", f"{last}T23")).group_by("day")
     with ledger.engine.connect() as connection:

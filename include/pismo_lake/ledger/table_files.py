@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.tables import builds, files
 from pismo_lake.paths import REJECTS, VALUE_ROOTS, safe_segment, split_output_name
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pismo_lake.ledger.engine import Ledger
 
 _ROOTS = (*VALUE_ROOTS, REJECTS)
-_DAY = len("YYYY-MM-DD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TableFiles:
         named = split_output_name(path.rsplit("/", 1)[-1]) if self.moving else None
         if named is None:
             return False
-        return not self.moving.difference(own).isdisjoint({(named[0], named[1]), (named[0], named[1][:_DAY])})
+        return not self.moving.difference(own).isdisjoint({(named[0], named[1]), (named[0], named[1][:DAY_LENGTH])})
 
 
 def read_table_files(ledger: Ledger, lake: str) -> TableFiles:

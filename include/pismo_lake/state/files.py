@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pismo_lake.hours import PublishDay, PublishHour
+from pismo_lake.hours import DAY_LENGTH, PublishDay, PublishHour
 from pismo_lake.ledger.lookups import Lookups
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def list_files(
 
 def _window(seen: Lookups, now: datetime, text: str, hour: str) -> tuple[str, str]:
     if hour:
-        if len(hour) == len("YYYY-MM-DD"):
+        if len(hour) == DAY_LENGTH:
             hours = PublishDay.parse(hour).hours
             return str(hours[0]), str(hours[-1])
         return (str(PublishHour.parse(hour)),) * 2
