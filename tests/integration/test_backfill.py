@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -147,24 +148,30 @@ class Month:
         return task_processes(self.airflow.pid)
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, at_once: int) -> None:
-        """Make a backfill, and unpause its DAG.
-
-        The DAG is paused meanwhile: Airflow's scheduler ends if a run of a backfill that is cancelled disappears while
-        it makes the tasks of the run.
-        """
-        self.pause(dag_id, paused=True)
+        """Make a backfill, and unpause its DAG."""
         arguments = ["--from-date", first.isoformat(), "--to-date", last.isoformat()]
         more = ["--max-active-runs", str(at_once)]
         command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", dag_id, *arguments, *more]
-        for _ in range(5):
-            done = subprocess.run(
-                command, env=self.environment, capture_output=True, text=True, check=False, timeout=PATIENCE
-            )
-            if "database is locked" not in done.stderr:
-                break
-            # on SQLite the scheduler may write between two steps of the command, which leaves half a backfill
-            self.cancel_backfills(dag_id)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        with self.paused(dag_id):
+            for _ in range(5):
+                done = subprocess.run(
+                    command, env=self.environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+                )
+                if "database is locked" not in done.stderr:
+                    break
+                # on SQLite the scheduler may write between two steps of the command, which leaves half a backfill
+                self.cancel_backfills(dag_id)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+    @contextmanager
+    def paused(self, dag_id: str) -> Iterator[None]:
+        """Pause a DAG while a backfill is made.
+
+        Airflow refuses to make one on SQLite while it writes something else. Its scheduler ends if a run of a backfill
+        that is cancelled disappears while it makes the tasks of the run.
+        """
+        self.pause(dag_id, paused=True)
+        yield
         self.pause(dag_id, paused=False)
 
     def cancel_backfills(self, dag_id: str) -> None:
@@ -177,18 +184,16 @@ class Month:
         body = {"dag_id": CLOSE, "from_date": f"{FIRST:%Y-%m-%d}T00:00:00Z", "to_date": f"{LAST:%Y-%m-%d}T00:00:00Z"}
         body |= {"max_active_runs": min(DAYS, 30), "reprocess_behavior": "completed"}
         end = time.monotonic() + PATIENCE
-        # Airflow refuses to make one on SQLite while it writes something else: less is going on while it is paused
-        self.pause(CLOSE, paused=True)
-        while True:
-            try:
-                self.api._call("POST", "/api/v2/backfills", body, token=self.api._login())
-            except ApiError as error:
-                if not (error.status == 409 or error.passing) or time.monotonic() > end:
-                    raise
-                time.sleep(1)
-            else:
-                self.pause(CLOSE, paused=False)
-                return
+        with self.paused(CLOSE):
+            while True:
+                try:
+                    self.api._call("POST", "/api/v2/backfills", body, token=self.api._login())
+                except ApiError as error:
+                    if not (error.status == 409 or error.passing) or time.monotonic() > end:
+                        raise
+                    time.sleep(1)
+                else:
+                    return
 
     def pause(self, dag_id: str, *, paused: bool) -> None:
         self.api._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": paused}, token=self.api._login())
