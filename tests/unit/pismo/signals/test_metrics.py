@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -197,6 +198,51 @@ def test_a_sink_that_never_answers_delays_nothing(tmp_path: Path) -> None:
             out, err = process.communicate("\n")
     assert "worked on" in out, err
     assert process.returncode == 0
+
+
+STATSD = """
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from airflow.observability.metrics import stats_utils
+from airflow.sdk.observability import stats
+from pismo.signals.metrics import publish_build, time_step
+stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+with time_step("acme", "land"):
+    pass
+delivery, counts = SimpleNamespace(name="acme"), dict.fromkeys(("bytes", "rows", "duplicates"), 7)
+names = ("files", "events", "conflicts", "rejects", "rescued", "erased")
+built = SimpleNamespace(parts_built=1, written=counts | dict.fromkeys(names, 0))
+publish_build(delivery, built, [datetime.now(UTC)])
+"""
+
+
+@pytest.mark.parametrize(("tagged", "name"), [("False", "pismo.rows"), ("True", "pismo.rows,delivery=acme")])
+def test_statsd_gets_the_same_names(tmp_path: Path, tagged: str, name: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        environment = os.environ | {
+            "AIRFLOW_HOME": str(tmp_path),
+            "PYTHONPATH": f"{ROOT / 'include'}{os.pathsep}{ROOT / 'plugins'}",
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(sink.getsockname()[1]),
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": tagged,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", STATSD], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        # all datagrams wait in the socket: the program that sent them is over
+        sink.setblocking(False)
+        sent = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent.append(sink.recv(4096).decode())
+    assert f"airflow.{name}:7|c" in sent
+    tags = name.removeprefix("pismo.rows")
+    kinds = {(stat, value.rpartition("|")[2]) for stat, _, value in (line.partition(":") for line in sent)}
+    expected = {("land", "ms"), ("freshness", "ms"), ("rows", "c"), ("bytes", "c"), ("duplicates", "c")}
+    assert kinds >= {(f"airflow.pismo.{stat}{tags}", kind) for stat, kind in expected}
 
 
 def test_every_metric_has_a_name_that_airflow_takes() -> None:
