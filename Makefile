@@ -48,11 +48,15 @@ test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= g
 	@if [ "$$(id -u)" = 0 ]; then scripts/promtool || echo "test: no promtool, the checks of alert rules are skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/dbt || echo "test: no dbt, its test is skipped"
-	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 	@scripts/test -m "not integration" $(ARGS)
+
+.PHONY: test-slow
+test-slow: setup ## Only the tests that kill Airflow for many minutes
+	@scripts/test -m slow tests/integration $(ARGS)
 
 .PHONY: soak
 soak: setup ## The long form of tests: a month of files, thousands of notices, a kill before each step: about three hours

@@ -12,8 +12,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +19,9 @@ import boto3
 import psutil
 import pytest
 from tests.airflow_runs import DATABASE, retry_soon
+from tests.backfills import list_backfilled, make_backfill, pause, trigger
 from tests.killer import NOTICED_SOON, signalled, task_processes
-from tests.waiting import PATIENCE, until
+from tests.waiting import until
 
 from pismo_demo.airflow_api import AirflowApi, ApiError
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home
@@ -36,19 +35,21 @@ from pismo_sandbox.feed.publisher import Dials, Publisher, Sink
 from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 DAYS = int(os.environ.get("PISMO_FEED_DAYS", "2"))
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 LAST = FIRST + timedelta(days=DAYS - 1)
 INGEST, CLOSE = "pismo_ingest_sandbox_s3", "pismo_close_sandbox_s3"
 BYTES_A_DAY = 700_000
-INGESTED_HOURS = 8 if DAYS == 2 else 25
-"""Hours that an ingesting run lands and builds while their days are closed: each takes two tasks, of a process each."""
+INGESTED_HOURS, INGESTED_UNTIL = (4, 26) if DAYS == 2 else (25, 31)
+"""Hours that an ingesting run lands and builds while their days are closed, and their end, in hours of the feed.
+
+Each hour takes two tasks, of a process each.
+"""
 OVER = {"success", "failed"}
-CONFLICT = 409
 
 
 class LateSink:
@@ -147,62 +148,9 @@ class Month:
     def task_processes(self) -> list[psutil.Process]:
         return task_processes(self.airflow.pid)
 
-    def backfill(self, dag_id: str, first: datetime, last: datetime, at_once: int) -> None:
-        """Make a backfill, as the button of the UI does, and unpause its DAG.
-
-        On SQLite the scheduler may write between two steps of Airflow's making, which leaves half a backfill. Its runs
-        would never start, and Airflow would refuse another backfill of the DAG for ever. So each attempt ends the
-        backfills before it: their runs are over, or they are such halves.
-        """
-        body = {"dag_id": dag_id, "from_date": first.isoformat(), "to_date": last.isoformat()}
-        body |= {"max_active_runs": at_once, "reprocess_behavior": "completed"}
-        with self.paused(dag_id):
-            self._again(lambda: self._make_alone(dag_id, body), but=CONFLICT)
-
-    def _make_alone(self, dag_id: str, body: dict[str, Any]) -> None:
-        for found in self.api._get(f"/backfills?dag_id={dag_id}")["backfills"]:
-            if found["completed_at"] is None:
-                # it may also end by itself just now: Airflow answers CONFLICT
-                self.api._call("PUT", f"/api/v2/backfills/{found['id']}/cancel", token=self.api._login())
-        self.api._call("POST", "/api/v2/backfills", body, token=self.api._login())
-
-    def _again(self, ask: Callable[[], object], but: int | None = None) -> None:
-        """Ask Airflow until it answers: it, or its SQLite, may be busy."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                ask()
-            except ApiError as error:
-                if not (error.passing or error.status == but) or time.monotonic() > end:
-                    raise
-                time.sleep(1)
-            else:
-                return
-
-    @contextmanager
-    def paused(self, dag_id: str) -> Iterator[None]:
-        """Pause a DAG while a backfill is made.
-
-        Airflow refuses to make one on SQLite while it writes something else. Its scheduler ends if a run of a backfill
-        that is cancelled disappears while it makes the tasks of the run.
-        """
-        self.pause(dag_id, paused=True)
-        yield
-        self.pause(dag_id, paused=False)
-
-    def pause(self, dag_id: str, *, paused: bool) -> None:
-        body = {"is_paused": paused}
-        self._again(lambda: self.api._call("PATCH", f"/api/v2/dags/{dag_id}", body, token=self.api._login()))
-
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> None:
-        body = {"logical_date": None, "conf": conf}
-        path = f"/api/v2/dags/{dag_id}/dagRuns"
-        self._again(lambda: self.api._call("POST", path, body, token=self.api._login()))
-
-    def backfilled(self, dag_id: str) -> dict[str, str]:
-        """State of each backfilled run by its logical date."""
-        found = self.api._get(f"/dags/{dag_id}/dagRuns?run_type=backfill&limit=100")["dag_runs"]
-        return {run["logical_date"]: run["state"] for run in found}
+    def backfill_close(self) -> None:
+        """Backfill all days, or all of them again."""
+        make_backfill(self.api, CLOSE, FIRST, LAST, min(DAYS, 30))
 
     def wait(self, dag_id: str = CLOSE, runs: int = DAYS) -> dict[str, str]:
         """Wait until every backfilled run is over, and return their states."""
@@ -210,7 +158,7 @@ class Month:
 
         def over() -> bool:
             try:
-                states.update(self.backfilled(dag_id))
+                states.update(list_backfilled(self.api, dag_id))
             except ApiError:
                 return False
             return len(states) == runs and set(states.values()) <= OVER
@@ -269,11 +217,11 @@ def month(tmp_path: Path, airflow_database: Path) -> Iterator[Month]:
 
 def test_days_are_backfilled_exactly_whatever_is_killed(month: Month) -> None:
     until(lambda: month.api.is_dag_known(CLOSE) and month.api.is_dag_known(INGEST), month.api.import_errors, pause=0.5)
-    month.backfill(CLOSE, FIRST, LAST, min(DAYS, 30))
-    month.pause(INGEST, paused=False)
-    end = FIRST + timedelta(hours=31)
+    month.backfill_close()
+    pause(month.api, INGEST, paused=False)
+    end = FIRST + timedelta(hours=INGESTED_UNTIL)
     window = {"window_start": end - timedelta(hours=INGESTED_HOURS), "window_end": end}
-    month.trigger(INGEST, {name: f"{moment:%Y-%m-%dT%H:%M:%SZ}" for name, moment in window.items()})
+    trigger(month.api, INGEST, {name: f"{moment:%Y-%m-%dT%H:%M:%SZ}" for name, moment in window.items()})
     chaos = Chaos(month, seed=DAYS, kills=DAYS + 2)
     chaos.start()
     try:
@@ -293,15 +241,13 @@ def test_days_are_backfilled_exactly_whatever_is_killed(month: Month) -> None:
     month.sink.release()
     assert len(month.sink.held) > 12
     # the ingest of some quarters of an hour, each of which looks back three hours
-    early = {
-        key for key in month.sink.held if key.split("/")[1:4] == ["2026", "3", "1"] and key.split("/")[4] in "34567"
-    }
-    month.backfill(INGEST, FIRST + timedelta(hours=6), FIRST + timedelta(hours=7), 4)
-    assert set(month.wait(INGEST, runs=5).values()) == {"success"}
+    early = {key for key in month.sink.held if key.split("/")[1:4] == ["2026", "3", "1"] and key.split("/")[4] in "345"}
+    make_backfill(month.api, INGEST, FIRST + timedelta(hours=6), FIRST + timedelta(hours=6, minutes=15), 2)
+    assert set(month.wait(INGEST, runs=2).values()) == {"success"}
     missing = [key for key in early if not (month.places.landing / "sandbox_s3" / key).is_file()]
     assert (bool(early), missing) == (True, [])
 
-    month.backfill(CLOSE, FIRST, LAST, min(DAYS, 30))
+    month.backfill_close()
     assert set(month.wait().values()) == {"success"}
     found = verify(month.places.lake, month.truth)
     assert found.problems == []
@@ -312,6 +258,6 @@ def test_days_are_backfilled_exactly_whatever_is_killed(month: Month) -> None:
     assert sum(report["rows"] for report in mine) == found.events
 
     before = month.files()
-    month.backfill(CLOSE, FIRST, LAST, min(DAYS, 30))
+    month.backfill_close()
     assert set(month.wait().values()) == {"success"}
     assert month.files() == before

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.airflow_runs import ROOT
+from tests.backfills import list_backfilled, make_backfill
 from tests.integration.test_signals import DAY, WINDOW, asset_events, check_assets, check_lineage, stored_feed
 from tests.sinks import running_sink
 from tests.waiting import until
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from tests.sinks import Sink
 
 pytestmark = pytest.mark.integration
+CLOSE = "pismo_close_sandbox_s3"
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ class Scheduled:
     def ready(self) -> None:
         """Wait until every DAG is known, and unpause the readers."""
         wait_for_airflow(self.airflow, self.api)
-        names = ("pismo_ingest_sandbox_s3", "pismo_close_sandbox_s3", "new_rows", "daily_model")
+        names = ("pismo_ingest_sandbox_s3", CLOSE, "new_rows", "daily_model")
         until(lambda: all(map(self.api.is_dag_known, names)), self.api.import_errors, pause=0.5)
         for name in names[2:]:
             self.api.unpause(name)
@@ -117,3 +120,25 @@ def test_sinks_get_the_right_numbers_and_assets_start_the_dags_of_the_page(
     assert sink.timings["freshness"] == 3
     assert sink.gauges["backlog_files"][-1] == 0
     assert 1 in sink.gauges["day_complete"]
+
+    _a_backfill_changes_nothing(airflow, home)
+
+
+def _a_backfill_changes_nothing(airflow: Scheduled, home: Home) -> None:
+    """Close the day, and the empty one after it, by a backfill of Airflow."""
+    before = {path: path.read_bytes() for path in (home.lake / "events").rglob("*.parquet")}
+    first = datetime.fromisoformat(f"{DAY}T00:00:00+00:00")
+    make_backfill(airflow.api, CLOSE, first, first + timedelta(days=1), 2)
+    states: dict[str, str] = {}
+
+    def over() -> bool:
+        states.update(list_backfilled(airflow.api, CLOSE))
+        return len(states) == 2 and set(states.values()) <= {"success", "failed"}
+
+    until(over, lambda: states, pause=0.5)
+    assert set(states.values()) == {"success"}
+    assert before
+    assert {path: path.read_bytes() for path in (home.lake / "events").rglob("*.parquet")} == before
+    days = sorted(path.parent.name for path in (home.lake / "reports").rglob("*.json"))
+    # the schedule closes yesterday besides
+    assert days[:2] == [f"publish_date={first + timedelta(days=number):%Y-%m-%d}" for number in range(2)]
