@@ -111,6 +111,8 @@ def check_lineage(events: list[dict[str, Any]], home: Home) -> None:
     assert raw["outputFacets"]["outputStatistics"]["fileCount"] == 3
 
     closed = completed(events, "close_publish_day")
+    units = closed["run"]["facets"]["pismo_units"]
+    assert (units["delivery"], units["units"], units["unit_count"]) == ("sandbox_s3", [DAY], 1)
     assert [item["name"] for item in closed["inputs"]] == [landing]
     (table,) = closed["outputs"]
     assert table["name"] == f"{home.lake}/{FOLDER}"

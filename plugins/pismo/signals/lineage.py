@@ -45,11 +45,13 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a task read and wrote: (namespace, name) of inputs, outputs, and checks of what was read."""
+    """The inputs (namespace, name), outputs and units of a task, and checks of the data that it read."""
 
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[Written, ...]
     checks: tuple[tuple[str, bool], ...] = ()
+    delivery: str = ""
+    units: tuple[str, ...] = ()
 
 
 def is_wanted() -> bool:
@@ -67,20 +69,21 @@ def lineage_of_landing(delivery: Delivery, files: int, size: int) -> Lineage:
 
 def lineage_of_build(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> Lineage | None:
     """Return the lineage from raw files to the tables that this run has written, in some units."""
-    return _lineage(delivery, ledger, lambda: changes_of_run(delivery.settings, ledger, str(ledger.run), units))
+    return _lineage(delivery, ledger, units, lambda: changes_of_run(delivery.settings, ledger, str(ledger.run), units))
 
 
 def lineage_of_close(delivery: Delivery, ledger: Ledger, day: PublishDay) -> Lineage | None:
     """Return the lineage from raw files to the tables of a closed day, with the origin of each column."""
-    return _lineage(delivery, ledger, lambda: changes_of_day(delivery.settings, ledger, day), closed=True)
+    return _lineage(delivery, ledger, [str(day)], lambda: changes_of_day(delivery.settings, ledger, day), closed=True)
 
 
 def _lineage(
-    delivery: Delivery, ledger: Ledger, read: Callable[[], Changes], *, closed: bool = False
+    delivery: Delivery, ledger: Ledger, units: Sequence[str], read: Callable[[], Changes], *, closed: bool = False
 ) -> Lineage | None:
     """Return the lineage of changes; a failure is logged, because it must not fail the work that it is about."""
     try:
-        return Lineage((place_of(_landing(delivery)),), tuple(_tables(delivery, ledger, read(), closed=closed)))
+        written = tuple(_tables(delivery, ledger, read(), closed=closed))
+        return Lineage((place_of(_landing(delivery)),), written, delivery=delivery.name, units=tuple(units))
     except Exception as error:  # noqa: BLE001 - see above
         _LOG.warning("no lineage: %s", type(error).__name__)
         return None
@@ -89,7 +92,9 @@ def _lineage(
 def lineage_of_report(delivery: Delivery, report: DayReport, place: str) -> Lineage:
     """Return the lineage of a day report: it reads the lake, and checks its control totals."""
     checks = [(total.what, total.difference == 0) for total in report.totals]
-    return Lineage((place_of(f"{delivery.lake}/events"),), (Written(place),), (*checks, ("complete", report.complete)))
+    checks.append(("complete", report.complete))
+    lake, day = place_of(f"{delivery.lake}/events"), report.publish_date
+    return Lineage((lake,), (Written(place),), tuple(checks), delivery=delivery.name, units=(day,))
 
 
 def place_of(uri: str) -> tuple[str, str]:
@@ -116,6 +121,8 @@ def operator_lineage(lineage: Lineage | None) -> Any:
     )
     from openlineage.client.generated.output_statistics_output_dataset import OutputStatisticsOutputDatasetFacet
 
+    from pismo.signals.facet import units_facet
+
     checks = [Assertion(assertion=what, success=holds) for what, holds in lineage.checks]
     about = {"dataQualityAssertions": DataQualityAssertionsDatasetFacet(assertions=checks)} if checks else {}
     inputs = [InputDataset(namespace, name, inputFacets=dict(about)) for namespace, name in lineage.inputs]
@@ -130,7 +137,9 @@ def operator_lineage(lineage: Lineage | None) -> Any:
                 outputFacets={"outputStatistics": counts} if has_counts else {},
             )
         )
-    return OperatorLineage(inputs=inputs, outputs=outputs)
+    return OperatorLineage(
+        inputs=inputs, outputs=outputs, run_facets=dict(units_facet(lineage.delivery, lineage.units))
+    )
 
 
 def _facets(written: Written, source: tuple[str, str]) -> dict[str, Any]:

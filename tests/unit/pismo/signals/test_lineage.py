@@ -73,6 +73,14 @@ def test_a_control_total_is_an_assertion(lake: LakeUnderTest, delivery: Delivery
     assert set(checks.values()) == {True}
 
 
+def test_a_run_names_its_units_up_to_a_limit() -> None:
+    units = tuple(f"2026-{number:04d}" for number in range(2_500))
+    (facet,) = operator_lineage(Lineage((("file", "/in"),), (), delivery="acme", units=units)).run_facets.values()
+    assert (facet.delivery, facet.unit_count) == ("acme", 2_500)
+    assert facet.units == list(units[:1_000])
+    assert operator_lineage(Lineage((("file", "/in"),), ())).run_facets == {}
+
+
 def test_a_failure_is_no_failure_of_the_task(lake: LakeUnderTest, delivery: Delivery) -> None:
     def fail(*_: Any) -> None:
         msg = "the database is gone"
