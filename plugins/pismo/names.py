@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +12,8 @@ DELIVERIES = "PISMO_DELIVERIES"
 
 INGEST, CLOSE, DOCTOR = "pismo_ingest_", "pismo_close_", "pismo_doctor"
 """The first part of the ids of the ingest and the close DAGs, and the id of the doctor's DAG."""
+FIRST_MOMENT = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in the timetable's zone
+"""The start date of all DAGs, before all event files."""
 PAGES = "/pismo"
 """The path of the pages, below that of Airflow."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -17,6 +18,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import UTC, DateTime
 
+from pismo.dags import build_dags
 from pismo.runs.window import CLOSE_PARAMS, INGEST_PARAMS
 
 if TYPE_CHECKING:
@@ -243,6 +245,22 @@ def test_notices_ring_beside_the_clock(examples: DagBag) -> None:
         path, arguments = watcher.trigger.serialize()
         assert path == "pismo.triggers.notices_waiting.NoticesWaitingTrigger"
         assert arguments["delivery"] == name
+
+
+def test_a_continuous_schedule_begins_the_next_run_at_once(tmp_path: Path) -> None:
+    text = (ROOT / "config" / "deliveries.yaml").read_text()
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(re.sub("    schedule: .*", "    schedule: '@continuous'", text))
+    dag = build_dags(path)["pismo_ingest_sandbox_s3"]
+    timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+    assert type(timetable).__name__ == "ContinuousTimetable"
+    over = DataInterval(DateTime(2026, 3, 1, 12, tzinfo=UTC), DateTime(2026, 3, 1, 12, 5, tzinfo=UTC))
+    following = timetable.next_dagrun_info(
+        last_automated_data_interval=over, restriction=TimeRestriction(dag.start_date, None, catchup=False)
+    )
+    assert following is not None
+    assert following.data_interval.start == over.end
+    assert following.run_after <= DateTime.now(UTC)
 
 
 def test_tasks_that_connect_stand_in_the_deliverys_pool(examples: DagBag) -> None:

@@ -26,6 +26,8 @@ from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
 from pismo_lake.settings.tables import KEY_REFUSED, Catalog, TableFormat, Tables
 
+CONTINUOUS = "@continuous"
+"""The schedule that begins the next run as soon as one is over."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _STORES = frozenset({*SCHEMES, "file"})
 _CUT_SCHEME = re.compile(r"[a-z0-9]+:/(?!/)")
@@ -67,7 +69,7 @@ class Delivery:
     storage_conn_id: str | None = None
     """The Airflow connection of landing and lake, of type aws, google_cloud_platform or wasb."""
     schedule: str = "*/15 * * * *"
-    """The cron expression of the ingest DAG."""
+    """The cron expression of the ingest DAG; @continuous begins the next run as soon as one is over."""
     lookback_hours: Annotated[int, Field(ge=0, le=900), NO_TRUTH] = 3
     """How many hours before its data interval a scheduled run looks for files."""
     parallel_downloads: Annotated[int, Field(ge=1, le=256), NO_TRUTH] = 8
@@ -76,6 +78,8 @@ class Delivery:
     """In how many runs a file may fail to land before it is quarantined: tried by its day's close, or on demand."""
     wait_minutes: Annotated[float, Field(ge=0, le=24 * 60), NO_TRUTH] = 5.0
     """How long a run waits, deferred, if there is no file yet; then it ends as skipped. A backfill does not wait."""
+    poll_seconds: Annotated[float, Field(ge=1, le=3_600), NO_TRUTH] = 30.0
+    """The pause between two looks at the source while a run waits for files."""
     horizon_days: Whole = 7
     """How many days back copies of an event are looked for."""
     part_bytes: Whole = 64 << 20
@@ -119,9 +123,7 @@ class Delivery:
         if not (self.ledger_conn_id or self.ledger_url):
             msg = f"{self.name}: give ledger_conn_id (an Airflow connection) or ledger_url"
             raise ValueError(msg)
-        if not croniter.is_valid(self.schedule):
-            msg = f"{self.name}: schedule {self.schedule!r} is not a cron expression such as */15 * * * *"
-            raise ValueError(msg)
+        self._check_schedule()
         self._check_places()
         if not isinstance(self.source, SOURCES[self.channel]):
             msg = f"{self.name}: channel {self.channel} with a {type(self.source).__name__}"
@@ -140,6 +142,18 @@ class Delivery:
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
             msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
+            raise ValueError(msg)
+
+    def _check_schedule(self) -> None:
+        if self.schedule == CONTINUOUS:
+            if self.notices is not None:
+                msg = f"{self.name}: schedule {CONTINUOUS} and notices: give one of them, both begin runs by themselves"
+                raise ValueError(msg)
+            if self.wait_minutes <= 0:
+                msg = f"{self.name}: schedule {CONTINUOUS} needs wait_minutes, or runs would follow without a pause"
+                raise ValueError(msg)
+        elif not croniter.is_valid(self.schedule):
+            msg = f"{self.name}: schedule {self.schedule!r} is not a cron expression such as */15 * * * *"
             raise ValueError(msg)
 
     def _check_places(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from pismo.dags.forms import switch
-from pismo.names import CLOSE
+from pismo.names import CLOSE, FIRST_MOMENT
 from pismo.notifications import DeliveryNotifier, deadline_of
 from pismo.operators import (
     AnnounceDayOperator,
@@ -70,7 +70,7 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         dag_id=f"{CLOSE}{delivery.name}",
         description=f"Closes each publish day of {delivery.name}: few large files, and the day report",
         schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-        start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
+        start_date=FIRST_MOMENT,
         catchup=False,
         max_active_runs=3,
         dagrun_timeout=timedelta(hours=24 + delivery.close_after_hours),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param
 
-from pismo.names import DOCTOR
+from pismo.names import DOCTOR, FIRST_MOMENT
 from pismo.operators import ExamineDeliveryOperator
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def doctor_dag(deliveries: Sequence[Delivery], deliveries_file: str, dag_id: str
         dag_id=dag_id,
         description="Checks the rights, keys and settings of each delivery where the tasks run",
         schedule=None,
-        start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
+        start_date=FIRST_MOMENT,
         catchup=False,
         dagrun_timeout=timedelta(hours=1),
         params=PARAMS,

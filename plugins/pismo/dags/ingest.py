@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, Param
 
 from pismo.dags.forms import switch
-from pismo.names import INGEST
+from pismo.names import FIRST_MOMENT, INGEST
 from pismo.notifications import DeliveryNotifier
 from pismo.operators import (
     AnnounceRowsOperator,
@@ -94,7 +94,7 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         dag_id=f"{INGEST}{delivery.name}",
         description=f"Lands Pismo's new event files of {delivery.name}, and builds their publish hours in the lake",
         schedule=schedule_of(delivery, deliveries_file),
-        start_date=datetime(2020, 1, 1),  # noqa: DTZ001 - Airflow reads it in the timetable's zone
+        start_date=FIRST_MOMENT,
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=timedelta(hours=6),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pismo.names import FIRST_MOMENT
 from pismo_lake.errors import ParamsError
 from pismo_lake.hours import PublishDay, PublishHour, hours_between
 
@@ -68,7 +69,11 @@ def window_of(context: Context, delivery: Delivery) -> Window:
         start = start or end - lookback
     else:
         end = context.get("data_interval_end") or datetime.now(UTC)
-        start = (context.get("data_interval_start") or end) - lookback
+        start = context.get("data_interval_start") or end
+        if start - timedelta(days=1) <= FIRST_MOMENT.replace(tzinfo=UTC):
+            # the first run of @continuous: its interval begins at the DAG's start date
+            start = end
+        start -= lookback
     if end < start:
         msg = f"window_end {end.isoformat()} is before window_start {start.isoformat()}"
         raise ParamsError(msg)

@@ -49,7 +49,9 @@ class NewFilesSensor(DeliverySensor):
         hours = [str(hour) for hour in window.hours]
         deadline = time.time() + delivery.wait_minutes * 60
         self.log.info("nothing new in %s to %s yet, waiting %s min", hours[0], hours[-1], delivery.wait_minutes)
-        trigger = NewFilesTrigger(self.deliveries_file, self.delivery_name, hours, deadline, dag_id=self.dag_id)
+        trigger = NewFilesTrigger(
+            self.deliveries_file, self.delivery_name, hours, deadline, delivery.poll_seconds, self.dag_id
+        )
         self.defer(trigger=trigger, method_name="resume")
         raise AssertionError("defer() does not return")
 

@@ -41,7 +41,10 @@ def _facts(delivery: Delivery) -> Iterator[tuple[str, str]]:
         yield "ledger", f"`{url}`"
     yield (
         "schedule",
-        f"`{delivery.schedule}`, looks back {delivery.lookback_hours} h, waits {delivery.wait_minutes:g} min",
+        (
+            f"`{delivery.schedule}`, looks back {delivery.lookback_hours} h, waits {delivery.wait_minutes:g} min "
+            f"with a look every {delivery.poll_seconds:g} s"
+        ),
     )
     yield (
         "closing",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronDataIntervalTimetable
 
 from pismo.triggers.notices_waiting import NoticesWaitingTrigger
+from pismo_lake.settings.delivery import CONTINUOUS
 
 if TYPE_CHECKING:
     from pismo_lake.settings.deliveries import Delivery
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 def schedule_of(delivery: Delivery, deliveries_file: str) -> Any:
     """Return the DAG's schedule: the clock, and also the doorbell if the delivery has notices.
 
-    The clock stays, because only listing finds a file if its notice is lost.
+    The clock stays, because only listing finds a file if its notice is lost. Airflow knows `@continuous` itself.
     """
+    if delivery.schedule == CONTINUOUS:
+        return CONTINUOUS
     clock = CronDataIntervalTimetable(delivery.schedule, timezone="UTC")
     if delivery.notices is None:
         return clock

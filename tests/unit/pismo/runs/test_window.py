@@ -44,6 +44,21 @@ def test_a_day_that_has_not_begun_is_not_closed() -> None:
     assert str(day_of(context(publish_day=f"{today:%Y-%m-%d}"))) == f"{today:%Y-%m-%d}"
 
 
+def test_the_first_run_of_a_continuous_schedule_looks_back_as_any_other() -> None:
+    end = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+    def hours(start: datetime) -> list[str]:
+        interval = {"data_interval_start": start, "data_interval_end": end}
+        return [str(hour) for hour in window_of({"params": {}} | interval, FEED).hours]  # type: ignore[arg-type]
+
+    usual = hours(end)
+    assert (usual[0], usual[-1]) == ("2026-03-01T08", "2026-03-01T13")
+    # Airflow's zone may be another than UTC
+    for start in (datetime(2019, 12, 31, 14, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC)):
+        assert hours(start) == usual
+    assert len(hours(end - timedelta(days=10))) == len(usual) + 240
+
+
 @pytest.mark.parametrize("names", [["object_keys"], ["event_ids"], ["object_keys", "event_ids"]])
 def test_a_window_and_certain_files_do_not_fit_together(names: list[str]) -> None:
     given = {name: ["a"] for name in names}

@@ -77,6 +77,12 @@ WRONG = {
     "empty": ("  bad:\n", 11, "a mapping of settings"),
     "schedule": (f"{SFTP}    schedule: hello\n{TAIL}", 11, "'hello' is not a cron expression"),
     "schedule out of range": (f"{SFTP}    schedule: '99 * * * *'\n{TAIL}", 11, "is not a cron expression"),
+    "continuous with notices": (
+        f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n    schedule: '@continuous'\n{TAIL}", 11, "give one of them"
+    ),
+    "continuous without a wait": (
+        f"{SFTP}    schedule: '@continuous'\n    wait_minutes: 0\n{TAIL}", 11, "needs wait_minutes"
+    ),
     "zone": (f"{SFTP}    event_date_zone: America\n{TAIL}", 11, "'America' is not an IANA time zone"),
     "endless": (f"{SFTP}    close_after_hours: 1e12\n{TAIL}", 16, "close_after_hours must be from 0 to 744"),
     "look-back": (f"{SFTP}    lookback_hours: 5000\n{TAIL}", 16, "lookback_hours must be from 0 to 900"),
