@@ -23,6 +23,7 @@ PARTS_OF_OTHERS = {
     "airflow": "apache-airflow",
     "anyio": "apache-airflow",
     "asgiref": "apache-airflow",
+    "attr": "apache-airflow-providers-openlineage",
     "azure": "azure-storage-blob",
     "botocore": "boto3",
     "fastapi": "apache-airflow",
