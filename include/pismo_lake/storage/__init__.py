@@ -27,6 +27,9 @@ from pismo_lake.storage.files import (
 from pismo_lake.storage.parquet import parquet_bytes
 from pismo_lake.storage.places import is_local, join, local_path
 from pismo_lake.storage.registry import configure
+from pismo_lake.storage.without_pandas import leave_pandas_out
+
+leave_pandas_out()
 
 __all__ = [
     "LakeKey",
