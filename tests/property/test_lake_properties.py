@@ -226,6 +226,28 @@ def test_order_of_landing_and_building_does_not_matter(data: st.DataObject) -> N
     assert outcomes[0] == outcomes[1]
 
 
+@settings(BRIEF, max_examples=int(os.environ.get("PISMO_FUZZ_EXAMPLES", "25")))
+@given(st.lists(st.lists(PAYLOADS, max_size=4), min_size=1, max_size=4), st.sampled_from([(), ("**",)]), st.data())
+def test_a_day_from_its_hours_is_the_day_from_the_raw_files(
+    contents: list[list[dict[str, Any]]], lists_apart: tuple[str, ...], data: st.DataObject
+) -> None:
+    """Whatever a close takes from hours that are built already, the bytes are those of a parse."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake = LakeUnderTest(
+            Path(folder), contracts=ContractRules(shipped=False, child_tables=lists_apart), part_bytes=400
+        )
+        for hour, payloads in enumerate(contents):
+            events = [event(f"e-{hour}-{number}", payload) for number, payload in enumerate(payloads)]
+            lake.land({f"main_stream/2026/3/1/{hour}/f": b"".join(events)})
+            if data.draw(st.booleans()):
+                lake.build()
+        lake.close("2026-03-01")
+        before = lake.digest()
+        # the hours are gone now, so this parses
+        assert lake.close("2026-03-01", force=True).parts_built == 1
+        assert lake.digest() == before
+
+
 @BRIEF
 @given(st.data())
 def test_closing_days_in_any_order_gives_the_same_lake(data: st.DataObject) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
 from pismo_lake.build.hour import HourBuilder, build_hour
+from pismo_lake.build.hour_rows import HourRows, taken_tables
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.spool import spool_folder
 from pismo_lake.build.summary import PartCounts, count_written
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
     from pismo_lake.build.claim import Claim
+    from pismo_lake.build.read import PartRows
     from pismo_lake.build.summary import BuildSummary
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
@@ -164,22 +168,31 @@ class DayBuilder(UnitBuilder):
         part = PartCounts()
         partitions = PartitionFiles(spool, settings.target_bytes, settings.key)
         payloads = KeptPayloads(settings, self.contracts.get)
+        hours = HourRows(settings, self.ledger, self.contracts, files, verdicts)
         progress = _Progress(self.label, files, self.log)
         self._shown.start(f"closing {self.unit}", len(files), sum(record.plain_size for record in files))
         for chunk in _parts(files, settings.part_bytes):
             self.checkpoint("read")
             claim.check()
-            rows = read_part(chunk, verdicts, payloads)
+            taken = hours.of(chunk)
+            rows = read_part(chunk, verdicts, payloads, bodies=taken is None)
             part.add(chunk, rows)
-            for folder, table in tables(rows, settings, self.unit, self.contracts.get):
+            for folder, table in self._made(rows, taken):
                 partitions.add(folder, table)
                 part.counts["rescued"] += count_rescued(folder, table)
             progress.log(part)
             self._shown.advance(len(chunk), sum(record.plain_size for record in chunk))
+        self.log.info("%s: the rows of %d of %d files are those of their hours", self.label, hours.files, len(files))
         spooled = partitions.finish()
         counts = part.total(files, verdicts)
         count_written(counts, [(folder, rows) for folder, (_, rows) in spooled.items()], self.label)
         return counts, {folder: paths for folder, (paths, _) in spooled.items()}
+
+    def _made(self, rows: PartRows, taken: dict[str, pa.Table] | None) -> Iterator[tuple[str, pa.Table]]:
+        """Yield (folder, table) of the taken rows, or parse them; parse the rejects in any case."""
+        if taken is not None:
+            yield from taken_tables(taken, rows, self.settings, self.unit, self.contracts)
+        yield from tables(rows, self.settings, self.unit, self.contracts.get)
 
 
 class _Progress:

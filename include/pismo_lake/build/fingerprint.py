@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,3 +50,19 @@ def fingerprint(
         for path in contracts.find_widened(name):
             digest.update(f"|{name}{path}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def exact_fingerprint(
+    settings: LakeSettings,
+    contracts: ContractStore,
+    files: Sequence[FileRecord],
+    verdicts: dict[str, Verdict],
+    counts: dict[str, Any],
+) -> str:
+    """Return a digest that also depends on the whole contract of each event type.
+
+    If it is the same, a parse gives the same rows in the same columns.
+    """
+    types = [contracts.of(*name.split("/", 1)) for name in sorted(counts["by_type"])]
+    trees = json.dumps([(contract.data.to_json(), contract.envelope.to_json()) for contract in types])
+    return fingerprint(settings, contracts, files, verdicts, counts, trees)

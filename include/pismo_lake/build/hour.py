@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
+from pismo_lake.build.fingerprint import exact_fingerprint
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.summary import PartCounts, count_written
 from pismo_lake.build.tables import count_rescued, folders, tables
@@ -101,6 +102,7 @@ class HourBuilder(UnitBuilder):
         part = PartCounts()
         part.add(files, rows)
         counts = part.total(files, verdicts)
+        counts["exact"] = exact_fingerprint(self.settings, self.contracts, files, verdicts, counts)
         planned = folders(rows, self.settings, self._hour.date, self.contracts.get)
         outputs = self._outputs(claim.part, rows, counts)
         yield Draft(counts, [(folder, claim.part) for folder in planned], outputs)

@@ -128,9 +128,15 @@ class _Input:
 
 
 def read_part(
-    files: Sequence[FileRecord], verdicts: dict[str, Verdict], payloads: KeptPayloads | None = None
+    files: Sequence[FileRecord],
+    verdicts: dict[str, Verdict],
+    payloads: KeptPayloads | None = None,
+    *,
+    bodies: bool = True,
 ) -> PartRows:
     """Read the files of a part, and sort their events into groups and rejects.
+
+    Without `bodies`, the groups have only index rows, and of the raw files only rejects are read.
 
     Raises:
         LandedFileError: a file has changed since it was landed, or it needs too much memory.
@@ -143,14 +149,16 @@ def read_part(
             part.rejects.append({"delivery": record.delivery, "source_file": record.name, **reject})
             continue
         try:
-            _read_file(file, verdicts[record.name], part, payloads)
+            _read_file(file, verdicts[record.name], part, payloads, bodies=bodies)
         except MemoryError:
             msg = f"{record.name} ({record.plain_size} bytes uncompressed) needs more memory than is free"
             raise MemoryShortError(msg, key=record.key, name=record.name) from None
     return part
 
 
-def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPayloads | None) -> None:
+def _read_file(
+    file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPayloads | None, *, bodies: bool
+) -> None:  # fmt: skip
     record = file.record
     index = read_index(record, list(_READ))
     usable = index.column("reason").is_null().to_numpy()
@@ -171,7 +179,7 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
     starts = rows.column("offset").to_numpy()
     ends = starts + rows.column("length").to_numpy()
     fit = rows.column("regular").to_numpy()
-    parsed = payloads.of(record) if payloads else {}
+    parsed = payloads.of(record) if payloads and bodies else {}
     first = 0
     for number, (domain, name) in enumerate(types):
         count = row_counts[number]
@@ -184,8 +192,9 @@ def _read_file(file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPay
         if count:
             group = part.groups[domain, name]
             mine = slice(first, first + count)
-            found = [rows.at(starts[mine]) for rows in parsed.get((domain, name), ())]
-            _take(group, file, starts[mine], ends[mine], [placed for placed in found if fit[mine][placed[0]].all()])
+            if bodies:
+                found = [rows.at(starts[mine]) for rows in parsed.get((domain, name), ())]
+                _take(group, file, starts[mine], ends[mine], [placed for placed in found if fit[mine][placed[0]].all()])
             group.rows.append(rows.slice(first, count))
             group.files.append((record.delivery, record.name, count))
         first += count

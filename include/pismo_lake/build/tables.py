@@ -55,6 +55,19 @@ def tables(
         yield rejects_path(publish_date), rows
 
 
+def partitions_of(
+    group: Group, names: tuple[str, str], settings: LakeSettings, publish_date: str, contract: Contract
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folder of each partition of a group, with the folders of its child tables, in the order of `tables`.
+
+    A child table may be empty.
+    """
+    stamps = group.column("event_timestamp").combine_chunks()
+    lists = [list_name(child) for child in child_columns(contract)]
+    for date in sorted(event_dates(stamps, settings.event_date_zone, publish_date).dictionary.to_pylist()):
+        yield partition_path(*names, date), [items_path(*names, name, date) for name in lists]
+
+
 def count_rescued(folder: str, table: pa.Table) -> int:
     """Return the number of rows of events with a value in `_rescued`."""
     return table.num_rows - table.column("_rescued").null_count if folder.startswith("events/") else 0
@@ -80,13 +93,10 @@ def folders(
     part: PartRows, settings: LakeSettings, publish_date: str, contract_of: Callable[[str, str], Contract]
 ) -> list[str]:
     """Return the folders that `tables` may yield, before flattening; a child table may be empty."""
-    found = []
-    for domain, name in sorted(part.groups):
-        stamps = part.groups[domain, name].column("event_timestamp").combine_chunks()
-        dates = event_dates(stamps, settings.event_date_zone, publish_date).dictionary.to_pylist()
-        found += [partition_path(domain, name, date) for date in sorted(dates)]
-        children = child_columns(contract_of(domain, name))
-        found += [items_path(domain, name, list_name(child), date) for child in children for date in sorted(dates)]
+    found: list[str] = []
+    for names in sorted(part.groups):
+        for event, lists in partitions_of(part.groups[names], names, settings, publish_date, contract_of(*names)):
+            found += [event, *lists]
     return [*found, rejects_path(publish_date)] if part.rejects else found
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 96 << 20
 _ROW_GROUP_BYTES = 32 << 20
+_OFFSET = 4
 
 
 @dataclass(slots=True)
@@ -28,6 +30,21 @@ class _Partition:
     writer: pq.ParquetWriter | None = None
     files: list[Path] = field(default_factory=list)
     rows: int = 0
+
+
+def content_bytes(values: pa.Array | pa.ChunkedArray) -> int:
+    """Return the size of values in memory, by the values alone.
+
+    `nbytes` also depends on how they were made: a column without nulls may have a bitmap that says so.
+    """
+    if pa.types.is_list(values.type):
+        return _OFFSET * len(values) + content_bytes(pc.list_flatten(values))
+    if pa.types.is_struct(values.type):
+        return sum(map(content_bytes, values.flatten()))
+    if pa.types.is_string(values.type) or pa.types.is_binary(values.type):
+        return _OFFSET * len(values) + (pc.sum(pc.binary_length(values)).as_py() or 0)
+    bits: int = values.type.bit_width
+    return len(values) * bits // 8
 
 
 class PartitionFiles:
@@ -46,10 +63,11 @@ class PartitionFiles:
     def add(self, folder: str, table: pa.Table) -> None:
         """Append a table to a folder; every table of a folder has the same schema."""
         partition = self._partitions[folder]
+        size = sum(map(content_bytes, table.columns))
         partition.tables.append(table)
-        partition.waiting += table.nbytes
+        partition.waiting += size
         partition.rows += table.num_rows
-        self._waiting += table.nbytes
+        self._waiting += size
         if partition.waiting >= _ROW_GROUP_BYTES:
             self._flush(folder)
         if self._waiting >= _BUFFER_BYTES:
