@@ -27,6 +27,7 @@ from pismo_lake.cli.main import main
 from pismo_lake.errors import ConfigError, StorageError, StorageRefused
 from pismo_lake.paths import SCHEMES
 from pismo_lake.storage import registry
+from pismo_lake.storage.parquet import parquet_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +171,7 @@ def test_a_large_file_is_read_whole_and_in_ranges(place: Place) -> None:
 
 def test_parquet_is_read_through_it(place: Place) -> None:
     table = pa.table({"number": list(range(200_000)), "text": [f"row {number}" for number in range(200_000)]})
-    storage.write_atomic(f"{place.root}/t.parquet", storage.parquet_bytes(table, None))
+    storage.write_atomic(f"{place.root}/t.parquet", parquet_bytes(table, None))
     with storage.open_for_reading(f"{place.root}/t.parquet") as file:
         assert pq.ParquetFile(file).read(["text"]).equals(table.select(["text"]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ COMMANDS = "pismo_lake.commands"
 
 def find_command(name: str) -> AddedCommand | None:
     """Return the command of this name that an installed package adds; None if there is none."""
+    from importlib.metadata import entry_points
+
     for found in entry_points(group=COMMANDS, name=name):
         command: AddedCommand = found.load()
         return command
@@ -24,4 +25,6 @@ def find_command(name: str) -> AddedCommand | None:
 
 def load_added_commands() -> list[str]:
     """Return the names of the commands that installed packages add."""
+    from importlib.metadata import entry_points
+
     return sorted(set(entry_points(group=COMMANDS).names))

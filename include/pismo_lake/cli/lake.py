@@ -15,7 +15,6 @@ from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
 from pismo_lake.ledger.sqlite_files import is_alone, sqlite_file
 from pismo_lake.paths import root_of
 from pismo_lake.settings.contracts import ContractRules
-from pismo_lake.settings.deliveries import find_delivery
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy, parse_keys
 from pismo_lake.settings.tables import TableFormat, Tables, refuse_key
@@ -138,6 +137,8 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
 
 def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
     """Return the settings that the DAGs have; the environment replaces Airflow's connections."""
+    from pismo_lake.settings.deliveries import find_delivery
+
     delivery = find_delivery(str(_find_value(options, "deliveries")), str(options.delivery))
     url = options.ledger or delivery.ledger_url or _find_value(options, "ledger")
     if not url:

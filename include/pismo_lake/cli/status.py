@@ -26,12 +26,13 @@ def status(
     Files wait if they are landed and not yet built. A day is open until it is over and closed. Verdicts are those of
     the day reports; `report` judges a day again.
     """
-    from pismo_lake.report.prometheus import prometheus_text
     from pismo_lake.report.status import lake_status
 
     now = datetime.now(UTC)
     found = lake_status(lake.settings, lake.ledger, now, days)
     if prometheus:
+        from pismo_lake.report.prometheus import prometheus_text
+
         print(prometheus_text(found, lake.ledger, lake.settings.lake, now), end="")
         return 0
     if lake.json:

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from referencing import Registry, Resource
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT7
 
 from pismo_lake.contracts.contract import MAX_DEPTH
 from pismo_lake.contracts.tree import Kind, Node
@@ -23,6 +20,7 @@ from pismo_lake.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from referencing import Resource
     from referencing._core import Resolver
 
     from pismo_lake.settings.contracts import ContractRules
@@ -84,8 +82,13 @@ class SchemaFolder:
         return self._payloads[path]
 
     def _payload(self, path: Path) -> Node:
+        # most commands read no schema
+        from referencing import Registry, Resource
+        from referencing.exceptions import Unresolvable
+        from referencing.jsonschema import DRAFT7
+
         document = self.document(path)
-        registry: Registry[Any] = Registry(retrieve=self.retrieve)  # type: ignore[call-arg]
+        registry: Any = Registry(retrieve=self.retrieve)  # type: ignore[call-arg]
         base = path.as_uri()
         resource = Resource.from_contents(document, default_specification=DRAFT7)
         resolver = registry.with_resource(base, resource).resolver(base)
@@ -102,6 +105,9 @@ class SchemaFolder:
 
     def retrieve(self, uri: str) -> Resource[Any]:
         """Return a file that a ``$ref`` names, only from inside the folder, never from a network."""
+        from referencing import Resource
+        from referencing.jsonschema import DRAFT7
+
         path = Path(uri.removeprefix("file://"))
         if not uri.startswith("file://") or not path.resolve().is_relative_to(self.root.resolve()):
             msg = f"$ref to {uri}, which is not in {self.root}"

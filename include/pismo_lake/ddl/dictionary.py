@@ -13,7 +13,7 @@ from pismo_lake.ddl.columns import FIXED
 from pismo_lake.ddl.tables import families_of
 from pismo_lake.ddl.texts import escape_signs
 from pismo_lake.ddl.views import describe_rows, describe_table
-from pismo_lake.html import environment
+from pismo_lake.html.render import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

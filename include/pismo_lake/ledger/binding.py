@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake import storage
 from pismo_lake.errors import LedgerMismatchError
 from pismo_lake.ledger.generation import mark_generation, newest_generation
 from pismo_lake.ledger.known_files import delivery_of, known_outputs, lake_outputs, recorded_deliveries
+from pismo_lake.ledger.queries import insert_new
 from pismo_lake.ledger.tables import erasures, lakes
 from pismo_lake.paths import ERASURES, IDENTITY, safe_segment
 
@@ -221,8 +221,7 @@ def _later_format(lake: str, version: int) -> LedgerMismatchError:
 
 def _insert(connection: Connection, values: dict[str, Any]) -> None:
     """Insert a lake's row, unless another process was first."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(lakes).values(values).on_conflict_do_nothing())
+    connection.execute(insert_new(connection, lakes).values(values))
 
 
 def _to_json(identity: Identity) -> bytes:

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake import storage
 from pismo_lake.ledger.generation import mark_generation, raise_generation
-from pismo_lake.ledger.queries import lock_table
+from pismo_lake.ledger.queries import insert_new, lock_table
 from pismo_lake.ledger.tables import erasures
 from pismo_lake.paths import ERASURES
 from pismo_lake.storage.errors import sound
@@ -158,10 +157,8 @@ def _insert(ledger: Ledger, lake: str, erasure: Erasure, keys: Sequence[bytes]) 
     facts = {name: getattr(erasure, name) for name in (*_NOTED, "raw")}
     rows = [{"lake": lake, "event_key": key.hex(), **facts} for key in sorted(set(keys))]
     with ledger.transaction() as connection:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             # another process may restore the same record
-            insert = dialect.insert(erasures).on_conflict_do_nothing()
-            connection.execute(insert, rows[start : start + _ROWS_PER_INSERT])
+            connection.execute(insert_new(connection, erasures), rows[start : start + _ROWS_PER_INSERT])
         generation = raise_generation(connection, lake)
     mark_generation(lake, generation, ledger.run)

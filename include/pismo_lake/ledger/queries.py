@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
@@ -32,3 +33,10 @@ def lock_table(connection: Connection, table: Table) -> None:
 def of_day(column: ColumnElement[str], day: str) -> ColumnElement[bool]:
     """Return the condition that a publish hour belongs to a publish day (YYYY-MM-DD)."""
     return column.between(f"{day}T00", f"{day}T23")
+
+
+def insert_new(connection: Connection, table: Table) -> Any:
+    """Return an insert that leaves the rows that are there already."""
+    # to import PostgreSQL's takes longer than to open an SQLite ledger
+    dialect = "postgresql" if connection.dialect.name == "postgresql" else "sqlite"
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table).on_conflict_do_nothing()

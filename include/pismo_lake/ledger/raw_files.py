@@ -9,12 +9,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from pismo_lake.hours import hour_of_key
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.generation import mark_generation, raise_generation
-from pismo_lake.ledger.queries import chunks, of_day
+from pismo_lake.ledger.queries import chunks, insert_new, of_day
 from pismo_lake.ledger.tables import files, raw_files, sightings
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ class RawLedger:
         ]
         with self._ledger.transaction() as connection:
             if rows:
-                dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-                connection.execute(dialect.insert(raw_files).on_conflict_do_nothing(), rows)
+                connection.execute(insert_new(connection, raw_files), rows)
             self._forget_sightings(connection, [str(row["key"]) for row in rows])
             generation = raise_generation(connection, self._place["lake"])
         mark_generation(self._place["lake"], generation, self._ledger.run)

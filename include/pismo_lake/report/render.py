@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.html import environment
 from pismo_lake.html.charts import Series, Shade, bars, legend
+from pismo_lake.html.render import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

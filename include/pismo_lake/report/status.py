@@ -15,7 +15,6 @@ from pismo_lake.ledger.lookups import Lookups
 from pismo_lake.ledger.state import DayState, day_states, delivery_states
 from pismo_lake.paths import reports_path, safe_segment
 from pismo_lake.report.model import DayVerdict
-from pismo_lake.report.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +76,8 @@ def _days(settings: LakeSettings, ledger: Ledger, today: PublishDay, count: int)
         if day.verdict != UNREPORTED:
             yield day
             continue
+        from pismo_lake.report.reconcile import reconcile
+
         fresh = reconcile(settings, ledger, PublishDay.parse(day.publish_date))
         yield replace(day, verdict=fresh.verdict, reasons=fresh.reasons)
 

@@ -24,12 +24,8 @@ from pismo_lake.storage.files import (
     version,
     write_atomic,
 )
-from pismo_lake.storage.parquet import parquet_bytes
 from pismo_lake.storage.places import is_local, join, local_path
 from pismo_lake.storage.registry import configure
-from pismo_lake.storage.without_pandas import leave_pandas_out
-
-leave_pandas_out()
 
 __all__ = [
     "LakeKey",
@@ -50,7 +46,6 @@ __all__ = [
     "move_in",
     "open_for_reading",
     "open_parquet",
-    "parquet_bytes",
     "read_bytes",
     "read_json",
     "read_range",

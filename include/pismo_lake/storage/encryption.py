@@ -8,26 +8,23 @@ and pandas, by `LakeKey.reading`.
 
 from __future__ import annotations
 
-import base64
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-import pyarrow.parquet.encryption as pe
-
-from pismo_lake.errors import KmsDenied, LakeError, SourceUnavailable
-from pismo_lake.faults import reason_of
+from pismo_lake.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pyarrow.parquet as pq
+    import pyarrow.parquet.encryption as pe
+
 _ENCRYPTED = b"PARE"
 _KEY_BITS = 256
 _KEYS_KEPT = timedelta(minutes=10)
-_DENIED = {"AccessDenied", "AccessDeniedException", "KMSAccessDeniedException", "UnrecognizedClientException"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,8 @@ class LakeKey:
 
     def writing(self) -> pe.FileEncryptionProperties:
         """Return the properties to write one file; every file needs its own."""
+        import pyarrow.parquet.encryption as pe
+
         configuration = pe.EncryptionConfiguration(
             footer_key=self.key_id, uniform_encryption=True, encryption_algorithm="AES_GCM_V1", plaintext_footer=False,
             double_wrapping=True, cache_lifetime=_KEYS_KEPT, data_key_length_bits=_KEY_BITS,
@@ -51,13 +50,17 @@ class LakeKey:
 
     def reading(self) -> pe.FileDecryptionProperties:
         """Return the properties to read files, as ``decryption_properties`` of pyarrow and pandas."""
+        import pyarrow.parquet.encryption as pe
+
         return self._factory.file_decryption_properties(
             pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=_KEYS_KEPT)
         )
 
     def check(self) -> str:
         """Encrypt and decrypt with the key, and return its id."""
-        kms, secret = _Kms(self.connect()), secrets.token_bytes(_KEY_BITS // 8)
+        from pismo_lake.storage.kms import Kms
+
+        kms, secret = Kms(self.connect()), secrets.token_bytes(_KEY_BITS // 8)
         if kms.unwrap_key(kms.wrap_key(secret, self.key_id), self.key_id) != secret:
             msg = f"KMS key {self.key_id}: the decrypted bytes differ from the encrypted ones"
             raise LakeError(msg)
@@ -65,40 +68,11 @@ class LakeKey:
 
     @cached_property
     def _factory(self) -> pe.CryptoFactory:
-        return pe.CryptoFactory(lambda _: _Kms(self.connect()))
+        import pyarrow.parquet.encryption as pe
 
+        from pismo_lake.storage.kms import Kms
 
-class _Kms(pe.KmsClient):  # type: ignore[misc]
-    """Wraps and unwraps keys by AWS KMS; pyarrow calls it."""
-
-    def __init__(self, client: Any) -> None:
-        super().__init__()
-        self._client = client
-
-    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> bytes:
-        """Encrypt a key-encryption key."""
-        answer = _ask(master_key_identifier, self._client.encrypt, KeyId=master_key_identifier, Plaintext=key_bytes)
-        return base64.b64encode(answer["CiphertextBlob"])
-
-    def unwrap_key(self, wrapped_key: bytes, master_key_identifier: str) -> bytes:
-        """Decrypt a key-encryption key."""
-        blob = base64.b64decode(wrapped_key)
-        answer = _ask(master_key_identifier, self._client.decrypt, KeyId=master_key_identifier, CiphertextBlob=blob)
-        return bytes(answer["Plaintext"])
-
-
-def _ask(key_id: str, call: Callable[..., Any], **arguments: Any) -> Any:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return call(**arguments)
-    except (BotoCoreError, ClientError) as error:
-        reason = reason_of(error)
-        if reason.code in _DENIED:
-            msg = f"KMS key {key_id}: it needs kms:Encrypt and kms:Decrypt ({reason.answer})"
-            raise KmsDenied(msg) from None
-        msg = f"KMS key {key_id}: {reason}"
-        raise (LakeError if reason.fault.permanent else SourceUnavailable)(msg) from None
+        return pe.CryptoFactory(lambda _: Kms(self.connect()))
 
 
 def open_parquet(source: Any, key: LakeKey | None) -> pq.ParquetFile:
@@ -107,6 +81,8 @@ def open_parquet(source: Any, key: LakeKey | None) -> pq.ParquetFile:
     Raises:
         LakeError: the file is encrypted, and there is no key.
     """
+    import pyarrow.parquet as pq
+
     encrypted = source.read(len(_ENCRYPTED)) == _ENCRYPTED
     source.seek(0)
     if not encrypted:

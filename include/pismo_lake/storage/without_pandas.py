@@ -48,7 +48,7 @@ class _Hider(MetaPathFinder):
 
 def leave_pandas_out() -> None:
     """Let pyarrow find no pandas until the program imports pandas itself."""
-    if _PANDAS in sys.modules:
+    if _PANDAS in sys.modules or any(isinstance(finder, _Hider) for finder in sys.meta_path):
         return
     hider = _Hider()
     sys.meta_path.insert(0, hider)

@@ -20,7 +20,7 @@ from pismo.ui.runbooks import read_runbook
 from pismo_lake import state, storage
 from pismo_lake.errors import PismoError
 from pismo_lake.hours import PublishDay
-from pismo_lake.html import environment
+from pismo_lake.html.render import environment
 from pismo_lake.paths import reports_path, safe_segment
 from pismo_lake.report.render import FOLDER as REPORT_FOLDER
 from pismo_lake.report.render import HELPERS, plots

@@ -21,7 +21,7 @@ def run(program: str) -> list[str]:
 
 def test_conversions_of_python_values_do_not_import_pandas() -> None:
     assert run(
-        "import pismo_lake.storage, numpy as np, pyarrow as pa\n"
+        "import pismo_lake.contracts.columns, pismo_lake.index, numpy as np, pyarrow as pa\n"
         "pa.array([1]), pa.array(np.arange(3)), pa.array([1, None]).fill_null(1), pa.scalar(1.5)\n"
         "print('pandas' in sys.modules)"
     ) == ["False"]
@@ -30,10 +30,10 @@ def test_conversions_of_python_values_do_not_import_pandas() -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        "import pismo_lake.storage, pandas",
-        "import pandas, pismo_lake.storage",
-        "import pismo_lake.storage, importlib.util; importlib.util.find_spec('pandas'); import pandas",
-        "import pismo_lake.storage, pyarrow; pyarrow.table({'a': [1]}).to_pandas(); import pandas",
+        "import pismo_lake.index, pandas",
+        "import pandas, pismo_lake.index",
+        "import pismo_lake.index, importlib.util; importlib.util.find_spec('pandas'); import pandas",
+        "import pismo_lake.index, pyarrow; pyarrow.table({'a': [1]}).to_pandas(); import pandas",
     ],
 )
 def test_pyarrow_knows_pandas_that_the_program_imports(first: str) -> None:
