@@ -28,6 +28,11 @@ PismoError
 ├── LedgerError           temporary: the ledger cannot be reached
 │   └── LedgerRefused           no database, no right to it, or a read-only disk
 │       └── LedgerVersionError      the ledger is older or newer than this program
+├── ReplayError           events cannot be sent again as asked for
+│   ├── SeenFileError           a file with the ids that a consumer has cannot be read
+│   ├── ReplayTakenOverError    another process sends the events of the same replay
+│   ├── TargetRefused           the target of a replay refuses: a right, an address or a secret is wrong
+│   └── TargetUnavailable       temporary: the target does not answer, or takes no more for now
 ├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one
 ├── StorageError          a file of landing or lake cannot be read or written; has `.uri`
 │   ├── StorageRefused          a right, a bucket or a setting is missing or wrong
@@ -157,6 +162,28 @@ class LedgerError(PismoError):
 
 class LedgerMismatchError(PismoError):
     """The ledger is not the lake's present one; the message names the command that repairs it."""
+
+
+class ReplayError(PismoError):
+    """Events cannot be sent again as asked for."""
+
+
+class SeenFileError(ReplayError):
+    """A file with the ids of events is missing or damaged, or holds no ids."""
+
+
+class ReplayTakenOverError(ReplayError):
+    """Another process sends the events of the same replay; this one has ended."""
+
+
+class TargetRefused(ReplayError):  # noqa: N818 - like its siblings
+    """The target of a replay refuses: a right, an address or a secret is wrong."""
+
+
+class TargetUnavailable(ReplayError):  # noqa: N818 - like its siblings
+    """The target of a replay does not answer, or takes no more for now; try again."""
+
+    permanent = False
 
 
 class LedgerRefused(LedgerError):  # noqa: N818 - like its siblings

@@ -1,4 +1,4 @@
-"""Define the ledger's tables: files, builds, contracts and their changes, erasures.
+"""Define the ledger's tables: files, builds, contracts and their changes, erasures, replays.
 
 A change here needs a migration in `migrations/versions`. `version.VERSION` is the number of the last one.
 """
@@ -180,4 +180,41 @@ lakes = Table(
     Column("generation", BigInteger, nullable=False, doc="number of the last change that an older copy must not miss"),
     Column("waiting", JSON, nullable=False, doc="deliveries that a rebuild of this ledger has yet to read"),
     info={"doc": "The bond of this ledger with each of its lakes."},
+)
+
+replays = Table(
+    "pismo_replays",
+    metadata,
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("delivery", String(100), primary_key=True, doc="name of the delivery"),
+    Column("replay_id", String(64), primary_key=True, doc="id of the replay, which each message carries"),
+    Column("target", String(1000), nullable=False, doc="kind and address of the target, without secrets"),
+    Column("selection", Text, nullable=False, doc="which events were asked for, without values of payloads"),
+    Column("raw", Boolean, nullable=False, doc="whether raw bytes are sent, although the lake has a privacy policy"),
+    Column("events", BigInteger, nullable=False, doc="number of events to send"),
+    Column("bytes", BigInteger, nullable=False, doc="their raw bytes"),
+    Column("position", BigInteger, nullable=False, doc="how many of them are dealt with: the place to continue at"),
+    Column("sent", BigInteger, nullable=False, doc="events that the target has accepted"),
+    Column("refused", BigInteger, nullable=False, doc="events that cannot be sent to this target"),
+    Column("erased", BigInteger, nullable=False, doc="events that were erased after the replay was planned"),
+    Column("problem", Text, doc="why the last attempt ended early; null: it did not"),
+    Column("claim", String(32), doc="token of the process that sends; the last one to claim wins"),
+    Column("planned_at", String(32), nullable=False, doc="when the replay was planned"),
+    Column("sent_at", String(32), doc="when the last progress was recorded"),
+    Column("finished_at", String(32), doc="when all events were dealt with; null: some are left"),
+    Column("run", String(500), doc="DAG and run that planned it, or the command line"),
+    info={"doc": "Replays: events that are sent again to a consumer, with their progress."},
+)
+
+replay_refusals = Table(
+    "pismo_replay_refusals",
+    metadata,
+    Column("lake", String(500), primary_key=True, doc="root of the lake"),
+    Column("delivery", String(100), primary_key=True, doc="name of the delivery"),
+    Column("replay_id", String(64), primary_key=True, doc="id of the replay"),
+    Column("position", BigInteger, primary_key=True, doc="place of the event in the order of the replay"),
+    Column("name", String(1200), nullable=False, doc="file of the event, as in pismo_files"),
+    Column("offset", BigInteger, nullable=False, doc="byte offset of the event in it"),
+    Column("reason", Text, nullable=False, doc="why it was not sent"),
+    info={"doc": "Events of replays that could not be sent, each with the reason."},
 )

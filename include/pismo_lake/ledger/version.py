@@ -11,7 +11,7 @@ from pismo_lake.errors import LedgerVersionError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-VERSION = "0002"
+VERSION = "0003"
 """The version that this program reads and writes: the last one in `migrations/versions`."""
 
 VERSION_TABLE = "pismo_ledger_version"
