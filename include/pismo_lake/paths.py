@@ -36,6 +36,8 @@ ERASURES = "_erasures"
 """The folder of the records of erasures: in a lake, and in landing beside the raw files of each delivery."""
 COLUMNS = ".columns"
 """The end of the names of parsed payloads, which are beside the indexes in landing."""
+REPLAYS = "_replays"
+"""The folder of a lake with the plans of replays that are not done: places of events, without ids and values."""
 SPOOL = "_spool"
 """The folder for unfinished files of a closing day."""
 IDENTITY = "_lake.json"
@@ -126,6 +128,11 @@ def rejects_path(publish_date: str) -> str:
 def reports_path(publish_date: str) -> str:
     """Return the folder of a publish day's reports below the lake."""
     return f"{REPORTS}/publish_date={publish_date}"
+
+
+def replay_path(delivery: str, replay_id: str) -> str:
+    """Return the path of a replay's plan below the lake."""
+    return f"{REPLAYS}/{safe_segment(delivery)}/{safe_segment(replay_id)}.parquet"
 
 
 def doctor_path(delivery: str) -> str:

@@ -83,7 +83,7 @@ def _matches(record: FileRecord, conditions: Sequence[Condition]) -> list[tuple[
     except (PismoError, FileNotFoundError):
         return None
     wanted = [(column, column_path(column), value) for column, value in conditions]
-    suspect = re.compile(b"|".join([rb"\\", *(_seed(value) for _, value in conditions)]))
+    suspect = re.compile(b"|".join([rb"\\", *(value_pattern(value) for _, value in conditions)]))
     found = []
     if suspect.search(data) is None:
         return []
@@ -93,14 +93,14 @@ def _matches(record: FileRecord, conditions: Sequence[Condition]) -> list[tuple[
             continue
         event = parse_exact(raw)
         for column, path, value in wanted:
-            if value in _leaves(event, path):
+            if value in leaf_texts(event, path):
                 name = event_path(row["domain"], event_name(row["event_type"], row["schema_version"]))
                 found.append((Found(name, row["org_id"], row["event_id"]), column))
     return found
 
 
-def _seed(value: str) -> bytes:
-    """Return a pattern for all spellings of a value without an escape.
+def value_pattern(value: str) -> bytes:
+    """Return a pattern (of bytes) for all spellings of a value without an escape.
 
     Other digits of a number may match too.
     """
@@ -108,13 +108,13 @@ def _seed(value: str) -> bytes:
     return re.escape(whole.encode("utf-8", "surrogatepass"))
 
 
-def _leaves(value: Any, path: Sequence[str]) -> Iterator[str]:
+def leaf_texts(value: Any, path: Sequence[str]) -> Iterator[str]:
     """Yield the texts of the leaves at a path, in lists too."""
     if isinstance(value, list):
         for item in value:
-            yield from _leaves(item, path)
+            yield from leaf_texts(item, path)
     elif path and isinstance(value, dict):
         if path[0] in value:
-            yield from _leaves(value[path[0]], path[1:])
+            yield from leaf_texts(value[path[0]], path[1:])
     elif not path and value is not None and not isinstance(value, dict):
         yield leaf_text(value)

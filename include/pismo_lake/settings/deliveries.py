@@ -20,6 +20,7 @@ from pismo_lake.settings.channels import SOURCES, Channel, Environment, Notices
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.delivery import Delivery
 from pismo_lake.settings.privacy import STRICT
+from pismo_lake.settings.replay import FILES, Replay
 from pismo_lake.settings.stamps import Stamp, stamp_of
 from pismo_lake.settings.tables import Catalog
 from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
@@ -127,6 +128,8 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
             values["contracts"] = _contracts(values["contracts"], folder, lines)
         if values.get("catalog") is not None:
             values["catalog"] = _catalog(values["catalog"], lines)
+        if values.get("replay") is not None:
+            values["replay"] = _replay(values["replay"], lines)
         if values.get("privacy") not in {None, STRICT}:
             # relative to the deliveries file, not to the folder in which a worker was started
             values["privacy"] = str(folder / str(values["privacy"]))
@@ -158,6 +161,12 @@ def _catalog(values: Any, lines: Mapping[str, int]) -> Catalog:
     if isinstance(values, dict) and values.get("properties"):
         values = values | {"properties": _drop_lines(values["properties"])}
     return _validate_nested(Catalog, "catalog", values, lines)
+
+
+def _replay(values: Any, lines: Mapping[str, int]) -> Replay:
+    replay = _validate_nested(Replay, "replay", values, lines)
+    # a replay may continue in a worker that was started in another folder
+    return replace(replay, address=root_of(replay.address)) if replay.target in FILES else replay
 
 
 def _same_tables(

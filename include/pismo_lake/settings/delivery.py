@@ -24,6 +24,7 @@ from pismo_lake.settings.contracts import EVOLVING, ContractRules
 from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, Truth, Whole
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
+from pismo_lake.settings.replay import FILES, Replay, TargetKind
 from pismo_lake.settings.tables import KEY_REFUSED, Catalog, TableFormat, Tables
 
 CONTINUOUS = "@continuous"
@@ -112,6 +113,8 @@ class Delivery:
     """The table format over the lake's files: iceberg, or none."""
     catalog: Catalog | None = None
     """The catalog of the tables; by default an SQLite file beside the ledger, or the ledger's own database."""
+    replay: Replay | None = None
+    """The consumer that missed events are sent to again. With it, the delivery has a DAG for that."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -136,6 +139,9 @@ class Delivery:
             raise ValueError(msg)
         if self.catalog is not None and self.table_format is None:
             msg = f"{self.name}: catalog is set and table_format is not: give table_format: iceberg"
+            raise ValueError(msg)
+        if self.replay is not None and self.replay.target not in FILES | {TargetKind.HTTP} and not self.replay.conn_id:
+            msg = f"{self.name}: replay.conn_id (an Airflow connection) is missing: {self.replay.target} needs one"
             raise ValueError(msg)
         if self.lake_kms_key is not None and self.table_format is not None:
             raise ValueError(KEY_REFUSED.format(self.name))

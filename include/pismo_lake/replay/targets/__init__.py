@@ -1,0 +1,1 @@
+"""Send messages to queues, topics, endpoints and folders."""
