@@ -14,7 +14,21 @@ from pismo_lake.cli.groups import PlainCommand, PlainGroup
 from pismo_lake.cli.options import VERSION_OPTION
 
 PROGRAM = "pismo-lake"
-FAMILIES = ("flatten", "close", "status", "check", "events", "files", "ddl", "tables", "contracts", "ledger", "init")
+FAMILIES = (
+    "flatten",
+    "close",
+    "status",
+    "check",
+    "events",
+    "missing",
+    "replay",
+    "files",
+    "ddl",
+    "tables",
+    "contracts",
+    "ledger",
+    "init",
+)
 """The modules of this package that declare commands, in the order in which the help lists them."""
 
 GROUPS = {

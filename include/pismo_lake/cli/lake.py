@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pismo_lake.cli.options import LakeOptions
+    from pismo_lake.settings.deliveries import Delivery
 
 _VARIABLES = {
     "deliveries": "PISMO_DELIVERIES",
@@ -102,6 +103,13 @@ def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
         has = f"it knows {list_in_words(settings.delivery, there)}" if there else "it knows no other"
         msg = f"the ledger has no file of delivery {settings.delivery!r} in {settings.lake} ({has})"
         raise ConfigError(msg)
+
+
+def configured_delivery(options: LakeOptions) -> Delivery | None:
+    """Return the delivery whose entry in the deliveries file the options name; None if they name no entry."""
+    return (
+        find_delivery(str(_find_value(options, "deliveries")), str(options.delivery)) if _from_file(options) else None
+    )
 
 
 def _from_file(options: LakeOptions) -> bool:
