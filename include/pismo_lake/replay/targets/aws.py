@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from pismo_lake.replay.message import Message
 
+CLIENT: dict[str, Any] = {
+    "retries": {"mode": "standard", "max_attempts": 3}, "connect_timeout": 10, "read_timeout": 60,
+}  # fmt: skip
+"""The settings of a client: a few retries of its own, then the replay waits and tries again."""
 _BATCH = 10
 _MOST_BYTES = 256 << 10
 _GROUP = re.compile(r"[!-~]{1,128}", re.ASCII)
@@ -27,6 +31,18 @@ _STOPS = re.compile(
     "|Kms(?:Disabled|Invalid|OptIn)|KMS(?:Disabled|Invalid|OptIn)|InvalidParameter|MissingParameter"
 )
 _THROTTLED = re.compile("Throttl|SlowDown|TooManyRequests|LimitExceeded|OverLimit", re.IGNORECASE)
+
+
+def region_of(address: str) -> str | None:
+    """Return the region in an ARN, or in the URL of a queue at AWS.
+
+    >>> region_of("arn:aws:sns:eu-west-1:123456789012:x"), region_of("https://sqs.eu-west-1.amazonaws.com/1/x")
+    ('eu-west-1', 'eu-west-1')
+    """
+    if address.startswith("arn:"):
+        return address.split(":")[3] or None
+    host = address.partition("://")[2].split("/")[0]
+    return host.split(".")[1] if host.startswith("sqs.") and ".amazonaws.com" in host else None
 
 
 def limits_of_address(address: str) -> Limits:

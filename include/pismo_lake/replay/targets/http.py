@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pismo_lake import __version__
-from pismo_lake.errors import TargetRefused, TargetUnavailable
+from pismo_lake.errors import ConfigError, TargetRefused, TargetUnavailable
 from pismo_lake.replay.target import Failure, Limits
 from pismo_lake.replay.targets.texts import header_text, shown_url
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pismo_lake.replay.message import Message
 
 LIMITS = Limits(messages=1, batch_bytes=1 << 30, ordered=True, usual_rate=100.0)
+HEADER = "Authorization"
+"""The usual header of the secret."""
+_HEADER_NAME, _HEADER_VALUE = re.compile(r"[A-Za-z0-9-]+", re.ASCII), re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SECONDS = 30.0
 _PASSING = frozenset({408, 409, 423, 425, 429})
 _OF_THE_MESSAGE = frozenset({400, 413, 415, 422})
@@ -31,7 +35,13 @@ class Secret:
     """The header that proves who sends: by default ``Authorization: Bearer <value>``."""
 
     value: str
-    header: str = "Authorization"
+    header: str = HEADER
+
+    def __post_init__(self) -> None:
+        # the errors of the library would show the value
+        if not _HEADER_NAME.fullmatch(self.header) or not _HEADER_VALUE.fullmatch(self.value):
+            msg = f"the secret, or the name of its header ({self.header!r}), has signs that no HTTP header has"
+            raise ConfigError(msg)
 
     @property
     def text(self) -> str:

@@ -20,6 +20,20 @@ _LONGEST = 1024
 _CALL_SECONDS = 60.0
 
 
+def make_publisher(endpoint_url: str | None, credentials: Any = None) -> Any:
+    """Return a client of Google's that publishes; ``http://`` means no TLS, for an emulator."""
+    from google.pubsub_v1 import PublisherClient
+
+    if endpoint_url and endpoint_url.startswith("http://"):
+        import grpc
+        from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+
+        channel = grpc.insecure_channel(endpoint_url.removeprefix("http://"))
+        return PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+    own = {"api_endpoint": endpoint_url.removeprefix("https://")} if endpoint_url else None
+    return PublisherClient(credentials=credentials, client_options=own)
+
+
 class PubSubTarget:
     """A topic; the ordering key of a message is its account.
 
