@@ -6,7 +6,10 @@ import json
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SEND = "AmazonSQS.SendMessageBatch"
 _THROTTLED = b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}'
@@ -36,6 +39,10 @@ class _Handler(BaseHTTPRequestHandler):
                 # it takes the messages, and the answer is lost
                 self.server.forward(self.headers, body)
                 self.close_connection = True
+            case "kill":
+                self.server.forward(self.headers, body)
+                self.server.kill()
+                self.close_connection = True
             case _:
                 self._answer(*self.server.forward(self.headers, body))
 
@@ -51,13 +58,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class NarrowQueue(ThreadingHTTPServer):
-    """An endpoint that follows a plan: for each request to send ``take``, ``throttle``, ``half`` or ``lose``."""
+    """An endpoint with a plan for its requests to send: ``take``, ``throttle``, ``half``, ``lose``, ``kill``."""
 
     daemon_threads = True
 
     def __init__(self, endpoint: str, plan: list[str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self._endpoint, self.plan, self.sends = endpoint, list(plan), 0
+        self.kill: Callable[[], None] = lambda: None
 
     @property
     def url(self) -> str:

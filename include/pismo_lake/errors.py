@@ -29,6 +29,7 @@ PismoError
 │   └── LedgerRefused           no database, no right to it, or a read-only disk
 │       └── LedgerVersionError      the ledger is older or newer than this program
 ├── ReplayError           events cannot be sent again as asked for
+│   ├── EventsRefusedError      some events cannot be sent to the target, all others were
 │   ├── SeenFileError           a file with the ids that a consumer has cannot be read
 │   ├── ReplayTakenOverError    another process sends the events of the same replay
 │   ├── TargetRefused           the target of a replay refuses: a right, an address or a secret is wrong
@@ -166,6 +167,10 @@ class LedgerMismatchError(PismoError):
 
 class ReplayError(PismoError):
     """Events cannot be sent again as asked for."""
+
+
+class EventsRefusedError(ReplayError):
+    """Some events of a replay cannot be sent to its target; all others were."""
 
 
 class SeenFileError(ReplayError):

@@ -10,8 +10,8 @@ from urllib.parse import quote
 DELIVERIES = "PISMO_DELIVERIES"
 """The environment variable of the deliveries file, as in the DAG files."""
 
-INGEST, CLOSE, DOCTOR = "pismo_ingest_", "pismo_close_", "pismo_doctor"
-"""The first part of the ids of the ingest and the close DAGs, and the id of the doctor's DAG."""
+INGEST, CLOSE, REPLAY, DOCTOR = "pismo_ingest_", "pismo_close_", "pismo_replay_", "pismo_doctor"
+"""The first part of the ids of the ingest, close and replay DAGs, and the id of the doctor's DAG."""
 FIRST_MOMENT = datetime(2020, 1, 1)  # noqa: DTZ001 - Airflow reads it in the timetable's zone
 """The start date of all DAGs, before all event files."""
 PAGES = "/pismo"

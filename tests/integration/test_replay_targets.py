@@ -18,7 +18,7 @@ from pismo_lake.errors import ConfigError, TargetRefused, TargetUnavailable
 from pismo_lake.replay import Pace, Selection, TimeRange, plan_replay, send_replay
 from pismo_lake.replay.refused import list_refused
 from pismo_lake.replay.targets.connect import open_target, target_name
-from pismo_lake.settings.replay import Replay
+from pismo_lake.settings.replay import Replay, TargetKind
 from pismo_sandbox.gcp.pubsub import running_pubsub
 from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
 
@@ -91,7 +91,9 @@ def resume(lake: LakeUnderTest, to: Replay, replay_id: str, **pace: Any) -> Repl
 
 def to_queue(sandbox: Sandbox, queue: str, **settings: Any) -> Replay:
     return Replay(
-        "sqs", queue, **({"conn_id": "consumer", "region": "us-east-1", "endpoint_url": sandbox.endpoint} | settings)
+        TargetKind.SQS,
+        queue,
+        **({"conn_id": "consumer", "region": "us-east-1", "endpoint_url": sandbox.endpoint} | settings),
     )
 
 
@@ -259,11 +261,11 @@ def test_a_topic_passes_each_event_to_its_queue(
     names = ["QueueArn"]
     arn = sandbox.admin("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    to = Replay("sns", topic, "consumer", endpoint_url=sandbox.endpoint)
+    to = Replay(TargetKind.SNS, topic, "consumer", endpoint_url=sandbox.endpoint)
     assert replay(lake, to).sent == 25
     assert sorted(bodies(receive(sandbox, queue))) == sorted(made)
     assert open_target(lake.settings, to, "r", AirflowClients()).check().startswith(f"{topic}: ")
-    gone = Replay("sns", f"{topic[:-5]}-gone{fifo}", "consumer", endpoint_url=sandbox.endpoint)
+    gone = Replay(TargetKind.SNS, f"{topic[:-5]}-gone{fifo}", "consumer", endpoint_url=sandbox.endpoint)
     with pytest.raises(TargetRefused, match="NotFound"):
         replay(lake, gone)
 
@@ -318,7 +320,7 @@ def test_an_endpoint_gets_each_event_in_order_with_its_secret(lake: LakeUnderTes
     lake.land({key(14): event("ä 💶", timestamp="2026-03-01T12:01:00Z")})
     waits: list[float] = []
     with serving(Endpoint([200, 500, 429, 0, 503, 422]), 0.05) as server:
-        to = Replay("http", server.url, "endpoint")
+        to = Replay(TargetKind.HTTP, server.url, "endpoint")
         record, _ = plan_replay(lake.settings, lake.ledger, DAY, target_name(to))
         target = open_target(lake.settings, to, record.replay_id, AirflowClients())
         assert "accepts connections" in target.check()
@@ -347,7 +349,7 @@ def test_an_endpoint_that_refuses_all_stops_a_replay_and_gets_no_secret_elsewher
 ) -> None:
     fill(lake, 3)
     with serving(Endpoint([200, status]), 0.05) as server:
-        to = Replay("http", server.url, "api_key")
+        to = Replay(TargetKind.HTTP, server.url, "api_key")
         with pytest.raises(TargetRefused, match=f"it answers {status}") as caught:
             replay(lake, to)
         assert "t0ken" not in str(caught.value)
@@ -362,7 +364,7 @@ def test_a_secret_that_no_header_can_hold_is_refused_without_its_value(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ENDPOINT", json.dumps({"conn_type": "http", "password": "s3cret\nX-Evil: 1"}))
     with pytest.raises(ConfigError, match="signs that no HTTP header has") as caught:
-        open_target(lake.settings, Replay("http", "http://127.0.0.1:1/", "endpoint"), "r", AirflowClients())
+        open_target(lake.settings, Replay(TargetKind.HTTP, "http://127.0.0.1:1/", "endpoint"), "r", AirflowClients())
     assert "s3cret" not in str(caught.value)
 
 
@@ -376,7 +378,7 @@ def test_pubsub_gets_each_event_with_its_account_as_the_ordering_key(lake: LakeU
     with running_pubsub() as server:
         server.broker.create_topic(topic)
         server.broker.subscribe(subscription, topic)
-        to = Replay("pubsub", topic, "google", endpoint_url=f"http://{server.host}")
+        to = Replay(TargetKind.PUBSUB, topic, "google", endpoint_url=f"http://{server.host}")
         record = replay(lake, to)
         assert (record.sent, record.refused) == (25, 0)
         assert open_target(lake.settings, to, "r", AirflowClients()).check() == topic
@@ -389,4 +391,7 @@ def test_pubsub_gets_each_event_with_its_account_as_the_ordering_key(lake: LakeU
         assert keys == {"account-0", "account-1", "account-2"}
         assert dict(got[0].attributes)["replay_id"] == record.replay_id
         with pytest.raises(TargetRefused, match="projects/p/topics/none"):
-            replay(lake, Replay("pubsub", "projects/p/topics/none", "google", endpoint_url=f"http://{server.host}"))
+            replay(
+                lake,
+                Replay(TargetKind.PUBSUB, "projects/p/topics/none", "google", endpoint_url=f"http://{server.host}"),
+            )

@@ -109,16 +109,16 @@ class ReplayLedger:
             if connection.execute(insert).rowcount == 0:
                 raise _begun_error(record.replay_id)
 
-    def refuse_begun(self, replay_id: str) -> None:
-        """Refuse the id of a replay that has begun.
-
-        Raises:
-            ReplayError: a process has claimed the replay of this id.
-        """
+    def has_begun(self, replay_id: str) -> bool:
+        """Return whether a process has claimed the replay of this id."""
         query = select(replays.c.claim).where(*self._is(replays, replay_id))
         with self._ledger.engine.connect() as connection:
-            if connection.execute(query).scalar() is not None:
-                raise _begun_error(replay_id)
+            return connection.execute(query).scalar() is not None
+
+    def refuse_begun(self, replay_id: str) -> None:
+        """Raise `ReplayError` for the id of a replay that has begun."""
+        if self.has_begun(replay_id):
+            raise _begun_error(replay_id)
 
     def find(self, replay_id: str) -> ReplayRecord:
         """Return a replay.

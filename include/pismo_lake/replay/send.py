@@ -37,6 +37,8 @@ _LOG = logging.getLogger(__name__)
 STEP = 500
 """After about so many messages, progress is recorded."""
 _STEP_BYTES = 8 << 20
+_RECORD_SECONDS = 5.0
+"""After this time, progress is recorded too: a slow target takes minutes for a step."""
 
 
 def send_replay(
@@ -91,13 +93,14 @@ class _Undone:
 
     position: int
     recorded: int
+    since: float
     sent: int = 0
     erased: list[int] = field(default_factory=list)
     refused: list[RefusedEvent] = field(default_factory=list)
 
-    @property
-    def is_due(self) -> bool:
-        return self.position - self.recorded >= STEP
+    def is_due(self, now: float) -> bool:
+        """Return whether it is time to record it."""
+        return self.position - self.recorded >= STEP or now - self.since >= _RECORD_SECONDS
 
 
 class _Sender:
@@ -112,7 +115,7 @@ class _Sender:
         self._maker = MessageMaker(record.replay_id, None if record.raw else settings.privacy)
         self._erased: set[bytes] = set()
         self._erasures = -1
-        self._state = _Undone(record.position, record.position)
+        self._state = _Undone(record.position, record.position, pace.clock())
 
     def send(self, progress: Progress) -> None:
         plan = read_plan(self._settings, self._record.replay_id)
@@ -137,10 +140,10 @@ class _Sender:
                 self._refuse(places[batch[failure.number].position], failure.reason)
             # events before it that make no message are dealt with too
             self._state.position = batch[-1].position + 1
-            if self._target.limits.recorded_each or self._state.is_due:
+            if self._target.limits.recorded_each or self._state.is_due(self._pace.clock()):
                 self._flush()
         self._state.position = step[-1].position + 1
-        if self._state.is_due:
+        if self._state.is_due(self._pace.clock()):
             self._flush()
 
     def _prepare(self, step: Iterable[PlannedEvent]) -> list[Message]:
@@ -205,7 +208,7 @@ class _Sender:
         erased = sum(position < state.position for position in state.erased)
         self._book.advance(self._record.replay_id, self._token, Done(state.position, state.sent, erased, refused))
         self._state = _Undone(
-            state.position, state.position,
+            state.position, state.position, self._pace.clock(),
             erased=[position for position in state.erased if position >= state.position],
             refused=[event for event in state.refused if event.position >= state.position],
         )  # fmt: skip

@@ -29,6 +29,8 @@ def examine(delivery: Delivery, *, key: str | None = None, other_host: str | Non
         yield Check("notices", State.FAIL, "there are none, and listing is switched off")
     yield from _own(delivery)
     yield from _rules(delivery)
+    if delivery.replay is not None:
+        yield _replay_target(delivery)
     if delivery.pool != "default_pool":
         advice = f"create it, or tasks wait for ever: airflow pools set {delivery.pool} SLOTS DESCRIPTION"
         yield Check("Airflow pool", State.OPTIONAL, f"{delivery.pool} (cannot be checked from here)", advice)
@@ -198,6 +200,18 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
             return f"{key.check()}: encrypts and decrypts" if key else ""
 
         yield attempt("encryption", encryption, "see docs/how-to/encryption.md: lake_kms_key, storage_conn_id")
+
+
+def _replay_target(delivery: Delivery) -> Check:
+    """Look at the target of replays with its own connection; nothing is sent."""
+    from pismo.connect.target import open_replay_target
+
+    def look() -> str:
+        with closing(open_replay_target(delivery, f"doctor-{uuid.uuid4().hex}")) as target:
+            return target.check()
+
+    # the right to send may come without the right to look
+    return attempt("replay target", look, "see docs/how-to/replay.md: replay.address, replay.conn_id")
 
 
 def _check_writing(root: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pismo.dags.close import close_dag
 from pismo.dags.doctor import doctor_dag
 from pismo.dags.ingest import ingest_dag
+from pismo.dags.replay import replay_dag
 from pismo.names import DOCTOR
 from pismo.wiring import checked_deliveries, invalid_delivery_dag
 from pismo_lake.settings import InvalidDelivery
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def build_dags(path: str | Path, doctor: str = DOCTOR) -> dict[str, DAG]:
-    """Return the ingest and the close DAG of each delivery, and the doctor's DAG, for a DAG file's globals.
+    """Return the ingest, close and replay DAG of each delivery, and the doctor's DAG, for a DAG file's globals.
 
     The file passes them to ``globals().update(…)``. Airflow reads only files that have the words *airflow* and *dag*:
     begin the file with a docstring or a comment that has both. A delivery with wrong settings becomes one DAG that
@@ -43,5 +44,7 @@ def build_dags(path: str | Path, doctor: str = DOCTOR) -> dict[str, DAG]:
         else:
             sound.append(delivery)
             dags += [ingest_dag(delivery, deliveries_file), close_dag(delivery, deliveries_file)]
+            if delivery.replay is not None:
+                dags.append(replay_dag(delivery, deliveries_file))
     dags.append(doctor_dag(sound, deliveries_file, doctor))
     return {dag.dag_id: dag for dag in dags}

@@ -5,6 +5,7 @@ from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator, S
 from pismo.operators.doctor import ExamineDeliveryOperator
 from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator
 from pismo.operators.land import CheckLandingOperator, LandEventFilesOperator, LandPublishDayOperator
+from pismo.operators.replay import PlanReplayOperator, SendEventsOperator
 from pismo.operators.report import ReportPublishDayOperator
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "IndexUnitOperator",
     "LandEventFilesOperator",
     "LandPublishDayOperator",
+    "PlanReplayOperator",
     "ReportPublishDayOperator",
+    "SendEventsOperator",
     "ShareOutUnitsOperator",
 ]

@@ -51,9 +51,9 @@ def window_of(context: Context, delivery: Delivery) -> Window:
     Raises:
         ParamsError: a Param is unknown or not valid, or Params do not fit together.
     """
-    params = _read_params(context, INGEST_PARAMS)
-    keys = tuple(key.lstrip("/") for key in _texts(params, "object_keys"))
-    ids = _texts(params, "event_ids")
+    params = read_params(context, INGEST_PARAMS)
+    keys = tuple(key.lstrip("/") for key in read_texts(params, "object_keys"))
+    ids = read_texts(params, "event_ids")
     force, retry = bool(params.get("force")), bool(params.get("retry_failed"))
     start, end = _moment(params, "window_start"), _moment(params, "window_end")
     if (keys or ids) and (start or end):
@@ -86,7 +86,7 @@ def window_of(context: Context, delivery: Delivery) -> Window:
 
 def day_of(context: Context) -> PublishDay:
     """Return the publish day to close: from Params, else the data interval, else yesterday."""
-    text = _read_params(context, CLOSE_PARAMS).get("publish_day")
+    text = read_params(context, CLOSE_PARAMS).get("publish_day")
     if text:
         try:
             day = PublishDay.parse(str(text)[:10])
@@ -111,7 +111,7 @@ def day_window(context: Context) -> Window:
     return Window(every, force=False, relist=bool(params.get("relist", True)), of_landed_day=True)
 
 
-def _read_params(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
+def read_params(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
     """Return the Params of a run; refuse unknown names, so that no typo is ignored."""
     params: Mapping[str, Any] = context["params"]
     unknown = sorted(set(params) - names)
@@ -121,7 +121,8 @@ def _read_params(context: Context, names: frozenset[str]) -> Mapping[str, Any]:
     return params
 
 
-def _texts(params: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def read_texts(params: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the texts of a Param that is a list, without blank ones."""
     return tuple(str(text).strip() for text in params.get(name) or () if str(text).strip())
 
 

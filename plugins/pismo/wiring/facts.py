@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pismo.names import CLOSE, DOCTOR, INGEST
+from pismo.names import CLOSE, DOCTOR, INGEST, REPLAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ def facts_of(delivery: Delivery) -> str:
     """
     rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in _facts(delivery))
     links = f"[ingest](dags/{INGEST}{delivery.name}), [close](dags/{CLOSE}{delivery.name})"
+    links += f", [replay](dags/{REPLAY}{delivery.name})" if delivery.replay else ""
     return f"| setting | value |\n|---|---|\n{rows}\n\nDAGs: {links}, [checks of rights and keys](dags/{DOCTOR})."
 
 
@@ -51,6 +52,11 @@ def _facts(delivery: Delivery) -> Iterator[tuple[str, str]]:
         f"{delivery.close_after_hours:g} h after the day; late {delivery.close_deadline_hours:g} h after that",
     )
     yield "privacy", f"`{delivery.privacy}`" if delivery.privacy else "none: columns hold the values that Pismo sends"
+    if delivery.replay:
+        from pismo_lake.replay.targets.connect import target_name
+
+        conn_id = f", connection `{delivery.replay.conn_id}`" if delivery.replay.conn_id else ""
+        yield "replays go to", f"`{target_name(delivery.replay)}`{conn_id}"
     yield "pool", f"`{delivery.pool}`"
 
 

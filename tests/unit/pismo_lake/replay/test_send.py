@@ -26,7 +26,7 @@ from pismo_lake.replay.start import estimate_minutes
 from pismo_lake.replay.target import Failure, Limits, split_in_batches
 from pismo_lake.replay.targets.connect import limits_of, open_target, target_name
 from pismo_lake.settings.privacy import PrivacyKey, load_privacy
-from pismo_lake.settings.replay import Replay
+from pismo_lake.settings.replay import Replay, TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -445,7 +445,7 @@ ODD_EVENTS = [
 @pytest.mark.parametrize("kind", ["ndjson", "undelimited"])
 def test_files_of_a_folder_hold_the_events(lake: LakeUnderTest, tmp_path: Path, kind: str) -> None:
     lake.land({key(12): b"".join(ODD_EVENTS)})
-    to = Replay(kind, str(tmp_path / "out"))
+    to = Replay(TargetKind(kind), str(tmp_path / "out"))
     replay_id = plan(lake, target_name(to))
     target = open_target(lake.settings, to, replay_id, None)  # type: ignore[arg-type]
     assert "can be written to" in target.check()
@@ -474,7 +474,7 @@ def test_files_hold_each_event_once_after_a_kill(
 
     monkeypatch.setattr(files, "LIMITS", replace(files.LIMITS, messages=3))
     made = fill(lake)
-    to = Replay("undelimited", str(tmp_path / "out"))
+    to = Replay(TargetKind.UNDELIMITED, str(tmp_path / "out"))
     replay_id = plan(lake, target_name(to))
     advance, calls = ReplayLedger.advance, []
 
@@ -496,7 +496,7 @@ def test_files_hold_each_event_once_after_a_kill(
 def test_a_folder_of_the_lake_is_no_target(lake: LakeUnderTest) -> None:
     for folder in (lake.settings.lake, f"{lake.settings.landing}/out"):
         with pytest.raises(ConfigError, match="give another folder"):
-            open_target(lake.settings, Replay("ndjson", folder), "r", None)  # type: ignore[arg-type]
+            open_target(lake.settings, Replay(TargetKind.NDJSON, folder), "r", None)  # type: ignore[arg-type]
 
 
 def test_a_full_disk_is_waited_for_and_a_missing_right_is_not(
@@ -505,7 +505,7 @@ def test_a_full_disk_is_waited_for_and_a_missing_right_is_not(
     from pismo_lake import storage
 
     made, waits = fill(lake), Waits()
-    to = Replay("undelimited", str(tmp_path / "out"))
+    to = Replay(TargetKind.UNDELIMITED, str(tmp_path / "out"))
     replay_id = plan(lake, target_name(to))
     write, calls = storage.write_atomic, []
 
@@ -534,7 +534,7 @@ def test_a_full_disk_is_waited_for_and_a_missing_right_is_not(
 )  # fmt: skip
 def test_an_address_that_is_not_of_its_kind_is_refused(kind: str, address: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        Replay(kind, address)
+        Replay(TargetKind(kind), address)
 
 
 def test_each_kind_has_limits_without_being_opened() -> None:
@@ -543,10 +543,10 @@ def test_each_kind_has_limits_without_being_opened() -> None:
         "pubsub": "projects/a/topics/b", "ndjson": "/x", "undelimited": "s3://b/x",
     }  # fmt: skip
     for kind, address in kinds.items():
-        limits = limits_of(Replay(kind, address))
+        limits = limits_of(Replay(TargetKind(kind), address))
         assert limits.usual_rate > 0
         assert limits.ordered is (kind in {"sqs", "http"})
-        assert target_name(Replay(kind, address)) == f"{kind} {address}"
+        assert target_name(Replay(TargetKind(kind), address)) == f"{kind} {address}"
 
 
 def test_times_of_accounts_are_kept_over_files_and_hours(lake: LakeUnderTest) -> None:
