@@ -16,7 +16,9 @@ Last = Annotated[
 ]
 By = Annotated[
     str,
-    typer.Option("--by", metavar="CLOCK", help="publish: by publish hours, taken whole. event: by the events' times."),
+    typer.Option(
+        "--by", metavar="CLOCK", help="Mean publish hours, taken whole (publish), or the events' own times (event)."
+    ),
 ]
 Types = Annotated[
     list[str] | None,

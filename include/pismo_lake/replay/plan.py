@@ -1,8 +1,8 @@
 """Plan a replay: the places of its events in the order in which they are sent.
 
-A plan holds about 40 bytes for each event, so a million events need 40 MB. It is a file of the lake until the replay
-is done. So a killed replay continues with the same events in the same order, whatever has landed meanwhile. It holds
-hashes and places, and neither ids nor values.
+A plan holds about 40 bytes for each event; to make it needs about 300 bytes for each, for a while. It is a file of the
+lake until the replay is done. So a killed replay continues with the same events in the same order, whatever has landed
+meanwhile. It holds hashes and places, and neither ids nor values.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def make_plan(settings: LakeSettings, ledger: Ledger, selection: Selection) -> t
     table = pa.concat_tables([table for _, _, table in pieces]).combine_chunks()
     offset, length = (table.column(name).to_numpy() for name in ("offset", "length"))
     order = np.lexsort((offset, file, time))
-    key = np.frombuffer(b"".join(table.column("dedupe_key").to_pylist()), dtype="S16")
+    key = _keys(table.column("dedupe_key"))
     return Plan(files, file[order], offset[order], length[order], key[order]), overview
 
 
@@ -163,7 +163,7 @@ def read_plan(settings: LakeSettings, replay_id: str) -> Plan:
     with sound(uri):
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False).combine_chunks()
         files = json.loads(table.schema.metadata[_NOTE])["files"]
-        keys = np.frombuffer(b"".join(table.column("key").to_pylist()), dtype="S16")
+        keys = _keys(table.column("key"))
         file, offset, length = (table.column(name).to_numpy() for name in ("file", "offset", "length"))
         return Plan(files, file, offset, length, keys)
 
@@ -171,6 +171,14 @@ def read_plan(settings: LakeSettings, replay_id: str) -> Plan:
 def remove_plan(settings: LakeSettings, replay_id: str) -> None:
     """Delete the plan of a replay that is done."""
     storage.remove(_plan_uri(settings, replay_id))
+
+
+def _keys(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
+    """Return a column of 16 bytes as an array of numpy's, without an object for each value."""
+    if not len(column):
+        return np.zeros(0, dtype="S16")
+    chunk = pa.concat_arrays(column.chunks)
+    return np.frombuffer(chunk.buffers()[1], dtype="S16")[chunk.offset : chunk.offset + len(chunk)]
 
 
 def _plan_uri(settings: LakeSettings, replay_id: str) -> str:

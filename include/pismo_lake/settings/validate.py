@@ -106,7 +106,8 @@ def _choices(model: type[Any], name: str) -> str:
 
 def _range(model: type[Any], name: str) -> str:
     schema = _adapter(model).json_schema()["properties"][name]
-    schema = next((part for part in schema.get("anyOf", ()) if "minimum" in part or "maximum" in part), schema)
+    bounds = {"minimum", "maximum", "exclusiveMinimum"}
+    schema = next((part for part in schema.get("anyOf", ()) if bounds & part.keys()), schema)
     if "exclusiveMinimum" in schema:
         return f"more than {schema['exclusiveMinimum']:g}"
     if "maximum" not in schema:
