@@ -21,6 +21,7 @@ from pismo_lake.settings.channels import GcsSource, Notices, S3Source, SftpSourc
 from pismo_lake.settings.contracts import parse_rules
 from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
 from pismo_lake.settings.privacy import STRICT, load_privacy
+from pismo_lake.settings.replay import Replay
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -180,10 +181,12 @@ def test_the_notices_and_alerts_of_the_documents_are_valid(tmp_path: Path) -> No
     (whole,) = blocks(ROOT / "docs" / "how-to" / "connect-s3.md", "yaml")
     (notices,) = blocks(ROOT / "docs" / "how-to" / "notices.md", "yaml")
     (alerts,) = blocks(ROOT / "docs" / "how-to" / "alerts.md", "yml")
-    (delivery,) = deliveries_in(whole + textwrap.indent(notices, "    ") + alerts, tmp_path)
+    (replay,) = blocks(ROOT / "docs" / "how-to" / "replay.md", "yml")
+    (delivery,) = deliveries_in(whole + textwrap.indent(notices, "    ") + alerts + replay, tmp_path)
     assert isinstance(delivery, Delivery)
     assert delivery.notices is not None
     assert delivery.alerts is not None
+    assert delivery.replay is not None
 
 
 def test_every_yaml_block_is_checked() -> None:
@@ -194,7 +197,9 @@ def test_every_yaml_block_is_checked() -> None:
         if not block.startswith("deliveries:")
     ]
     assert others == ["notices.md"]
-    assert {document.stem for document in DOCUMENTS if blocks(document, "yml")} == {"alerts", "contracts", "privacy"}
+    assert {document.stem for document in DOCUMENTS if blocks(document, "yml")} == {
+        "alerts", "contracts", "privacy", "replay",
+    }  # fmt: skip
 
 
 def test_the_contracts_and_the_privacy_policy_of_the_documents_are_valid(tmp_path: Path) -> None:
@@ -224,6 +229,7 @@ def test_every_delivery_setting_is_documented_with_its_default() -> None:
             (Notices, "notices"),
             (Alerts, "alerts"),
             (NotifierAlerts, "alerts"),
+            (Replay, "replay"),
         )
         for field in fields(kind)
     }

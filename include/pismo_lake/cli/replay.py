@@ -64,7 +64,7 @@ def replay(
         bool,
         typer.Option("--raw-bytes", help="Send events as Pismo wrote them, although the lake has a privacy policy."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be sent; send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the counts; send nothing.")] = False,
     resume: Annotated[
         str | None, typer.Option("--continue", metavar="ID", help="Send the rest of this replay.")
     ] = None,

@@ -1,4 +1,4 @@
-"""Record replays of one delivery in one lake: what each one sends, and how far it is.
+"""Record replays of one delivery in one lake: the events that each one sends, and how far it is.
 
 Each process that sends claims its replay first. If another process claims it later, for example the retry of a task
 that still runs somewhere, the earlier one cannot record progress any more and ends.
@@ -75,7 +75,7 @@ class RefusedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What was done since the last record: the place reached, and the numbers of events."""
+    """The work since the last record: the place reached, and the numbers of events."""
 
     position: int
     sent: int

@@ -1,4 +1,4 @@
-"""Make the message of an event: its bytes, and what a consumer can filter by."""
+"""Make the message of an event: its bytes, and attributes by which a consumer can filter."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Overview:
-    """What a replay would send: the number of events and bytes, by hour and type."""
+    """The events that a replay would send: their number and bytes, by hour and type."""
 
     events: int = 0
     bytes: int = 0

@@ -89,7 +89,7 @@ def send_replay(
 
 @dataclass(slots=True)
 class _Undone:
-    """What was done and is not recorded yet."""
+    """The work that is done and not recorded yet."""
 
     position: int
     recorded: int
@@ -126,7 +126,7 @@ class _Sender:
                 self._send_step(step)
                 progress.advance(len(step))
         finally:
-            # also if the process is asked to end: what was sent is not sent again
+            # also if the process is asked to end: messages that were sent are not sent again
             self._flush()
 
     def _send_step(self, step: Sequence[PlannedEvent]) -> None:
@@ -203,7 +203,7 @@ class _Sender:
         state = self._state
         if state.position == state.recorded:
             return
-        # what is known of events after this position is recorded with them
+        # refusals of later events are recorded with these events
         refused = [event for event in state.refused if event.position < state.position]
         erased = sum(position < state.position for position in state.erased)
         self._book.advance(self._record.replay_id, self._token, Done(state.position, state.sent, erased, refused))

@@ -1,4 +1,4 @@
-"""Define what every target of a replay does: it takes batches of messages, and says which of them it did not take."""
+"""Define the target of a replay: it takes batches of messages, and returns those that it did not take."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Target(Protocol):
 
         Raises:
             TargetRefused: no message can be sent, and a retry cannot help.
-            TargetUnavailable: the whole batch was not taken, or nobody knows; send it again.
+            TargetUnavailable: the whole batch was not taken, or its answer is lost; send it again.
         """
 
     def check(self) -> str:
-        """Return what was found at the target, and send nothing; errors as `send`."""
+        """Look at the target, and send nothing; return a finding; errors as `send`."""
 
     def close(self) -> None:
         """Close connections."""

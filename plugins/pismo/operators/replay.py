@@ -114,7 +114,7 @@ class SendEventsOperator(DeliveryOperator):
         return figures
 
     def _send(self, context: Context) -> tuple[ReplayRecord, str]:
-        """Send what is left; return the record, and the refused events in words."""
+        """Send the events that are left; return the record, and the refused events in words."""
         from contextlib import closing
 
         from pismo.connect.ledger import settings_of

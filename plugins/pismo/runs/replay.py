@@ -1,4 +1,4 @@
-"""Read the form of a replay, and say in the log what a replay would send."""
+"""Read the form of a replay, and log the events that it would send."""
 
 from __future__ import annotations
 
