@@ -13,17 +13,30 @@ from tests.lakes import event, key
 from tests.narrow_queue import NarrowQueue
 from tests.serving import serving
 
+from pismo.checks.check import State
+from pismo.checks.doctor import examine
 from pismo.connect.target import AirflowClients
 from pismo_lake.errors import ConfigError, TargetRefused, TargetUnavailable
 from pismo_lake.replay import Pace, Selection, TimeRange, plan_replay, send_replay
 from pismo_lake.replay.refused import list_refused
 from pismo_lake.replay.targets.connect import open_target, target_name
+from pismo_lake.settings.channels import Channel, Environment, S3Source
+from pismo_lake.settings.deliveries import Delivery
 from pismo_lake.settings.replay import Replay, TargetKind
 from pismo_sandbox.gcp.pubsub import running_pubsub
-from pismo_sandbox.s3.server import ADMIN_KEY, ADMIN_SECRET, CONSUMER_KEY, CONSUMER_SECRET, Sandbox, running_sandbox
+from pismo_sandbox.s3.server import (
+    ACCOUNT,
+    ADMIN_KEY,
+    ADMIN_SECRET,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    Sandbox,
+    running_sandbox,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.lakes import LakeUnderTest
 
@@ -248,6 +261,34 @@ def test_missing_queues_and_rights_fail_at_once(
     assert "events" in open_target(lake.settings, to_queue(sandbox, queue), "r", AirflowClients()).check()
     with pytest.raises(TargetUnavailable, match="not taken after 1 tries"):
         replay(lake, to_queue(sandbox, queue, endpoint_url="http://127.0.0.1:1"), tries=1)
+
+
+def test_the_doctor_looks_at_the_target_with_its_own_connection(
+    sandbox: Sandbox, make_queue: Callable[..., str], tmp_path: Path
+) -> None:
+    queue = make_queue()
+
+    def examined(to: Replay) -> tuple[State, str]:
+        delivery = Delivery(
+            name="test", organisation=sandbox.policy.organisation, environment=Environment.SANDBOX, channel=Channel.S3,
+            conn_id="stranger", landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"),
+            ledger_url=f"sqlite:///{tmp_path}/ledger.db", replay=to,
+            source=S3Source(ACCOUNT, endpoint_url=sandbox.endpoint, region="us-east-1"),
+        )  # fmt: skip
+        (check,) = [check for check in examine(delivery) if check.name == "replay target"]
+        return check.state, check.seen
+
+    state, seen = examined(to_queue(sandbox, queue))
+    assert (state, seen.endswith("about 0 message(s) wait")) == (State.PASS, True)
+    assert receive(sandbox, queue) == []
+    state, seen = examined(to_queue(sandbox, f"{queue}-none"))
+    assert state is State.FAIL
+    assert f"sqs {queue}-none: get_queue_attributes failed" in seen
+    assert examined(Replay(TargetKind.NDJSON, str(tmp_path / "out")))[0] is State.PASS
+    assert list((tmp_path / "out").iterdir()) == []
+    assert examined(Replay(TargetKind.NDJSON, str(tmp_path / "lake" / "out")))[0] is State.FAIL
+    state, seen = examined(Replay(TargetKind.HTTP, "http://127.0.0.1:1/?token=t0ken", "endpoint"))
+    assert (state, "t0ken" in seen) == (State.FAIL, False)
 
 
 @pytest.mark.parametrize("fifo", ["", ".fifo"])
