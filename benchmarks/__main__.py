@@ -8,6 +8,7 @@ Parquet on the same files. ARGS="odd": the cost of values that fit no column, in
 10000000 --days 5": closing days, and looking events up. ARGS="deliveries --entries 200": reading a deliveries file of
 many entries. ARGS="airflow --files 200": whole runs of Airflow: a backlog, an empty run, one file, and the latency of
 single files. ARGS="pages": what the pages in Airflow ask a ledger of a million files.
+ARGS="replay": a million events to a queue.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import pyarrow
 
-OTHERS = ("airflow", "channels", "days", "deliveries", "odd", "pages", "peers")
+OTHERS = ("airflow", "channels", "days", "deliveries", "odd", "pages", "peers", "replay")
 
 
 def main() -> int:
