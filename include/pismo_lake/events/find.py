@@ -125,7 +125,7 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bo
         _refuse_moved(settings, ledger, [record for record, _ in copies])
         return found
 
-    places = _read_again(find_places)
+    places = read_again(find_places)
     places.sort(key=lambda place: (place.record.rank, place.offset))
     winners = {organisation_key(place.org_id): place.content for place in places if place.lake_row}
     return [_compare_content(place, winners) for place in places]
@@ -172,7 +172,7 @@ def copies_of(
     Raises:
         LakeError: A file that the ledger names is missing.
     """
-    return _read_again(lambda: _copies_of(settings, ledger, event_id, bounds))
+    return read_again(lambda: _copies_of(settings, ledger, event_id, bounds))
 
 
 def _copies_of(
@@ -194,7 +194,7 @@ def _copies_of(
     return list(found.values())
 
 
-def _read_again(work: Callable[[], T]) -> T:
+def read_again(work: Callable[[], T]) -> T:
     """Read something from the files that the ledger names; begin again if a build has replaced one meanwhile.
 
     Raises:

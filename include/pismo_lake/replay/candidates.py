@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
+from pismo_lake.events.find import read_again
 from pismo_lake.index.files import read_index
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.paths import IDS
@@ -30,7 +31,9 @@ def candidate_files(settings: LakeSettings, ledger: Ledger, selection: Selection
     """Return the files of the delivery that may hold events of a selection, in rank order."""
     if selection.times is not None:
         return _of_times(settings, ledger, selection.times)
-    return files_with_ids(settings, ledger, sorted(set(selection.event_ids)))
+    ordered = sorted(set(selection.event_ids))
+    # a build may replace an id index meanwhile
+    return read_again(lambda: files_with_ids(settings, ledger, ordered))
 
 
 def _of_times(settings: LakeSettings, ledger: Ledger, times: TimeRange) -> list[FileRecord]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 
 from pismo.checks.latest import read_checks
-from pismo.names import CLOSE, DOCTOR, INGEST
+from pismo.names import CLOSE, DOCTOR, INGEST, REPLAY
 from pismo.ui import rights
 from pismo.ui.calendar import weeks_of
 from pismo.ui.links import RUNBOOKS, Links
@@ -21,6 +21,7 @@ from pismo_lake import state, storage
 from pismo_lake.errors import PismoError
 from pismo_lake.hours import PublishDay
 from pismo_lake.html.render import environment
+from pismo_lake.ledger.replays import ReplayLedger
 from pismo_lake.paths import reports_path, safe_segment
 from pismo_lake.report.render import FOLDER as REPORT_FOLDER
 from pismo_lake.report.render import HELPERS, plots
@@ -34,11 +35,15 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from pismo.ui.reader import Reader
+    from pismo_lake.ledger import Ledger
+    from pismo_lake.ledger.replays import ReplayRecord
     from pismo_lake.report.model import DayReport
+    from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.state import DayView
 
 _HERE = Path(__file__).parent / "templates"
 _SEARCH_DAYS = 7
+_REPLAYS = 10
 _PLAIN = (401, 403)
 _LOGIN = "This page shows the state of your data, so it needs a login. Log in to Airflow, then load this page again."
 _SAID = {
@@ -80,7 +85,11 @@ class Pages:
         """Return the page of a delivery."""
         delivery = self._require(name, user)
         checks = self._reader.answer(delivery, ("checks",), lambda settings, _: read_checks(settings))
-        return self._fill("delivery.html.j2", links, tab="", checks=checks, doctor=DOCTOR, **self._overview(delivery))
+        replays = self._reader.answer(delivery, ("replays", self._now()), _list_replays)
+        return self._fill(
+            "delivery.html.j2", links, tab="", checks=checks, doctor=DOCTOR, replays=replays,
+            **self._overview(delivery),
+        )  # fmt: skip
 
     def _overview(self, delivery: Delivery) -> dict[str, Any]:
         now = self._now()
@@ -184,7 +193,7 @@ class Pages:
         """Return the tab of a DAG or of a run: its delivery, or the day that the run closes."""
         if not rights.may_read_dag(dag_id, user):
             raise HTTPException(403)
-        kind = next((prefix for prefix in (INGEST, CLOSE) if dag_id.startswith(prefix)), "")
+        kind = next((prefix for prefix in (INGEST, CLOSE, REPLAY) if dag_id.startswith(prefix)), "")
         name = dag_id.removeprefix(kind)
         if not kind or not isinstance(self._reader.find(name), Delivery):
             return self._fill("foreign.html.j2", links, dag_id=dag_id)
@@ -221,6 +230,11 @@ def _templates() -> Environment:
     made = environment(_HERE, REPORT_FOLDER)
     made.globals |= HELPERS
     return made
+
+
+def _list_replays(settings: LakeSettings, ledger: Ledger) -> list[ReplayRecord]:
+    """Return the last replays of a delivery, the newest first."""
+    return ReplayLedger(ledger, settings.lake, settings.delivery).list_newest(_REPLAYS)
 
 
 def _day(text: str) -> PublishDay:

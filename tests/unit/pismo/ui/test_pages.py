@@ -23,7 +23,10 @@ from pismo.ui.notices import NoticeCounts, Notices
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
 from pismo_lake import storage
+from pismo_lake.ledger.replays import ReplayLedger
 from pismo_lake.paths import doctor_path
+from pismo_lake.replay import plan_replay
+from pismo_lake.replay.asked import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,3 +242,38 @@ def test_the_notices_and_the_dead_letters_of_a_queue_are_counted(site: Site) -> 
     failed = shown(fail)
     assert re.search(r"notices in the queue\s+unknown\s+RuntimeError\s.*dead letters\s+unknown", failed, re.DOTALL)
     assert "a password" not in failed
+
+
+def name_a_consumer(site: Site, folder: Path) -> None:
+    """Give the delivery a target of replays."""
+    head, found, rest = site.deliveries.read_text().partition("  test:\n")
+    site.deliveries.write_text(f"{head}{found}    replay: {{target: ndjson, address: {folder}/out}}\n{rest}")
+
+
+def test_a_delivery_without_a_consumer_has_no_replays(site: Site, tmp_path: Path) -> None:
+    page = site.text("/deliveries/test")
+    assert "The last replays" not in page
+    assert "pismo_replay_test" not in page
+    name_a_consumer(site, tmp_path)
+    page = site.text("/deliveries/test")
+    assert "No event was sent again yet" in page
+    assert "/team/dags/pismo_replay_test" in page
+    assert "Runbook: our consumer was down" in page
+    site.text("/runbooks/consumer-was-down")
+
+
+def test_a_delivery_shows_its_last_replays(site: Site, tmp_path: Path) -> None:
+    name_a_consumer(site, tmp_path)
+    selection = Asked(event_ids=("e-4", EVIL), types=(EVIL,)).select()
+    for replay_id in ("incident-7", "incident-8"):
+        plan_replay(site.lake.settings, site.lake.ledger, selection, f"ndjson {EVIL}", replay_id=replay_id)
+    book = ReplayLedger(site.lake.ledger, site.lake.settings.lake, "test")
+    book.stop("incident-7", book.claim("incident-7"), "the queue is gone")
+    site.readable.add("pismo_replay_test")
+    for path in ("/deliveries/test", "/dags/pismo_replay_test"):
+        page = site.text(path)
+        assert '<span class="pill bad">stopped</span>' in page
+        assert '<span class="pill">planned</span>' in page
+        assert "the queue is gone" in page
+        assert "2 event id(s)" in page
+        assert EVIL not in page
