@@ -107,9 +107,13 @@ def require_delivery(settings: LakeSettings, ledger: Ledger) -> None:
 
 def configured_delivery(options: LakeOptions) -> Delivery | None:
     """Return the delivery whose entry in the deliveries file the options name; None if they name no entry."""
-    return (
-        find_delivery(str(_find_value(options, "deliveries")), str(options.delivery)) if _from_file(options) else None
-    )
+    return _read_delivery(options) if _from_file(options) else None
+
+
+def _read_delivery(options: LakeOptions) -> Delivery:
+    from pismo_lake.settings.deliveries import find_delivery
+
+    return find_delivery(str(_find_value(options, "deliveries")), str(options.delivery))
 
 
 def _from_file(options: LakeOptions) -> bool:
@@ -145,9 +149,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
 
 def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
     """Return the settings that the DAGs have; the environment replaces Airflow's connections."""
-    from pismo_lake.settings.deliveries import find_delivery
-
-    delivery = find_delivery(str(_find_value(options, "deliveries")), str(options.delivery))
+    delivery = _read_delivery(options)
     url = options.ledger or delivery.ledger_url or _find_value(options, "ledger")
     if not url:
         msg = f"the ledger of {delivery.name} is in Airflow's connection {delivery.ledger_conn_id}: give --ledger"

@@ -53,7 +53,7 @@ def test_an_installed_package_adds_a_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     points = EntryPoints([EntryPoint("double", "builtins:len", added.COMMANDS)])
-    monkeypatch.setattr(added, "entry_points", lambda **wanted: points.select(**wanted))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **wanted: points.select(**wanted))
     assert added.find_command("double") is len
     assert added.find_command("flatten") is None
     # it is among the commands there are
