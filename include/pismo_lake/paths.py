@@ -32,6 +32,8 @@ BUILD_ROOTS = (*VALUE_ROOTS, REJECTS, IDS)
 OUTPUT_ROOTS = (*BUILD_ROOTS, REPORTS)
 """The folders of a lake that hold everything made from event files."""
 CONTRACTS = "_contracts"
+PULLED = "_pulled"
+"""The folder, in a folder of schemas, of the records of pulls."""
 ERASURES = "_erasures"
 """The folder of the records of erasures: in a lake, and in landing beside the raw files of each delivery."""
 COLUMNS = ".columns"

@@ -32,7 +32,7 @@ def check(lake: OpenLake, date: Day = None) -> int:
     from pismo_lake.report.schema_check import SchemaCheck
 
     store = ContractStore(lake.ledger, lake.settings)
-    folders = [{"folder": str(folder.root), "schemas": len(folder.paths)} for folder in store.schemas]
+    folders = [{"folder": folder.root, "schemas": len(folder.names)} for folder in store.schemas]
     wrong = _unusable(store)
     for problem in wrong:
         print(problem, file=sys.stderr)
@@ -136,7 +136,7 @@ def adopt(
 ) -> int:
     """Make a JSON Schema of the known columns of an event type, to be reviewed."""
     from pismo_lake.contracts.describe import schema_of
-    from pismo_lake.contracts.json_schema import schema_folder
+    from pismo_lake.contracts.json_schema import SchemaFolder
     from pismo_lake.contracts.store import ContractStore
 
     store = ContractStore(lake.ledger, lake.settings)
@@ -147,9 +147,10 @@ def adopt(
         return 0
     folder = Path(into)
     folder.mkdir(parents=True, exist_ok=True)
-    there = schema_folder(folder).find(domain, name)
+    schemas = SchemaFolder.open(folder)
+    there = schemas.find(domain, name)
     if there is not None:
-        msg = f"{there} is there already"
+        msg = f"{schemas.place(there)} is there already"
         raise ConfigError(msg)
     path = folder / domain / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
@@ -208,14 +209,14 @@ def dictionary(
 
 def _unusable(store: Any) -> list[str]:
     """Return the problem of each schema that cannot be used."""
-    from pismo_lake.report.schema_check import validator_of
+    from pismo_lake.contracts.validator import validator_of
 
     wrong = []
     for folder in store.schemas:
-        for path in folder.paths.values():
+        for name in folder.names.values():
             try:
-                folder.payload(path)
-                validator_of(folder, path)
+                folder.payload(name)
+                validator_of(folder, name)
             except ConfigError as error:
                 wrong.append(str(error))
     return wrong

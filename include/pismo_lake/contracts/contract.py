@@ -124,7 +124,7 @@ class Contract:
             conflicts.append(Change(f"{path}/{key}", node.kind, declared.kind))
             return
         if node.kind is Kind.STRING:
-            node.format = declared.format
+            self._agree_on_format(node, declared.format, f"{path}/{key}", conflicts)
         for name, child in declared.fields.items():
             known = node.fields.get(name) or self._new(node, name)
             if known is not None:
@@ -132,6 +132,19 @@ class Contract:
         if declared.item is not None:
             node.item = node.item or self._item()
             self._agree(node.item, declared.item, "*", f"{path}/{key}", conflicts)
+
+    def _agree_on_format(self, node: Node, declared: str, path: str, conflicts: list[Change]) -> None:
+        """Give a text its typed column; files of the lake may have one already, which keeps its type."""
+        if node.format and declared not in {node.format, ""}:
+            conflicts.append(Change(path, f"{Kind.STRING} {node.format}", f"{Kind.STRING} {declared}"))
+        elif declared and not node.format:
+            if not self._is_new(path):
+                self.changes.append(Change(path, "", f"{Kind.STRING} {declared}", self._offset))
+            node.format = declared
+
+    def _is_new(self, path: str) -> bool:
+        """Return whether the last change is that this path got its kind."""
+        return bool(self.changes) and self.changes[-1].path == path
 
     def learn(self, data: Any, extras: Mapping[str, Any], offset: int | None = None) -> bool:
         """Learn from one event; return False if it does not fit plainly and needs the slow path.

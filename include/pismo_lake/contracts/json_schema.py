@@ -10,66 +10,85 @@ from __future__ import annotations
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import orjson
 
-from pismo_lake.contracts.contract import MAX_DEPTH
+from pismo_lake import storage
+from pismo_lake.contracts.schema_nodes import node_of
 from pismo_lake.contracts.tree import Kind, Node
-from pismo_lake.errors import ConfigError
+from pismo_lake.errors import ConfigError, StorageRefused
+from pismo_lake.paths import PULLED, root_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from referencing import Resource
-    from referencing._core import Resolver
+    from collections.abc import Callable, Iterable
 
     from pismo_lake.settings.contracts import ContractRules
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Contracts of the events that Pismo's public pages show whole."""
 
-_KINDS = {
-    "string": Kind.STRING, "integer": Kind.INT, "number": Kind.DECIMAL, "boolean": Kind.BOOL, "object": Kind.OBJECT,
-    "array": Kind.LIST,
-}  # fmt: skip
-_FORMATS = {"date", "date-time"}
-_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
-# the segment, in this module, of an object that names none of its keys
-_MAP = "map"
+# schemas refer to each other by these URIs, wherever their folder is
+_URI = "file:///"
+_LONGEST = 300
+_SHOWN = 100
 
 
 class SchemaFolder:
-    """The schemas below a folder, by their domain and event."""
+    """The schemas below a folder, by their domain and event.
 
-    def __init__(self, folder: Path) -> None:
-        self.root = folder.absolute()
-        self._payloads: dict[Path, Node] = {}
-        if not self.root.is_dir():
+    A schema's name is its path below the folder: ``<domain>/<event>-<version>.json``. After a schema was read as a
+    payload, `references` has the other files that it needs.
+    """
+
+    def __init__(self, folder: Path | str, names: Iterable[str], read: Callable[[str], bytes]) -> None:
+        """Take the names of the files below a folder, and a function that reads one by its name."""
+        self.root = root_of(str(folder))
+        self._found, self._read = names, read
+        self._payloads: dict[str, Node] = {}
+        self.references: dict[str, set[str]] = {}
+        self._needed: set[str] = set()
+
+    @classmethod
+    def open(cls, folder: Path | str) -> SchemaFolder:
+        """Open a folder of this machine or of an object store.
+
+        Raises:
+            ConfigError: it is a folder of this machine, and does not exist.
+        """
+        root = root_of(str(folder))
+        if _is_missing(root):
             msg = f"contracts folder {folder} does not exist"
             raise ConfigError(msg)
+        return cls(root, _list_names(root), lambda name: storage.read_bytes(storage.join(root, name)))
 
     @cached_property
-    def paths(self) -> dict[tuple[str, str], Path]:
-        """The schema files by domain and event with version, folded: Pismo mixes ``-`` and ``_``."""
-        return {
-            (_fold(path.parent.name), _fold(path.stem)): path
-            for path in sorted(self.root.glob("*/*.json"))
-            if path.is_file()
-        }
+    def names(self) -> dict[tuple[str, str], str]:
+        """The names of schemas by domain and event with version, folded: Pismo mixes ``-`` and ``_``."""
+        split = ((*name.removesuffix(".json").split("/"), name) for name in sorted(self._found) if is_schema(name))
+        return {fold_event(domain, event): name for domain, event, name in split}
 
-    def find(self, domain: str, event: str) -> Path | None:
-        """Return the schema file of an event type; None if there is none."""
-        return self.paths.get((_fold(domain), _fold(event)))
+    def find(self, domain: str, event: str) -> str | None:
+        """Return the name of an event type's schema; None if there is none."""
+        return self.names.get(fold_event(domain, event))
 
-    def document(self, path: Path) -> Any:
-        """Return the content of a schema file."""
+    def place(self, name: str) -> str:
+        """Return the path or URI of a file, for people."""
+        return f"{self.root}/{name}"
+
+    def document(self, name: str) -> Any:
+        """Return the content of a schema.
+
+        Raises:
+            ConfigError: there is no such file, or it is not JSON.
+        """
         try:
-            return orjson.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            msg = f"contract {path}: {error}"
+            return orjson.loads(self._read(name))
+        except (OSError, ValueError, StorageRefused) as error:
+            msg = f"contract {self.place(name)}: {error}"
             raise ConfigError(msg) from error
 
-    def payload(self, path: Path) -> Node:
+    def payload(self, name: str) -> Node:
         """Return a schema's payload; the schema may describe only the payload, or the whole event.
 
         The node is shared.
@@ -77,25 +96,19 @@ class SchemaFolder:
         Raises:
             ConfigError: the file is not JSON, or no schema, or refers to a missing file.
         """
-        if path not in self._payloads:
-            self._payloads[path] = self._payload(path)
-        return self._payloads[path]
+        if name not in self._payloads:
+            self._payloads[name] = self._payload(name)
+        return self._payloads[name]
 
-    def _payload(self, path: Path) -> Node:
-        # most commands read no schema
-        from referencing import Registry, Resource
-        from referencing.exceptions import Unresolvable
-        from referencing.jsonschema import DRAFT7
+    def _payload(self, name: str) -> Node:
+        from pismo_lake.contracts.references import ERRORS, reason_of_schema, resolver_of
 
-        document = self.document(path)
-        registry: Any = Registry(retrieve=self.retrieve)  # type: ignore[call-arg]
-        base = path.as_uri()
-        resource = Resource.from_contents(document, default_specification=DRAFT7)
-        resolver = registry.with_resource(base, resource).resolver(base)
+        document = self.document(name)
+        self.references[name] = self._needed = set()
         try:
-            node = _close_maps(_node(document, resolver, 0, ()))
-        except (Unresolvable, ConfigError, RecursionError, AttributeError, TypeError) as error:
-            msg = f"contract {path}: {str(error) or type(error).__name__}"
+            node = node_of(document, resolver_of(document, uri_of(name), self.retrieve))
+        except ERRORS as error:
+            msg = f"contract {self.place(name)}: {reason_of_schema(error)}"
             raise ConfigError(msg) from error
         if "data" in node.fields and node.fields.keys() & {"event_id", "domain", "event_type", "org_id"}:
             about, node = node.about, node.fields["data"]
@@ -103,150 +116,69 @@ class SchemaFolder:
         # a payload without properties is still an object
         return node if node.kind is Kind.OBJECT else Node(Kind.OBJECT, about=node.about)
 
-    def retrieve(self, uri: str) -> Resource[Any]:
-        """Return a file that a ``$ref`` names, only from inside the folder, never from a network."""
-        from referencing import Resource
-        from referencing.jsonschema import DRAFT7
-
-        path = Path(uri.removeprefix("file://"))
-        if not uri.startswith("file://") or not path.resolve().is_relative_to(self.root.resolve()):
-            msg = f"$ref to {uri}, which is not in {self.root}"
+    def retrieve(self, uri: str) -> Any:
+        """Return the content of a file that a ``$ref`` names, only from inside the folder, never from a network."""
+        name = unquote(uri.removeprefix(_URI))
+        is_name = uri.startswith(_URI) and 0 < len(name) <= _LONGEST and name.isprintable()
+        if not is_name or storage.leaves(name) or _leads_out(self.root, name):
+            msg = f"$ref to {uri[:_SHOWN]}, which is not in {self.root}"
             raise ConfigError(msg)
-        return Resource.from_contents(self.document(path), default_specification=DRAFT7)
+        # also a file that is missing: a schema that waits for it has the reference
+        self._needed.add(name)
+        return self.document(name)
+
+
+def uri_of(name: str) -> str:
+    """Return the URI by which other schemas of a folder refer to one; it does not depend on the folder."""
+    return f"{_URI}{quote(name)}"
+
+
+def is_schema(name: str) -> bool:
+    """Return whether a file has the name of a schema of an event type; other files may be referred to."""
+    return name.endswith(".json") and name.count("/") == 1
+
+
+def fold_event(domain: str, event: str) -> tuple[str, str]:
+    """Return an event type for comparison: Pismo mixes ``-`` and ``_``, and cases."""
+    return domain.casefold().replace("_", "-"), event.casefold().replace("_", "-")
+
+
+def _is_missing(root: str) -> bool:
+    return storage.is_local(root) and not storage.local_path(root).is_dir()
+
+
+def _list_names(root: str) -> list[str]:
+    """Return the names of the schemas below a folder, without the records of pulls."""
+    if storage.is_local(root):
+        names = [path.relative_to(root).as_posix() for path in Path(root).glob("*/*.json") if path.is_file()]
+    else:
+        names = [uri.removeprefix(f"{root}/") for uri in storage.list_files(root)]
+    return [name for name in names if is_schema(name) and not name.startswith(f"{PULLED}/")]
+
+
+def _leads_out(root: str, name: str) -> bool:
+    """Return whether a file of a folder of this machine is a link to a place outside it."""
+    return storage.is_local(root) and not Path(root, name).resolve().is_relative_to(Path(root).resolve())
 
 
 @lru_cache(maxsize=64)
-def schema_folder(folder: Path) -> SchemaFolder:
-    """Return the schemas of a folder; a process reads them once."""
-    return SchemaFolder(folder)
+def schema_folder(folder: Path | str) -> SchemaFolder:
+    """Return the schemas of a folder; a process reads them once, see `forget_schemas`."""
+    return SchemaFolder.open(folder)
+
+
+def forget_schemas() -> None:
+    """Let this process read the schemas of all folders again, because they have changed."""
+    schema_folder.cache_clear()
 
 
 def schema_folders(rules: ContractRules) -> list[SchemaFolder]:
-    """Return the folders that rules name, in order."""
-    own = [Path(rules.folder)] if rules.folder else []
+    """Return the folders that rules name, in order; before the first pull, its folder may be missing."""
+    own = [rules.folder] if rules.folder and not (rules.pull and _is_missing(rules.folder)) else []
     return [schema_folder(folder) for folder in [*own, *([SHIPPED] if rules.shipped else [])]]
 
 
-def find_schema(folders: Iterable[SchemaFolder], domain: str, event: str) -> tuple[SchemaFolder, Path] | None:
-    """Return the first folder with a schema of an event type, and its file; None without any."""
+def find_schema(folders: Iterable[SchemaFolder], domain: str, event: str) -> tuple[SchemaFolder, str] | None:
+    """Return the first folder with a schema of an event type, and its name; None without any."""
     found = ((folder, folder.find(domain, event)) for folder in folders)
-    return next(((folder, path) for folder, path in found if path is not None), None)
-
-
-def _fold(name: str) -> str:
-    return name.casefold().replace("_", "-")
-
-
-def _close_maps(node: Node) -> Node:
-    """Return the node with its maps, which have no keys of their own, as JSON text."""
-    for key, child in node.fields.items():
-        node.fields[key] = _close_maps(child)
-    if node.item is not None:
-        node.item = _close_maps(node.item)
-    return Node(Kind.JSON, about=node.about) if node.segment == _MAP and not node.fields else node
-
-
-def _node(schema: Any, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
-    if not isinstance(schema, dict):
-        # true and false give no kind
-        return Node()
-    if "$ref" in schema:
-        node = _follow_reference(str(schema["$ref"]), resolver, depth, way)
-    else:
-        node = _own_node(schema, resolver, depth, way)
-        for other in _alternatives(schema):
-            node = _both(node, _node(other, resolver, depth, way))
-    node.about = _description(schema) or node.about
-    return node
-
-
-def _description(schema: dict[str, Any]) -> str:
-    """Return the text that a schema has about its values, or nothing."""
-    return next((text for key in ("description", "title") if isinstance(text := schema.get(key), str) and text), "")
-
-
-def _follow_reference(reference: str, resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
-    found = resolver.lookup(reference)
-    if id(found.contents) in way:
-        # it refers to itself: the kinds below are inferred
-        return Node()
-    return _node(found.contents, found.resolver, depth, (*way, id(found.contents)))
-
-
-def _own_node(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
-    """Return the node of a schema itself, without the schemas that it combines."""
-    types = _types(schema)
-    if len(types) > 1:
-        return Node(Kind.DECIMAL if types == {"integer", "number"} else Kind.JSON)
-    kind = _KINDS[types.pop()] if types else Kind.NULL
-    if kind is Kind.OBJECT:
-        return _object(schema, resolver, depth, way)
-    if kind is Kind.LIST:
-        if depth >= MAX_DEPTH:
-            return Node(Kind.JSON)
-        items = schema.get("items", True)
-        node = Node(Kind.LIST, item=Node())
-        for item in items if isinstance(items, list) else [items]:
-            node.item = _both(node.item or Node(), _node(item, resolver, depth + 1, way))
-        return node
-    return Node(kind, format=schema["format"] if kind is Kind.STRING and schema.get("format") in _FORMATS else "")
-
-
-def _object(schema: dict[str, Any], resolver: Resolver[Any], depth: int, way: tuple[int, ...]) -> Node:
-    properties = schema.get("properties", {})
-    any_key = schema.get("additionalProperties", True) is not False or "patternProperties" in schema
-    if depth >= MAX_DEPTH:
-        return Node(Kind.JSON)
-    fields = {str(key): _node(value, resolver, depth + 1, way) for key, value in properties.items()}
-    return Node(Kind.OBJECT, _MAP if any_key and not fields else "", fields)
-
-
-def _types(schema: dict[str, Any]) -> set[str]:
-    given = schema.get("type")
-    types = set(given if isinstance(given, list) else [given]) - {None, "null"}
-    if given is None:
-        values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-        types = {_TYPES[type(value)] for value in values if value is not None}
-        if not types and ("properties" in schema or "patternProperties" in schema):
-            types = {"object"}
-        elif not types and "items" in schema:
-            types = {"array"}
-    unknown = types - _KINDS.keys()
-    if unknown:
-        msg = f"unknown type {', '.join(map(str, unknown))}"
-        raise ConfigError(msg)
-    return types
-
-
-def _alternatives(schema: dict[str, Any]) -> Iterator[Any]:
-    for key in ("allOf", "anyOf", "oneOf"):
-        listed: Iterable[Any] = schema.get(key, ())
-        yield from listed
-    yield from (schema[key] for key in ("then", "else") if key in schema)
-
-
-def _both(one: Node, other: Node) -> Node:
-    """Return a node that accepts the values of both, with the first description.
-
-    Objects get the fields of both; kinds that differ become JSON text.
-    """
-    node = _unite(one, other)
-    node.about = one.about or other.about
-    return node
-
-
-def _unite(one: Node, other: Node) -> Node:
-    if Kind.NULL in {one.kind, other.kind}:
-        return other if one.kind is Kind.NULL else one
-    kinds = {one.kind, other.kind}
-    if kinds == {Kind.OBJECT}:
-        names = dict.fromkeys([*one.fields, *other.fields])
-        fields = {name: _both(one.fields.get(name) or Node(), other.fields.get(name) or Node()) for name in names}
-        return Node(Kind.OBJECT, one.segment and other.segment, fields)
-    if kinds == {Kind.LIST}:
-        return Node(Kind.LIST, item=_both(one.item or Node(), other.item or Node()))
-    if kinds <= {Kind.INT, Kind.DECIMAL}:
-        return Node(Kind.DECIMAL if Kind.DECIMAL in kinds else Kind.INT)
-    if len(kinds) > 1:
-        return Node(Kind.JSON)
-    return Node(one.kind, format=one.format if one.format == other.format else "")
+    return next(((folder, name) for folder, name in found if name is not None), None)

@@ -147,8 +147,8 @@ class ContractStore:
         found = find_schema(self.schemas, domain, event_type)
         if found is None:
             return None
-        folder, path = found
-        return folder.payload(path)
+        folder, name = found
+        return folder.payload(name)
 
     def _where(self, key: tuple[str, str]) -> tuple[ColumnElement[bool], ...]:
         domain, event_type = key

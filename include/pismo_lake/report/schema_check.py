@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import orjson
 
 from pismo_lake.contracts.json_schema import find_schema
+from pismo_lake.contracts.validator import validator_of
 from pismo_lake.decode.container import uncompress
-from pismo_lake.errors import ConfigError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.landed import landed_bytes
 from pismo_lake.paths import event_name, safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from pismo_lake.contracts.json_schema import SchemaFolder
     from pismo_lake.ledger import FileRecord
@@ -95,20 +93,3 @@ class SchemaCheck:
     def _validator(self, domain: str, event: str) -> tuple[Any, bool] | None:
         found = find_schema(self._folders, domain, event)
         return None if found is None else validator_of(*found)
-
-
-def validator_of(folder: SchemaFolder, path: Path) -> tuple[Any, bool]:
-    """Return a schema's validator, and whether the schema describes the whole event.
-
-    Raises:
-        ConfigError: it is not a draft-07 schema.
-    """
-    document = folder.document(path)
-    whole = isinstance(document, dict) and bool(document.get("properties", {}).keys() & {"event_id", "event_type"})
-    try:
-        return jsonschema_rs.Draft7Validator(
-            document, base_uri=path.as_uri(), retriever=lambda uri: folder.retrieve(uri).contents, validate_formats=True
-        ), whole
-    except (ValueError, ConfigError) as error:
-        msg = f"contract {path}: {str(error).splitlines()[0]}"
-        raise ConfigError(msg) from error

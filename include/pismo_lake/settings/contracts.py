@@ -10,8 +10,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Strict, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
+from pismo_lake.paths import root_of
 from pismo_lake.settings.fields import STRICT_MODEL
 from pismo_lake.settings.patterns import covers, covers_event
+from pismo_lake.settings.schema_pull import SchemaPull  # noqa: TC001 - pydantic reads the types when it runs
 from pismo_lake.settings.validate import validate
 
 
@@ -42,7 +44,9 @@ class ContractRules:
     """The rules by which event types get their columns."""
 
     folder: str | None = None
-    """A folder of JSON Schema files, relative to the deliveries file."""
+    """A folder of JSON Schema files: a path relative to the deliveries file, or s3://<bucket>/<folder>."""
+    pull: SchemaPull | None = None
+    """The source from which the close DAG pulls schemas into `folder`, if there is one."""
     shipped: Annotated[bool, Strict()] = True
     """If true, the schemas that come with the project are used for event types that `folder` lacks."""
     mode: Mode = Mode.EVOLVE
@@ -53,6 +57,18 @@ class ContractRules:
     """Patterns of paths that stay JSON text, if they have no column yet."""
     child_tables: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ()
     """Patterns of lists that get a table of their own."""
+
+    def __post_init__(self) -> None:
+        if self.pull is None:
+            return
+        if self.folder is None:
+            msg = "contracts.pull needs contracts.folder, the folder to pull into"
+            raise ValueError(msg)
+        if self.pull.source is not None and _overlap(self.pull.source, self.folder):
+            msg = (
+                f"contracts.folder {self.folder} and contracts.pull.source {self.pull.source} are one inside the other"
+            )
+            raise ValueError(msg)
 
     def mode_of(self, event: str) -> Mode:
         """Return the mode of an event type ``<domain>/<name with version>``."""
@@ -71,6 +87,11 @@ class ContractRules:
         modes = [*self.modes, ("**", self.mode)]
         said = json.dumps(modes) if any(mode is Mode.DISCARD for _, mode in modes) else ""
         return f"{said}{json.dumps(self.child_tables)}" if self.child_tables else said
+
+
+def _overlap(one: str, other: str) -> bool:
+    one, other = f"{root_of(one)}/", f"{root_of(other)}/"
+    return one.startswith(other) or other.startswith(one)
 
 
 EVOLVING = ContractRules()

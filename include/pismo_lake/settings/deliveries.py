@@ -21,6 +21,7 @@ from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.delivery import Delivery
 from pismo_lake.settings.privacy import STRICT
 from pismo_lake.settings.replay import FILES, Replay
+from pismo_lake.settings.schema_pull import SchemaPull
 from pismo_lake.settings.stamps import Stamp, stamp_of
 from pismo_lake.settings.tables import Catalog
 from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
@@ -204,12 +205,30 @@ def _contracts(values: Any, folder: Path, lines: Mapping[str, int]) -> ContractR
         values = dict(values)
         if isinstance(values.get("modes"), dict):
             values["modes"] = {key: value for key, value in values["modes"].items() if key != LINES}
+        if values.get("pull") is not None:
+            values["pull"] = _pull(values["pull"], folder, values[LINES].get("pull"))
         if values.get("folder") is not None:
-            values["folder"] = str(folder / str(values["folder"]))
-            if not Path(values["folder"]).is_dir():
+            values["folder"] = _beside(folder, values["folder"])
+            # a pull makes the folder
+            is_store = "://" in values["folder"]
+            if not values.get("pull") and not is_store and not Path(values["folder"]).is_dir():
                 msg = f"contracts.folder {values['folder']} does not exist"
                 raise SettingError(msg, values[LINES].get("folder"))
     return _validate_nested(ContractRules, "contracts", values, lines)
+
+
+def _pull(values: Any, folder: Path, line: int | None) -> SchemaPull:
+    if not isinstance(values, dict):
+        msg = "`contracts.pull:` with source is missing"
+        raise SettingError(msg, line)
+    if values.get("source") is not None:
+        values = values | {"source": _beside(folder, values["source"])}
+    return validate(SchemaPull, values, "contracts.pull.", line)
+
+
+def _beside(folder: Path, place: Any) -> str:
+    """Return a place of the file; a path is relative to the file, not to the folder in which a worker was started."""
+    return str(place) if "://" in str(place) else str(folder / str(place))
 
 
 def _validate_nested(kind: type[Model], field: str, values: Any, lines: Mapping[str, int]) -> Model:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pismo_lake.contracts.describe import changes_of, column_lines
+from pismo_lake.contracts.json_schema import forget_schemas
 from pismo_lake.contracts.store import ContractStore
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class TypeView:
 
 def list_types(settings: LakeSettings, ledger: Ledger) -> tuple[TypeLine, ...]:
     """Return the event types of the lake by name."""
+    forget_schemas()
     store = ContractStore(ledger, settings)
     return tuple(
         TypeLine(
@@ -70,6 +72,8 @@ def list_types(settings: LakeSettings, ledger: Ledger) -> tuple[TypeLine, ...]:
 
 def view_type(settings: LakeSettings, ledger: Ledger, name: str) -> TypeView | None:
     """Return an event type by its name, ``<domain>/<event type>``; None if the lake has no such type."""
+    # the process of a page lives long, and others pull schemas
+    forget_schemas()
     store = ContractStore(ledger, settings)
     key = tuple(name.split("/", 1))
     if key not in set(store.names()):

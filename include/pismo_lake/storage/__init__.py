@@ -24,7 +24,7 @@ from pismo_lake.storage.files import (
     version,
     write_atomic,
 )
-from pismo_lake.storage.places import is_local, join, local_path
+from pismo_lake.storage.places import is_local, join, leaves, local_path
 from pismo_lake.storage.registry import configure
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "is_refused",
     "is_temporary",
     "join",
+    "leaves",
     "list_every_file",
     "list_files",
     "list_folders",

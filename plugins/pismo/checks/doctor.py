@@ -171,9 +171,9 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
     def schemas() -> str:
         found = schema_folders(delivery.contracts)
         for folder in found:
-            for path in folder.paths.values():
-                folder.payload(path)
-        return ", ".join(f"{len(folder.paths)} in {folder.root}" for folder in found) or "none, all are inferred"
+            for name in folder.names.values():
+                folder.payload(name)
+        return ", ".join(f"{len(folder.names)} in {folder.root}" for folder in found) or "none, all are inferred"
 
     yield attempt("contracts", schemas, "python -m pismo_lake contracts check names each file")
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,15 @@ from tests.lakes import LakeUnderTest, event, key
 
 from pismo_lake.contracts.contract import MAX_KEYS, Contract
 from pismo_lake.contracts.describe import changes_of, column_lines, differences, schema_of
-from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder
+from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder, forget_schemas
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.contracts.validator import validator_of
 from pismo_lake.ddl.short_names import short_names
 from pismo_lake.ddl.tables import lake_tables
 from pismo_lake.errors import ConfigError
 from pismo_lake.index.rebuild import rebuild_ledger
-from pismo_lake.report.schema_check import SchemaCheck, validator_of
+from pismo_lake.report.schema_check import SchemaCheck
 from pismo_lake.settings.contracts import ContractRules, Mode, parse_rules
 from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
 from pismo_lake.settings.privacy import STRICT, PrivacyKey, load_privacy
@@ -42,8 +44,8 @@ def write(folder: Path, name: str, schema: Any) -> Path:
 
 
 def payload(folder: Path, schema: Any) -> Node:
-    path = write(folder, "pix/pix_in-1.json", schema)
-    return SchemaFolder(folder).payload(path)
+    write(folder, "pix/pix_in-1.json", schema)
+    return SchemaFolder.open(folder).payload("pix/pix_in-1.json")
 
 
 def kinds(node: Node) -> Any:
@@ -112,25 +114,71 @@ def test_a_schema_that_cannot_be_used_is_named(tmp_path: Path, schema: Any) -> N
         payload(tmp_path / "folder", schema)
 
 
+def _doubling(levels: int) -> dict[str, Any]:
+    """Return a small schema that means two to the power of `levels` parts."""
+    steps = {f"l{n}": {"allOf": [{"$ref": f"#/definitions/l{n + 1}"}] * 2} for n in range(levels)}
+    return {"definitions": steps | {f"l{levels}": {"type": "object"}}, "$ref": "#/definitions/l0"}
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(levels):
+        schema = {"allOf": [schema]}
+    return schema
+
+
+HOSTILE = {
+    "only itself": ({"$ref": "#"}, "leads only back to itself"),
+    "a circle of two": (
+        of(x={"$ref": "#/definitions/a"})
+        | {
+            "definitions": {
+                "a": {"allOf": [{"$ref": "#/definitions/b"}]},
+                "b": {"anyOf": [{"$ref": "#/definitions/a"}]},
+            }
+        },
+        "leads only back to itself",
+    ),
+    "a circle of files": ({"$ref": "pix_in-1.json"}, "leads only back to itself"),
+    "doubled again and again": (_doubling(60), "more than 20000 parts, or"),
+    "many levels": (_nested(300), "more than 100 levels"),
+    "more levels": ('{"allOf":[' * 600 + "{}" + "]}" * 600, "depth limit|[Rr]ecursion"),
+    "a link out": ({"$ref": "../common/link.json"}, "which is not in"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_schema_is_named_at_once(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "outside.json", of(secret={"type": "string"}))
+    (tmp_path / "folder" / "common").mkdir(parents=True)
+    (tmp_path / "folder" / "common" / "link.json").symlink_to(tmp_path / "outside.json")
+    schema, why = HOSTILE[name]
+    path = write(tmp_path / "folder", "pix/pix_in-1.json", schema)
+    if isinstance(schema, str):
+        path.write_text(schema)
+    with pytest.raises(ConfigError, match=rf"contract .*pix_in-1\.json.*{why}"):
+        SchemaFolder.open(tmp_path / "folder").payload("pix/pix_in-1.json")
+
+
 def test_names_are_found_with_hyphens_and_underscores(tmp_path: Path) -> None:
-    path = write(tmp_path, "account/status_change-2.json", of())
-    assert SchemaFolder(tmp_path).find("account", "status-change-2") == path
-    assert SchemaFolder(tmp_path).find("account", "status-change-1") is None
+    write(tmp_path, "account/status_change-2.json", of())
+    assert SchemaFolder.open(tmp_path).find("account", "status-change-2") == "account/status_change-2.json"
+    assert SchemaFolder.open(tmp_path).find("account", "status-change-1") is None
 
 
 def test_the_shipped_schemas_are_valid_and_take_the_events_of_the_look_alike() -> None:
     import random
 
-    shipped, r, met = SchemaFolder(SHIPPED), random.Random(1), 0
-    for path in shipped.paths.values():
-        jsonschema_rs.meta.validate(shipped.document(path))
+    shipped, r, met = SchemaFolder.open(SHIPPED), random.Random(1), 0
+    for each in shipped.names.values():
+        jsonschema_rs.meta.validate(shipped.document(each))
     for domain, name, version, _, make in CATALOGUE:
-        path = shipped.find(domain, f"{name}-{version}")
-        if path is None:
+        schema = shipped.find(domain, f"{name}-{version}")
+        if schema is None:
             continue
         met += 1
         contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
-        contract.declare(shipped.payload(path))
+        contract.declare(shipped.payload(schema))
         before = [change for change in contract.changes if change.after.startswith("rescued")]
         for _ in range(50):
             contract.learn(make(r), {})
@@ -173,6 +221,21 @@ def test_what_was_there_before_a_schema_stands(lake: LakeUnderTest, tmp_path: Pa
     assert found == {
         "pix/pix_in-1 /text: schema int, lake string", "pix/pix_in-1 /only_here: schema has none, lake bool",
     }  # fmt: skip
+
+
+def test_a_typed_column_keeps_its_type_whatever_schemas_say_later(lake: LakeUnderTest, tmp_path: Path) -> None:
+    lake.put(event("e-0", {"day": "2026-03-01"}))
+    rules = ContractRules(folder=str(tmp_path / "contracts"), shipped=False)
+    lake.settings = replace(lake.settings, contracts=rules)
+    for number, text in enumerate(("date", "date-time", None), 1):
+        write(tmp_path / "contracts", "pix/pix_in-1.json", of(day={"type": "string", "format": text}))
+        forget_schemas()
+        lake.land({key(12 + number): event(f"e-{number}", {"day": "2026-03-01"})})
+        lake.build()
+    rows = {row["event_id"]: row.get("typed__day") for row in lake.rows()}
+    assert rows == {"e-0": None} | dict.fromkeys(("e-1", "e-2", "e-3"), date(2026, 3, 1))
+    changes = [change[:3] for change in changes_of(lake.ledger, lake.settings.lake, *PIX)]
+    assert changes == [("/data/day", "", "string"), ("/data/day", "", "string date")]
 
 
 def test_a_frozen_contract_sends_new_fields_to_rescued(lake: LakeUnderTest) -> None:
@@ -238,7 +301,7 @@ def test_events_are_checked_and_nothing_is_enforced(lake: LakeUnderTest, tmp_pat
     first = event("e-1", {"name": "abcd", "kind": "A"})
     lake.put(first, event("e-2", {"name": "secret", "kind": "B"}), event("e-3", {"l": [1, "x", "y"], "more": 1}),
              event("o-1", domain="other"))  # fmt: skip
-    check = SchemaCheck([SchemaFolder(tmp_path / "contracts")])
+    check = SchemaCheck([SchemaFolder.open(tmp_path / "contracts")])
     for record in lake.lake_files.every():
         check.add(record)
     assert check.checked == 3
@@ -261,8 +324,9 @@ def test_an_adopted_contract_says_what_the_inferred_one_knew(lake: LakeUnderTest
     contract = ContractStore(lake.ledger, lake.settings).get(*PIX)
     path = write(tmp_path, "pix/pix_in-1.json", schema_of(contract, "pix pix_in-1"))
     jsonschema_rs.meta.validate(json.loads(path.read_text()))
-    assert kinds(SchemaFolder(tmp_path).payload(path)) == kinds(contract.data)
-    validator, whole = validator_of(SchemaFolder(tmp_path), path)
+    folder = SchemaFolder.open(tmp_path)
+    assert kinds(folder.payload("pix/pix_in-1.json")) == kinds(contract.data)
+    validator, whole = validator_of(folder, "pix/pix_in-1.json")
     assert (validator.is_valid({"a": 5, "l": None}), validator.is_valid({"a": "x"}), whole) == (True, False, False)
 
 

@@ -38,7 +38,7 @@ def test_a_description_is_found(tmp_path: Path, name: str) -> None:
     (tmp_path / "pix").mkdir()
     path = tmp_path / "pix" / "pix_in-1.json"
     path.write_text(json.dumps({"description": "All of it."} | SCHEMAS[name]))
-    node = SchemaFolder(tmp_path).payload(path)
+    node = SchemaFolder.open(tmp_path).payload("pix/pix_in-1.json")
     assert node.about == "All of it."
     assert node.fields["a"].about == "An amount."
 
@@ -56,8 +56,8 @@ def test_a_type_is_declared_only_if_the_schema_has_it(tmp_path: Path) -> None:
     schema = {"properties": properties}
     # the contract has its columns already
     (tmp_path / "schemas" / "pix" / "pix_in-1.json").write_text(json.dumps(schema))
-    folder = SchemaFolder(tmp_path / "schemas")
-    declared = folder.payload(folder.paths["pix", "pix-in-1"])
+    folder = SchemaFolder.open(tmp_path / "schemas")
+    declared = folder.payload(folder.names["pix", "pix-in-1"])
     contract = ContractStore(lake.ledger, lake.settings).of("pix", "pix_in-1")
     sources = {column.keys[0]: source_of_type(column, declared) for column in payload_columns(contract)}
     assert sources == {

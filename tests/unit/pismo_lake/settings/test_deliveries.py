@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pismo_lake.contracts.json_schema import schema_folders
 from pismo_lake.errors import ConfigError
 from pismo_lake.settings.channels import GcsSource, SftpSource
 from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
@@ -59,6 +61,25 @@ WRONG = {
     "contract mode": (f"{SFTP}    contracts:\n      mode: melt\n{TAIL}", 17, "allowed: evolve, freeze, discard"),
     "no contracts there": (f"{SFTP}    contracts:\n      folder: nowhere\n{TAIL}", 17, "nowhere does not exist"),
     "unknown in contracts": (f"{SFTP}    contracts: {{colour: red}}\n{TAIL}", 16, "contracts.colour"),
+    "pull of nothing": (
+        f"{SFTP}    contracts:\n      folder: s\n      pull: {{type_changes: hold}}\n{TAIL}", 18, "pull has no source"
+    ),
+    "pull into no folder": (f"{SFTP}    contracts: {{pull: {{source: s}}}}\n{TAIL}", 16, "pull needs contracts.folder"),
+    "pull into its source": (
+        f"{SFTP}    contracts: {{folder: s/in, pull: {{source: s}}}}\n{TAIL}", 16, "are one inside the other"
+    ),
+    "pull by a connection from a folder": (
+        f"{SFTP}    contracts: {{folder: t, pull: {{source: s, conn_id: c}}}}\n{TAIL}", 16, "only for an s3:// source"
+    ),
+    "unknown in pull": (
+        f"{SFTP}    contracts:\n      folder: t\n      pull:\n        source: s\n        often: yes\n{TAIL}", 20,
+        "unknown setting contracts.pull.often",
+    ),
+    "type changes": (
+        f"{SFTP}    contracts:\n      folder: t\n      pull:\n        source: s\n        type_changes: ask\n{TAIL}", 20,
+        "contracts.pull.type_changes is 'ask', allowed: hold, apply",
+    ),
+    "no pull": (f"{SFTP}    contracts: {{folder: t, pull: s3://b}}\n{TAIL}", 16, "with source is missing"),
     "privacy without a key": (f"{SFTP}    privacy: strict\n{TAIL}", 11, "privacy_key_conn_id"),
     "no such policy": (f"{SFTP}    privacy: mine.yaml\n{TAIL}", 11, "mine.yaml"),
     "text": (f"{SFTP}    pool: [a]\n{TAIL}", 16, "text is expected"),
@@ -196,3 +217,19 @@ def test_contracts_of_a_delivery(tmp_path: Path) -> None:
     rules = delivery.settings.contracts
     assert (rules.folder, rules.shipped) == (str(tmp_path / "schemas"), False)
     assert (rules.mode_of("pix/pix_in-1"), rules.mode_of("cards/update-1")) == ("freeze", "evolve")
+
+
+def test_a_pull_of_a_delivery(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(f"{GOOD}    contracts: {{folder: not/yet, pull: {{source: checkout}}}}\n")
+    (delivery,) = load_deliveries(path)
+    assert isinstance(delivery, Delivery)
+    pull = delivery.contracts.pull
+    assert pull is not None
+    assert (delivery.contracts.folder, pull.source) == (f"{tmp_path}/not/yet", f"{tmp_path}/checkout")
+    assert (pull.type_changes, pull.announced) == ("hold", "report")
+    assert schema_folders(replace(delivery.contracts, shipped=False)) == []
+    path.write_text(f"{GOOD}    contracts: {{folder: 's3://b/x', pull: {{source: 's3://d', conn_id: c}}}}\n")
+    (delivery,) = load_deliveries(path)
+    assert isinstance(delivery, Delivery)
+    assert delivery.contracts.folder == "s3://b/x"

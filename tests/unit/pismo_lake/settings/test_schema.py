@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[4]
 FILES = sorted((ROOT / "config").rglob("*.yaml"))
 # rules between settings, and rules of values that only the models check
 BEYOND_THE_SCHEMA = {
+    "pull of nothing", "pull into no folder", "pull into its source", "pull by a connection from a folder",
     "no contracts there", "privacy without a key", "no such policy", "nothing tells", "queue", "schedule",
     "schedule out of range", "continuous with notices", "continuous without a wait", "zone", "no bucket",
     "half a scheme", "another store", "one in the other", "nan", "catalog alone", "catalog with a password",
