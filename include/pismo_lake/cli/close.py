@@ -103,14 +103,10 @@ def _report_day(lake: OpenLake, day: PublishDay) -> tuple[int, dict[str, Any]]:
     """Write the report of a day; return the exit code and the report as a JSON document."""
     from pismo_lake.cli.names import hint_days
     from pismo_lake.report.reconcile import reconcile
-    from pismo_lake.report.write import write_report
+    from pismo_lake.report.write import publish_report
 
     found = reconcile(lake.settings, lake.ledger, day, until=PublishHour.of_moment(datetime.now(UTC)))
-    places = write_report(lake.settings.lake, found)
-    if lake.settings.tables is not None:
-        from pismo_lake.catalog.lake import commit_reports
-
-        commit_reports(lake.settings, lake.ledger, places)
+    places = publish_report(lake.settings, lake.ledger, found)
     if not lake.json:
         print(found)
     for total in found.totals:

@@ -17,10 +17,22 @@ from pismo_lake.rows.schema import REPORT_FLAGS, REPORT_TOTALS, REPORTS_SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pismo_lake.ledger import Ledger
     from pismo_lake.report.model import DayReport
+    from pismo_lake.settings.lake import LakeSettings
 
 _OF_HOUR = ("files", "bytes", "events", "rows", "duplicates", "conflicts", "rejects")
 _OF_TYPE = ("events", "rows", "duplicates", "conflicts")
+
+
+def publish_report(settings: LakeSettings, ledger: Ledger, report: DayReport) -> tuple[str, ...]:
+    """Write the files of a report, and commit them to the lake's tables if it has them; return all URIs."""
+    written = write_report(settings.lake, report)
+    if settings.tables is not None:
+        from pismo_lake.catalog.lake import commit_reports
+
+        commit_reports(settings, ledger, written)
+    return written
 
 
 def write_report(lake: str, report: DayReport) -> tuple[str, ...]:

@@ -80,12 +80,13 @@ class ReportPublishDayOperator(DeliveryOperator):
         from pismo_lake.build.changes import changes_of_day
         from pismo_lake.hours import PublishHour
         from pismo_lake.report.reconcile import reconcile
-        from pismo_lake.report.write import write_report
+        from pismo_lake.report.write import publish_report
 
         counts = context["ti"].xcom_pull(task_ids=self.landing_task_id, key="counts") or {}
         with self.open_delivery(context) as (delivery, ledger):
+            settings = settings_of(delivery)
             report = reconcile(
-                settings_of(delivery),
+                settings,
                 ledger,
                 day,
                 organisation=delivery.organisation,
@@ -96,11 +97,7 @@ class ReportPublishDayOperator(DeliveryOperator):
             )
             # only the event of a complete day carries it
             changed = extra_of(delivery, changes_of_day(delivery.settings, ledger, day)) if report.complete else {}
-            written = write_report(delivery.lake, report)
-            if delivery.table_format is not None:
-                from pismo_lake.catalog.lake import commit_reports
-
-                commit_reports(settings_of(delivery), ledger, written)
+            written = publish_report(settings, ledger, report)
             return delivery, report, written[-1], changed
 
     def _alert(self, context: Context, delivery: Delivery, report: DayReport, place: str) -> None:
