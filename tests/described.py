@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.lakes import LakeUnderTest, event, key
 
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.ddl.tables import LakeTable, lake_tables
+from pismo_lake.ddl.tables import DescribedTable, lake_tables
 from pismo_lake.hours import PublishDay
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.report.write import write_report
@@ -55,6 +55,6 @@ def describe_lake(root: Path, privacy: Privacy | None = None) -> LakeUnderTest:
     return lake
 
 
-def described_tables(lake: LakeUnderTest) -> list[LakeTable]:
+def described_tables(lake: LakeUnderTest) -> list[DescribedTable]:
     """Return the tables of such a lake."""
     return lake_tables(lake.settings.lake, ContractStore(lake.ledger, lake.settings))

@@ -23,7 +23,7 @@ from pismo_lake.ddl.dbt import dbt_sources, dbt_yaml
 from pismo_lake.ddl.dialects import DIALECTS
 from pismo_lake.ddl.dictionary import make_sections, to_html, to_markdown
 from pismo_lake.ddl.statements import statements
-from pismo_lake.ddl.tables import LakeTable
+from pismo_lake.ddl.tables import DescribedTable
 from pismo_lake.ddl.texts import json_pointer, one_line
 
 PARTS = ["'", '"', "\\", "\n", "--", "/*", ";", "`", "|", "</script>", "<b>", "&amp;", "{{ 1 }}", "{% x %}", "${x}",
@@ -33,11 +33,11 @@ TEXTS = st.one_of(st.text(max_size=30), st.lists(st.sampled_from(PARTS), max_siz
 BASE = duckdb.connect()
 
 
-def table_of(about: str, key: str) -> LakeTable:
+def table_of(about: str, key: str) -> DescribedTable:
     """Return the table of an event type with one column that has this key and description."""
     name = f"data__{column_segment(key)}"
     column = DescribedColumn(name, pa.string(), json_pointer(("data", key)), "declared", "", one_line(about))
-    return LakeTable(
+    return DescribedTable(
         "pix", "pix_in-1", "pix__pix_in_1", "events/x", (DescribedColumn("event_date", pa.date32()), column),
         shorts={"event_date": "event_date", name: "short"}, view="pix_in_1", family="f", event="pix_in", version="1",
         about=one_line(about), together="pix_in", together_shorts={"event_date": "event_date", name: "short"},

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pismo_lake.ddl.statements import Relation
-    from pismo_lake.ddl.tables import LakeTable
+    from pismo_lake.ddl.tables import DescribedTable
 
 SOURCE = "pismo"
 """The name of the source: a model reads ``{{ source('pismo', 'pix_in') }}``."""
@@ -23,7 +23,7 @@ _HEAD = "# Made by `pismo_lake ddl --dialect dbt`. The tables and views are thos
 _DESCRIPTION = 1000
 
 
-def dbt_sources(tables: Iterable[LakeTable], engine: str, schema: str = "") -> dict[str, Any]:
+def dbt_sources(tables: Iterable[DescribedTable], engine: str, schema: str = "") -> dict[str, Any]:
     """Return the content of a `sources.yml` for the tables and views that `statements` make for an engine.
 
     `schema` is theirs, with the database before it if there is one. Without it, dbt takes the schema of its target.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from pismo_lake.ddl.columns import DescribedColumn
-    from pismo_lake.ddl.tables import LakeTable
+    from pismo_lake.ddl.tables import DescribedTable
     from pismo_lake.settings.privacy import Privacy
 
 FOLDER = Path(__file__).parent
@@ -68,7 +68,7 @@ class Section:
     lines: tuple[Line, ...]
 
 
-def make_sections(tables: Sequence[LakeTable]) -> list[Section]:
+def make_sections(tables: Sequence[DescribedTable]) -> list[Section]:
     """Return the sections: columns of all event types, event types in order, rejects, day reports."""
     families = families_of(tables)
     sections = [section for versions in families.values() for section in _sections_of(versions)]
@@ -132,7 +132,7 @@ def _head(lake: str, policy: str) -> Iterator[str]:
     yield f"Privacy policy: {_plain(policy)}" if policy else "There is no privacy policy."
 
 
-def _sections_of(versions: Sequence[LakeTable]) -> Iterator[Section]:
+def _sections_of(versions: Sequence[DescribedTable]) -> Iterator[Section]:
     """Yield a section for each version of an event type, or of a list."""
     for table in versions:
         title = f"{table.domain}/{table.event}{f'-{table.version}' if table.version else ''}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.ddl.columns import DescribedColumn
     from pismo_lake.ddl.dialects import Dialect
-    from pismo_lake.ddl.tables import LakeTable
+    from pismo_lake.ddl.tables import DescribedTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,13 @@ class Relation:
 
 
 def statements(
-    lake: str, tables: Iterable[LakeTable], dialect: str, schema: str = "", stage: str = "", *, comments: bool = True
+    lake: str,
+    tables: Iterable[DescribedTable],
+    dialect: str,
+    schema: str = "",
+    stage: str = "",
+    *,
+    comments: bool = True,
 ) -> list[str]:
     """Return the statements of a dialect, in the order in which to run them.
 
@@ -62,7 +68,7 @@ def statements(
     return out
 
 
-def relations(tables: Iterable[LakeTable], dialect: str, schema: str = "") -> Iterator[Relation]:
+def relations(tables: Iterable[DescribedTable], dialect: str, schema: str = "") -> Iterator[Relation]:
     """Yield the tables and views that `statements` make."""
     speech = find_dialect(dialect)
     known = readable_tables(tables, speech)
@@ -84,7 +90,7 @@ def find_dialect(name: str) -> Dialect:
     return DIALECTS[name]
 
 
-def readable_tables(tables: Iterable[LakeTable], speech: Dialect) -> list[LakeTable]:
+def readable_tables(tables: Iterable[DescribedTable], speech: Dialect) -> list[DescribedTable]:
     """Return the tables that an engine can read: some engines refuse a folder with files of other formats."""
     return [table for table in tables if speech.reads_mixed_folders or table.name != REPORT_VALUES]
 

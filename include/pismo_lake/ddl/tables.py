@@ -29,8 +29,8 @@ _VERSIONED = re.compile(r"(.*?)(?:-(\d+))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class LakeTable:
-    """A table of the lake.
+class DescribedTable:
+    """A table of the lake as query engines get it: with names, views, and described columns.
 
     Attributes:
         event_type: The event type with its version, and after `__` the list of a child table; empty for rejects and
@@ -86,7 +86,7 @@ class LakeTable:
         return (min(found), max(found)) if found else None
 
 
-def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()) -> list[LakeTable]:
+def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()) -> list[DescribedTable]:
     """Return a table for each event type of the contracts, and for each child table with files.
 
     If there are files, the tables of rejects and of day reports follow. With `domains`, there are only the tables of
@@ -100,7 +100,9 @@ def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()
             return found if domains else [*found, *_other_tables(lake)]
 
 
-def _name_tables(lake: str, contracts: ContractStore, domains: Sequence[str], given: GivenNames) -> Iterator[LakeTable]:
+def _name_tables(
+    lake: str, contracts: ContractStore, domains: Sequence[str], given: GivenNames
+) -> Iterator[DescribedTable]:
     known = contracts.names()
     # name all of them, also those that were not asked for: if two types differ only in signs, one gets a number
     for domain, event_type in known:
@@ -116,13 +118,13 @@ def _name_tables(lake: str, contracts: ContractStore, domains: Sequence[str], gi
 
 def _tables_of(
     lake: str, contracts: ContractStore, given: GivenNames, domain: str, event_type: str
-) -> Iterator[LakeTable]:
+) -> Iterator[DescribedTable]:
     """Yield the table of an event type and its child tables."""
     contract, declared = contracts.of(domain, event_type), contracts.find_declared(domain, event_type)
     event, version = _split_version(event_type)
     folder, family = type_folder(domain, event_type), _family(domain, event)
     columns = describe_events(contract, declared, contracts.privacy, f"{domain}/{event_type}")
-    table = LakeTable(
+    table = DescribedTable(
         domain, event_type, given.table(folder, ""), folder, tuple(columns), lake=lake, event=event, version=version,
         view=given.view(folder, ""), family=family, together=given.view(family, ""), earlier=folder in given.earlier,
         about=one_line(declared.about) if declared else "",
@@ -152,7 +154,7 @@ def _family(domain: str, event: str) -> str:
     return f"{type_folder(domain, event)}-*"
 
 
-def _name_columns(tables: list[LakeTable], given: GivenNames) -> list[LakeTable]:
+def _name_columns(tables: list[DescribedTable], given: GivenNames) -> list[DescribedTable]:
     """Return the tables with the names of their views' columns."""
     families = families_of(tables)
     return [
@@ -165,26 +167,26 @@ def _name_columns(tables: list[LakeTable], given: GivenNames) -> list[LakeTable]
     ]
 
 
-def _name_of_each(tables: Sequence[LakeTable], folder: str, given: GivenNames) -> dict[str, str]:
+def _name_of_each(tables: Sequence[DescribedTable], folder: str, given: GivenNames) -> dict[str, str]:
     """Return the short names of the columns of a view over tables."""
     columns = list(dict.fromkeys(column.name for table in tables for column in table.columns))
     return given.columns_of(folder, lambda names: short_names(columns, names))
 
 
-def families_of(tables: Sequence[LakeTable]) -> dict[str, list[LakeTable]]:
+def families_of(tables: Sequence[DescribedTable]) -> dict[str, list[DescribedTable]]:
     """Return the tables of events by their family, the versions of each in order."""
-    found: dict[str, list[LakeTable]] = {}
+    found: dict[str, list[DescribedTable]] = {}
     for table in tables:
         if table.is_of_events:
             found.setdefault(table.family, []).append(table)
     return {family: sorted(some, key=lambda table: int(table.version or 0)) for family, some in found.items()}
 
 
-def _other_tables(lake: str) -> Iterator[LakeTable]:
+def _other_tables(lake: str) -> Iterator[DescribedTable]:
     """Yield the tables of rejects and of day reports that have files."""
     for name, folder, columns in (
         (REJECTS, "rejects", describe_rejects()),
         (REPORT_VALUES, "reports", describe_reports()),
     ):
         if any(uri.endswith(".parquet") for uri in storage.list_files(storage.join(lake, folder))):
-            yield LakeTable("", "", name, folder, tuple(columns), lake=lake)
+            yield DescribedTable("", "", name, folder, tuple(columns), lake=lake)

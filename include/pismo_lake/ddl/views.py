@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pismo_lake.ddl.dialects import Dialect
-    from pismo_lake.ddl.tables import LakeTable
+    from pismo_lake.ddl.tables import DescribedTable
 
 # for each view: domain, event type without its version, entity and state (Pismo's pages "Event: status-change" of the
 # account domain and "Event: card_change" of the audit domain)
@@ -44,7 +44,7 @@ class LakeView:
     query: str
 
 
-def make_views(tables: Sequence[LakeTable], speech: Dialect, schema: str) -> Iterator[LakeView]:
+def make_views(tables: Sequence[DescribedTable], speech: Dialect, schema: str) -> Iterator[LakeView]:
     """Yield the views in the order in which to make them; their tables come before."""
     for table in tables:
         if table.view:
@@ -59,7 +59,7 @@ def make_views(tables: Sequence[LakeTable], speech: Dialect, schema: str) -> Ite
         yield _view_of_reports(speech, schema)
 
 
-def describe_table(table: LakeTable) -> str:
+def describe_table(table: DescribedTable) -> str:
     """Return a sentence about the rows of a table."""
     if table.name == REPORT_VALUES:
         return "Numbers of the day reports: one number a row."
@@ -68,13 +68,13 @@ def describe_table(table: LakeTable) -> str:
     return f"{describe_rows(table)} The columns have their names in the files. {table.about}".strip()
 
 
-def describe_versions(versions: Sequence[LakeTable]) -> str:
+def describe_versions(versions: Sequence[DescribedTable]) -> str:
     """Return a sentence about the rows of a view of all versions of an event type."""
     numbers = ", ".join(table.version or "none" for table in versions)
     return f"{describe_rows(versions[-1], together=True)} Versions: {numbers}. {versions[-1].about}".strip()
 
 
-def describe_rows(table: LakeTable, *, together: bool = False) -> str:
+def describe_rows(table: DescribedTable, *, together: bool = False) -> str:
     """Return a sentence about the rows of an event type, or of a list; `together` is for all versions."""
     name = table.event if together or not table.version else f"{table.event}-{table.version}"
     if table.item:
@@ -82,7 +82,7 @@ def describe_rows(table: LakeTable, *, together: bool = False) -> str:
     return f"Events {table.domain}/{name}: one row for each event."
 
 
-def _short_view(table: LakeTable, speech: Dialect, schema: str) -> LakeView:
+def _short_view(table: DescribedTable, speech: Dialect, schema: str) -> LakeView:
     lines = [
         speech.quote_name(name) if name == short else f"{speech.quote_name(name)} AS {speech.quote_name(short)}"
         for name, short in table.shorts.items()
@@ -93,14 +93,14 @@ def _short_view(table: LakeTable, speech: Dialect, schema: str) -> LakeView:
     return LakeView(table.view, columns, about, query)
 
 
-def _earlier_view(table: LakeTable, view: LakeView, speech: Dialect, schema: str) -> LakeView:
+def _earlier_view(table: DescribedTable, view: LakeView, speech: Dialect, schema: str) -> LakeView:
     names = _lines([speech.quote_name(column.name) for column in view.columns])
     about = f"The view {view.name} under its name of version 1.0."
     query = f"SELECT\n  {names}\nFROM {speech.qualify_name(schema, view.name)}"
     return LakeView(f"{table.name}{VIEW}", view.columns, about, query)
 
 
-def _view_of_versions(versions: Sequence[LakeTable], speech: Dialect, schema: str) -> LakeView:
+def _view_of_versions(versions: Sequence[DescribedTable], speech: Dialect, schema: str) -> LakeView:
     """Return the view of all versions of an event type, or of a list: every column of any version."""
     by_table = [{column.name: column for column in table.columns} for table in versions]
     names = list(dict.fromkeys(name for columns in by_table for name in columns))
@@ -123,7 +123,7 @@ def _view_of_versions(versions: Sequence[LakeTable], speech: Dialect, schema: st
 
 
 def _unite(
-    name: str, versions: Sequence[LakeTable], by_table: Sequence[dict[str, DescribedColumn]], speech: Dialect
+    name: str, versions: Sequence[DescribedTable], by_table: Sequence[dict[str, DescribedColumn]], speech: Dialect
 ) -> DescribedColumn:
     """Return a column for all versions, described as the newest one that has it."""
     having = [(table, own[name]) for table, own in zip(versions, by_table, strict=True) if name in own]
@@ -138,7 +138,7 @@ def _unite(
     return replace(newest, type=kind, about=" ".join(about), privacy=" or ".join(done))
 
 
-def _latest_views(tables: Sequence[LakeTable], speech: Dialect, schema: str) -> Iterator[LakeView]:
+def _latest_views(tables: Sequence[DescribedTable], speech: Dialect, schema: str) -> Iterator[LakeView]:
     for view, (domain, event, entity, state) in _STATES.items():
         sources = [
             table
@@ -151,7 +151,7 @@ def _latest_views(tables: Sequence[LakeTable], speech: Dialect, schema: str) -> 
 
 
 def _latest_view(
-    view: str, tables: Sequence[LakeTable], columns: tuple[str, str], speech: Dialect, schema: str
+    view: str, tables: Sequence[DescribedTable], columns: tuple[str, str], speech: Dialect, schema: str
 ) -> LakeView:
     """Return a view with one row for each organisation and entity: the newest of all versions.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pismo_lake.ddl.tables import LakeTable
+    from pismo_lake.ddl.tables import DescribedTable
 
 SHOWN = HOSTILE.replace("{{", "{ {").replace("{%", "{ %").replace("{#", "{ #")
 POLICY = """\
@@ -38,12 +38,12 @@ rules:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> list[LakeTable]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[DescribedTable]:
     return described_tables(describe_lake(tmp_path_factory.mktemp("described")))
 
 
 @pytest.fixture(scope="module")
-def base(tables: list[LakeTable]) -> Iterator[duckdb.DuckDBPyConnection]:
+def base(tables: list[DescribedTable]) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as base:
         base.execute("CREATE SCHEMA bank")
         base.execute(";\n".join(statements(tables[0].lake, tables, "duckdb", "bank")))
@@ -73,7 +73,7 @@ def test_rejects_and_day_reports_are_views(base: duckdb.DuckDBPyConnection) -> N
     assert base.execute("SELECT value FROM day_report_values WHERE metric = 'heartbeats'").fetchall() == [(0,)]
 
 
-def test_duckdb_keeps_every_comment(base: duckdb.DuckDBPyConnection, tables: list[LakeTable]) -> None:
+def test_duckdb_keeps_every_comment(base: duckdb.DuckDBPyConnection, tables: list[DescribedTable]) -> None:
     kept = base.execute("SELECT table_name, column_name, comment FROM duckdb_columns() WHERE schema_name = 'bank'")
     limit = DIALECTS["duckdb"].comment
     made = list(relations(tables, "duckdb"))
@@ -92,7 +92,7 @@ def test_duckdb_keeps_every_comment(base: duckdb.DuckDBPyConnection, tables: lis
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
-def test_a_hostile_description_stays_one_text(tables: list[LakeTable], dialect: str) -> None:
+def test_a_hostile_description_stays_one_text(tables: list[DescribedTable], dialect: str) -> None:
     found = 0
     for statement in statements("s3://bucket/lake", tables, dialect):
         # the parser does not know this clause of BigQuery's
@@ -109,27 +109,27 @@ def test_a_hostile_description_stays_one_text(tables: list[LakeTable], dialect: 
 
 
 @pytest.mark.parametrize("dialect", ["athena", "duckdb", "spark"])
-def test_the_path_of_a_lake_is_quoted(tables: list[LakeTable], dialect: str) -> None:
+def test_the_path_of_a_lake_is_quoted(tables: list[DescribedTable], dialect: str) -> None:
     odd = "it's \\ a lake"
     statement = statements(f"s3://bucket/{odd}", tables, dialect)[0]
     parsed = sqlglot.parse_one(statement, dialect=dialect)
     assert odd in "".join(text.this for text in parsed.find_all(exp.Literal))
 
 
-def test_athena_casts_to_types_of_its_queries(tables: list[LakeTable]) -> None:
+def test_athena_casts_to_types_of_its_queries(tables: list[DescribedTable]) -> None:
     views = [one for one in statements("s3://b", tables, "athena") if " VIEW " in one]
     assert any('CAST("data__account_id" AS varchar)' in view for view in views)
     assert not any("AS string" in view for view in views)
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
-def test_comments_can_be_left_out(tables: list[LakeTable], dialect: str) -> None:
+def test_comments_can_be_left_out(tables: list[DescribedTable], dialect: str) -> None:
     made = statements("lake", tables, dialect, comments=False)
     assert not any(word in statement for statement in made for word in ("COMMENT", "description", "it's"))
     assert sum("CREATE" in statement for statement in made) >= len(tables)
 
 
-def test_athenas_comments_fit_glue(tables: list[LakeTable]) -> None:
+def test_athenas_comments_fit_glue(tables: list[DescribedTable]) -> None:
     for relation in relations(tables, "athena"):
         for column in relation.columns:
             assert len(column.comment(DIALECTS["athena"].comment).encode()) <= 255
