@@ -1,4 +1,7 @@
-"""Answer a name that does not exist with the names that do, the closest first; make names that engines take."""
+"""Answer a name that does not exist with the names that do, the closest first; make names that engines take.
+
+Also make text from elsewhere harmless to print.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +40,14 @@ def list_in_words(name: str, names: Iterable[str]) -> str:
     found = rank_names(name, names)
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(found[:SHOWN]) + more
+
+
+def printable(text: str) -> str:
+    r"""Return a text with its control characters, and halves of characters, escaped.
+
+    >>> printable("a\nb")
+    'a\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

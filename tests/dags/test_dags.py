@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,11 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
 from pendulum import UTC, DateTime
 
-from pismo.dags import build_dags
+from pismo.dags import build_dags, close_dag
 from pismo.runs.window import CLOSE_PARAMS, INGEST_PARAMS
+from pismo_lake.settings.contracts import ContractRules
+from pismo_lake.settings.deliveries import find_delivery
+from pismo_lake.settings.schema_pull import SchemaPull
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -101,6 +105,19 @@ def test_closing_goes_step_by_step(bag: DagBag) -> None:
     assert isinstance(alias, AssetAlias)
     asset = Asset(dag.get_task("report_publish_day").asset_name)
     assert asset.name == "pismo_lake_sandbox_s3"
+
+
+def test_schemas_are_pulled_after_the_report_and_only_if_wanted(bag: DagBag) -> None:
+    """A teardown: if the pull fails, the day is closed all the same."""
+    assert "pull_schemas" not in bag.dags["pismo_close_sandbox_s3"].task_ids
+    file = str(ROOT / "config" / "deliveries.yaml")
+    rules = ContractRules("schemas", SchemaPull("s3://docs/schemas", "docs"))
+    dag = close_dag(replace(find_delivery(file, "sandbox_s3"), contracts=rules), file)
+    pull = dag.get_task("pull_schemas")
+    assert (pull.upstream_task_ids, pull.downstream_task_ids) == ({"report_publish_day"}, set())
+    assert (pull.is_teardown, pull.on_failure_fail_dagrun) == (True, False)
+    assert pull.execution_timeout is not None
+    assert "`schemas`, pulled from `s3://docs/schemas`" in (dag.doc_md or "")
 
 
 def test_announcements_come_last_and_cannot_hide_a_failure(bag: DagBag) -> None:

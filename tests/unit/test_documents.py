@@ -198,8 +198,16 @@ def test_every_yaml_block_is_checked() -> None:
     ]
     assert others == ["notices.md"]
     assert {document.stem for document in DOCUMENTS if blocks(document, "yml")} == {
-        "alerts", "contracts", "privacy", "replay",
+        "alerts", "contracts", "privacy", "pull-schemas", "replay",
     }  # fmt: skip
+
+
+def test_the_pull_of_the_documents_is_valid(tmp_path: Path) -> None:
+    (whole,) = blocks(ROOT / "docs" / "how-to" / "connect-gcs.md", "yaml")
+    (pull,) = blocks(ROOT / "docs" / "how-to" / "pull-schemas.md", "yml")
+    (delivery,) = deliveries_in(whole + pull, tmp_path)
+    assert isinstance(delivery, Delivery), delivery
+    assert delivery.contracts.pull is not None
 
 
 def test_the_contracts_and_the_privacy_policy_of_the_documents_are_valid(tmp_path: Path) -> None:

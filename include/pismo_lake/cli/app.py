@@ -26,13 +26,14 @@ FAMILIES = (
     "ddl",
     "tables",
     "contracts",
+    "schemas",
     "ledger",
     "init",
 )
 """The modules of this package that declare commands, in the order in which the help lists them."""
 
 GROUPS = {
-    "contracts": "Show, check, compare, adopt and describe the contracts of event types.",
+    "contracts": "Show, check, compare, adopt, pull and describe the contracts of event types.",
     "ledger": "Work on the ledger itself.",
 }
 """The first words of commands that have two, each with its help."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pismo_lake.progress import size_text
+from pismo_lake.spelling import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -82,17 +83,6 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], width: in
             first = False
         for row in texts:
             yield from _fold(row, sizes, right, width)
-
-
-def printable(text: str) -> str:
-    r"""Return a text with its control characters, and halves of characters, escaped.
-
-    >>> printable("a\nb")
-    'a\\nb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _is_number(value: Any) -> bool:

@@ -31,12 +31,15 @@ _LIBRARIES = frozenset({"aiobotocore", "aiohttp", "azure", "boto3", "botocore", 
 _ANSWERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
+_ADVICE = "give the identity of storage_conn_id the rights to list, read, write and delete there"
+
+
 @contextmanager
-def naming(uri: str, done: str) -> Iterator[None]:
+def naming(uri: str, done: str, advice: str = _ADVICE) -> Iterator[None]:
     """Raise a `StorageError` that names the file if the disk or the store refuses.
 
     `done` is the participle of the work: ``read``, ``written``, ``listed``. If there is no file, or one already, this
-    is an answer and no error.
+    is an answer and no error. `advice` is for a right that is missing.
     """
     try:
         yield
@@ -47,7 +50,7 @@ def naming(uri: str, done: str) -> Iterator[None]:
             raise
         if not _is_foreign(error):
             raise
-        raise _convert(error, uri, done) from error
+        raise _convert(error, uri, done, advice) from error
 
 
 @contextmanager
@@ -74,17 +77,17 @@ def _is_foreign(error: Exception) -> bool:
     return isinstance(error, OSError) or library in _LIBRARIES
 
 
-def _convert(error: Exception, uri: str, done: str) -> StorageError:
+def _convert(error: Exception, uri: str, done: str, advice: str) -> StorageError:
     if "://" not in uri or uri.startswith("file://"):
         number = error.errno if isinstance(error, OSError) else None
         text = os.strerror(number) if number else str(error) or type(error).__name__
-        advice = f"; {_ON_DISK[number]}" if number in _ON_DISK else ""
+        how = f"; {_ON_DISK[number]}" if number in _ON_DISK else ""
         kind = StorageUnavailable if number in _PASSING_ON_DISK else StorageRefused
-        return kind(f"{uri} cannot be {done}: {text}{advice}", uri=uri)
+        return kind(f"{uri} cannot be {done}: {text}{how}", uri=uri)
     reason = reason_of(error)
     text = f"{uri} cannot be {done}: {reason}"
     if reason.fault is Fault.DENIED and not reason.advice:
-        text += "; give the identity of storage_conn_id the rights to list, read, write and delete there"
+        text += f"; {advice}"
     return (StorageRefused if reason.fault.permanent else StorageUnavailable)(text, uri=uri)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any, BinaryIO
 
 LOCK = ".lock"
@@ -77,9 +77,14 @@ def is_held(path: Path) -> bool:
 
 def remove_leftovers(root: Path) -> tuple[list[Path], list[Path]]:
     """Remove unlocked temporary files below a folder; return the removed and the locked ones."""
+    return remove_unlocked(sorted(_temporary(root)))
+
+
+def remove_unlocked(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Remove those of some temporary files that no process holds; return the removed and the locked ones."""
     removed: list[Path] = []
     others: list[Path] = []
-    for path in sorted(_temporary(root)):
+    for path in paths:
         with _lock(path) as free:
             if free:
                 path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pismo.checks.check import Check, State, attempt, describe_error, skip
-from pismo_lake.errors import ConfigError, LakeError, NoLedgerError
+from pismo_lake.errors import ConfigError, LakeError, NoLedgerError, PismoError
 from pismo_lake.settings.channels import Channel
 
 if TYPE_CHECKING:
@@ -165,10 +165,13 @@ def _own(delivery: Delivery) -> Iterator[Check]:
 def _rules(delivery: Delivery) -> Iterator[Check]:
     from pismo.connect.ledger import settings_of
     from pismo.connect.storage import configure_storage
+    from pismo_lake import storage
     from pismo_lake.contracts.json_schema import schema_folders
     from pismo_lake.privacy.mark import lake_keys, refuse_unprotected
 
     def schemas() -> str:
+        if not storage.is_local(delivery.contracts.folder or ""):
+            configure_storage(delivery)
         found = schema_folders(delivery.contracts)
         for folder in found:
             for name in folder.names.values():
@@ -176,6 +179,9 @@ def _rules(delivery: Delivery) -> Iterator[Check]:
         return ", ".join(f"{len(folder.names)} in {folder.root}" for folder in found) or "none, all are inferred"
 
     yield attempt("contracts", schemas, "python -m pismo_lake contracts check names each file")
+
+    if delivery.contracts.pull is not None:
+        yield from _schema_source(delivery)
 
     def policy() -> str:
         configure_storage(delivery)
@@ -212,6 +218,25 @@ def _replay_target(delivery: Delivery) -> Check:
 
     # the right to send may come without the right to look
     return attempt("replay target", look, "see docs/how-to/replay.md: replay.address, replay.conn_id")
+
+
+def _schema_source(delivery: Delivery) -> Iterator[Check]:
+    """Check the place that schemas are pulled from, and the folder that they are pulled into."""
+    from pismo.connect.schemas import schema_source
+    from pismo.connect.storage import configure_storage
+
+    def read() -> str:
+        source = schema_source(delivery)
+        return source.check() if source else "none: schemas come from Pismo's events"
+
+    def write() -> str:
+        configure_storage(delivery)
+        return _check_writing(str(delivery.contracts.folder))
+
+    # a pull that fails stops nothing else
+    advice = "see docs/how-to/pull-schemas.md: contracts.pull.source, contracts.pull.conn_id"
+    yield attempt("schema source", read, advice, optional=(PismoError,))
+    yield attempt("contracts folder writable", write, advice, optional=(PismoError,))
 
 
 def _check_writing(root: str) -> str:

@@ -36,7 +36,7 @@ def configure_storage(delivery: Delivery) -> None:
 
     conn_id = delivery.storage_conn_id
     if conn_id is not None:
-        if not _has_connection(conn_id):
+        if not has_connection(conn_id):
             msg = f"{delivery.name}: storage_conn_id names {conn_id}, and there is no such connection"
             raise ConfigError(msg)
         kind = str(BaseHook.get_connection(conn_id).conn_type)
@@ -46,11 +46,12 @@ def configure_storage(delivery: Delivery) -> None:
             raise ConfigError(msg)
         options = {"s3": s3_options, "gs": gs_options, "abfss": azure_options}[scheme]
         storage.configure(scheme, options(conn_id))
-    elif "gs" in delivery.schemes and _has_connection(GOOGLE_DEFAULT):
+    elif "gs" in delivery.schemes and has_connection(GOOGLE_DEFAULT):
         storage.configure("gs", gs_options(GOOGLE_DEFAULT))
 
 
-def _has_connection(conn_id: str) -> bool:
+def has_connection(conn_id: str) -> bool:
+    """Return whether Airflow has a connection of this name."""
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:

@@ -17,6 +17,7 @@ from pismo.operators import (
     ClosePublishDayOperator,
     IndexPublishDayOperator,
     LandPublishDayOperator,
+    PullSchemasOperator,
     ReportPublishDayOperator,
 )
 from pismo.sensors import DaySettledSensor
@@ -29,7 +30,7 @@ DOC = """
 ### Close publish days: `{name}`
 A run is one publish day: its logical date. After the day has settled ({after:g} h after its end), the run lands missing
 files, rebuilds the day from the raw files into a few large files, and writes the day report. An unchanged day is not
-rebuilt. The report says *complete*, *incomplete* with the reasons, or *no files*.
+rebuilt. The report says *complete*, *incomplete* with the reasons, or *no files*.{pull}
 
 {facts}
 
@@ -38,6 +39,9 @@ rebuilt. The report says *complete*, *incomplete* with the reasons, or *no files
 **Backfill**: *Missing runs* closes the days that have no run. *All runs* also closes the others again: do that after a
 change of the settings. The days before the first file get the verdict *no files*.
 """
+PULL_DOC = """ At the end it pulls the
+schemas that Pismo publishes: `pull_schemas` logs what is new. A schema that would change the type of a column is held
+back. If the pull fails, the day is closed all the same."""
 PARAMS = {
     "publish_day": Param(
         None,
@@ -76,7 +80,12 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         dagrun_timeout=timedelta(hours=24 + delivery.close_after_hours),
         params=PARAMS,
         tags=["pismo", "close", delivery.environment.value, delivery.channel.value],
-        doc_md=DOC.format(name=delivery.name, after=delivery.close_after_hours, facts=facts_of(delivery)),
+        doc_md=DOC.format(
+            name=delivery.name,
+            after=delivery.close_after_hours,
+            facts=facts_of(delivery),
+            pull=PULL_DOC if delivery.contracts.pull else "",
+        ),
         deadline=deadline_of(delivery, deliveries_file),
         on_failure_callback=DeliveryNotifier(**common, what="closing a publish day failed"),
         default_args=TASK_DEFAULTS,
@@ -104,4 +113,13 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         # the announcement cannot hide that a task failed
         close >> report >> announce.as_teardown()
         land >> check
+        if delivery.contracts.pull is not None:
+            # after the close, so that all parts of a day are built with the same schemas; a failure fails no day
+            pull = PullSchemasOperator(
+                task_id="pull_schemas",
+                execution_timeout=timedelta(minutes=30),
+                on_failure_callback=DeliveryNotifier(**common, what="pulling schemas failed, the day is not affected"),
+                **common,
+            )
+            report >> pull.as_teardown()
     return dag

@@ -7,6 +7,7 @@ from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator
 from pismo.operators.land import CheckLandingOperator, LandEventFilesOperator, LandPublishDayOperator
 from pismo.operators.replay import PlanReplayOperator, SendEventsOperator
 from pismo.operators.report import ReportPublishDayOperator
+from pismo.operators.schemas import PullSchemasOperator
 
 __all__ = [
     "AnnounceDayOperator",
@@ -20,6 +21,7 @@ __all__ = [
     "LandEventFilesOperator",
     "LandPublishDayOperator",
     "PlanReplayOperator",
+    "PullSchemasOperator",
     "ReportPublishDayOperator",
     "SendEventsOperator",
     "ShareOutUnitsOperator",

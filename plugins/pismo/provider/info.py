@@ -19,7 +19,7 @@ LABELS = {
 """Names of the form's fields, by their keys in the connection's extra."""
 _NAME = "Pismo"
 _MODULES = {
-    "operators": ["build", "index", "land", "replay", "report"],
+    "operators": ["build", "index", "land", "replay", "report", "schemas"],
     "sensors": ["day_settled", "new_files"],
     "hooks": ["gcs", "s3", "sftp"],
     "triggers": ["new_files", "notices_waiting"],

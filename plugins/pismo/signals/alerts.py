@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pismo.runs.failures import FailedFile
     from pismo.runs.land import Landed
     from pismo_lake.report.model import DayReport
+    from pismo_lake.schemas import Pull
     from pismo_lake.settings.deliveries import Delivery
 
 _SHOWN = 20
@@ -42,6 +43,15 @@ def alert_contracts(delivery: Delivery, changes: Mapping[str, Mapping[str, int]]
     ]
     about = f"{len(lines)} event type(s) changed"
     return Alert(AlertEvent.CONTRACT_CHANGE, delivery.name, about, _shorten(lines))
+
+
+def alert_schemas(delivery: str, pulled: Pull) -> Alert:
+    """Return the alert about the schemas of a pull that are news, those that were not applied first."""
+    news = sorted(pulled.news, key=lambda schema: schema.fate == "written")
+    lines = [line for schema in news for line in (str(schema), *(f"  {meaning}" for meaning in schema.meanings()))]
+    return Alert(
+        AlertEvent.CONTRACT_CHANGE, delivery, f"{len(news)} schema(s) changed", _shorten([str(pulled), *lines])
+    )
 
 
 def alerts_of_landing(delivery: Delivery, landed: Landed, failed: Sequence[FailedFile]) -> Iterator[Alert]:

@@ -57,6 +57,10 @@ def _facts(delivery: Delivery) -> Iterator[tuple[str, str]]:
 
         conn_id = f", connection `{delivery.replay.conn_id}`" if delivery.replay.conn_id else ""
         yield "replays go to", f"`{target_name(delivery.replay)}`{conn_id}"
+    if delivery.contracts.folder:
+        pull = delivery.contracts.pull
+        pulled = f", pulled from `{pull.source or 'events'}`" if pull else ""
+        yield "schemas", f"`{delivery.contracts.folder}`{pulled}"
     yield "pool", f"`{delivery.pool}`"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pismo_lake.cli.output import Size, printable, table_lines
+from pismo_lake.cli.output import Size, table_lines
+from pismo_lake.spelling import printable
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp", "Cf", "Cn", "Co")))
 
