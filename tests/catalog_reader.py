@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyiceberg.catalog import load_catalog
 
 from pismo_lake.catalog.iceberg.connect import NAME, default_uri
+from pismo_sandbox.check.verify import Verification, check_row, with_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
     from tests.lakes import LakeUnderTest
+
+    from pismo_sandbox.check.truth import Truth
 
 
 @contextmanager
@@ -66,3 +69,17 @@ def snapshots(lake: LakeUnderTest, name: str = "pix.pix_in_1") -> int:
 def event_ids(lake: LakeUnderTest, name: str = "pix.pix_in_1") -> list[str]:
     """Return the ids of a table's events, sorted; a doubled row is there twice."""
     return sorted(row["event_id"] for row in table_rows(lake, name))
+
+
+def verify_tables(catalog: Catalog, truth: Truth) -> list[str]:
+    """Compare every event in a catalog, and every value of its payload, with the published ones; return problems."""
+    found = Verification()
+    expected = {(org, event_id): (key, offset, payload) for org, event_id, key, offset, payload in truth.winners()}
+    seen: set[tuple[str, str]] = set()
+    for space in catalog.list_namespaces():
+        if space != ("lake",):
+            for name in catalog.list_tables(space):
+                for row, payload in with_payloads(catalog.load_table(name).scan().to_arrow()):
+                    check_row(row, payload, expected, seen, found)
+    missing = [f"lost: {event_id}" for _, event_id in expected.keys() - seen]
+    return found.problems + missing

@@ -1,0 +1,153 @@
+"""Ingest and close with tables in real Airflow (`dag.test`), on each kind of catalog that runs on this machine."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyiceberg.catalog import load_catalog
+from tests.airflow_runs import DagRuns, airflow_home, dag_runs
+from tests.catalog_reader import verify_tables
+from tests.postgres import make_database, running_postgres
+
+from pismo_lake.ledger import Ledger
+from pismo_sandbox.check.truth import Truth
+from pismo_sandbox.feed.publisher import Dials, Publisher, S3Sink
+from pismo_sandbox.s3.server import (
+    ADMIN_KEY,
+    ADMIN_SECRET,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    OWN_BUCKET,
+    REGION,
+    running_sandbox,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pyiceberg.catalog import Catalog
+
+pytestmark = pytest.mark.integration
+DAY = "2026-03-01"
+DELIVERY = """\
+  {name}:
+    organisation: TN-00000000-1111-4222-8333-444444444444
+    environment: sandbox
+    channel: s3
+    conn_id: pismo_sandbox_s3
+    source: {{pismo_account_id: "123456789012", endpoint_url: {endpoint}, region: us-east-1}}
+    landing: {root}/{name}/landing
+    lake: {root}/{name}/lake
+    storage_conn_id: {storage}
+    {ledger}
+    table_format: iceberg
+    catalog: {catalog}
+"""
+
+
+class Home:
+    """An Airflow home with three deliveries of one feed: each has a lake with tables in another catalog."""
+
+    runs: DagRuns
+
+    def __init__(self, root: Path, sandbox: Any, server: str, database: Path) -> None:
+        port = int(server.rsplit(":", 1)[1].split("/")[0])
+        # runs create no ledger on a server
+        Ledger.open(make_database(server, "ledgers")).close()
+        self._postgres = make_database(server, "catalogs")
+        self._root, self._endpoint = root, sandbox.endpoint
+        bucket = f"s3://{OWN_BUCKET}"
+        glue = json.dumps({"type": "glue", "properties": {"glue.endpoint": sandbox.endpoint}})
+        own = f"ledger_url: sqlite:///{root}/{{}}/pismo-ledger.db"
+        text = "deliveries:\n" + "".join(
+            DELIVERY.format(
+                endpoint=sandbox.endpoint, name=name, root=place, storage=storage, ledger=ledger, catalog=of
+            )
+            for name, place, storage, ledger, of in (
+                ("on_disk", str(root), "null", own.format("on_disk"), "null"),
+                ("on_server", bucket, "store", "ledger_conn_id: ledger", "{type: sql, conn_id: catalog}"),
+                ("in_glue", bucket, "store", own.format("in_glue"), glue),
+            )
+        )
+        (root / "deliveries.yaml").write_text(text)
+        postgres = {"conn_type": "postgres", "host": "127.0.0.1", "port": port, "login": "ledger"}
+        store = {"conn_type": "aws", "login": ADMIN_KEY, "password": ADMIN_SECRET}
+        store["extra"] = {"endpoint_url": sandbox.endpoint, "region_name": REGION}  # type: ignore[assignment]
+        connections: dict[str, dict[str, Any]] = {
+            "PISMO_SANDBOX_S3": {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET},
+            "STORE": store, "LEDGER": postgres | {"schema": "ledgers"}, "CATALOG": postgres | {"schema": "catalogs"},
+        }  # fmt: skip
+        self.environment = airflow_home(root / "airflow", database) | {
+            "PISMO_DELIVERIES": str(root / "deliveries.yaml"),
+            **{f"AIRFLOW_CONN_{name}": json.dumps(connection) for name, connection in connections.items()},
+        }
+
+    @contextmanager
+    def reader(self, name: str) -> Iterator[Catalog]:
+        """Open the catalog of a delivery as a reader does that knows nothing of the lake."""
+        store = {"s3.endpoint": self._endpoint, "s3.access-key-id": ADMIN_KEY, "s3.secret-access-key": ADMIN_SECRET}
+        properties: dict[str, Any] = {
+            "on_disk": {"type": "sql", "uri": f"sqlite:///{self._root}/on_disk/pismo-catalog.db"},
+            "on_server": {"type": "sql", "uri": self._postgres, **store},
+            "in_glue": {
+                "type": "glue", "glue.endpoint": self._endpoint, "glue.region": REGION, **store,
+                "glue.access-key-id": ADMIN_KEY, "glue.secret-access-key": ADMIN_SECRET,
+            },
+        }[name]  # fmt: skip
+        catalog = load_catalog("pismo", **properties)
+        try:
+            yield catalog
+        finally:
+            catalog.close()
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Truth]:
+    with Truth(tmp_path_factory.mktemp("truth") / "truth.db") as truth:
+        yield truth
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path, truth: Truth) -> Iterator[Home]:
+    root = tmp_path_factory.mktemp("tables")
+    with running_sandbox() as sandbox, running_postgres() as server:
+        publisher = Publisher(S3Sink(sandbox.admin("s3"), sandbox.policy.bucket), truth, seed=3, dials=Dials())
+        publisher.publish(datetime(2026, 3, 1, 11, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC), 20_000)
+        home = Home(root, sandbox, server, airflow_database)
+        with dag_runs(home.environment, root) as home.runs:
+            yield home
+
+
+def ingest(home: Home, name: str) -> None:
+    window = {"window_start": f"{DAY}T10:00:00Z", "window_end": f"{DAY}T13:00:00Z"}
+    run = home.runs.run(f"pismo_ingest_{name}", window, days_ago=900)
+    assert run.state == "success", run.log[-6000:]
+    assert ADMIN_SECRET not in run.log
+
+
+def close(home: Home, name: str) -> None:
+    run = home.runs.run(f"pismo_close_{name}", {"publish_day": DAY}, days_ago=900)
+    # the day has hours without files, so its report fails the run
+    assert run.tasks["close_publish_day[-1]"] == "success", run.log[-6000:]
+    assert ADMIN_SECRET not in run.log
+
+
+@pytest.mark.parametrize("name", ["on_disk", "on_server", "in_glue"])
+def test_a_day_is_ingested_and_closed_with_tables(home: Home, truth: Truth, name: str) -> None:
+    # the other two days are closed at once: each run costs ten seconds
+    if name == "on_server":
+        ingest(home, name)
+        with home.reader(name) as catalog:
+            assert verify_tables(catalog, truth) == []
+    close(home, name)
+    with home.reader(name) as catalog:
+        assert verify_tables(catalog, truth) == []
+        reports = catalog.load_table("lake.reports").scan().to_arrow().to_pylist()
+        assert {report["publish_date"].isoformat() for report in reports} == {DAY}
+        table = catalog.load_table(next(iter(catalog.list_tables(catalog.list_namespaces()[0]))))
+        assert len(list(table.scan().plan_files())) == 1
