@@ -101,6 +101,7 @@ class UnitBuilder(ABC):
         self._judged = JudgedInputs(settings, ledger)
         self._to_finish: list[tuple[int, Sequence[str]]] = []
         self._others: list[BuildSummary] = []
+        self._winning = set[str]()
         self._tables = TableCommits(settings, ledger, builds, self.unit, self.checkpoint)
 
     @property
@@ -165,6 +166,7 @@ class UnitBuilder(ABC):
         while self._to_finish:
             self._finish(*self._to_finish.pop())
         self._tables.commit()
+        self._tables.remove_replaced(self._winning)
         for other in self._others:
             summary.join_written(other)
         summary.seconds = time.monotonic() - started
@@ -278,6 +280,7 @@ class UnitBuilder(ABC):
     def _build_hours_of(self, winners: frozenset[tuple[str, str]]) -> bool:
         """Build the hours of files that are not in the lake yet; return whether this unit is one of them."""
         found = self.landed.find_named(name for delivery, name in winners if delivery == self.settings.delivery)
+        self._winning |= {record.unit for record in found} - {self.unit}
         hours = {record.publish_hour for record in found if not record.built and not record.closed}
         for hour in sorted(hours - {self.unit}):
             try:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
+from pismo_lake.catalog.coupling import Coupling
 from pismo_lake.catalog.model import table_of
 from pismo_lake.catalog.remembered import remember
 from pismo_lake.catalog.sync import find_changes, sync_tables
 from pismo_lake.errors import ConfigError
 from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.table_files import TableFiles, read_table_files, table_folder
-from pismo_lake.paths import REPORTS, safe_segment
+from pismo_lake.paths import REPORTS
 from pismo_lake.settings.tables import refuse_key
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def commit_unit(
     with open_tables(settings, ledger) as tables:
         left = sync_tables(
             tables, folders, partial(read_table_files, ledger, settings.lake),
-            own={(safe_segment(settings.delivery), unit)}, without=without, checkpoint=checkpoint,
+            hold=Coupling(settings, ledger).hold, own={(settings.delivery, unit)}, without=without,
+            checkpoint=checkpoint,
         )  # fmt: skip
         if len(unit) == DAY_LENGTH:
             tables.expire(list(map(table_of, sorted(folders))), _SNAPSHOTS_KEPT_HOURS)
@@ -88,14 +91,14 @@ def find_differences(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[
     """Return by folder how many files the ledger has, the table lacks, and the table has too many."""
     with open_tables(settings, ledger) as tables:
         read = partial(_read_all, settings, ledger)
-        return find_changes(tables, _every_folder(tables, read), read)
+        return find_changes(tables, _every_folder(tables, read), read, Coupling(settings, ledger).hold)
 
 
 def forget_snapshots(settings: LakeSettings, ledger: Ledger) -> None:
     """Forget every snapshot, tag and branch of all tables but the present snapshots, for an erasure."""
     with open_tables(settings, ledger) as tables:
         read = partial(_read_all, settings, ledger)
-        sync_tables(tables, _every_folder(tables, read), read)
+        sync_tables(tables, _every_folder(tables, read), read, hold=Coupling(settings, ledger).hold)
         tables.expire(tables.tables())
 
 
@@ -112,7 +115,8 @@ def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[s
     """
     with open_tables(settings, ledger) as tables:
         read = partial(_read_all, settings, ledger)
-        return sync_tables(tables, _every_folder(tables, read) if folders is None else folders, read)
+        every = _every_folder(tables, read) if folders is None else folders
+        return sync_tables(tables, every, read, hold=Coupling(settings, ledger).hold)
 
 
 def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) -> None:
@@ -137,4 +141,4 @@ def _read_all(settings: LakeSettings, ledger: Ledger) -> TableFiles:
         for uri in storage.list_files(storage.join(settings.lake, REPORTS))
         if uri.endswith(".parquet")
     }
-    return TableFiles(found.folders | ({REPORTS: reports} if reports else {}), found.moving)
+    return replace(found, folders=found.folders | ({REPORTS: reports} if reports else {}))

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 
 from pismo_lake.catalog.model import CommitRefusedError, table_of
 from pismo_lake.errors import TableBusyError
+from pismo_lake.ledger.table_files import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from pismo_lake.catalog.model import Format, OpenTable
-    from pismo_lake.ledger.table_files import TableFiles
+    from pismo_lake.ledger.table_files import TableFiles, Unit
+
+    Hold = Callable[[Collection[Unit], Collection[Unit], Collection[Unit]], Collection[Unit]]
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 60
@@ -35,7 +38,8 @@ def sync_tables(
     folders: Iterable[str],
     read: Callable[[], TableFiles],
     *,
-    own: Collection[tuple[str, str]] = (),
+    hold: Hold | None = None,
+    own: Collection[Unit] = (),
     without: Collection[str] = (),
     renewed: Collection[str] = (),
     checkpoint: Callable[[str], None] | None = None,
@@ -46,7 +50,8 @@ def sync_tables(
         tables: the open catalog.
         folders: the folders of the tables.
         read: reads the ledger. It is called after the tables are loaded, never before.
-        own: units, as (delivery as a safe segment, unit), that the caller has completed: they do not move any more.
+        hold: returns the units whose changes must wait (see `Coupling.hold`); by default those that move.
+        own: units that the caller has completed: they do not move any more.
         without: paths that the caller is about to remove, although the ledger has them.
         renewed: paths whose files were overwritten: their entries are made again.
         checkpoint: gets the name of the next step ("commit"). Tests kill the process in it.
@@ -64,7 +69,7 @@ def sync_tables(
         present = read()
         waiting = set()
         for folder, table in loaded.items():
-            change = _compare(folder, table, present, own, without, renewing)
+            change = _compare(folder, table, present, hold, own, without, renewing)
             needed |= change.left
             if not change.new and not change.gone:
                 continue
@@ -90,12 +95,12 @@ def sync_tables(
 
 
 def find_changes(
-    tables: Format, folders: Iterable[str], read: Callable[[], TableFiles]
+    tables: Format, folders: Iterable[str], read: Callable[[], TableFiles], hold: Hold | None = None
 ) -> dict[str, tuple[int, int, int]]:
     """Return the tables that differ from the ledger: how many files it has, they lack, and they have too many."""
     loaded = {folder: tables.open(table_of(folder)) for folder in folders}
     present = read()
-    changes = {folder: _compare(folder, table, present, (), (), set()) for folder, table in loaded.items()}
+    changes = {folder: _compare(folder, table, present, hold, (), (), set()) for folder, table in loaded.items()}
     return {
         folder: (len(present.folders.get(folder, ())), len(change.new), len(change.gone))
         for folder, change in changes.items()
@@ -113,7 +118,7 @@ class _Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """The difference of one table: files to add, to remove, and to leave because their unit moves."""
+    """The difference of one table: files to add, to remove, and to leave because their unit waits."""
 
     new: set[str]
     gone: set[str]
@@ -122,16 +127,20 @@ class _Change:
 
 
 def _compare(
-    folder: str, table: OpenTable | None, present: TableFiles, own: Collection[tuple[str, str]],
+    folder: str, table: OpenTable | None, present: TableFiles, hold: Hold | None, own: Collection[Unit],
     without: Collection[str], renewing: set[str],
 ) -> _Change:  # fmt: skip
     """Return the difference between a table and the ledger."""
     has = table.files() if table is not None else set()
     wished = present.folders.get(folder, set()).difference(without)
-    moving = {path for path in has ^ wished if present.is_moving(path, own)}
+    unit_of = {path: unit for path in has ^ wished if (unit := present.unit_of(path)) is not None}
+    held: Collection[Unit] = present.moving.difference(own)
+    if hold is not None:
+        held = hold(set(unit_of.values()), held, present.rebuilt.get(folder, ()))
+    waiting = {path for path, unit in unit_of.items() if is_within(unit, held)} if held else set()
     again = has & wished & renewing
-    new, gone = wished - has - moving, has - wished - moving
-    return _Change(new | again, gone | again, (has - wished) & moving, (has | new) - gone)
+    new, gone = wished - has - waiting, has - wished - waiting
+    return _Change(new | again, gone | again, (has - wished) & waiting, (has | new) - gone)
 
 
 def _commit(

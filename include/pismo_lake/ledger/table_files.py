@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -13,7 +13,7 @@ from pismo_lake.ledger.tables import builds, files
 from pismo_lake.paths import REJECTS, VALUE_ROOTS, safe_segment, split_output_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -22,23 +22,39 @@ if TYPE_CHECKING:
 _ROOTS = (*VALUE_ROOTS, REJECTS)
 
 
+Unit = tuple[str, str]
+"""A delivery and the name of its unit."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableFiles:
     """The outputs of a lake at one moment.
 
-    `folders` has the paths of the outputs below the lake, by the folder of their table. `moving` has the units whose
-    rows are on their way to other files, as (delivery as a safe segment, unit).
+    Attributes:
+        folders: the paths of the outputs below the lake, by the folder of their table.
+        moving: the units whose rows are on their way to other files.
+        rebuilt: by folder, the hours with rows in it that are to be built again, as (delivery, publish hour).
+        deliveries: the deliveries, by their names as safe segments.
     """
 
     folders: dict[str, set[str]]
-    moving: frozenset[tuple[str, str]]
+    moving: frozenset[Unit] = frozenset()
+    rebuilt: Mapping[str, set[Unit]] = field(default_factory=dict)
+    deliveries: Mapping[str, str] = field(default_factory=dict)
 
-    def is_moving(self, path: str, own: Collection[tuple[str, str]] = ()) -> bool:
-        """Return whether rows of a file's unit are on their way; `own` units have arrived."""
-        named = split_output_name(path.rsplit("/", 1)[-1]) if self.moving else None
-        if named is None:
-            return False
-        return not self.moving.difference(own).isdisjoint({(named[0], named[1]), (named[0], named[1][:DAY_LENGTH])})
+    def unit_of(self, path: str) -> Unit | None:
+        """Return the unit that has written a file; None if its name is not that of an output."""
+        named = split_output_name(path.rsplit("/", 1)[-1])
+        return None if named is None else (self.deliveries.get(named[0], named[0]), named[1])
+
+
+def is_within(unit: Unit, units: Collection[Unit]) -> bool:
+    """Return whether a unit, or the day of an hour, is one of some units.
+
+    >>> is_within(("mine", "2026-03-01T12"), {("mine", "2026-03-01")})
+    True
+    """
+    return unit in units or (unit[0], unit[1][:DAY_LENGTH]) in units
 
 
 def read_table_files(ledger: Ledger, lake: str) -> TableFiles:
@@ -47,9 +63,13 @@ def read_table_files(ledger: Ledger, lake: str) -> TableFiles:
     A recorded unit that still has to remove files, while other files of it are not built, is *moving*: some of its
     rows are only in files that it replaces. For example, a closed day has taken the files of an hour that got a late
     file, and this hour is not built again yet.
+
+    An hour is *built again* if files of it were marked after they had been built: for example, because an earlier hour
+    got a late copy of one of its events.
     """
     folders: dict[str, set[str]] = defaultdict(set)
-    moving = set[tuple[str, str]]()
+    of_unit: dict[Unit, set[str]] = defaultdict(set)
+    moving = set[Unit]()
     columns = (builds.c.delivery, builds.c.unit, builds.c.outputs, builds.c.pending, builds.c.claim)
     with ledger.for_reading().engine.connect() as connection:
         if connection.dialect.name == "postgresql":
@@ -60,9 +80,16 @@ def read_table_files(ledger: Ledger, lake: str) -> TableFiles:
                 folder = table_folder(path)
                 if folder is not None:
                     folders[folder].add(path)
+                    of_unit[delivery, unit].add(folder)
             if pending and claim is None and outputs and _has_unbuilt(connection, lake, delivery, unit):
-                moving.add((safe_segment(delivery), unit))
-    return TableFiles(dict(folders), frozenset(moving))
+                moving.add((delivery, unit))
+        deliveries = {row.delivery for row in rows}
+        rebuilt: dict[str, set[Unit]] = defaultdict(set)
+        for delivery, hour, closed in _marked(connection, lake, deliveries):
+            for folder in of_unit.get((delivery, hour[:DAY_LENGTH] if closed else hour), ()):
+                rebuilt[folder].add((delivery, hour))
+    names = {safe_segment(delivery): delivery for delivery in deliveries}
+    return TableFiles(dict(folders), frozenset(moving), dict(rebuilt), names)
 
 
 def table_folder(path: str) -> str | None:
@@ -79,3 +106,15 @@ def _has_unbuilt(connection: Connection, lake: str, delivery: str, unit: str) ->
     mine = (files.c.lake == lake, files.c.delivery == delivery, files.c.built.is_(False), files.c.closed.is_(False))
     query = select(func.count()).where(*mine, files.c.publish_hour.startswith(unit))
     return bool(connection.execute(query).scalar_one())
+
+
+def _marked(connection: Connection, lake: str, deliveries: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """Return (delivery, publish hour, closed) of files that were marked unbuilt after they were recorded."""
+    columns = (files.c.delivery, files.c.publish_hour, files.c.closed)
+    query = select(*columns).where(files.c.lake == lake, files.c.built.is_(False), files.c.touched > 0).distinct()
+    return [
+        (name, hour, closed)
+        # the ledger finds unbuilt files by their delivery quickly
+        for delivery in sorted(deliveries)
+        for name, hour, closed in connection.execute(query.where(files.c.delivery == delivery))
+    ]

@@ -1,0 +1,98 @@
+"""An event that moves to an earlier hour is in the tables once at every moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.catalog_reader import event_ids, snapshots, table_files
+from tests.lakes import at, event, key
+
+from pismo_lake.catalog.lake import commit_lake
+from pismo_lake.check.run import check_lake
+
+if TYPE_CHECKING:
+    from tests.lakes import LakeUnderTest
+
+DAY = "2026-03-01"
+EARLY, LATE = f"{DAY}T03", f"{DAY}T05"
+
+
+def on_disk(lake: LakeUnderTest) -> list[str]:
+    return sorted(path.name for path in (lake.root / "lake" / "events").rglob("*.parquet"))
+
+
+@pytest.fixture
+def moving(tabled: LakeUnderTest) -> LakeUnderTest:
+    """Return a lake in which a late file of 3 o'clock has the earlier copy of an event of 5 o'clock."""
+    tabled.land({key(3): event("e-3", timestamp=at(3)), key(5): event("e-5", timestamp=at(5))})
+    tabled.build()
+    tabled.land({key(3, "late"): event("e-5", timestamp=at(5)) + event("e-4", timestamp=at(3))})
+    return tabled
+
+
+def test_the_hour_that_gets_the_row_waits_for_the_hour_that_loses_it(moving: LakeUnderTest) -> None:
+    seen: list[list[str]] = []
+
+    def look(_: str) -> None:
+        commit_lake(moving.settings, moving.ledger)
+        seen.append(event_ids(moving))
+
+    before = snapshots(moving)
+    moving.build([EARLY], checkpoint=look)
+    assert event_ids(moving) == ["e-3", "e-5"]
+    # a table that waits is no fault
+    assert not [finding for finding in check_lake(moving.settings, moving.ledger).findings if "table" in finding.kind]
+    moving.build([LATE], checkpoint=look)
+    assert seen
+    assert all(rows.count("e-5") == rows.count("e-3") == 1 for rows in seen)
+    assert event_ids(moving) == ["e-3", "e-4", "e-5"]
+    assert snapshots(moving) == before + 1
+    # the earlier hour's replaced file waited for this commit, too
+    assert table_files(moving) == on_disk(moving)
+    assert moving.files.unbuilt_units() == []
+
+
+def test_the_build_of_the_later_hour_commits_both(moving: LakeUnderTest) -> None:
+    before = snapshots(moving)
+    moving.build([LATE])
+    assert event_ids(moving) == ["e-3", "e-4", "e-5"]
+    assert snapshots(moving) == before + 1
+    assert table_files(moving) == on_disk(moving)
+
+
+def test_a_close_of_the_earlier_day_waits_for_the_later_day(tabled: LakeUnderTest) -> None:
+    tabled.land({key(3): event("e-3", timestamp=at(3)), key(5, day=2): event("e-5", timestamp=at(5))})
+    tabled.close(DAY)
+    tabled.close("2026-03-02")
+    tabled.land({key(3, "late"): event("e-5", timestamp=at(5))})
+    tabled.close(DAY)
+    assert event_ids(tabled) == ["e-3", "e-5"]
+    tabled.build()
+    assert event_ids(tabled) == ["e-3", "e-5"]
+    assert table_files(tabled) == on_disk(tabled)
+
+
+def test_the_later_hour_waits_for_a_day_that_is_being_closed(moving: LakeUnderTest) -> None:
+    """If the earlier hour's row is not in the table yet, the later hour keeps its own."""
+    seen: list[list[str]] = []
+
+    def look(step: str) -> None:
+        if step == "late":
+            # the day is recorded, and an hour of it has a late file that is not built yet
+            moving.build(["2026-03-02T05"])
+            seen.append(event_ids(moving))
+        elif step == "record":
+            moving.land({key(4, "late"): event("e-6", timestamp=at(4))})
+
+    moving.build()
+    moving.land({key(5, day=2): event("e-7", timestamp=at(7))})
+    moving.build()
+    moving.land({key(7, "late"): event("e-7", timestamp=at(7))})
+    every = ["e-3", "e-4", "e-5", "e-7"]
+    moving.close(DAY, checkpoint=look)
+    assert seen == [every]
+    assert event_ids(moving) == sorted([*every, "e-6"])
+    # the later hour's replaced file waited for this commit
+    moving.build()
+    assert table_files(moving) == on_disk(moving)
