@@ -16,6 +16,7 @@ from pismo_lake.events.erase import erase
 from pismo_lake.events.find_rows import find_copies
 from pismo_lake.hours import PublishDay
 from pismo_lake.report.reconcile import reconcile
+from pismo_lake.settings.tables import TableFormat, Tables
 
 # a killed process is overtaken in a second, not in ten
 heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
@@ -42,9 +43,10 @@ def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
 
 
 def main() -> None:
-    """Take the lake's folder, a seed and the number of files from the command line."""
+    """Take the lake's folder, a seed, the number of files, and the table format if there is one."""
     root, rng, files = Path(sys.argv[1]), random.Random(int(sys.argv[2])), int(sys.argv[3])
-    lake = LakeUnderTest(root)
+    tables = Tables(TableFormat(sys.argv[4])) if len(sys.argv) > 4 else None
+    lake = LakeUnderTest(root, tables=tables)
     while not (root / "stop").exists():
         try:
             work(lake, files, rng)

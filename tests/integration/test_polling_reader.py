@@ -12,24 +12,17 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
 from tests.lakes import LakeUnderTest
-from tests.polled_feed import DAYS, body, erased, events, has_copies, key_of
+from tests.polled_crowd import Crowd, finish_and_compare
+from tests.polled_feed import erased, has_copies
 from tests.postgres import PostgresServer
-from tests.waiting import PATIENCE
-
-from pismo_lake.events.erase import erase
-from pismo_lake.events.find_rows import find_copies
-from pismo_lake.paths import ERASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,57 +88,6 @@ class Reader:
         return sorted(self._lake.glob("events/**/*.parquet"))
 
 
-class Crowd:
-    """Processes that work on one lake until a file says stop; each one that is killed is started again."""
-
-    def __init__(self, root: Path, server: str) -> None:
-        self._root, self._server = root, server
-        self._log = (root / "workers.log").open("wb")
-        self._running: list[subprocess.Popen[bytes]] = []
-        self._seed, self._random, self.kills = 0, random.Random(11), 0
-
-    def start(self) -> None:
-        """Start processes until there are enough; fail if one ended by itself."""
-        for worker in [worker for worker in self._running if worker.poll() is not None]:
-            assert worker.returncode == -signal.SIGKILL, self.told()
-            self._running.remove(worker)
-        while len(self._running) < PROCESSES:
-            self._seed += 1
-            command = [sys.executable, "-m", "tests.polled_worker", str(self._root), str(self._seed), str(FILES)]
-            environment = os.environ | {"PYTHONPATH": "include:plugins:.", "PISMO_TEST_LEDGER_URL": self._server}
-            if not self._server:
-                del environment["PISMO_TEST_LEDGER_URL"]
-            worker = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
-            self._running.append(worker)
-
-    def kill_one(self) -> None:
-        """Kill a random process of those that have done a step, if there is one."""
-        working = [worker for worker in self._running if (self._root / f"worked-{worker.pid}").exists()]
-        if not working:
-            return
-        victim = self._random.choice(working)
-        victim.kill()
-        victim.wait()
-        self.kills += 1
-
-    def stop(self) -> None:
-        """Let all processes finish their step and end."""
-        (self._root / "stop").touch()
-        for worker in self._running:
-            assert worker.wait(PATIENCE) == 0, self.told()
-
-    def told(self) -> str:
-        """Return the end of the processes' output."""
-        return (self._root / "workers.log").read_text()[-3000:]
-
-    def close(self) -> None:
-        """Kill all processes that are left."""
-        for worker in self._running:
-            worker.kill()
-            worker.wait()
-        self._log.close()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledgers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield the server of the ledgers, or nothing for SQLite."""
@@ -163,7 +105,7 @@ def ledgers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_reader_never_misses_a_row(ledgers: str, tmp_path: Path) -> None:
-    reader, crowd, patience = Reader(tmp_path / "lake"), Crowd(tmp_path, ledgers), random.Random(3)
+    reader, crowd, patience = Reader(tmp_path / "lake"), Crowd(tmp_path, ledgers, PROCESSES, FILES), random.Random(3)
     end, kill_at = time.monotonic() + SECONDS, 0.0
     # the first one makes the ledger
     LakeUnderTest(tmp_path)
@@ -180,34 +122,6 @@ def test_a_reader_never_misses_a_row(ledgers: str, tmp_path: Path) -> None:
         crowd.stop()
     finally:
         crowd.close()
-    _finish_and_compare(tmp_path)
+    finish_and_compare(tmp_path, FILES)
     counts = (reader.looks, reader.rows, crowd.kills, reader.doubled)
     sys.stdout.write("{} looks, {} rows, {} kills, {} times a row seen twice\n".format(*counts))
-
-
-def _finish_and_compare(root: Path) -> None:
-    """Bring the lake to its end; compare its rows with the feed, and its files with those of a quiet run."""
-    lake = LakeUnderTest(root)
-    _complete(lake)
-    truth = Counter(event_id for event_id in events(FILES) if not erased(event_id))
-    assert Counter(row["event_id"] for row in lake.rows()) == Counter(truth.keys())
-    (root / "quiet").mkdir()
-    quiet = LakeUnderTest(root / "quiet")
-    quiet.land({key_of(number): body(number) for number in range(FILES)})
-    _complete(quiet)
-    assert _digest(lake) == _digest(quiet)
-
-
-def _complete(lake: LakeUnderTest) -> None:
-    missing = [number for number in range(FILES) if not lake.files.find_known([key_of(number)])]
-    lake.land({key_of(number): body(number) for number in missing})
-    found = find_copies(lake.settings, lake.ledger, filter(erased, events(FILES)))
-    erase(lake.settings, lake.ledger, found, "request 1")
-    for day in DAYS:
-        lake.close(day)
-    lake.build()
-
-
-def _digest(lake: LakeUnderTest) -> dict[str, str]:
-    """Return the digests of a lake's files without the records of erasures: they carry their time."""
-    return {path: digest for path, digest in lake.digest().items() if f"/{ERASURES}/" not in path}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import threading
+import multiprocessing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.catalog_reader import event_ids, snapshots, table_files
 from tests.lakes import LakeUnderTest, at, event, key
+from tests.waiting import PATIENCE
 
 from pismo_lake.catalog.lake import commit_lake
 from pismo_lake.catalog.sync import sync_tables
-from pismo_lake.ledger import Ledger
 from pismo_lake.ledger.table_files import TableFiles, read_table_files
+from pismo_lake.settings.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.synchronize import Barrier
+    from pathlib import Path
 
     from pismo_lake.catalog.model import Format
 
@@ -121,31 +124,29 @@ def test_a_table_that_a_killed_process_left_behind_is_mended(tabled: LakeUnderTe
     assert event_ids(tabled) == ["e-1", "e-2"]
 
 
-def test_processes_that_commit_at_once_lose_and_double_nothing(tabled: LakeUnderTest) -> None:
-    hours = range(6)
-    tabled.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in hours})
-    start, errors = threading.Barrier(len(hours)), list[BaseException]()
-    url = tabled.ledger.engine.url.render_as_string(hide_password=False)
+def build_at_once(root: Path, start: Barrier, hour: int) -> None:
+    """Build an hour twice, at the same moment as the other processes."""
+    lake = LakeUnderTest(root, tables=Tables())
+    start.wait(PATIENCE)
+    lake.build([f"{DAY}T{hour:02d}"])
+    lake.build([f"{DAY}T{hour:02d}"], force=True)
+    lake.ledger.close()
 
-    def work(hour: int) -> None:
-        try:
-            with Ledger.open(url) as ledger:
-                mine = LakeUnderTest(tabled.root, tables=tabled.settings.tables)
-                mine.settings, mine.ledger = tabled.settings, ledger
-                start.wait()
-                mine.build([f"{DAY}T{hour:02d}"])
-                mine.build([f"{DAY}T{hour:02d}"], force=True)
-        except BaseException as error:  # noqa: BLE001 - the test shows it
-            errors.append(error)
 
-    threads = [threading.Thread(target=work, args=(hour,)) for hour in hours]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert table_files(tabled) == in_ledger(tabled)
-    assert event_ids(tabled) == [f"e-{hour}" for hour in hours]
+def test_processes_that_commit_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
+    hours, forks = range(6), multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([__name__, "pismo_lake.catalog.iceberg", "pismo_lake.build.day"])
+    lake = LakeUnderTest(tmp_path, tables=Tables())
+    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in hours})
+    start = forks.Barrier(len(hours))
+    processes = [forks.Process(target=build_at_once, args=(tmp_path, start, hour)) for hour in hours]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE)
+    assert [process.exitcode for process in processes] == [0] * len(hours)
+    assert table_files(lake) == in_ledger(lake)
+    assert event_ids(lake) == [f"e-{hour}" for hour in hours]
 
 
 class _Recorded:
@@ -163,7 +164,7 @@ def test_the_table_is_loaded_before_the_ledger_is_read() -> None:
 
     def read() -> TableFiles:
         calls.append("ledger")
-        return TableFiles({}, frozenset())
+        return TableFiles({})
 
     tables: Format = _Recorded(calls)  # type: ignore[assignment]
     sync_tables(tables, ["rejects"], read)
