@@ -21,14 +21,17 @@ def rebuild(lake: OpenLake) -> int:
     from pismo_lake.index.rebuild import rebuild_ledger
     from pismo_lake.local.workers import Workers
 
-    # while the ledger is incomplete, a commit would take files out of the tables
-    alone = replace(lake.settings, tables=None)
+    settings, tables = lake.settings, lake.settings.tables
     with lake.progress() as progress:
         result = rebuild_ledger(lake.settings, lake.ledger, progress=progress)
         # a file of a delivery that is not rebuilt yet may hold a copy of an event
         units = () if result.waiting else result.units
-        unbuilt = Workers(alone, lake.ledger, 1).build(units, (), progress)[1] if units else {}
-    if lake.settings.tables is not None and not (result.waiting or unbuilt or result.failures):
+        if tables is not None:
+            # a build that removes files commits before; the others leave it to the end
+            settings = replace(settings, tables=tables.one_commit())
+        unbuilt = Workers(settings, lake.ledger, 1).build(units, (), progress)[1] if units else {}
+    # while the ledger is incomplete, a commit would take files out of the tables
+    if tables is not None and not (result.waiting or unbuilt or result.failures):
         from pismo_lake.catalog.lake import commit_lake
 
         commit_lake(lake.settings, lake.ledger)
