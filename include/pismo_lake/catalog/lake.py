@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,39 +18,49 @@ from pismo_lake.paths import REPORTS
 from pismo_lake.settings.tables import refuse_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
 
     from pismo_lake.catalog.model import Format
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
+    from pismo_lake.settings.tables import Tables
 
-_SNAPSHOTS_KEPT_HOURS = 24.0
 
-
-@contextmanager
-def open_tables(settings: LakeSettings, ledger: Ledger) -> Iterator[Format]:
-    """Open the catalog of a lake, note it in the lake, and close it at the end.
+def open_tables(settings: LakeSettings, ledger: Ledger) -> Format:
+    """Open the catalog of a lake once for an open ledger, and note it in the lake; the ledger closes it.
 
     Raises:
         ConfigError: the lake has no table format, or pyiceberg is not installed.
         TableBusyError: the catalog does not answer.
     """
-    if settings.tables is None:
-        msg = f"{settings.lake} has no table format: give --table-format, or table_format in the deliveries file"
-        raise ConfigError(msg)
     refuse_key(settings.delivery, settings.tables, settings.key)
+    given = tables_of(settings)
+    # credentials that were renewed open it again
+    key = (settings.lake, given.format, repr(given.catalog), tuple(sorted(given.secrets.items())))
+    return ledger.keep(key, partial(_open, settings, ledger))
+
+
+def _open(settings: LakeSettings, ledger: Ledger) -> Format:
     try:
         from pismo_lake.catalog.iceberg import IcebergTables
     except ImportError as error:
         msg = f"table_format needs pyiceberg: pip install -r requirements-iceberg.txt -c constraints.txt ({error})"
         raise ConfigError(msg) from error
-    url = ledger.engine.url.render_as_string(hide_password=False)
     remember(settings)
-    tables = IcebergTables(settings.tables, settings.lake, url)
-    try:
-        yield tables
-    finally:
-        tables.close()
+    url = ledger.engine.url.render_as_string(hide_password=False)
+    return IcebergTables(tables_of(settings), settings.lake, url)
+
+
+def tables_of(settings: LakeSettings) -> Tables:
+    """Return the tables of a lake.
+
+    Raises:
+        ConfigError: the lake has no table format.
+    """
+    if settings.tables is None:
+        msg = f"{settings.lake} has no table format: give --table-format, or table_format in the deliveries file"
+        raise ConfigError(msg)
+    return settings.tables
 
 
 def commit_unit(
@@ -76,30 +85,30 @@ def commit_unit(
     folders = {folder for path in paths if (folder := table_folder(path)) is not None}
     if not folders:
         return set()
-    with open_tables(settings, ledger) as tables:
-        left = sync_tables(
-            tables, folders, partial(read_table_files, ledger, settings.lake),
-            hold=Coupling(settings, ledger).hold, own={(settings.delivery, unit)}, without=without,
-            checkpoint=checkpoint,
-        )  # fmt: skip
-        if len(unit) == DAY_LENGTH:
-            tables.expire(list(map(table_of, sorted(folders))), _SNAPSHOTS_KEPT_HOURS)
-        return left
+    tables = open_tables(settings, ledger)
+    left = sync_tables(
+        tables, folders, partial(read_table_files, ledger, settings.lake),
+        hold=Coupling(settings, ledger).hold, own={(settings.delivery, unit)}, without=without,
+        checkpoint=checkpoint,
+    )  # fmt: skip
+    if len(unit) == DAY_LENGTH:
+        tables.expire(list(map(table_of, sorted(folders))), tables_of(settings).snapshots_kept_hours)
+    return left
 
 
 def find_differences(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[int, int, int]]:
     """Return by folder how many files the ledger has, the table lacks, and the table has too many."""
-    with open_tables(settings, ledger) as tables:
-        read = partial(_read_all, settings, ledger)
-        return find_changes(tables, _every_folder(tables, read), read, Coupling(settings, ledger).hold)
+    tables = open_tables(settings, ledger)
+    read = partial(_read_all, settings, ledger)
+    return find_changes(tables, _every_folder(tables, read), read, Coupling(settings, ledger).hold)
 
 
 def forget_snapshots(settings: LakeSettings, ledger: Ledger) -> None:
     """Forget every snapshot, tag and branch of all tables but the present snapshots, for an erasure."""
-    with open_tables(settings, ledger) as tables:
-        read = partial(_read_all, settings, ledger)
-        sync_tables(tables, _every_folder(tables, read), read, hold=Coupling(settings, ledger).hold)
-        tables.expire(tables.tables())
+    tables = open_tables(settings, ledger)
+    read = partial(_read_all, settings, ledger)
+    sync_tables(tables, _every_folder(tables, read), read, hold=Coupling(settings, ledger).hold)
+    tables.expire(tables.tables())
 
 
 def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[str] | None = None) -> set[str]:
@@ -113,18 +122,18 @@ def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[s
     Returns:
         The paths that a table still needs, although the ledger does not have them.
     """
-    with open_tables(settings, ledger) as tables:
-        read = partial(_read_all, settings, ledger)
-        every = _every_folder(tables, read) if folders is None else folders
-        return sync_tables(tables, every, read, hold=Coupling(settings, ledger).hold)
+    tables = open_tables(settings, ledger)
+    read = partial(_read_all, settings, ledger)
+    every = _every_folder(tables, read) if folders is None else folders
+    return sync_tables(tables, every, read, hold=Coupling(settings, ledger).hold)
 
 
 def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) -> None:
     """Commit reports of days that were written; a report keeps its name if its content changes."""
     root = storage.join(settings.lake, "")
     renewed = {uri.removeprefix(root) for uri in uris if uri.endswith(".parquet")}
-    with open_tables(settings, ledger) as tables:
-        sync_tables(tables, [REPORTS], partial(_read_all, settings, ledger), renewed=renewed)
+    tables = open_tables(settings, ledger)
+    sync_tables(tables, [REPORTS], partial(_read_all, settings, ledger), renewed=renewed)
 
 
 def _every_folder(tables: Format, read: Callable[[], TableFiles]) -> set[str]:

@@ -25,6 +25,7 @@ def remember(settings: LakeSettings) -> None:
     given = tables.catalog
     content = {
         "table_format": tables.format.value,
+        "snapshots_kept_hours": tables.snapshots_kept_hours,
         "catalog": {
             "type": given.type.value,
             "uri": given.uri,
@@ -50,7 +51,9 @@ def remembered(lake: str) -> Tables | None:
         return None
     try:
         content: dict[str, Any] = orjson.loads(document)
-        return Tables(TableFormat(content["table_format"]), Catalog(**content["catalog"]))
+        kept = content.get("snapshots_kept_hours")
+        more = {} if kept is None else {"snapshots_kept_hours": float(kept)}
+        return Tables(TableFormat(content["table_format"]), Catalog(**content["catalog"]), **more)
     except (ValueError, KeyError, TypeError, ValidationError):
         msg = f"{uri} is damaged: remove it, and give --table-format once"
         raise LakeError(msg) from None

@@ -14,8 +14,7 @@ def tables(lake: OpenLake) -> int:
     from pismo_lake.catalog.lake import commit_lake, open_tables
 
     commit_lake(lake.settings, lake.ledger)
-    with open_tables(lake.settings, lake.ledger) as opened:
-        states = opened.states()
+    states = open_tables(lake.settings, lake.ledger).states()
     if lake.json:
         print_json([asdict(state) for state in states])
         return 0

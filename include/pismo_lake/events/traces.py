@@ -18,6 +18,7 @@ from pismo_lake import storage
 from pismo_lake.build.spool import remove_spools
 from pismo_lake.decode.container import GZIP, uncompress
 from pismo_lake.errors import LandedFileError, PismoError
+from pismo_lake.events.avro import MAGIC, plain_avro
 from pismo_lake.events.find_landed import search_landed, work_ahead
 from pismo_lake.events.find_rows import search_rows
 from pismo_lake.events.needle import Needle
@@ -170,7 +171,7 @@ class _Search:
             # on its way, as that of a build that was killed
             with sound(uri):
                 yield from self._parquet(uri, open_parquet(pa.BufferReader(data), self._settings.key))
-        elif self.needle.is_in_bytes(uncompress(data, uri).data if data.startswith(GZIP) else data):
+        elif self.needle.is_in_bytes(_plain(data, uri)):
             yield Trace(uri, "a value")
 
     def _search_kept(self, uri: str) -> Iterator[Trace | str]:
@@ -285,6 +286,13 @@ class _Search:
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             return [row for row, value in enumerate(array.to_pylist()) if value and self.needle.is_in_bytes(value)]
         return []
+
+
+def _plain(data: bytes, uri: str) -> bytes:
+    """Return the bytes of a file, decompressed if it is gzip, or the Avro file of a table's metadata."""
+    if data.startswith(GZIP):
+        return uncompress(data, uri).data
+    return plain_avro(data, uri) if data.startswith(MAGIC) else data
 
 
 def _ids_of(table: pa.Table, rows: Sequence[int]) -> tuple[str, ...]:

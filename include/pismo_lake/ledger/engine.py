@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from sqlalchemy import create_engine, event, select
 from sqlalchemy.exc import NoSuchModuleError
@@ -22,7 +22,7 @@ from pismo_lake.ledger.tables import files, raw_files
 from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -37,6 +37,14 @@ def now_text() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+class _Closable(Protocol):
+    def close(self) -> None:
+        """Close all connections."""
+
+
+C = TypeVar("C", bound=_Closable)
+
+
 class Ledger:
     """An open ledger; files, builds and contracts have their own classes on its engine.
 
@@ -49,6 +57,7 @@ class Ledger:
         """The user of the ledger, recorded with each landed file and build: a DAG and its run, or a command."""
         self.bound: set[str] = set()
         """The lakes whose binding to this ledger was checked after it was opened (see `ledger.binding`)."""
+        self._kept: dict[object, _Closable] = {}
 
     @classmethod
     def open(cls, url: str, *, new: bool = True, migrated: bool = True) -> Ledger:
@@ -102,8 +111,16 @@ class Ledger:
         """Return the same ledger for queries only, which never wait for a writer and never hold one up."""
         return Ledger(self.engine.execution_options(**{_READS: True}))
 
+    def keep(self, key: object, make: Callable[[], C]) -> C:
+        """Return the object of a key; make it at the first call. It is closed with the ledger."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast("C", self._kept[key])
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and the objects that are kept."""
+        while self._kept:
+            self._kept.popitem()[1].close()
         self.engine.dispose()
 
     @contextmanager

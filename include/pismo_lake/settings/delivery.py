@@ -115,6 +115,8 @@ class Delivery:
     """The catalog of the tables; by default an SQLite file beside the ledger, or the ledger's own database."""
     replay: Replay | None = None
     """The consumer that missed events are sent to again. With it, the delivery has a DAG for that."""
+    snapshots_kept_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 24.0
+    """How many hours a table keeps its older snapshots; the close of a day forgets older ones."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -207,5 +209,12 @@ class Delivery:
             event_date_zone=self.event_date_zone,
             contracts=self.contracts,
             privacy=load_privacy(self.privacy) if self.privacy else None,
-            tables=Tables(self.table_format, self.catalog or Catalog()) if self.table_format else None,
+            tables=self._tables,
         )
+
+    @property
+    def _tables(self) -> Tables | None:
+        if self.table_format is None:
+            return None
+        catalog = self.catalog or Catalog()
+        return Tables(self.table_format, catalog, snapshots_kept_hours=self.snapshots_kept_hours)

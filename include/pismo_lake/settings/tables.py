@@ -70,12 +70,14 @@ class Tables:
         format: the table format.
         catalog: the catalog.
         secrets: properties of the catalog that a connection gives.
+        snapshots_kept_hours: the age from which on a close forgets a snapshot.
         at_once: if false, a build that supersedes no file leaves its commit to the caller, who makes one for all.
     """
 
     format: TableFormat = TableFormat.ICEBERG
     catalog: Catalog = field(default_factory=Catalog)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    snapshots_kept_hours: float = 24.0
     at_once: bool = True
 
     def one_commit(self) -> Tables:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pismo_lake.catalog.iceberg.private import list_location
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
 _MAIN = "main"
+_UNDER_WAY = timedelta(days=1)
 
 
 def expire_table(table: Table, hours: float | None) -> None:
@@ -41,6 +44,21 @@ def expire_table(table: Table, hours: float | None) -> None:
     # a commit that is under way names manifests of the present snapshot only
     for path in _reached((snapshot for snapshot in before if snapshot.snapshot_id in ids), table.io) - left:
         table.io.delete(path)
+
+
+def sweep_table(table: Table) -> None:
+    """Remove metadata that no snapshot reaches: a process that was killed in its commit has left it.
+
+    A file that is younger than a day may belong to a commit that is under way.
+    """
+    metadata = table.metadata
+    known = _reached(table.snapshots(), table.io) | {table.metadata_location}
+    known |= {entry.metadata_file for entry in metadata.metadata_log}
+    known |= {entry.statistics_path for entry in metadata.statistics}
+    limit = datetime.now(UTC) - _UNDER_WAY
+    for uri, changed in list_location(table.io, f"{table.location()}/metadata"):
+        if uri not in known and changed < limit:
+            table.io.delete(uri)
 
 
 def _reached(snapshots: Iterable[Snapshot], io: FileIO) -> set[str]:

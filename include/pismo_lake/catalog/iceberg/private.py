@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyarrow.fs import FileSelector
 from pyiceberg.io.pyarrow import (
+    PyArrowFileIO,
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     parquet_path_to_id_mapping,
@@ -14,7 +16,11 @@ from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
     import pyarrow.parquet as pq
+    from pyiceberg.io import FileIO
     from pyiceberg.manifest import ManifestFile
     from pyiceberg.table import Transaction
     from pyiceberg.table.metadata import TableMetadata
@@ -54,3 +60,17 @@ def statistics(footer: pq.FileMetaData, metadata: TableMetadata) -> dict[str, An
         parquet_column_mapping=parquet_path_to_id_mapping(schema),
     )
     return found.to_serialized_dict()
+
+
+def list_location(io: FileIO, location: str) -> Iterator[tuple[str, datetime]]:
+    """Yield the URI of each file below a location, and the time of its last change.
+
+    It yields nothing if the files are reached in another way than through pyarrow.
+    """
+    if not isinstance(io, PyArrowFileIO):
+        return
+    scheme, place, path = PyArrowFileIO.parse_location(location)
+    selector = FileSelector(path, recursive=True, allow_not_found=True)
+    for found in io.fs_by_scheme(scheme, place).get_file_info(selector):
+        if found.is_file:
+            yield location + found.path.removeprefix(path), found.mtime

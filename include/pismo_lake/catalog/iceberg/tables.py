@@ -9,7 +9,7 @@ from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.transforms import IdentityTransform
 
 from pismo_lake.catalog.iceberg.connect import open_catalog
-from pismo_lake.catalog.iceberg.expire import expire_table
+from pismo_lake.catalog.iceberg.expire import expire_table, sweep_table
 from pismo_lake.catalog.iceberg.files import uri_of
 from pismo_lake.catalog.iceberg.refusal import refusing
 from pismo_lake.catalog.iceberg.table import MAPPING, IcebergTable
@@ -96,6 +96,7 @@ class IcebergTables:
             if found is not None:
                 with refusing():
                     expire_table(found, hours)
+                sweep_table(found)
 
     def close(self) -> None:
         """Close all connections."""

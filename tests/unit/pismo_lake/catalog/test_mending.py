@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import time
+from pathlib import Path
 
 import pytest
 from tests.catalog_reader import event_ids, open_reader, open_table, snapshots, table_files, table_names, url_of
-from tests.lakes import at, event, find_in_rows, key
+from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.catalog.iceberg.connect import default_uri
 from pismo_lake.check.model import Kind
 from pismo_lake.check.run import check_lake
 from pismo_lake.events.erase import erase
 from pismo_lake.ledger.sqlite_files import sqlite_file
-
-if TYPE_CHECKING:
-    from tests.lakes import LakeUnderTest
+from pismo_lake.settings.tables import Tables
 
 DAY = "2026-03-01"
 
@@ -78,8 +78,44 @@ def test_a_check_makes_a_lost_catalog_anew(tabled: LakeUnderTest) -> None:
     if file is None:
         pytest.skip("the catalog is in the ledger's own database")
     file.unlink()
+    # another process finds the loss
+    tabled.open_ledger(url_of(tabled))
     assert kinds(tabled, repair=True) == [(Kind.TABLE, True), (Kind.TABLE, True)]
     assert table_names(tabled) == ["lake.rejects", "pix.pix_in_1"]
     assert event_ids(tabled) == ["e-3", "e-4"]
     with open_reader(url_of(tabled)) as catalog:
         assert catalog.load_table("lake.rejects").scan().count() == 2
+
+
+def test_a_close_removes_what_a_killed_commit_left(tabled: LakeUnderTest) -> None:
+    tabled.land({key(3): event("e-1", timestamp=at(3))})
+    tabled.build()
+    with open_table(tabled) as table:
+        folder = Path(table.location().removeprefix("file://")) / "metadata"
+    before = {path.name for path in folder.iterdir()}
+    old, young = folder / "of-a-killed-commit-m0.avro", folder / "of-a-commit-under-way-m0.avro"
+    for left in (old, young):
+        left.write_bytes(b"left")
+    yesterday = time.time() - 90_000
+    os.utime(old, (yesterday, yesterday))
+    for name in before:
+        os.utime(folder / name, (yesterday, yesterday))
+    tabled.close(DAY)
+    after = {path.name for path in folder.iterdir()}
+    assert old.name not in after
+    assert before | {young.name} <= after
+    assert event_ids(tabled) == ["e-1"]
+
+
+def test_a_close_forgets_snapshots_that_are_older_than_the_setting(tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path, tables=Tables(snapshots_kept_hours=0))
+    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in (3, 4)})
+    lake.build()
+    lake.close(DAY)
+    assert event_ids(lake) == ["e-3", "e-4"]
+    with open_table(lake) as table:
+        assert len(table.snapshots()) == 1
+        reached = {manifest.manifest_path for manifest in table.snapshots()[0].manifests(table.io)}
+        reached.add(table.snapshots()[0].manifest_list)
+        folder = Path(table.location().removeprefix("file://")) / "metadata"
+    assert {f"file://{path}" for path in folder.glob("*.avro")} == reached
