@@ -52,13 +52,18 @@ def sweep_table(table: Table) -> None:
     A file that is younger than a day may belong to a commit that is under way.
     """
     metadata = table.metadata
-    known = _reached(table.snapshots(), table.io) | {table.metadata_location}
+    known = {table.metadata_location, *(snapshot.manifest_list for snapshot in metadata.snapshots)}
     known |= {entry.metadata_file for entry in metadata.metadata_log}
     known |= {entry.statistics_path for entry in metadata.statistics}
     limit = datetime.now(UTC) - _UNDER_WAY
-    for uri, changed in list_location(table.io, f"{table.location()}/metadata"):
-        if uri not in known and changed < limit:
-            table.io.delete(uri)
+    listed = list_location(table.io, f"{table.location()}/metadata")
+    left = {uri for uri, changed in listed if changed < limit} - known
+    for snapshot in sorted(metadata.snapshots, key=lambda one: one.timestamp_ms, reverse=True):
+        if not left:
+            return
+        left -= _reached([snapshot], table.io)
+    for uri in left:
+        table.io.delete(uri)
 
 
 def _reached(snapshots: Iterable[Snapshot], io: FileIO) -> set[str]:

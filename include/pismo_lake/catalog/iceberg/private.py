@@ -12,6 +12,7 @@ from pyiceberg.io.pyarrow import (
     parquet_path_to_id_mapping,
 )
 from pyiceberg.manifest import ManifestContent
+from pyiceberg.table import Transaction
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
 
@@ -22,12 +23,36 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from pyiceberg.io import FileIO
     from pyiceberg.manifest import ManifestFile
-    from pyiceberg.table import Transaction
+    from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
 
 _MANIFEST_BYTES = 8 << 20
 _MOST_MANIFESTS = 16
 """The number of manifests from which on a commit merges them. Each commit reads them all, so they must stay few."""
+_LARGE_ENTRIES = 64
+"""The number of entries from which on a manifest is merged with large ones only, so that few commits write it again."""
+
+
+class _QuickTransaction(Transaction):
+    """A transaction that makes its metadata once after each update.
+
+    pyiceberg copies all of it at each use, which costs half of a commit.
+    """
+
+    _made: tuple[int, TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """Return the metadata of the table with all updates of this transaction."""
+        updates = len(self._updates)
+        if self._made is None or self._made[0] != updates:
+            self._made = updates, super().table_metadata
+        return self._made[1]
+
+
+def open_transaction(table: Table) -> Transaction:
+    """Return a transaction of a table: a context that commits at its end."""
+    return _QuickTransaction(table)
 
 
 class _MergingOverwrite(_OverwriteFiles):
@@ -37,8 +62,14 @@ class _MergingOverwrite(_OverwriteFiles):
         data = [manifest for manifest in manifests if manifest.content == ManifestContent.DATA]
         others = [manifest for manifest in manifests if manifest.content != ManifestContent.DATA]
         manager: Any = _ManifestMergeManager(_MANIFEST_BYTES, _MOST_MANIFESTS, True, self)
-        merged: list[ManifestFile] = manager.merge_manifests(data)
+        large = [manifest for manifest in data if _count_entries(manifest) >= _LARGE_ENTRIES]
+        small = [manifest for manifest in data if _count_entries(manifest) < _LARGE_ENTRIES]
+        merged: list[ManifestFile] = manager.merge_manifests(small) + manager.merge_manifests(large)
         return merged + others
+
+
+def _count_entries(manifest: ManifestFile) -> int:
+    return (manifest.added_files_count or 0) + (manifest.existing_files_count or 0)
 
 
 def overwrite(transaction: Transaction, note: dict[str, str]) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pismo_lake.catalog.iceberg.files import Footers, find_retyped, merge_columns, uri_of
-from pismo_lake.catalog.iceberg.private import overwrite
+from pismo_lake.catalog.iceberg.private import open_transaction, overwrite
 from pismo_lake.catalog.iceberg.refusal import refusing
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class IcebergTable:
             retyped = find_retyped(self._arrow(), columns)
             if any(find_retyped(columns, self._footers.schema(path)) for path in wished):
                 return False
-        with refusing(), self._found.transaction() as transaction:
+        with refusing(), open_transaction(self._found) as transaction:
             self._evolve(transaction, columns, retyped)
             # every entry is made again for a column that is: its statistics belong to the column's old id
             again = set(wished) & entries.keys() - set(new) if retyped else set()
