@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyiceberg.catalog import load_catalog
-from tests.airflow_runs import DagRuns, airflow_home, dag_runs
+from tests.airflow_runs import DATABASE, DagRuns, airflow_home, dag_runs
 from tests.catalog_reader import verify_tables
 from tests.postgres import make_database, running_postgres
 
@@ -82,7 +83,8 @@ class Home:
             "PISMO_SANDBOX_S3": {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET},
             "STORE": store, "LEDGER": postgres | {"schema": "ledgers"}, "CATALOG": postgres | {"schema": "catalogs"},
         }  # fmt: skip
-        self.environment = airflow_home(root / "airflow", database) | {
+        self.airflow = root / "airflow"
+        self.environment = airflow_home(self.airflow, database) | {
             "PISMO_DELIVERIES": str(root / "deliveries.yaml"),
             **{f"AIRFLOW_CONN_{name}": json.dumps(connection) for name, connection in connections.items()},
         }
@@ -137,6 +139,19 @@ def close(home: Home, name: str) -> None:
     assert ADMIN_SECRET not in run.log
 
 
+def check_snapshots(home: Home, catalog: Catalog) -> None:
+    """Check that the asset's event has the snapshot of each table that the run has changed."""
+    query = "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE name LIKE 'pismo_lake%'"
+    with closing(sqlite3.connect(home.airflow / DATABASE)) as connection:
+        ((extra,),) = connection.execute(query)
+    snapshots = json.loads(extra)["snapshots"]
+    assert len(snapshots) == len(json.loads(extra)["tables"])
+    for name, snapshot_id in snapshots.items():
+        snapshot = catalog.load_table(name).current_snapshot()
+        assert snapshot is not None
+        assert snapshot.snapshot_id == snapshot_id
+
+
 @pytest.mark.parametrize("name", ["on_disk", "on_server", "in_glue"])
 def test_a_day_is_ingested_and_closed_with_tables(home: Home, truth: Truth, name: str) -> None:
     # the other two days are closed at once: each run costs ten seconds
@@ -144,6 +159,7 @@ def test_a_day_is_ingested_and_closed_with_tables(home: Home, truth: Truth, name
         ingest(home, name)
         with home.reader(name) as catalog:
             assert verify_tables(catalog, truth) == []
+            check_snapshots(home, catalog)
     close(home, name)
     with home.reader(name) as catalog:
         assert verify_tables(catalog, truth) == []

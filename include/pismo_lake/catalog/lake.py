@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
+from pismo_lake.catalog.comments import comments_of
 from pismo_lake.catalog.coupling import Coupling
 from pismo_lake.catalog.model import table_of
 from pismo_lake.catalog.remembered import remember
@@ -48,7 +49,7 @@ def _open(settings: LakeSettings, ledger: Ledger) -> Format:
         raise ConfigError(msg) from error
     remember(settings)
     url = ledger.engine.url.render_as_string(hide_password=False)
-    return IcebergTables(tables_of(settings), settings.lake, url)
+    return IcebergTables(tables_of(settings), settings.lake, url, partial(comments_of, settings, ledger))
 
 
 def tables_of(settings: LakeSettings) -> Tables:
@@ -134,6 +135,13 @@ def commit_reports(settings: LakeSettings, ledger: Ledger, uris: Iterable[str]) 
     renewed = {uri.removeprefix(root) for uri in uris if uri.endswith(".parquet")}
     tables = open_tables(settings, ledger)
     sync_tables(tables, [REPORTS], partial(_read_all, settings, ledger), renewed=renewed)
+
+
+def snapshot_ids(settings: LakeSettings, ledger: Ledger, folders: Iterable[str]) -> dict[str, int]:
+    """Return the id of the present snapshot of the tables of some folders, by the name of the table."""
+    tables = open_tables(settings, ledger)
+    states = [state for folder in folders if (state := tables.state(table_of(folder))) is not None]
+    return {state.name: state.snapshot_id for state in states if state.snapshot_id is not None}
 
 
 def _every_folder(tables: Format, read: Callable[[], TableFiles]) -> set[str]:

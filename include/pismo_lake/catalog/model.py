@@ -98,6 +98,9 @@ class Format(Protocol):
     def states(self) -> list[TableState]:
         """Return the state of every table of the lake, by name."""
 
+    def state(self, table: LakeTable) -> TableState | None:
+        """Return the state of a table; None if the catalog does not have it."""
+
     def expire(self, tables: Collection[LakeTable], hours: float | None = None) -> None:
         """Forget older snapshots, and remove metadata that no snapshot reaches.
 

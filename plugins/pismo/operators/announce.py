@@ -63,10 +63,10 @@ class AnnounceRowsOperator(_AnnounceOperator):
 
         with self.open_delivery(context) as (delivery, ledger):
             changes = changes_of_run(delivery.settings, ledger, run_of(context))
+            extra = extra_of(delivery, ledger, changes) if changes.units else {}
         self.alert_changes(context, delivery)
         if not changes.units:
             raise AirflowSkipException("this run has written nothing")
-        extra = extra_of(delivery, changes)
         context["outlet_events"][self.outlets[0]].extra = extra
         return extra
 
@@ -96,13 +96,13 @@ class AnnounceDayOperator(_AnnounceOperator):
         day = day_of(context)
         with self.open_delivery(context) as (delivery, ledger):
             changes = changes_of_day(delivery.settings, ledger, day)
+            extra = {"publish_date": str(day), **extra_of(delivery, ledger, changes)} if changes.dates else {}
         if not changes.dates:
             raise AirflowSkipException("the day has no rows")
         left_out = len(changes.dates) - MOST_NAMES
         if left_out > 0:
             # events of odd times must not start thousands of runs
             self.log.warning("the oldest %d event dates of %s are not announced", left_out, day)
-        extra = {"publish_date": str(day), **extra_of(delivery, changes)}
         event = context["outlet_events"][self.outlets[0]]
         event.extra = extra
         event.add_partitions(extra["event_dates"])

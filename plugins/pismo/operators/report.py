@@ -96,7 +96,8 @@ class ReportPublishDayOperator(DeliveryOperator):
                 until=PublishHour.of_moment(datetime.now(UTC)),
             )
             # only the event of a complete day carries it
-            changed = extra_of(delivery, changes_of_day(delivery.settings, ledger, day)) if report.complete else {}
+            changes = changes_of_day(delivery.settings, ledger, day)
+            changed = extra_of(delivery, ledger, changes) if report.complete else {}
             written = publish_report(settings, ledger, report)
             return delivery, report, written[-1], changed
 

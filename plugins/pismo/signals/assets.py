@@ -12,6 +12,7 @@ from airflow.sdk import Asset
 
 if TYPE_CHECKING:
     from pismo_lake.build.changes import Changes
+    from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 
@@ -25,7 +26,19 @@ def days_asset(delivery_name: str) -> Asset:
     return Asset(f"pismo_days_{delivery_name}")
 
 
-def extra_of(delivery: Delivery, changes: Changes) -> dict[str, Any]:
-    """Return the extra of an event: the place of the rows, and what changed there."""
+def extra_of(delivery: Delivery, ledger: Ledger, changes: Changes) -> dict[str, Any]:
+    """Return the extra of an event: the place of the rows, and what changed there.
+
+    If the lake has tables, `snapshots` has the id of the present snapshot of each changed table that is listed.
+    """
     scheme = "" if "://" in delivery.lake else "file://"
-    return {"delivery": delivery.name, "uri": f"{scheme}{delivery.lake}/events", **changes.to_json()}
+    changed = changes.to_json()
+    extra = {"delivery": delivery.name, "uri": f"{scheme}{delivery.lake}/events", **changed}
+    if delivery.table_format is None:
+        return extra
+    from pismo.connect.ledger import settings_of
+    from pismo_lake.catalog.lake import snapshot_ids
+    from pismo_lake.paths import type_folder
+
+    folders = [type_folder(*name.split("/", 1)) for name in changed["tables"]]
+    return extra | {"snapshots": snapshot_ids(settings_of(delivery), ledger, folders)}

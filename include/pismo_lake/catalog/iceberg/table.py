@@ -11,7 +11,7 @@ from pismo_lake.catalog.iceberg.private import open_transaction, overwrite
 from pismo_lake.catalog.iceberg.refusal import refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from pyiceberg.manifest import DataFile, ManifestFile
     from pyiceberg.table import Table, Transaction
@@ -25,8 +25,11 @@ MAPPING = "schema.name-mapping.default"
 class IcebergTable:
     """A table as it was when it was loaded."""
 
-    def __init__(self, lake: str, table: LakeTable, found: Table, read: dict[str, list[DataFile]]) -> None:
-        self._lake, self._table, self._found = lake, table, found
+    def __init__(
+        self, lake: str, table: LakeTable, found: Table, read: dict[str, list[DataFile]],
+        comments: Callable[[str], Mapping[str, str]],
+    ) -> None:  # fmt: skip
+        self._lake, self._table, self._found, self._comments = lake, table, found, comments
         self._read = read
         """The entries of each manifest that was read, by its path: a manifest never changes."""
         self._footers = Footers(lake, found.io)
@@ -73,8 +76,9 @@ class IcebergTable:
             with transaction.update_schema(allow_incompatible_changes=True) as update:
                 for name in sorted(retyped):
                     update.delete_column(name)
+        comments = self._comments(self._table.folder)
         with transaction.update_schema() as update:
-            update.union_by_name(wished)
+            update.union_by_name(pa.schema([_commented(field, comments) for field in wished]))
         mapping = transaction.table_metadata.schema().name_mapping.model_dump_json()
         transaction.set_properties({MAPPING: mapping})
 
@@ -99,6 +103,12 @@ class IcebergTable:
             entries = manifest.fetch_manifest_entry(self._found.io, discard_deleted=True)
             self._read[path] = [entry.data_file for entry in entries]
         return self._read[path]
+
+
+def _commented(field: pa.Field, comments: Mapping[str, str]) -> pa.Field:
+    """Return a column with its comment, if it has one."""
+    comment = comments.get(field.name)
+    return field.with_metadata({"doc": comment}) if comment else field
 
 
 def _has_all(present: pa.Schema, wished: pa.Schema) -> bool:

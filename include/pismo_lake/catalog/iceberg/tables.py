@@ -17,7 +17,7 @@ from pismo_lake.catalog.model import TableState, table_of
 from pismo_lake.paths import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
@@ -44,8 +44,10 @@ _PROPERTIES = {
 class IcebergTables:
     """The tables of one lake in one catalog."""
 
-    def __init__(self, tables: Tables, lake: str, ledger_url: str) -> None:
-        self._lake = lake
+    def __init__(
+        self, tables: Tables, lake: str, ledger_url: str, comments: Callable[[str], Mapping[str, str]]
+    ) -> None:
+        self._lake, self._comments = lake, comments
         self._catalog: Catalog = open_catalog(tables, lake, ledger_url)
         self._read: dict[str, list[DataFile]] = {}
 
@@ -76,18 +78,12 @@ class IcebergTables:
 
     def states(self) -> list[TableState]:
         """Return the state of every table of the lake, by name."""
-        found = []
-        for table, known in self._every():
-            snapshot = table.current_snapshot()
-            totals = snapshot.summary if snapshot is not None else None
-            rows, files = (int(totals[key] or 0) if totals else 0 for key in ("total-records", "total-data-files"))
-            found.append(
-                TableState(
-                    ".".join(table.name()), known.kind, rows, files,
-                    snapshot.snapshot_id if snapshot is not None else None, table.metadata_location,
-                )
-            )  # fmt: skip
-        return sorted(found, key=lambda state: state.name)
+        return sorted((_state(table, known) for table, known in self._every()), key=lambda state: state.name)
+
+    def state(self, table: LakeTable) -> TableState | None:
+        """Return the state of a table; None if the catalog does not have it."""
+        found, _ = self._find(table)
+        return None if found is None else _state(found, table)
 
     def expire(self, tables: Collection[LakeTable], hours: float | None = None) -> None:
         """Forget older snapshots, and remove metadata that no snapshot reaches."""
@@ -119,7 +115,7 @@ class IcebergTables:
             number += 1
 
     def _opened(self, table: LakeTable, found: Table) -> IcebergTable:
-        return IcebergTable(self._lake, table, found, self._read)
+        return IcebergTable(self._lake, table, found, self._read, self._comments)
 
     def _is_mine(self, table: Table) -> bool:
         return table.properties.get(_LAKE) == self._lake
@@ -130,3 +126,11 @@ class IcebergTables:
                 table = self._catalog.load_table(name)
                 if self._is_mine(table):
                     yield table, table_of(table.properties[_FOLDER])
+
+
+def _state(table: Table, known: LakeTable) -> TableState:
+    snapshot = table.current_snapshot()
+    totals = snapshot.summary if snapshot is not None else None
+    rows, files = (int(totals[key] or 0) if totals else 0 for key in ("total-records", "total-data-files"))
+    snapshot_id = snapshot.snapshot_id if snapshot is not None else None
+    return TableState(".".join(table.name()), known.kind, rows, files, snapshot_id, table.metadata_location)

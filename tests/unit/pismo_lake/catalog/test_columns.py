@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tests.catalog_reader import event_ids, open_table, snapshots, table_files, table_rows
+from tests.described import HOSTILE, describe_lake
 from tests.lakes import at, event, key
 
+from pismo_lake.catalog.comments import comments_of
+from pismo_lake.catalog.lake import commit_lake
 from pismo_lake.ledger.table_files import read_table_files
+from pismo_lake.settings.tables import Tables
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.lakes import LakeUnderTest
 
 DAY = "2026-03-01"
@@ -77,3 +84,15 @@ def test_a_table_with_many_commits_has_few_manifests(tabled: LakeUnderTest) -> N
         assert snapshot is not None
         assert len(snapshot.manifests(table.io)) < 16
         assert table.scan().count() == len(hours)
+
+
+def test_columns_have_the_descriptions_of_schemas(tmp_path: Path) -> None:
+    lake = describe_lake(tmp_path)
+    lake.settings = replace(lake.settings, tables=Tables())
+    commit_lake(lake.settings, lake.ledger)
+    with open_table(lake) as table:
+        assert table.schema().find_field("data__amount").doc == f"{HOSTILE} ; DROP TABLE x; --"
+        assert table.schema().find_field("data__account_id").doc is None
+    with open_table(lake, "pix.pix_in_1__lines") as table:
+        assert table.schema().find_field("data__lines__value").doc == "A value."
+    assert comments_of(lake.settings, lake.ledger, "rejects") == {}
