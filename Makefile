@@ -23,7 +23,7 @@ help: ## List the targets
 	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: setup ## Run everything here: a look-alike Pismo, Airflow, the DAG, the check (CHANNEL=s3|s3-notices|sftp|gcs HOURS= MB= SEED= KEEP=1)
+demo: setup ## Run everything here: a look-alike Pismo, Airflow, the DAG, the check (CHANNEL=s3|s3-notices|sftp|gcs TABLES=iceberg HOURS= MB= SEED= KEEP=1)
 	@$(PY) -m pismo_demo up
 
 .PHONY: demo-down
@@ -48,6 +48,7 @@ test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= g
 	@if [ "$$(id -u)" = 0 ]; then scripts/promtool || echo "test: no promtool, the checks of alert rules are skipped"; fi
 	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/dbt || echo "test: no dbt, its test is skipped"
+	@scripts/readers || echo "test: no DuckDB with Iceberg, its test is skipped"
 	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 .PHONY: test-unit
@@ -62,7 +63,7 @@ test-slow: setup ## Only the tests that kill Airflow for many minutes
 soak: setup ## The long form of tests: a month of files, thousands of notices, a kill before each step: about three hours
 	@PISMO_FEED_DAYS=30 PISMO_FEED_MEGABYTES=60 PISMO_NOTICES=2000 PISMO_EVERY_STEP=1 PISMO_LEDGER_FILES=1000000 \
 	  PISMO_READER_SECONDS=1800 PISMO_READER_PROCESSES=112 scripts/test $(addprefix tests/integration/,\
-	  test_polling_reader.py test_month.py test_backfill.py test_killed_tasks.py test_burst.py test_channels.py kills \
+	  test_polling_reader.py test_polling_catalog.py test_month.py test_backfill.py test_killed_tasks.py test_burst.py test_channels.py kills \
 	  test_postgres.py test_ledger_growth.py) $(ARGS)
 
 .PHONY: fuzz
@@ -105,6 +106,8 @@ lock: setup ## Write constraints.txt again from the requirements
 	  -o benchmarks/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 tests/dbt/requirements.txt \
 	  -o tests/dbt/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 tests/readers/requirements.txt \
+	  -o tests/readers/constraints.txt --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: wheel
 wheel: setup ## Build the wheel and the source distribution into dist/
