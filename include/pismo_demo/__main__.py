@@ -14,7 +14,7 @@ from pismo_demo.options import Options
 def main() -> int:
     """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="pismo_demo", description="The demo; set HOURS, MB, SEED, KEEP and CHANNEL in the environment."
+        prog="pismo_demo", description="The demo; set HOURS, MB, SEED, KEEP, CHANNEL and TABLES in the environment."
     )
     parser.add_argument("command", choices=("up", "down"))
     command = parser.parse_args().command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pismo_demo.airflow_home import write_private
@@ -137,3 +137,11 @@ def feed_of(channel: str, home: Path, place: dict[str, str]) -> Feed:
     own = ROOT / "config" / "deliveries.yaml"
     deliveries = own if channel == "s3" else ROOT / "config" / "demo" / f"{channel.replace('-', '_')}.yaml"
     return Feed(deliveries, f"pismo_ingest_{name}", connections, variables, pools)
+
+
+def with_tables(feed: Feed, home: Path) -> Feed:
+    """Return the feed with a delivery whose lake has Iceberg tables; their catalog is beside the ledger."""
+    deliveries = home / "deliveries.yaml"
+    text = feed.deliveries.read_text(encoding="utf-8").rstrip()
+    deliveries.write_text(f"{text}\n    table_format: iceberg\n", encoding="utf-8")
+    return replace(feed, deliveries=deliveries)

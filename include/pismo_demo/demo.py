@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pismo_demo import feed, report
 from pismo_demo.airflow_home import USER, write_private
 from pismo_demo.alerting import add_alerts, mail_server, read_mails
-from pismo_demo.channels import feed_of, server_of, sink_of
+from pismo_demo.channels import feed_of, server_of, sink_of, with_tables
 from pismo_demo.closing import Closing
 from pismo_demo.errors import DemoError, PortTakenError
 from pismo_demo.ingestion import run_dag
@@ -91,7 +91,10 @@ def _start(options: Options, places: Places, notes: Notes, progress: Progress) -
     progress.work("the look-alike is starting")
     place = start_sandbox(server, places, notes)
     mail = start_sandbox(mail_server(places.mails), places, notes, "mail")
-    source = add_alerts(feed_of(options.channel, places.home, place), places.home, mail["port"])
+    source = feed_of(options.channel, places.home, place)
+    if options.tables:
+        source = with_tables(source, places.home)
+    source = add_alerts(source, places.home, mail["port"])
     progress.say(f"1/6  A look-alike is up: {server.title}. A mail server for alerts, too")
     progress.say("2/6  Airflow is starting while events are published")
     airflow = start_airflow(options, places, free_ports(), notes, source)
@@ -138,10 +141,10 @@ def _show(options: Options, places: Places, running: Running, progress: Progress
         progress.say(f"{closed}\n")
         runs.append(report.Run(closed.run_id, closed.seconds))
     progress.say(report.show_mails(read_mails(places.mails)))
-    _compare(places, running.published, runs, progress)
+    _compare(places, running.published, runs, progress, tables=options.tables)
 
 
-def _compare(places: Places, published: Published, runs: list[report.Run], progress: Progress) -> None:
+def _compare(places: Places, published: Published, runs: list[report.Run], progress: Progress, *, tables: bool) -> None:
     from pismo_sandbox.check.truth import Truth
     from pismo_sandbox.check.verify import verify
 
@@ -158,7 +161,7 @@ def _compare(places: Places, published: Published, runs: list[report.Run], progr
         msg = f"the lake differs from what was published in {found.problem_count} places:\n{shown}"
         raise DemoError(msg)
     progress.work("querying")
-    progress.say(report.show_queries(places.lake))
+    progress.say(report.show_queries(places.lake, places.catalog if tables else None))
 
 
 def _clear(home: Path, notes: Notes) -> None:

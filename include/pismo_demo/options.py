@@ -21,7 +21,7 @@ CHANNELS = ("s3", "s3-notices", "sftp", "gcs")
 class Options:
     """Hours of the feed, its size, seed and channel, and whether to leave everything running.
 
-    `close` says whether to close yesterday too.
+    `close` says whether to close yesterday too, `tables` whether the lake has Iceberg tables.
     """
 
     hours: int = 3
@@ -30,14 +30,19 @@ class Options:
     keep: bool = False
     channel: str = "s3"
     close: bool = True
+    tables: bool = False
     home: Path = ROOT / ".demo"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
-        """Read HOURS, MB, SEED, KEEP and CHANNEL; variables that are not set keep their defaults."""
+        """Read HOURS, MB, SEED, KEEP, CHANNEL and TABLES; variables that are not set keep their defaults."""
         channel = environment.get("CHANNEL", "").strip().lower() or "s3"
         if channel not in CHANNELS:
             msg = f"CHANNEL={channel}: one of {', '.join(CHANNELS)} is expected"
+            raise DemoError(msg)
+        tables = environment.get("TABLES", "").strip().lower()
+        if tables not in {"", "iceberg"}:
+            msg = f"TABLES={tables}: iceberg is expected, or nothing"
             raise DemoError(msg)
         return cls(
             hours=int(_number(environment, "HOURS", 3, 1, 48, whole=True)),
@@ -45,6 +50,7 @@ class Options:
             seed=int(_number(environment, "SEED", 7, 0, 2**31, whole=True)),
             keep=environment.get("KEEP", "").strip().lower() not in {"", "0", "no", "false"},
             channel=channel,
+            tables=bool(tables),
         )
 
 

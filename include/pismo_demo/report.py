@@ -73,6 +73,20 @@ def queries(lake: Path) -> tuple[Query, ...]:
     )
 
 
+def catalog_query(catalog: Path) -> Query:
+    """Return a query through the catalog of the tables."""
+    return Query(
+        "Money received by PIX, through the catalog (pyiceberg)",
+        dedent(f"""\
+            from pyiceberg.catalog import load_catalog
+            catalog = load_catalog("pismo", type="sql", uri="sqlite:///{catalog}")
+            received = catalog.load_table("pix.pix_in_1")
+            rows = received.scan(selected_fields=("event_date", "data__amount")).to_pandas()
+            print(rows.groupby("event_date")["data__amount"].agg(["count", "sum"]).to_string())
+            print(len(received.snapshots()), "snapshots,", len(received.inspect.files()), "files")"""),
+    )
+
+
 def run_query(query: Query) -> str:
     """Return the output of a query, run like pasted code."""
     done = subprocess.run(  # noqa: S603 - the text above
@@ -143,9 +157,9 @@ def _next_steps(places: Places, delivery: str, *, running: bool) -> list[str]:
     ]
 
 
-def show_queries(lake: Path) -> str:
-    """Return each query with its output."""
+def show_queries(lake: Path, catalog: Path | None = None) -> str:
+    """Return each query with its output; the last one is through the catalog, if there is one."""
     blocks = []
-    for number, query in enumerate(queries(lake), 1):
+    for number, query in enumerate([*queries(lake), *([catalog_query(catalog)] if catalog else [])], 1):
         blocks.append(f"{number}. {query.title}\n\n{indent(query.code, '    ')}\n\n{run_query(query)}\n")
     return "\n".join(blocks)

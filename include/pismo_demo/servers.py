@@ -46,6 +46,11 @@ class Places:
         return self.home / "landing"
 
     @property
+    def catalog(self) -> Path:
+        """The catalog of the tables, if the lake has any."""
+        return self.home / "ledger-catalog.db"
+
+    @property
     def truth(self) -> Path:
         """The published events."""
         return self.home / "truth.db"

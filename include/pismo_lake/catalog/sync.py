@@ -133,7 +133,9 @@ def _compare(
     """Return the difference between a table and the ledger."""
     has = table.files() if table is not None else set()
     wished = present.folders.get(folder, set()).difference(without)
-    unit_of = {path: unit for path in has ^ wished if (unit := present.unit_of(path)) is not None}
+    # a path that is about to be removed never waits
+    differing = (has ^ wished).difference(without)
+    unit_of = {path: unit for path in differing if (unit := present.unit_of(path)) is not None}
     held: Collection[Unit] = present.moving.difference(own)
     if hold is not None:
         held = hold(set(unit_of.values()), held, present.rebuilt.get(folder, ()))

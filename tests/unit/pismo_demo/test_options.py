@@ -28,3 +28,10 @@ def test_keep_can_be_said_off(text: str) -> None:
 def test_a_wrong_value_is_named(name: str, text: str) -> None:
     with pytest.raises(DemoError, match=f"{name}={text}"):
         Options.from_environment({name: text})
+
+
+def test_tables_are_iceberg_or_none() -> None:
+    assert Options.from_environment({"TABLES": "iceberg"}).tables
+    assert not Options.from_environment({"TABLES": ""}).tables
+    with pytest.raises(DemoError, match="TABLES=delta"):
+        Options.from_environment({"TABLES": "delta"})

@@ -11,7 +11,7 @@ import pytest
 
 from pismo_demo.errors import DemoError
 from pismo_demo.feed import Published, window
-from pismo_demo.report import Query, Run, queries, run_query, summary, where_to_look
+from pismo_demo.report import Query, Run, catalog_query, queries, run_query, summary, where_to_look
 from pismo_demo.servers import Places
 from pismo_sandbox.check.verify import Verification
 
@@ -24,6 +24,12 @@ HOUR = datetime(2026, 3, 1, 12, 7, 33, tzinfo=UTC)
 def test_each_query_is_python_and_names_the_lake(query: Query) -> None:
     ast.parse(query.code)
     assert "/demo/lake/events/" in query.code
+
+
+def test_the_query_through_the_catalog_is_python() -> None:
+    query = catalog_query(PLACES.catalog)
+    ast.parse(query.code)
+    assert "sqlite:////demo/ledger-catalog.db" in query.code
 
 
 def test_a_query_that_fails_fails_the_demo() -> None:
