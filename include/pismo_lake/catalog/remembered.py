@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pismo_lake import storage
 from pismo_lake.errors import LakeError
 from pismo_lake.paths import TABLES
-from pismo_lake.settings.tables import Catalog, TableFormat, Tables
+from pismo_lake.settings.tables import SNAPSHOTS_KEPT_HOURS, Catalog, TableFormat, Tables
 
 if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
@@ -51,9 +51,8 @@ def remembered(lake: str) -> Tables | None:
         return None
     try:
         content: dict[str, Any] = orjson.loads(document)
-        kept = content.get("snapshots_kept_hours")
-        more = {} if kept is None else {"snapshots_kept_hours": float(kept)}
-        return Tables(TableFormat(content["table_format"]), Catalog(**content["catalog"]), **more)
+        catalog, kept = Catalog(**content["catalog"]), content.get("snapshots_kept_hours", SNAPSHOTS_KEPT_HOURS)
+        return Tables(TableFormat(content["table_format"]), catalog, snapshots_kept_hours=float(kept))
     except (ValueError, KeyError, TypeError, ValidationError):
         msg = f"{uri} is damaged: remove it, and give --table-format once"
         raise LakeError(msg) from None

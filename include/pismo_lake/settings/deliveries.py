@@ -181,12 +181,17 @@ def _same_tables(
     for delivery in deliveries:
         if isinstance(delivery, Delivery):
             other = first.setdefault(delivery.lake, delivery)
-            if (other.table_format, other.catalog) != (delivery.table_format, delivery.catalog):
-                problem = f"table_format and catalog differ from those of {other.name}, which has the same lake"
+            if _tables_of(other) != _tables_of(delivery):
+                named = "table_format, catalog and snapshots_kept_hours"
+                problem = f"{named} differ from those of {other.name}, which has the same lake"
                 where = f"delivery {delivery.name} (line {lines.get(delivery.name)})"
                 yield InvalidDelivery(delivery.name, f"{where}: {problem}")
                 continue
         yield delivery
+
+
+def _tables_of(delivery: Delivery) -> tuple[object, ...]:
+    return delivery.table_format, delivery.catalog, delivery.snapshots_kept_hours
 
 
 def _drop_lines(value: Any) -> Any:

@@ -25,7 +25,7 @@ from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, Truth
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
 from pismo_lake.settings.replay import FILES, Replay, TargetKind
-from pismo_lake.settings.tables import KEY_REFUSED, Catalog, TableFormat, Tables
+from pismo_lake.settings.tables import KEY_REFUSED, SNAPSHOTS_KEPT_HOURS, Catalog, TableFormat, Tables
 
 CONTINUOUS = "@continuous"
 """The schedule that begins the next run as soon as one is over."""
@@ -115,7 +115,7 @@ class Delivery:
     """The catalog of the tables; by default an SQLite file beside the ledger, or the ledger's own database."""
     replay: Replay | None = None
     """The consumer that missed events are sent to again. With it, the delivery has a DAG for that."""
-    snapshots_kept_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 24.0
+    snapshots_kept_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = SNAPSHOTS_KEPT_HOURS
     """How many hours a table keeps its older snapshots; the close of a day forgets older ones."""
 
     def __post_init__(self) -> None:

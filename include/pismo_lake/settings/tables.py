@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SECRET = re.compile("secret|password|token|credential|access-key|account-key|connection-string|sas-", re.IGNORECASE)
 """Names of properties of pyiceberg that are secrets, by its page "Configuration"."""
+SNAPSHOTS_KEPT_HOURS = 24.0
+"""The hours that a table keeps its older snapshots, if no setting says otherwise."""
 
 
 class TableFormat(StrEnum):
@@ -77,7 +79,7 @@ class Tables:
     format: TableFormat = TableFormat.ICEBERG
     catalog: Catalog = field(default_factory=Catalog)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
-    snapshots_kept_hours: float = 24.0
+    snapshots_kept_hours: float = SNAPSHOTS_KEPT_HOURS
     at_once: bool = True
 
     def one_commit(self) -> Tables:
