@@ -44,6 +44,7 @@ SUITES = (
     "events/test_erase.py",
     "events/test_whereis.py",
     "privacy/test_privacy.py",
+    "replay/test_send.py",
     "report/test_report.py",
     "report/test_status.py",
 )
@@ -66,6 +67,12 @@ CHOSEN = {
         "test_a_defect_of_the_program_holds_up_one_file_and_quotes_nothing",
     ),
     "events/test_erase.py": ("test_a_unit_that_cannot_be_built_does_not_keep_the_others",),
+    "replay/test_send.py": (
+        "test_oversized_and_refused_messages_are_listed_and_the_others_go_on",
+        "test_a_second_process_takes_a_replay_over_and_the_first_one_ends",
+        "test_a_replay_belongs_to_its_target_and_its_id",
+        "test_a_target_that_refuses_everything_fails_at_once",
+    ),
     "report/test_report.py": (
         "test_every_kind_of_trouble_is_counted",
         "test_a_key_that_was_only_asked_for_and_is_not_there_is_forgotten",
