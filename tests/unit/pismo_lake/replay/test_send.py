@@ -377,6 +377,19 @@ def test_with_a_policy_payloads_are_redacted_unless_raw_bytes_are_asked_for(lake
         plan(lake)
 
 
+def test_the_group_of_a_message_is_the_account_that_its_body_shows(lake: LakeUnderTest, tmp_path: Path) -> None:
+    """Under a policy, no raw account id goes out as the name of a group."""
+    fill(lake, 6)
+    for action, groups in (("hash", 3), ("drop", 6)):
+        policy = tmp_path / f"{action}.yaml"
+        policy.write_text(f"rules: [{{path: '**/account_id', action: {action}}}]")
+        lake.settings = replace(lake.settings, privacy=load_privacy(str(policy), KEY))
+        consumer = Consumer()
+        send(lake, plan(lake), consumer)
+        assert len({message.group for message in consumer.got}) == groups
+        assert not {message.account for message in consumer.got} & {"0", "1", "2"}
+
+
 def test_a_replay_belongs_to_its_target_and_its_id(lake: LakeUnderTest) -> None:
     fill(lake)
     replay_id = plan(lake, replay_id="incident-7")
