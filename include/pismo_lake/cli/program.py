@@ -50,4 +50,7 @@ def _run(words: Sequence[str]) -> int:
         added = find_command(words[0])
         if added is not None:
             return added(words[1:])
+    from pismo_lake.storage.without_pandas import leave_pandas_out
+
+    leave_pandas_out()
     return main(words)

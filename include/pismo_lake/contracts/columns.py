@@ -11,14 +11,11 @@ from pismo_lake.contracts.names import SEPARATOR
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.arrow_json import read_events
 from pismo_lake.decode.fields import ENVELOPE
-from pismo_lake.storage.without_pandas import leave_pandas_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pismo_lake.contracts.contract import Contract
-
-leave_pandas_out()
 
 DECIMAL = pa.decimal128(38, 18)
 RESCUED = pa.field("_rescued", pa.string())

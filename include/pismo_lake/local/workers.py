@@ -29,6 +29,7 @@ from pismo_lake.index.make import MadeIndex, index_file
 from pismo_lake.ledger import Ledger
 from pismo_lake.paths import safe_segment
 from pismo_lake.progress import SILENT
+from pismo_lake.storage.without_pandas import leave_pandas_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -186,6 +187,7 @@ _HERE: list[_Process] = []
 
 def _begin(settings: LakeSettings, url: str, run: str | None, level: int) -> None:
     """Prepare a worker process."""
+    leave_pandas_out()
     # Ctrl-C reaches every process of the terminal: let the first one stop the others
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

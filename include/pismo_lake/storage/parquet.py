@@ -14,14 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pismo_lake.storage.without_pandas import leave_pandas_out
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pismo_lake.storage.encryption import LakeKey
-
-leave_pandas_out()
 
 _LOOKED_AT = 1024
 _INDEX_DICTIONARIES = ["reason", "org_id", "domain", "event_type", "schema_version"]
