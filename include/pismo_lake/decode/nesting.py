@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
-from pismo_lake.decode.scan import find_depth
-
 DEEPEST = 500
 """JSON with more levels is refused, even if this version of Python can read it."""
 
@@ -22,6 +18,11 @@ def is_too_deep(text: str) -> bool:
     """Return whether the JSON at the beginning of a text, which may be cut off, is too deep."""
     if text.count("{") + text.count("[") <= DEEPEST:
         return False
+    # readers of notices almost never come here, and need no NumPy
+    import numpy as np
+
+    from pismo_lake.decode.scan import find_depth
+
     return find_depth(np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)) > DEEPEST
 
 
