@@ -123,8 +123,19 @@ class _Input:
     @cached_property
     def data(self) -> bytes | mmap:
         """Return the uncompressed bytes; a local file is mapped, so that it takes no extra memory."""
-        local = self.record.framing == "plain" and storage.is_local(self.record.raw_uri)
-        return landed_map(self.record) if local and self.record.size else self.plain.data
+        return landed_map(self.record) if self._is_mapped else self.plain.data
+
+    def check(self) -> None:
+        """Compare the bytes with those that were landed.
+
+        Raises:
+            LandedFileError: they differ, or the file is gone.
+        """
+        _ = self.data if self._is_mapped else self.raw
+
+    @property
+    def _is_mapped(self) -> bool:
+        return self.record.framing == "plain" and storage.is_local(self.record.raw_uri) and self.record.size > 0
 
 
 def read_part(
@@ -136,7 +147,8 @@ def read_part(
 ) -> PartRows:
     """Read the files of a part, and sort their events into groups and rejects.
 
-    Without `bodies`, the groups have only index rows, and of the raw files only rejects are read.
+    Without `bodies`, the groups have only index rows, and no event is parsed. The bytes of the raw files are compared
+    with those that were landed in any case.
 
     Raises:
         LandedFileError: a file has changed since it was landed, or it needs too much memory.
@@ -149,6 +161,8 @@ def read_part(
             part.rejects.append({"delivery": record.delivery, "source_file": record.name, **reject})
             continue
         try:
+            if not bodies:
+                file.check()
             _read_file(file, verdicts[record.name], part, payloads, bodies=bodies)
         except MemoryError:
             msg = f"{record.name} ({record.plain_size} bytes uncompressed) needs more memory than is free"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake.build.hour_rows import HourRows
 from pismo_lake.contracts.store import ContractStore
+from pismo_lake.errors import LandedFileError
 from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.ledger.tables import builds
 from pismo_lake.settings.contracts import ContractRules
@@ -147,6 +149,28 @@ def test_a_damaged_file_of_an_hour_is_not_taken(
     whole = path.read_bytes()
     path.unlink() if damage == "gone" else path.write_bytes(whole.replace(b"3-a", b"4-b"))
     assert close(lake, caplog) == 0
+
+
+@pytest.mark.parametrize("damage", ["altered", "cut", "gone"])
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_a_raw_file_that_is_damaged_after_its_hour_was_built_fails_the_close(
+    lake: LakeUnderTest, damage: str, *, packed: bool
+) -> None:
+    pack = gzip.compress if packed else bytes
+    lake.land({key(3, "whole"): pack(event("a", {"amount": 1.5})), key(4, "bad"): pack(event("b", {"amount": 100.25}))})
+    lake.build()
+    (path,) = (lake.root / "landing").rglob("main_stream/2026/3/1/4/bad")
+    whole = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(whole[:-1] if damage == "cut" else whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with pytest.raises(LandedFileError, match="bad"):
+        lake.close(DAY)
+    assert lake.files.of_day(DAY)
+    assert not any("2026-03-01-p" in path.name for path in (lake.root / "lake" / "events").rglob("*.parquet"))
+    # its hours keep the right rows
+    assert sorted(row["event_id"] for row in lake.rows()) == ["a", "b"]
 
 
 def test_hours_of_an_earlier_version_are_parsed(lake: LakeUnderTest, caplog: pytest.LogCaptureFixture) -> None:
