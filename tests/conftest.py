@@ -26,7 +26,6 @@ ENGINES: WeakSet[Engine] = WeakSet()
 """The engines that this process has connected to a database."""
 
 LONGEST_FIRST = (
-    "integration/test_backfill.py",
     "integration/test_workers.py",
     "kills/test_kills.py",
     "integration/test_channels.py",
@@ -37,6 +36,9 @@ LONGEST_FIRST = (
     "integration/test_feed.py",
     "integration/test_pages.py",
     "integration/test_close_dag.py",
+    "integration/test_tables_dag.py",
+    "integration/test_replay_dag.py",
+    "integration/test_schema_pull.py",
     "integration/test_upgrade.py",
     "integration/test_signal_sinks.py",
     "integration/test_pictures.py",
@@ -44,6 +46,7 @@ LONGEST_FIRST = (
     "integration/test_airflow.py",
     "integration/test_wheel.py",
     "integration/test_postgres.py",
+    "integration/test_polling_catalog.py",
     "integration/test_doctor.py",
     "integration/test_month.py",
     "property/test_lake_properties.py",
