@@ -51,5 +51,5 @@ def test_the_first_tutorial_works_as_it_says(tmp_path: Path) -> None:
             lines = compared(text, tmp_path)
             shown += len(lines)
             assert [line for line in lines if line not in compared(printed, tmp_path)] == []
-    assert commands == 11
+    assert commands == 16
     assert shown >= 25
