@@ -62,8 +62,8 @@ def imported(package: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("include/pismo_lake", ("azure", "gcp", "iceberg")),
-        ("plugins/pismo", ("azure", "gcp", "openlineage", "sftp")),
+        ("include/pismo_lake", ("azure", "gcp", "iceberg", "kafka")),
+        ("plugins/pismo", ("azure", "gcp", "kafka", "openlineage", "sftp")),
         ("include/pismo_sandbox", ("sandbox", "gcp")),
     ],
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pismo_lake.errors import ConfigError
 
 if TYPE_CHECKING:
     from pismo_lake.replay.targets.http import Secret
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
 SECRET = "PISMO_REPLAY_SECRET"  # noqa: S105 - the name of a variable
 """The environment variable of an HTTP endpoint's secret, as others can see the call."""
+KAFKA = "PISMO_REPLAY_KAFKA"
+"""The environment variable of the file with the settings of a Kafka client."""
 
 
 class MachineClients:
@@ -32,9 +37,44 @@ class MachineClients:
 
         return make_publisher(replay.endpoint_url)
 
+    def producer(self, replay: Replay) -> Any:  # noqa: ARG002 - the protocol's signature
+        """Return a producer with the settings of a file, as Kafka's own tools read them.
+
+        Raises:
+            ConfigError: there is no such file, or it is no list of settings.
+        """
+        from confluent_kafka import KafkaException, Producer
+
+        from pismo_lake.replay.targets.kafka import DEFAULTS
+
+        path = os.environ.get(KAFKA)
+        if not path:
+            msg = f"kafka needs {KAFKA}: the path of a file of client properties, with bootstrap.servers"
+            raise ConfigError(msg)
+        try:
+            return Producer(DEFAULTS | read_properties(Path(path).read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{KAFKA}: {path}: {type(error).__name__}"
+            raise ConfigError(msg) from None
+        except (KafkaException, ValueError, TypeError):
+            # the text of the error may quote a secret
+            msg = f"{KAFKA}: {path} has a setting that librdkafka does not take"
+            raise ConfigError(msg) from None
+
     def secret(self, replay: Replay) -> Secret | None:  # noqa: ARG002 - the protocol's signature
         """Return the secret of the environment."""
         from pismo_lake.replay.targets.http import Secret
 
         value = os.environ.get(SECRET)
         return Secret(value) if value else None
+
+
+def read_properties(text: str) -> dict[str, str]:
+    r"""Return the settings of a properties file.
+
+    >>> read_properties("# ours\nbootstrap.servers = a:9092,b:9092\n")
+    {'bootstrap.servers': 'a:9092,b:9092'}
+    """
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith(("#", "!")))
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -15,6 +15,7 @@ from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_KAFKA_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 
 
@@ -24,6 +25,7 @@ class TargetKind(StrEnum):
     SQS = "sqs"
     SNS = "sns"
     PUBSUB = "pubsub"
+    KAFKA = "kafka"
     HTTP = "http"
     NDJSON = "ndjson"
     UNDELIMITED = "undelimited"
@@ -38,9 +40,9 @@ class Replay:
     """The consumer that events are sent to again."""
 
     target: TargetKind
-    """sqs, sns, pubsub, http; or files: ndjson (an event a line) or undelimited (as Pismo writes them)."""
+    """sqs, sns, pubsub, kafka, http; or files: ndjson (an event a line) or undelimited (as Pismo writes them)."""
     address: str
-    """The queue's URL, the topic's ARN, projects/<project>/topics/<name>, the endpoint's URL, or the folder."""
+    """The queue's URL, the topic's ARN, projects/<project>/topics/<name>, Kafka's topic, the URL, or the folder."""
     conn_id: str | None = None
     """The Airflow connection that may send there. For http it is optional: its password is the secret."""
     region: str | None = None
@@ -75,6 +77,7 @@ _FORMS: dict[TargetKind, tuple[Callable[[str], bool], str]] = {
     TargetKind.SQS: (_is_url, "a URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/events"),
     TargetKind.SNS: (lambda address: address.startswith("arn:"), "an ARN such as arn:aws:sns:eu-west-1:123456789012:x"),
     TargetKind.PUBSUB: (lambda address: bool(_TOPIC.fullmatch(address)), "projects/<project>/topics/<name>"),
+    TargetKind.KAFKA: (lambda address: bool(_KAFKA_TOPIC.fullmatch(address)), "the name of a topic"),
     TargetKind.HTTP: (_is_url, "a URL such as https://consumer.example.com/events"),
     TargetKind.NDJSON: (lambda address: bool(address.strip()), "a folder"),
     TargetKind.UNDELIMITED: (lambda address: bool(address.strip()), "a folder"),

@@ -42,6 +42,23 @@ class AirflowClients:
 
         return make_publisher(replay.endpoint_url, PubSubHook(gcp_conn_id=str(replay.conn_id)).get_credentials())
 
+    def producer(self, replay: Replay) -> Any:
+        """Return a producer with the settings of the connection, through the provider's hook."""
+        from airflow.providers.apache.kafka.hooks.produce import KafkaProducerHook
+
+        from pismo_lake.errors import ConfigError
+        from pismo_lake.replay.targets.kafka import DEFAULTS
+
+        if replay.conn_id is None:
+            msg = "replay.conn_id is missing: a connection of type kafka has the servers in its extra"
+            raise ConfigError(msg)
+
+        class _Hook(KafkaProducerHook):
+            def _get_client(self, config: dict[str, Any]) -> Any:
+                return super()._get_client(DEFAULTS | config)
+
+        return _Hook(kafka_config_id=replay.conn_id).get_conn
+
     def secret(self, replay: Replay) -> Secret | None:
         """Return the password of the connection; `header` of its extra names another header."""
         from pismo_lake.replay.targets.http import HEADER, Secret

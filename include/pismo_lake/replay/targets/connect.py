@@ -23,6 +23,9 @@ class Clients(Protocol):
     def publisher(self, replay: Replay) -> Any:
         """Return a client of Google's that publishes."""
 
+    def producer(self, replay: Replay) -> Any:
+        """Return a producer of librdkafka's."""
+
     def secret(self, replay: Replay) -> Secret | None:
         """Return the secret of an HTTP endpoint, if there is one."""
 
@@ -50,6 +53,14 @@ def open_target(settings: LakeSettings, replay: Replay, replay_id: str, clients:
             except ImportError as error:
                 msg = f"Pub/Sub needs requirements-gcp.txt or the extra gcp; {error.name} is missing"
                 raise ConfigError(msg) from None
+        case TargetKind.KAFKA:
+            try:
+                from pismo_lake.replay.targets.kafka import KafkaTarget
+
+                return KafkaTarget(replay.address, clients.producer(replay))
+            except ImportError as error:
+                msg = f"Kafka needs the extra kafka; {error.name} is missing"
+                raise ConfigError(msg) from None
         case TargetKind.HTTP:
             from pismo_lake.replay.targets.http import HttpTarget
 
@@ -73,6 +84,11 @@ def limits_of(replay: Replay) -> Limits:
 
             return limits_of_address(replay.address)
         case TargetKind.PUBSUB:
+            from pismo_lake.replay.targets.pubsub import LIMITS
+
+            return LIMITS
+        case TargetKind.KAFKA:
+            # those of Pub/Sub, too: the module of Kafka needs its library
             from pismo_lake.replay.targets.pubsub import LIMITS
 
             return LIMITS

@@ -540,6 +540,7 @@ def test_a_full_disk_is_waited_for_and_a_missing_right_is_not(
         ("sqs", "events", "sqs needs a URL"),
         ("sns", "https://sns", "sns needs an ARN"),
         ("pubsub", "projects/x/subscriptions/y", "pubsub needs projects/"),
+        ("kafka", "a topic", "kafka needs the name of a topic"),
         ("http", "ftp://x", "http needs a URL"),
         ("http", "https://me:secret@x/", "has a user"),
         ("ndjson", " ", "ndjson needs a folder"),
@@ -553,7 +554,7 @@ def test_an_address_that_is_not_of_its_kind_is_refused(kind: str, address: str, 
 def test_each_kind_has_limits_without_being_opened() -> None:
     kinds = {
         "sqs": "https://sqs.eu-west-1.amazonaws.com/1/x.fifo", "sns": "arn:aws:sns:eu-west-1:1:x", "http": "https://x",
-        "pubsub": "projects/a/topics/b", "ndjson": "/x", "undelimited": "s3://b/x",
+        "pubsub": "projects/a/topics/b", "kafka": "events.v1", "ndjson": "/x", "undelimited": "s3://b/x",
     }  # fmt: skip
     for kind, address in kinds.items():
         limits = limits_of(Replay(TargetKind(kind), address))
