@@ -57,7 +57,7 @@ test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 
 .PHONY: test-slow
 test-slow: setup ## Only the tests that kill Airflow for many minutes
-	@scripts/test -m slow tests/integration $(ARGS)
+	@scripts/test -n 2 --dist loadfile -m slow tests/integration $(ARGS)
 
 .PHONY: soak
 soak: setup ## The long form of tests: a month of files, thousands of notices, a kill before each step: about three hours

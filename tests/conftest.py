@@ -26,12 +26,9 @@ ENGINES: WeakSet[Engine] = WeakSet()
 """The engines that this process has connected to a database."""
 
 LONGEST_FIRST = (
-    "integration/test_workers.py",
     "kills/test_kills.py",
     "integration/test_channels.py",
-    "integration/test_killed_tasks.py",
     "kills/test_overtaken.py",
-    "integration/test_burst.py",
     "integration/test_polling_reader.py",
     "integration/test_feed.py",
     "integration/test_pages.py",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pismo_demo.airflow_api import AirflowApi
     from pismo_demo.channels import Feed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 COUNT = int(os.environ.get("PISMO_NOTICES", "500"))
 BAD = ("garbage }{", json.dumps({"domain": "dataplatform", "data": {"object_name": "x"}}))

@@ -17,7 +17,7 @@ from pismo_demo.options import Options
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 MEGABYTES = int(os.environ.get("PISMO_FEED_MEGABYTES", "12"))
 
 

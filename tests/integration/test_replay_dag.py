@@ -151,7 +151,9 @@ def test_a_consumer_that_was_cut_off_gets_exactly_what_it_lacks(
     for account in range(3):
         mine = [body for body in bodies if json.loads(body)["data"]["account_id"] == account]
         assert mine == [made[name] for name in sent if json.loads(made[name])["data"]["account_id"] == account]
-    (record,) = ReplayLedger(home.lake.ledger, home.lake.settings.lake, "test").list_newest()
+    book = ReplayLedger(home.lake.ledger, home.lake.settings.lake, "test")
+    # the other test of this home has a replay of its own
+    (record,) = [record for record in book.list_newest() if record.events == 20]
     assert (record.state, record.sent, record.refused, record.left) == ("done", 19, 1, 0)
     assert record.run is not None
     assert record.run.startswith("pismo_replay_test ")

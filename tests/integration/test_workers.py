@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("redis-server"), reason="no Redis: scripts/redis installs it"),
 ]
 DAG = "pismo_ingest_sandbox_s3"
