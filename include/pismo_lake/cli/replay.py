@@ -48,7 +48,9 @@ def replay(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option("--target", metavar="KIND", help="Send to sqs, sns, pubsub, http, ndjson or undelimited (files)."),
+        typer.Option(
+            "--target", metavar="KIND", help="Send to sqs, sns, pubsub, kafka, http, or files (ndjson, undelimited)."
+        ),
     ] = None,
     address: Annotated[
         str | None, typer.Option("--address", metavar="ADDRESS", help="The queue's URL, topic, endpoint or folder.")

@@ -165,7 +165,7 @@ def test_events_that_were_not_sent_are_listed_and_the_code_says_so(
     [
         ((), "name a target: --target and --address, or `replay:`"),
         (("--target", "ndjson"), "belong together"),
-        (("--target", "kafka", "--address", "x"), "target"),
+        (("--target", "fax", "--address", "x"), "target"),
         (("--target", "sqs", "--address", "x"), "sqs needs a URL"),
         (("--target", "ndjson", "--address", "OUT", "--per-second", "0"), "per_second"),
         (("--target", "ndjson", "--address", "OUT", "--where", "x"), "COLUMN=VALUE"),
