@@ -30,6 +30,10 @@ class Limits:
     recorded_each: bool = False
 
 
+TOPIC_LIMITS = Limits(messages=500, batch_bytes=8_000_000, usual_rate=2_000.0)
+"""The limits of topics whose clients take large batches: Pub/Sub and Kafka."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A message of a batch that was not taken: its number in the batch, and why.

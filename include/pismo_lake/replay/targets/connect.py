@@ -83,15 +83,10 @@ def limits_of(replay: Replay) -> Limits:
             from pismo_lake.replay.targets.aws import limits_of_address
 
             return limits_of_address(replay.address)
-        case TargetKind.PUBSUB:
-            from pismo_lake.replay.targets.pubsub import LIMITS
+        case TargetKind.PUBSUB | TargetKind.KAFKA:
+            from pismo_lake.replay.target import TOPIC_LIMITS
 
-            return LIMITS
-        case TargetKind.KAFKA:
-            # those of Pub/Sub, too: the module of Kafka needs its library
-            from pismo_lake.replay.targets.pubsub import LIMITS
-
-            return LIMITS
+            return TOPIC_LIMITS
         case TargetKind.HTTP:
             from pismo_lake.replay.targets import http
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException
 
 from pismo_lake.errors import ReplayError, TargetRefused, TargetUnavailable
-from pismo_lake.replay.target import Failure, Limits
+from pismo_lake.replay.target import TOPIC_LIMITS, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from pismo_lake.replay.message import Message
 
-LIMITS = Limits(messages=500, batch_bytes=8_000_000, usual_rate=2_000.0)
 DEFAULTS: Final[dict[str, Any]] = {
     # without it, a retry of librdkafka's own may change the order of messages
     "enable.idempotence": True,
@@ -42,7 +41,7 @@ class KafkaTarget:
 
     def __init__(self, topic: str, producer: Any) -> None:
         self.name = f"kafka {topic}"
-        self.limits = LIMITS
+        self.limits = TOPIC_LIMITS
         self._topic, self._producer = topic, producer
 
     def weigh(self, message: Message) -> int:
@@ -63,8 +62,7 @@ class KafkaTarget:
             left = self._producer.flush(_CALL_SECONDS)
         finally:
             # nothing may arrive later, after a message of the next batch
-            self._producer.purge()
-            self._producer.flush(1)
+            self._forget_waiting()
         if left:
             msg = f"{self.name}: {left} messages were not taken in {_CALL_SECONDS:g} s"
             raise TargetUnavailable(msg)
@@ -102,6 +100,9 @@ class KafkaTarget:
 
     def close(self) -> None:
         """Forget messages that wait; the connections close with the producer."""
+        self._forget_waiting()
+
+    def _forget_waiting(self) -> None:
         self._producer.purge()
         self._producer.flush(1)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake.errors import ReplayError, TargetRefused, TargetUnavailable
 from pismo_lake.faults import reason_of
-from pismo_lake.replay.target import Limits
+from pismo_lake.replay.target import TOPIC_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pismo_lake.replay.message import Message
     from pismo_lake.replay.target import Failure
 
-LIMITS = Limits(messages=500, batch_bytes=8_000_000, usual_rate=2_000.0)
 _MOST_BYTES = 9_900_000
 _LONGEST = 1024
 _CALL_SECONDS = 60.0
@@ -43,7 +42,7 @@ class PubSubTarget:
 
     def __init__(self, topic: str, client: Any) -> None:
         self.name = f"pubsub {topic}"
-        self.limits = LIMITS
+        self.limits = TOPIC_LIMITS
         self._topic, self._client = topic, client
 
     def weigh(self, message: Message) -> int:
