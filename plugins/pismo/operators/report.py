@@ -96,8 +96,9 @@ class ReportPublishDayOperator(DeliveryOperator):
                 until=PublishHour.of_moment(datetime.now(UTC)),
             )
             # only the event of a complete day carries it
-            changes = changes_of_day(delivery.settings, ledger, day)
-            changed = extra_of(delivery, ledger, changes) if report.complete else {}
+            changed = {}
+            if report.complete:
+                changed = extra_of(delivery, ledger, changes_of_day(delivery.settings, ledger, day))
             written = publish_report(settings, ledger, report)
             return delivery, report, written[-1], changed
 
