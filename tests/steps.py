@@ -209,10 +209,10 @@ def _work(order: _Order, log: int) -> int:
     from pismo_lake.build import heartbeat
     from pismo_lake.check import run as check_run
     from pismo_lake.cli.main import main
-    from pismo_lake.landing import land
+    from pismo_lake.landing import land, record
 
     # one landing thread, and one note at its end: else threads and the speed of the machine decide on the steps
-    land._NOTED_SECONDS = 3600.0
+    record._NOTED_SECONDS = 3600.0
     land.land_files.__kwdefaults__["parallel"] = 1
     # beats would be steps that come when they like; nobody else is at work here, or is known to sleep
     heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 3600.0, 0.0

@@ -372,17 +372,17 @@ sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
 import tests.integration.test_notices as here
 from pismo_sandbox.s3.server import Policy, Sandbox
-from pismo_lake.landing import land as landing
+from pismo_lake.landing import lander as landing
 from tests.lakes import LakeUnderTest
 sandbox = Sandbox(sys.argv[2], Policy())
 feed = here.delivery(sandbox, sys.argv[3], batch=20, lease_seconds=here.SHORT_LEASE)
-left, original = [int(sys.argv[5])], landing._Lander.land
+left, original = [int(sys.argv[5])], landing.Lander.land
 def land(self, file):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), 9)
     return original(self, file)
-landing._Lander.land = land
+landing.Lander.land = land
 here.drained(feed, LakeUnderTest(Path(sys.argv[4])))
 """
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pismo_lake.errors import PismoError
     from pismo_lake.index.indexer import IndexSummary
     from pismo_lake.index.table import IndexedFile
-    from pismo_lake.landing.land import LandSummary
+    from pismo_lake.landing.record import LandSummary
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.raw_files import RawFile
     from pismo_lake.local.workers import Workers

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pismo.connect.source import EventSource
     from pismo.queues.message import Message, NoticeQueue
-    from pismo_lake.landing.land import Landing, LandSummary
+    from pismo_lake.landing.land import Landing
+    from pismo_lake.landing.record import LandSummary
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.channels import Notices
     from pismo_lake.settings.deliveries import Delivery

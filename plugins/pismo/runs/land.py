@@ -11,7 +11,8 @@ from pismo.connect.source import source_of
 from pismo.runs.drain import drain
 from pismo.runs.find import find_files
 from pismo_lake.errors import AccessDenied, FileMissing, PismoError, QuarantinedError, SourceUnavailable
-from pismo_lake.landing.land import Landing, LandSummary, add_summaries, land_files
+from pismo_lake.landing.land import Landing, land_files
+from pismo_lake.landing.record import LandSummary, add_summaries
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.ledger import FileLedger, Sightings
 from pismo_lake.ledger.sightings import ASKED_FOR

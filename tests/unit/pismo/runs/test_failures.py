@@ -22,7 +22,7 @@ from pismo_lake.errors import (
     SourceUnavailable,
 )
 from pismo_lake.hours import PublishHour
-from pismo_lake.landing.land import add_summaries
+from pismo_lake.landing.record import add_summaries
 from pismo_lake.ledger import Sightings
 from pismo_lake.settings.channels import Channel, Environment, GcsSource
 from pismo_lake.settings.deliveries import Delivery

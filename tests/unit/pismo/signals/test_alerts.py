@@ -8,7 +8,7 @@ from pathlib import Path
 from pismo.runs.failures import FailedFile
 from pismo.runs.land import Landed
 from pismo.signals.alerts import alerts_of_landing
-from pismo_lake.landing.land import add_summaries
+from pismo_lake.landing.record import add_summaries
 from pismo_lake.settings.deliveries import find_delivery
 
 ROOT = Path(__file__).resolve().parents[4]
