@@ -63,7 +63,7 @@ class Closing:
         self._api.unpause(self.dag_id)
 
     def close(self, lake: Path, say: Callable[[str], None], *, seconds: float) -> ClosedDay:
-        """Wait for the dry run, close the day, and return what has come out.
+        """Wait for the dry run, close the day, and return the results.
 
         Raises:
             DemoError: a run failed, or there is no report.

@@ -125,7 +125,7 @@ def _start(options: Options, places: Places, notes: Notes, progress: Progress) -
 
 
 def _show(options: Options, places: Places, running: Running, progress: Progress) -> None:
-    """Ingest, close the day, show the alert, and compare every row with what was published."""
+    """Ingest, close the day, show the alert, and compare every row with the published events."""
     api, dag_id = running.airflow.api, running.source.dag_id
     longest = _LONGEST_TASK_SECONDS + 10 * options.megabytes
     progress.say(f"4/6  {dag_id}, run by Airflow's scheduler")
@@ -148,7 +148,7 @@ def _compare(places: Places, published: Published, runs: list[report.Run], progr
     from pismo_sandbox.check.truth import Truth
     from pismo_sandbox.check.verify import verify
 
-    progress.say("6/6  Comparing the lake with what was published\n")
+    progress.say("6/6  Comparing the lake with the published events\n")
     progress.work("comparing")
     truth = Truth(places.truth)
     try:
@@ -158,7 +158,7 @@ def _compare(places: Places, published: Published, runs: list[report.Run], progr
     progress.say(report.summary(published, found, places.lake, runs) + "\n")
     if not found.ok:
         shown = "\n".join(f"  {problem}" for problem in found.problems)
-        msg = f"the lake differs from what was published in {found.problem_count} places:\n{shown}"
+        msg = f"the lake differs from the published events in {found.problem_count} places:\n{shown}"
         raise DemoError(msg)
     progress.work("querying")
     progress.say(report.show_queries(places.lake, places.catalog if tables else None))

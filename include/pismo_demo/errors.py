@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DemoError(Exception):
-    """The demo cannot continue; its text says why, and what to do."""
+    """The demo cannot continue; its text says why, and names the remedy."""
 
 
 class PortTakenError(DemoError):

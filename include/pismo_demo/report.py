@@ -130,7 +130,7 @@ def show_mails(mails: Sequence[Mail]) -> str:
 
 
 def where_to_look(places: Places, delivery: str, address: str | None, password: str) -> str:
-    """Return the paths, the page and the login of Airflow if it still runs, and what to try next."""
+    """Return the paths, the page and the login of Airflow if it still runs, and the next things to try."""
     lines = [f"Lake       {places.lake}"]
     if address:
         lines += [

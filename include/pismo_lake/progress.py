@@ -24,7 +24,7 @@ class NoProgress:
         """Begin a step."""
 
     def advance(self, count: int = 1, size: int = 0) -> None:
-        """Count what is done."""
+        """Count finished items."""
 
 
 SILENT: Progress = NoProgress()

@@ -1,4 +1,4 @@
-"""Say what builds changed in the lake, small enough for a message, and without payload values."""
+"""List the changes of builds in the lake, small enough for a message, and without payload values."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a call asks for: (column, value) pairs and ids of events, and the other options."""
+    """The wishes of a call: (column, value) pairs and ids of events, and the other options."""
 
     pairs: tuple[tuple[str, str], ...]
     event_ids: tuple[str, ...]

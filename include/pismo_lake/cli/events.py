@@ -71,7 +71,7 @@ def erase(
         bool, typer.Option("--dry-run", help="Print how many events there are; change nothing.")
     ] = False,
 ) -> int:
-    """Remove a person's events from the lake, for good, and search for what is left."""
+    """Remove a person's events from the lake, for good, and search for traces."""
     from pismo_lake.cli.erase import Order, carry_out
 
     pairs = tuple((column, value) for column, _, value in (text.partition("=") for text in where or []))

@@ -72,7 +72,7 @@ OUTPUT_OPTIONS: dict[str, Any] = {
     "json": Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")],
     "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Print each step as a line on stderr.")],
 }
-"""The options about what is printed."""
+"""The options about the output."""
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -46,9 +46,9 @@ def pull(
             help="Apply the schema even if a column changes its type, and over yours; * for any, may be repeated.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would change, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes, and write nothing.")] = False,
 ) -> int:  # fmt: skip
-    """Pull the schemas that Pismo publishes into the contracts folder, and list what they mean for columns."""
+    """Pull the schemas that Pismo publishes into the contracts folder, and list their effect on columns."""
     from pismo_lake.report.announced import schemas_of_day
     from pismo_lake.schemas import SchemaSource, pull_schemas
     from pismo_lake.settings.schema_pull import TypeChanges

@@ -40,7 +40,7 @@ class _Place:
     """The place of a schema inside another one.
 
     Attributes:
-        resolver: finds what `$ref` names.
+        resolver: finds the target of a `$ref`.
         parts: counts the schemas that were read.
         level: the number of schemas around it.
         depth: the level of the value that the schema is about.

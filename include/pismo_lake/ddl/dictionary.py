@@ -87,7 +87,7 @@ def make_sections(tables: Sequence[DescribedTable]) -> list[Section]:
 
 
 def describe_policy(privacy: Privacy | None) -> str:
-    """Return the name of a policy and what it does to all texts; nothing without a policy."""
+    """Return the name of a policy and its effect on all texts; nothing without a policy."""
     if privacy is None:
         return ""
     name = escape_signs(privacy.name)

@@ -67,7 +67,7 @@ class Trace:
 
 @dataclass(slots=True)
 class Traces:
-    """What a search has found, and the places that it could not search, each with the reason."""
+    """The traces that a search has found, and the places that it could not search, each with the reason."""
 
     found: list[Trace] = field(default_factory=list)
     unsearched: list[str] = field(default_factory=list)

@@ -116,13 +116,13 @@ class Indexer:
         return self.index(file, read_raw(file))
 
     def index(self, file: RawFile, raw: Raw) -> FileRecord:
-        """Index a raw file in landing, save what contracts learned, and record the file."""
+        """Index a raw file in landing, save the learned contracts, and record the file."""
         made = make_index(raw.data, file.name, self._contracts, self._settings.max_plain_bytes)
         return self._record(file, made, raw.sha256)
 
     def record_failure(self, file: RawFile, error: Exception) -> str:
         """Skip a file that failed, and return the reason."""
-        # do not save what contracts learned from it before the error
+        # do not save the part that contracts learned from it before the error
         self._contracts.forget_learned()
         problem = str(error)
         if isinstance(error, MemoryError):

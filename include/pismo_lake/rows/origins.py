@@ -1,4 +1,4 @@
-"""Say for each column of an event type where its values come from, and what privacy did to them."""
+"""Say for each column of an event type the origin of its values, and the effect of privacy on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what a schema means for the columns of a lake, before it is used.
+"""Tell the effect of a schema on the columns of a lake, before it is used.
 
 The answer comes from contracts themselves: the saved contract with the present schema, beside the saved contract with
 the other one.
@@ -41,7 +41,7 @@ def is_retyping(changes: Iterable[ColumnChange]) -> bool:
 
 def _compare(tree: Mapping[str, Any], present: Node | None, other: Node) -> Iterator[ColumnChange]:
     before, known = _declare(tree, present)
-    # a lake keeps what the present schema declares: a pull saves it, because a build may have written it
+    # a lake keeps the columns of the present schema: a pull saves it, because a build may have written it
     after, conflicts = _declare(tree, present, other) if tree else _declare(tree, other)
     for path, ours, theirs in sorted(conflicts - known):
         yield ColumnChange(path, ChangeKind.CONFLICT, ours, theirs)

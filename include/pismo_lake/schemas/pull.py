@@ -62,7 +62,7 @@ def pull_schemas(
     lakes: Sequence[str] = (),
     dry_run: bool = False,
 ) -> Pull:
-    """Pull schemas into the folder that the settings name, and say what this means for columns.
+    """Pull schemas into the folder that the settings name, and tell the effect on columns.
 
     A schema that would change the type of a column of a lake is held back, unless it is accepted.
 

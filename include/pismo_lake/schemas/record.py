@@ -1,4 +1,4 @@
-"""Remember in the folder of schemas what pulls have written and said there.
+"""Remember in the folder of schemas which files pulls have written, and which messages they gave.
 
 So a pull replaces only files that a pull wrote, and says each thing once. A record is a numbered file that is created
 and never changed, so two pulls at once cannot lose an entry, on a disk and in any object store.

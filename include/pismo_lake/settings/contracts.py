@@ -50,7 +50,7 @@ class ContractRules:
     shipped: Annotated[bool, Strict()] = True
     """If true, the schemas that come with the project are used for event types that `folder` lacks."""
     mode: Mode = Mode.EVOLVE
-    """What happens to a field that a contract does not know: evolve, freeze or discard."""
+    """The treatment of a field that a contract does not know: evolve, freeze or discard."""
     modes: Annotated[tuple[tuple[str, Mode], ...], BeforeValidator(_pairs), _MODES_SCHEMA] = ()
     """Other modes by patterns of event types; the first pattern that covers an event type decides."""
     json_paths: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ()

@@ -190,7 +190,7 @@ class Delivery:
 
     @property
     def expected(self) -> Expected:
-        """What notices may name: the organisation's bucket at Pismo, for any channel."""
+        """The source that notices may name: the organisation's bucket at Pismo, for any channel."""
         own = getattr(self.source, "bucket", None) if self.channel is Channel.S3 else None
         announced = self.notices.bucket if self.notices else None
         return Expected(self.organisation, announced or own or bucket_name(self.organisation))

@@ -1,4 +1,4 @@
-"""Configure from where schemas are pulled into the folder of contracts, and what a pull may change."""
+"""Configure the source of pulled schemas, and the changes that a pull may make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer what people ask about a delivery: its state, its days, its files, its events and its event types.
+"""Answer questions about a delivery: its state, its days, its files, its events and its event types.
 
 The work for each answer is bounded. Nothing is changed, and no answer has a value of a payload.
 """

@@ -1,4 +1,4 @@
-"""Describe one publish day: its report, or what the ledger knows, and the runs that built it."""
+"""Describe one publish day: its report, or the facts in the ledger, and the runs that built it."""
 
 from __future__ import annotations
 

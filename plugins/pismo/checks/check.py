@@ -29,7 +29,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its name, its result, what was found, and advice for a failure."""
+    """One check: its name, its result, its finding, and advice for a failure."""
 
     name: str
     state: State

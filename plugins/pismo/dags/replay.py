@@ -76,7 +76,7 @@ PARAMS: dict[str, Any] = {
         section="Which events",
     ),
     "dry_run": switch(
-        "dry_run", "only show what would be sent", "The log of `plan_replay` shows counts, bytes and minutes.", on=True
+        "dry_run", "only show the plan", "The log of `plan_replay` shows counts, bytes and minutes.", on=True
     ),
     "per_second": Param(
         None,

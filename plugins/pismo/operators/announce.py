@@ -1,4 +1,4 @@
-"""Tell Airflow's assets and the delivery's alerts what a run has changed.
+"""Tell Airflow's assets and the delivery's alerts the changes of a run.
 
 These tasks come last, as teardowns: they run also if other tasks failed, and do not decide the state of the run.
 """
@@ -48,7 +48,7 @@ class _AnnounceOperator(DeliveryOperator):
 
 
 class AnnounceRowsOperator(_AnnounceOperator):
-    """Update the asset of the delivery's rows once for a run, with what the run has written.
+    """Update the asset of the delivery's rows once for a run, with the counts of the run.
 
     If the run has written nothing, the task ends as skipped, and the asset is not updated.
     """

@@ -62,13 +62,13 @@ class DeliveryOperator(DeliveryTask, BaseOperator):
         self.delivery_name, self.deliveries_file = delivery_name, deliveries_file
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002 - the provider's signature
-        """Return what the task read and wrote; the provider of OpenLineage calls this."""
+        """Return the inputs and outputs of the task; the provider of OpenLineage calls this."""
         from pismo.signals.lineage import operator_lineage
 
         return operator_lineage(self.lineage)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """Return what the task read and wrote before it failed."""
+        """Return the inputs and outputs of the task before it failed."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
 

@@ -1,4 +1,4 @@
-"""Say in alerts what landing, indexing and closing found."""
+"""Send alerts about the findings of landing, indexing and closing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Name the assets of a delivery, and say in their events what changed.
+"""Name the assets of a delivery, and name the changes in their events.
 
 The assets have names and no URI of their own. For a URI with a scheme such as s3, Airflow loads all providers at each
 parse of a DAG file and each start of a task: 2 CPU seconds. So the events carry the URI.
@@ -27,7 +27,7 @@ def days_asset(delivery_name: str) -> Asset:
 
 
 def extra_of(delivery: Delivery, ledger: Ledger, changes: Changes) -> dict[str, Any]:
-    """Return the extra of an event: the place of the rows, and what changed there.
+    """Return the extra of an event: the place of the rows, and the changes there.
 
     If the lake has tables, `snapshots` has the id of the present snapshot of each changed table that is listed.
     """

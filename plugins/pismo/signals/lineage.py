@@ -1,4 +1,4 @@
-"""Describe what a task read and wrote as OpenLineage, if its provider is installed.
+"""Describe the inputs and outputs of a task as OpenLineage, if its provider is installed.
 
 Nothing of OpenLineage is imported before the provider asks for it. A dataset is a table, never a file or a date, so
 that there are hundreds of them and not millions.

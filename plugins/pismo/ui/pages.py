@@ -256,7 +256,7 @@ def _day_of_run(dag_id: str, run: str) -> str | None:
 
 
 def _runbooks_of(report: DayReport) -> list[tuple[str, str]]:
-    """Return the runbooks for what is wrong with a day."""
+    """Return the runbooks for the faults of a day."""
     states = {file.state for file in report.open_files}
     needed = {
         "missing": bool(report.gaps) or any("not landed" in text for text in states),

@@ -1,4 +1,4 @@
-"""Ask Airflow who is looking, and what that person may read.
+"""Ask Airflow for the user of a request, and for the deliveries that this user may read.
 
 Airflow promises nothing about these modules, so they are imported only here, and tests run each of them.
 """
