@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.contracts.columns import Column, payload_columns, struct_fields
+from pismo_lake.contracts.lists import child_columns, item_columns
 from pismo_lake.contracts.names import column_path
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.exact_json import loads
-from pismo_lake.rows.schema import child_columns, count_field, item_columns
+from pismo_lake.rows.schema import count_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

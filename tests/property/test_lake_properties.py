@@ -17,6 +17,7 @@ from tests.lakes import LakeUnderTest, event
 from tests.rebuilt import item_rows, payload_of, plain
 
 from pismo_lake.contracts.contract import Contract
+from pismo_lake.contracts.lists import child_columns, list_name
 from pismo_lake.contracts.names import SEPARATOR, column_path, column_segment
 from pismo_lake.decode.envelope import parse, parse_exact
 from pismo_lake.decode.exact_json import dumps, loads
@@ -29,7 +30,7 @@ from pismo_lake.privacy.redact import Redactor
 from pismo_lake.rows.child_tables import child_tables
 from pismo_lake.rows.conform import Conformed
 from pismo_lake.rows.flatten import EventBytes, flatten
-from pismo_lake.rows.schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, child_columns, count_field, list_name
+from pismo_lake.rows.schema import ENVELOPE_SCHEMA, SOURCE_SCHEMA, count_field
 from pismo_lake.settings.contracts import EVOLVING, ContractRules
 from pismo_lake.settings.lake import DECIMAL_NAMES, FREE_FORM
 from pismo_lake.settings.privacy import Privacy, PrivacyKey

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pismo_lake.contracts.lists import child_columns, list_name
 from pismo_lake.decode.fields import LAKE_COLUMNS
 from pismo_lake.decode.timestamps import typed_values
 from pismo_lake.errors import LakeError
@@ -16,7 +17,7 @@ from pismo_lake.privacy.columns import protect
 from pismo_lake.rows.child_tables import child_tables
 from pismo_lake.rows.dates import event_dates
 from pismo_lake.rows.flatten import EventBytes, flatten
-from pismo_lake.rows.schema import REJECTS_SCHEMA, child_columns, lake_schema, list_name, typed_columns
+from pismo_lake.rows.schema import REJECTS_SCHEMA, lake_schema, typed_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pismo_lake.contracts.columns import payload_columns
 from pismo_lake.contracts.describe import declared_node
+from pismo_lake.contracts.lists import child_columns, item_columns, list_name
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.paths import items_folder, type_folder
-from pismo_lake.rows.schema import child_columns, item_columns, list_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pismo_lake.contracts.columns import Column, payload_columns, struct_fields
 from pismo_lake.contracts.describe import declared_node, source_of_type
+from pismo_lake.contracts.lists import child_columns, item_columns
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.ddl.texts import json_pointer, one_line, shorten
 from pismo_lake.decode.fields import ENVELOPE, TIME_COLUMN
@@ -19,9 +20,7 @@ from pismo_lake.rows.schema import (
     REJECTS_SCHEMA,
     REPORTS_SCHEMA,
     SOURCE_SCHEMA,
-    child_columns,
     count_field,
-    item_columns,
     lake_schema,
     typed_columns,
 )

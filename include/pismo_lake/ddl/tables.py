@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pismo_lake import storage
+from pismo_lake.contracts.lists import child_columns, list_name
 from pismo_lake.ddl.columns import describe_events, describe_items, describe_rejects, describe_reports
 from pismo_lake.ddl.names import REJECTS, REPORT_VALUES, GivenNames
 from pismo_lake.ddl.short_names import short_names, view_name
 from pismo_lake.ddl.texts import one_line
 from pismo_lake.paths import items_folder, type_folder
-from pismo_lake.rows.schema import child_columns, list_name
 from pismo_lake.spelling import identifier
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pismo_lake.contracts.lists import child_columns, list_name
 from pismo_lake.contracts.names import SEPARATOR
 from pismo_lake.paths import items_path
-from pismo_lake.rows.schema import EVENT_COLUMNS, SOURCE_SCHEMA, child_columns, child_schema, list_name
+from pismo_lake.rows.schema import EVENT_COLUMNS, SOURCE_SCHEMA, child_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

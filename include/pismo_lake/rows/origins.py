@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pismo_lake.contracts.columns import payload_columns
+from pismo_lake.contracts.lists import child_columns
 from pismo_lake.decode.fields import ENVELOPE
 from pismo_lake.privacy.columns import NOTE
-from pismo_lake.rows.schema import child_columns, count_field, event_schema, typed_columns
+from pismo_lake.rows.schema import count_field, event_schema, typed_columns
 
 if TYPE_CHECKING:
     from pismo_lake.contracts.columns import Column

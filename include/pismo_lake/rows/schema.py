@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pismo_lake.contracts.columns import RESCUED, Column, payload_columns, struct_fields
-from pismo_lake.contracts.names import SEPARATOR
-from pismo_lake.contracts.tree import Kind
+from pismo_lake.contracts.columns import RESCUED, Column, payload_columns
+from pismo_lake.contracts.lists import child_columns, item_columns, list_name
 from pismo_lake.decode.fields import ENVELOPE, LAKE_COLUMNS, TIME_COLUMN
 from pismo_lake.privacy.columns import protect_field, protect_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.settings.privacy import Privacy
@@ -105,38 +102,9 @@ def lake_schema(contract: Contract, privacy: Privacy | None, event: str) -> pa.S
     return pa.schema([*ENVELOPE_SCHEMA, *payload, *typed, *counts, *SOURCE_SCHEMA, RESCUED])
 
 
-def child_columns(contract: Contract) -> list[Column]:
-    """Return the lists that have a table of their own; a list in a list stays in its items."""
-    return [
-        column
-        for column in payload_columns(contract)
-        if column.node.kind is Kind.LIST and contract.rules.is_child_table(column.keys)
-    ]
-
-
 def count_field(column: Column) -> pa.Field:
     """Return the column that replaces a list in the event's own row."""
     return pa.field(f"{COUNT}{list_name(column)}", pa.int32())
-
-
-def list_name(column: Column) -> str:
-    """Return a list's name for its child table: its column without ``data__``."""
-    return column.name.removeprefix("data__")
-
-
-def item_columns(column: Column) -> list[Column]:
-    """Return the columns of a list's items: the fields of structs, or the items themselves."""
-    item = column.node.item
-    assert item is not None  # a typed list has items
-    return list(_spread(Column(column.name, column.keys, item)))
-
-
-def _spread(column: Column) -> Iterator[Column]:
-    if column.node.kind is not Kind.OBJECT:
-        yield column
-        return
-    for key, child in struct_fields(column.node):
-        yield from _spread(Column(f"{column.name}{SEPARATOR}{child.segment}", (*column.keys, key), child))
 
 
 def child_schema(column: Column, privacy: Privacy | None, event: str) -> pa.Schema:
