@@ -38,7 +38,15 @@ setup: .venv/.installed ## Make .venv with the locked packages (PYTHON= chooses 
 	@scripts/setup
 
 .PHONY: test
-test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= goes to pytest)
+test: setup lint types docs test-servers ## Lint, types, documentation and all tests but the slow ones (ARGS= goes to pytest)
+	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+
+.PHONY: test-unit
+test-unit: setup ## Only the quick tests: no servers, no Airflow runs
+	@scripts/test -m "not integration" $(ARGS)
+
+.PHONY: test-servers
+test-servers: setup
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/rclone || echo "test: no rclone, the tests of SFTP over a bucket are skipped"; fi
 	@scripts/azurite || echo "test: no Azurite, the tests of abfss:// are skipped"
@@ -46,21 +54,16 @@ test: setup lint types docs ## Lint, types, documentation and all tests (ARGS= g
 	@if [ "$$(id -u)" = 0 ]; then scripts/redis || echo "test: no Redis, the test of many workers is skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/chromium || echo "test: no Chromium, the tests in a browser are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/promtool || echo "test: no promtool, the checks of alert rules are skipped"; fi
-	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/dbt || echo "test: no dbt, its test is skipped"
 	@scripts/readers || echo "test: no DuckDB with Iceberg, its test is skipped"
-	@scripts/test -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
-
-.PHONY: test-unit
-test-unit: setup ## Only the quick tests: no servers, no Airflow runs
-	@scripts/test -m "not integration" $(ARGS)
 
 .PHONY: test-slow
-test-slow: setup ## Only the tests that kill Airflow for many minutes
+test-slow: setup test-servers ## Only the slow tests: kills for many minutes, an upgrade by DAGs, Spark, a login form
+	@scripts/peers || echo "test: no Spark, its test is skipped"
 	@scripts/test -n 2 --dist loadfile -m slow tests/integration $(ARGS)
 
 .PHONY: soak
-soak: setup ## The long form of tests: a month of files, thousands of notices, a kill before each step: about three hours
+soak: setup test-servers ## The long form of tests: a month of files, thousands of notices, a kill before each step: about three hours
 	@PISMO_FEED_DAYS=30 PISMO_FEED_MEGABYTES=60 PISMO_NOTICES=2000 PISMO_EVERY_STEP=1 PISMO_LEDGER_FILES=1000000 \
 	  PISMO_READER_SECONDS=1800 PISMO_READER_PROCESSES=112 scripts/test $(addprefix tests/integration/,\
 	  test_polling_reader.py test_polling_catalog.py test_month.py test_backfill.py test_killed_tasks.py test_burst.py test_channels.py kills \

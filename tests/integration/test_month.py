@@ -29,7 +29,7 @@ from pismo_sandbox.check.verify import verify
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 DAYS = int(os.environ.get("PISMO_FEED_DAYS", "6"))
 FILES, WORKERS, KILLS = 170 * DAYS, 3, DAYS + 10
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ lake: a row that it has seen once never goes missing, unless it is erased. It se
 built again, while a close replaces the hours of its day, or between the builds of two hours with copies of the event.
 At the end the lake is that of an undisturbed run, byte for byte.
 
-PISMO_READER_SECONDS (20) and PISMO_READER_PROCESSES (3) make it longer and wider (`make soak`).
+PISMO_READER_SECONDS (12) and PISMO_READER_PROCESSES (3) make it longer and wider (`make soak`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
-SECONDS = float(os.environ.get("PISMO_READER_SECONDS", "20"))
+SECONDS = float(os.environ.get("PISMO_READER_SECONDS", "12"))
 PROCESSES = int(os.environ.get("PISMO_READER_PROCESSES", "3"))
 FILES = max(60, int(SECONDS))
 PAUSE = 0.02

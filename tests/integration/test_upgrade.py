@@ -17,7 +17,7 @@ from pismo_sandbox.s3.server import CONSUMER_KEY, CONSUMER_SECRET, Sandbox, runn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 ARCHIVES = sorted((Path(__file__).parents[1] / "fixtures").glob("earlier_lake_*.tar.gz"))
 WINDOW = {"window_start": f"{CLOSED}T00:00:00Z", "window_end": "2024-03-03T00:00:00Z"}
 CHANNEL = """\

@@ -220,6 +220,7 @@ def api_server(installed: Installed) -> Iterator[str]:
             os.killpg(server.pid, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_the_form_says_if_pismo_lets_us_in(installed: Installed) -> None:
     installed.run("airflow", "db", "migrate")
     installed.environment["AIRFLOW_CONN_PISMO_SANDBOX"] = json.dumps(CONSUMER)
