@@ -51,16 +51,7 @@ class Sink(ThreadingHTTPServer):
     @property
     def settings(self) -> dict[str, str]:
         """Return the environment of an Airflow that sends everything here."""
-        url = f"http://127.0.0.1:{self.server_address[1]}"
-        transport = {"type": "http", "url": url, "endpoint": "api/v1/lineage"}
-        return {
-            "AIRFLOW__OPENLINEAGE__DISABLED": "false",
-            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
-            "AIRFLOW__METRICS__OTEL_ON": "True",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
-        }
+        return settings_of_sink(f"http://127.0.0.1:{self.server_address[1]}")
 
     def keep(self, request: ExportMetricsServiceRequest) -> None:
         """Add up counters by name and tags but the delivery; keep gauges; count the values of timings."""
@@ -83,3 +74,16 @@ class Sink(ThreadingHTTPServer):
 
 def running_sink() -> AbstractContextManager[Sink]:
     return serving(Sink())
+
+
+def settings_of_sink(url: str) -> dict[str, str]:
+    """Return the environment of an Airflow that sends lineage and metrics to an address."""
+    transport = {"type": "http", "url": url, "endpoint": "api/v1/lineage"}
+    return {
+        "AIRFLOW__OPENLINEAGE__DISABLED": "false",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+        "AIRFLOW__METRICS__OTEL_ON": "True",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
+    }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import html
 import logging
+import threading
+import time
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SUBJECT_LENGTH = 100
+ALERT_SECONDS = 15.0
+"""A task waits so long for all receivers of an alert together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +61,43 @@ def send_alert(delivery: Delivery, alert: Alert, context: Mapping[str, Any] | No
 
     If one fails, the log names its class and the kind of error. The others still get the alert, and the caller goes on.
     The error's own text is left out, because it may hold an address with a secret.
+
+    They are called at the same time, each in a thread that ends with the process. One that does not answer delays the
+    caller by `ALERT_SECONDS`, whatever its own limits are. It goes on in its thread, and may send the alert later.
     """
-    sent = 0
-    for wanted in delivery.alerted:
-        if alert.event not in wanted.events:
-            continue
-        name = wanted.topic_arn if isinstance(wanted, Alerts) else wanted.notifier
+    asked = [
+        _Sending(wanted, alert, context or {}) for wanted in delivery.alerted if alert.event in wanted.events
+    ]  # fmt: skip
+    until = time.monotonic() + ALERT_SECONDS
+    for sending in asked:
+        sending.join(max(0.0, until - time.monotonic()))
+        if problem := sending.problem:
+            _LOG.warning("alert %r could not be sent by %s: %s", alert.subject, sending.receiver, problem)
+    return sum(not sending.problem for sending in asked)
+
+
+class _Sending(threading.Thread):
+    """Sends an alert to one receiver."""
+
+    def __init__(self, wanted: Alerts | NotifierAlerts, alert: Alert, context: Mapping[str, Any]) -> None:
+        self.receiver = wanted.topic_arn if isinstance(wanted, Alerts) else wanted.notifier
+        self.problem = f"no answer in {ALERT_SECONDS:g} s"
+        self._wanted, self._alert, self._context = wanted, alert, context
+        # Airflow keeps the task in a context variable
+        copied = contextvars.copy_context()
+        super().__init__(target=copied.run, args=(self._send,), name="pismo-alert", daemon=True)
+        self.start()
+
+    def _send(self) -> None:
         try:
-            if isinstance(wanted, Alerts):
-                _publish(wanted, alert)
+            if isinstance(self._wanted, Alerts):
+                _publish(self._wanted, self._alert)
             else:
-                _notify(wanted, alert, context or {})
+                _notify(self._wanted, self._alert, self._context)
         except Exception as error:  # noqa: BLE001 - an alert that cannot be sent must not fail the work it is about
-            _LOG.warning("alert %r could not be sent by %s: %s", alert.subject, name, type(error).__name__)
+            self.problem = type(error).__name__
         else:
-            sent += 1
-    return sent
+            self.problem = ""
 
 
 def _publish(topic: Alerts, alert: Alert) -> None:

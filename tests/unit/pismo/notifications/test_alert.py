@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import BaseNotifier
 from tests.mail_server import mail_server
+from tests.silent_sink import silent_sink
 from tests.unit.pismo_lake.settings.test_deliveries import GOOD
 
 from pismo.notifications import Alert, DeliveryNotifier, send_alert
+from pismo.notifications import alert as alert_module
 from pismo.wiring import checked_deliveries
 from pismo_lake.settings.alerts import USUAL_EVENTS, AlertEvent, Alerts, NotifierAlerts
 from pismo_lake.settings.deliveries import Delivery, InvalidDelivery, load_deliveries
@@ -129,6 +132,32 @@ def test_a_notifier_that_fails_stops_no_other(
     said = [record.getMessage() for record in caplog.records if record.name == "pismo.notifications.alert"]
     assert len(said) == 2
     assert "secret-token" not in "".join(said)
+
+
+def test_receivers_that_never_answer_delay_an_alert_by_a_fixed_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(alert_module, "ALERT_SECONDS", 1.0)
+    with silent_sink() as sink:
+        smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": sink.port, "login": "", "password": ""}
+        smtp["extra"] = {"disable_ssl": True, "disable_tls": True, "from_email": "lake@example.com"}
+        aws = {"conn_type": "aws", "login": "a", "password": "b", "extra": {"endpoint_url": sink.url}}
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(smtp))
+        monkeypatch.setenv("AIRFLOW_CONN_SILENT", json.dumps(aws))
+        delivery = delivery_with(
+            tmp_path,
+            f"      - notifier: {SMTP}\n        arguments: {{to: a@example.com}}\n"
+            "      - {topic_arn: 'arn:aws:sns:us-east-1:1:x', conn_id: silent, region: us-east-1}\n"
+            f"      - notifier: {HERE}.Kept\n        arguments: {{sign: s}}\n",
+        )
+        before = time.monotonic()
+        with caplog.at_level(logging.WARNING, "pismo.notifications.alert"):
+            assert send_alert(delivery, ALERT) == 1
+        # without a limit, SMTP waits 30 s for an answer, five times; SNS waits 60 s, and tries again
+        assert time.monotonic() - before < 25
+    assert [(ALERT.text, "s")] == TAKEN
+    said = [record.getMessage() for record in caplog.records if record.name == "pismo.notifications.alert"]
+    assert [text.rpartition(": ")[2] for text in said] == ["no answer in 1 s"] * 2
 
 
 def test_the_form_of_one_topic_stays_valid_and_gets_its_events(tmp_path: Path) -> None:
