@@ -6,20 +6,28 @@ python -m tests.page_server <deliveries file> <port>
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
 from tests.page_lake import NOW
 
-from pismo.ui import rights
+from pismo.dags import build_dags
+from pismo.ui import dag_runs, rights
 from pismo.ui.app import make_app
+from pismo.ui.dag_runs import DagToRun
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Somebody:
-    """A user who may read every DAG."""
+    """A user who may read and run every DAG."""
+
+    def get_id(self) -> str:
+        return "1"
 
     def get_name(self) -> str:
         return "somebody"
@@ -34,12 +42,27 @@ def page_app(deliveries: str) -> FastAPI:
     return outer
 
 
-def allow_everything() -> None:
-    """Let everybody read every DAG, without Airflow's database."""
+def known_dags(deliveries: str) -> Callable[[str], DagToRun | None]:
+    """Return a function that finds the DAGs of a deliveries file, as Airflow does in its database."""
+    dags = build_dags(deliveries)
+
+    def find(dag_id: str) -> DagToRun | None:
+        dag = dags.get(dag_id)
+        if dag is None:
+            return None
+        params = {name: (param.value, param.schema) for name, param in dag.params.items()}
+        return DagToRun(dag_id, dag.description or "", False, 0, dag.max_active_runs, params)
+
+    return find
+
+
+def allow_everything(deliveries: str) -> None:
+    """Let everybody read and run every DAG, without Airflow's database."""
     permit: Any = lambda *_: True  # noqa: E731
-    rights.may_read_dag = permit
+    rights.may_read_dag = rights.may_start_runs = permit
+    dag_runs.find_dag = known_dags(deliveries)
 
 
 if __name__ == "__main__":
-    allow_everything()
+    allow_everything(sys.argv[1])
     uvicorn.run(page_app(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")

@@ -33,6 +33,7 @@ PAGES = {
     "files": f"{DELIVERY}/files?hour=2026-03-05T09",
     "events": f"{DELIVERY}/events?event_id=7928dfe3-9863-4a43-bb3a-051292397545",
     "types": f"{DELIVERY}/types",
+    "run": f"{DELIVERY}/run?dag=close&publish_day=2026-03-04&force=true",
     "type": f"{DELIVERY}/types?event=pix/pix_in-1",
 }
 """The addresses below /pismo/ by the name of the picture."""
@@ -52,7 +53,7 @@ def main() -> int:
     given = Path(sys.argv[1]) if sys.argv[1:] else None
     folder = given or Path(tempfile.mkdtemp(prefix="pismo"))
     deliveries = given / "deliveries.yaml" if given else make_page_lake(folder)
-    allow_everything()
+    allow_everything(str(deliveries))
     # a proxy of the machine must not be asked for a page of the machine
     os.environ["NO_PROXY"] = "127.0.0.1"
     with socket.socket() as listener:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient
-from tests.page_server import page_app
+from tests.page_server import known_dags, page_app
 from tests.screenshots import LOOKS, PAGES, PICTURES, visible_text
 
-from pismo.ui import rights
+from pismo.ui import dag_runs, rights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.integration
 def test_each_picture_is_current(page_deliveries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, run `make screenshots` and look at the pictures."""
     monkeypatch.setattr(rights, "may_read_dag", lambda *_: True)
+    monkeypatch.setattr(rights, "may_start_runs", lambda *_: True)
+    monkeypatch.setattr(dag_runs, "find_dag", known_dags(str(page_deliveries)))
     app = page_app(str(page_deliveries))
 
     async def read(path: str) -> Any:

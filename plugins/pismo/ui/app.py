@@ -13,13 +13,15 @@ from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
+from pismo.ui.forms import RunRefusedError, read_form
 from pismo.ui.links import Links
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
 from pismo.ui.rights import GetUserDep, get_user
+from pismo.ui.run_page import RunPage
 from pismo_lake.errors import PismoError
 
 _LOG = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 """The headers of every answer: no script, nothing from elsewhere, nothing kept."""
@@ -59,14 +61,15 @@ class StrictHeaders:
         await self._app(scope, receive, send_strictly)
 
 
-async def in_turn(work: Callable[..., str], *arguments: Any, **options: Any) -> HTMLResponse:
+async def in_turn(work: Callable[..., str | Response], *arguments: Any, **options: Any) -> Response:
     """Make a page in a thread of our own pool, and wait for it without a thread."""
     try:
         limiter = _LIMITER.get()
     except LookupError:
         limiter = CapacityLimiter(_THREADS)
         _LIMITER.set(limiter)
-    return HTMLResponse(await to_thread.run_sync(partial(work, *arguments, **options), limiter=limiter))
+    made = await to_thread.run_sync(partial(work, *arguments, **options), limiter=limiter)
+    return made if isinstance(made, Response) else HTMLResponse(made)
 
 
 def make_app(reader: Reader | None = None, pages: Pages | None = None) -> FastAPI:
@@ -81,43 +84,54 @@ def make_app(reader: Reader | None = None, pages: Pages | None = None) -> FastAP
 
 def _add_pages(app: FastAPI, made: Pages) -> None:
     @app.get("/")
-    async def home(request: Request, user: GetUserDep) -> HTMLResponse:
+    async def home(request: Request, user: GetUserDep) -> Response:
         return await in_turn(made.home, _links(request), user)
 
     @app.get("/deliveries/{name}")
-    async def delivery(request: Request, user: GetUserDep, name: str) -> HTMLResponse:
+    async def delivery(request: Request, user: GetUserDep, name: str) -> Response:
         return await in_turn(made.delivery, _links(request), user, name)
 
     @app.get("/deliveries/{name}/days/{day}")
-    async def day(request: Request, user: GetUserDep, name: str, day: str) -> HTMLResponse:
+    async def day(request: Request, user: GetUserDep, name: str, day: str) -> Response:
         return await in_turn(made.day, _links(request), user, name, day)
 
     @app.get("/deliveries/{name}/days/{day}/report")
-    async def report(request: Request, user: GetUserDep, name: str, day: str) -> HTMLResponse:
+    async def report(request: Request, user: GetUserDep, name: str, day: str) -> Response:
         return await in_turn(made.report, _links(request), user, name, day)
 
     @app.get("/deliveries/{name}/files")
     async def files(
         request: Request, user: GetUserDep, name: str, key: str = "", hour: str = "", state: str = "", before: str = ""
-    ) -> HTMLResponse:
+    ) -> Response:
         return await in_turn(made.files, _links(request), user, name, key=key, hour=hour, state=state, before=before)
 
     @app.get("/deliveries/{name}/events")
     async def events(
         request: Request, user: GetUserDep, name: str, event_id: str = "", first: str = "", last: str = ""
-    ) -> HTMLResponse:
+    ) -> Response:
         return await in_turn(made.events, _links(request), user, name, event_id=event_id, first=first, last=last)
 
     @app.get("/deliveries/{name}/types")
-    async def types(request: Request, user: GetUserDep, name: str, event: str = "") -> HTMLResponse:
+    async def types(request: Request, user: GetUserDep, name: str, event: str = "") -> Response:
         return await in_turn(made.types, _links(request), user, name, event)
 
+    start = RunPage(made)
+
+    @app.get("/deliveries/{name}/run")
+    async def show_run(request: Request, user: GetUserDep, name: str) -> Response:
+        return await in_turn(start.show, _links(request), user, name, dict(request.query_params))
+
+    @app.post("/deliveries/{name}/run")
+    async def start_run(request: Request, user: GetUserDep, name: str) -> Response:
+        texts = await read_form(request)
+        return await in_turn(start.start, _links(request), user, name, texts, dict(request.headers))
+
     @app.get("/runbooks/{name}", dependencies=[Depends(get_user)])
-    async def runbook(request: Request, name: str) -> HTMLResponse:
+    async def runbook(request: Request, name: str) -> Response:
         return await in_turn(made.runbook, _links(request), name)
 
     @app.get("/dags/{dag_id}")
-    async def dag(request: Request, user: GetUserDep, dag_id: str, run: str = "") -> HTMLResponse:
+    async def dag(request: Request, user: GetUserDep, dag_id: str, run: str = "") -> Response:
         return await in_turn(made.dag, _links(request), user, dag_id, run)
 
 
@@ -125,6 +139,10 @@ def _add_refusals(app: FastAPI, made: Pages) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> HTMLResponse:
         return HTMLResponse(made.refusal(_links(request), error.status_code, str(error.detail)), error.status_code)
+
+    @app.exception_handler(RunRefusedError)
+    async def not_started(request: Request, error: RunRefusedError) -> HTMLResponse:
+        return HTMLResponse(made.refused_run(_links(request), error.detail), error.status_code)
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> HTMLResponse:

@@ -44,13 +44,27 @@ class Links:
         """Return the address of a publish day."""
         return self.root + day_path(name, day)
 
+    def start(self, name: str, dag: str, **params: object) -> str:
+        """Return the address of the page that starts a run of a delivery's DAG; lists are lines."""
+        return self.delivery(name, "run", dag=dag, **{key: _param_text(value) for key, value in params.items()})
+
+    def dag_run(self, dag_id: str, run_id: str) -> str:
+        """Return the address of a run in Airflow."""
+        return f"{self.dag(dag_id)}/runs/{quote(run_id, safe='')}"
+
     def run(self, text: str) -> str | None:
         """Return the address of a run in Airflow, by the ledger's text *DAG run*; None for a command."""
         dag_id, _, run_id = text.partition(" ")
         if not run_id or not dag_id.startswith((INGEST, CLOSE)):
             return None
-        return f"{self.dag(dag_id)}/runs/{quote(run_id, safe='')}"
+        return self.dag_run(dag_id, run_id)
 
     def dag(self, dag_id: str) -> str:
         """Return the address of a DAG in Airflow."""
         return f"{self.airflow}/dags/{quote(dag_id, safe='')}"
+
+
+def _param_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "\n".join(value) if isinstance(value, list | tuple) else str(value)

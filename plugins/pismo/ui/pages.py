@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +70,7 @@ class Pages:
             if not rights.may_read_delivery(found.name, user):
                 continue
             cards.append(self._card(found))
-        return self._fill("home.html.j2", links, cards=cards)
+        return self.fill("home.html.j2", links, cards=cards)
 
     def _card(self, found: Delivery | InvalidDelivery) -> dict[str, Any]:
         if isinstance(found, InvalidDelivery):
@@ -83,10 +82,10 @@ class Pages:
 
     def delivery(self, links: Links, user: BaseUser, name: str) -> str:
         """Return the page of a delivery."""
-        delivery = self._require(name, user)
+        delivery = self.require(name, user)
         checks = self._reader.answer(delivery, ("checks",), lambda settings, _: read_checks(settings))
         replays = self._reader.answer(delivery, ("replays", self._now()), _list_replays)
-        return self._fill(
+        return self.fill(
             "delivery.html.j2", links, tab="", checks=checks, doctor=DOCTOR, replays=replays,
             **self._overview(delivery),
         )  # fmt: skip
@@ -101,7 +100,7 @@ class Pages:
 
     def day(self, links: Links, user: BaseUser, name: str, day: str) -> str:
         """Return the page of a publish day."""
-        delivery, date, now = self._require(name, user), _day(day), self._now()
+        delivery, date, now = self.require(name, user), _day(day), self._now()
         view = self._reader.answer(
             delivery, ("day", day, now), lambda settings, ledger: state.view_day(
                 settings, ledger, date, now, organisation=delivery.organisation,
@@ -109,14 +108,14 @@ class Pages:
             ),
         )  # fmt: skip
         wrong = _runbooks_of(view.report) if view.report.over else []
-        return self._fill(
+        return self.fill(
             "day.html.j2", links, tab="day", name=name, delivery=delivery, view=view, report=view.report,
             plots=plots(view.report), runbooks=wrong, actions=_actions(links, name, view, now),
         )  # fmt: skip
 
     def report(self, links: Links, user: BaseUser, name: str, day: str) -> str:  # noqa: ARG002 - like the other pages
         """Return the day report as its run has written it."""
-        delivery, date = self._require(name, user), _day(day)
+        delivery, date = self.require(name, user), _day(day)
 
         def read(settings: Any, _: Any) -> str:
             file = storage.join(settings.lake, reports_path(str(date)), f"{safe_segment(name)}.html")
@@ -133,7 +132,7 @@ class Pages:
         """Return the search for files."""
         from pismo_lake.state.files import list_files
 
-        delivery, now = self._require(name, user), self._now()
+        delivery, now = self.require(name, user), self._now()
         key, hour, problem, page = key.strip()[:1100], hour.strip(), "", None
         place = tuple(before.split(" ", 1)) if " " in before else None
         try:
@@ -144,14 +143,14 @@ class Pages:
             )  # fmt: skip
         except ValueError as error:
             problem = str(error)
-        return self._fill(
+        return self.fill(
             "files.html.j2", links, tab="files", name=name, delivery=delivery, page=page, problem=problem,
             asked={"key": key, "hour": hour, "state": state}, states=STATES,
         )  # fmt: skip
 
     def events(self, links: Links, user: BaseUser, name: str, *, event_id: str, first: str, last: str) -> str:
         """Return the search for an event."""
-        delivery, now = self._require(name, user), self._now()
+        delivery, now = self.require(name, user), self._now()
         last = last.strip() or str(PublishDay.of_moment(now))
         first = first.strip() or str(PublishDay.of_moment(now - timedelta(days=_SEARCH_DAYS - 1)))
         event_id, problem, found = event_id.strip(), "", None
@@ -164,30 +163,30 @@ class Pages:
             except ValueError as error:
                 problem = str(error)
         asked = {"event_id": event_id, "first": first, "last": last}
-        return self._fill(
+        return self.fill(
             "events.html.j2", links, tab="events", name=name, delivery=delivery, found=found, problem=problem,
             asked=asked,
         )  # fmt: skip
 
     def types(self, links: Links, user: BaseUser, name: str, event: str) -> str:
         """Return the list of event types, or one of them."""
-        delivery = self._require(name, user)
+        delivery = self.require(name, user)
         if not event:
             lines = self._reader.answer(delivery, ("types",), state.list_types)
-            return self._fill("types.html.j2", links, tab="types", name=name, delivery=delivery, lines=lines)
+            return self.fill("types.html.j2", links, tab="types", name=name, delivery=delivery, lines=lines)
         view = self._reader.answer(
             delivery, ("type", event), lambda settings, ledger: state.view_type(settings, ledger, event)
         )
         if view is None:
             raise HTTPException(404, f"the lake has no event type {event}")
-        return self._fill("type.html.j2", links, tab="types", name=name, delivery=delivery, view=view)
+        return self.fill("type.html.j2", links, tab="types", name=name, delivery=delivery, view=view)
 
     def runbook(self, links: Links, name: str) -> str:
         """Return a runbook."""
         text = read_runbook(name)
         if text is None:
             raise HTTPException(404, f"there is no runbook {name}")
-        return self._fill("runbook.html.j2", links, text=text)
+        return self.fill("runbook.html.j2", links, text=text)
 
     def dag(self, links: Links, user: BaseUser, dag_id: str, run: str) -> str:
         """Return the tab of a DAG or of a run: its delivery, or the day that the run closes."""
@@ -196,7 +195,7 @@ class Pages:
         kind = next((prefix for prefix in (INGEST, CLOSE, REPLAY) if dag_id.startswith(prefix)), "")
         name = dag_id.removeprefix(kind)
         if not kind or not isinstance(self._reader.find(name), Delivery):
-            return self._fill("foreign.html.j2", links, dag_id=dag_id)
+            return self.fill("foreign.html.j2", links, dag_id=dag_id)
         if kind == CLOSE and run and (day := _day_of_run(dag_id, run)) is not None:
             return self.day(links, user, name, day)
         return self.delivery(links, user, name)
@@ -204,9 +203,13 @@ class Pages:
     def refusal(self, links: Links, status: int, detail: str) -> str:
         """Return the page of a request that is not answered."""
         title, text = _SAID.get(status, ("That did not work", "The page could not be made."))
-        return self._fill("refusal.html.j2", links, title=title, text=text, detail="" if status in _PLAIN else detail)
+        return self.fill("refusal.html.j2", links, title=title, text=text, detail="" if status in _PLAIN else detail)
 
-    def _require(self, name: str, user: BaseUser) -> Delivery:
+    def refused_run(self, links: Links, reason: str) -> str:
+        """Return the page of a run that a person may not start."""
+        return self.fill("refusal.html.j2", links, title="Not started", text=reason, detail="")
+
+    def require(self, name: str, user: BaseUser) -> Delivery:
         """Return a delivery that the person may see."""
         if not rights.may_read_delivery(name, user):
             raise HTTPException(403)
@@ -221,7 +224,8 @@ class Pages:
         """Return the time to the minute, so that equal questions have equal answers."""
         return self._clock().replace(second=0, microsecond=0)
 
-    def _fill(self, template: str, links: Links, **values: Any) -> str:
+    def fill(self, template: str, links: Links, **values: Any) -> str:
+        """Return a page that is made from a template."""
         return _templates().get_template(template).render(links=links, now=self._clock(), **values)
 
 
@@ -267,18 +271,13 @@ def _runbooks_of(report: DayReport) -> list[tuple[str, str]]:
     return [RUNBOOKS[name] for name, holds in needed.items() if holds]
 
 
-def _actions(links: Links, name: str, view: DayView, now: datetime) -> list[tuple[str, str, str]]:
-    """Return (label, address of the DAG, Params as JSON) of the runs for a day, the likeliest first.
-
-    Airflow 3.3.2 has no address of its form *Trigger*: a person opens the form and pastes the Params.
-    """
+def _actions(links: Links, name: str, view: DayView, now: datetime) -> list[tuple[str, str]]:
+    """Return (label, address of the page that starts it) of the runs for a day, the likeliest first."""
     report = view.report
     day = PublishDay.parse(report.publish_date)
-    window = {"window_start": f"{day.hours[0].start:%Y-%m-%dT%H:%M:%SZ}"}
-    end = min(day.hours[-1].plus(1).start, now)
-    window["window_end"] = f"{end:%Y-%m-%dT%H:%M:%SZ}"
-    closes = links.dag(f"{CLOSE}{name}")
-    ingest = ("Load the day's new files", links.dag(f"{INGEST}{name}"), json.dumps(window))
-    close = ("Close the day again" if report.closed else "Close the day", closes, json.dumps({"publish_day": str(day)}))
-    force = ("Rebuild it", closes, json.dumps({"publish_day": str(day), "force": True}))
+    start, end = day.hours[0].start, min(day.hours[-1].plus(1).start, now)
+    window = {"window_start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "window_end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+    ingest = ("Load the day's new files", links.start(name, "ingest", **window))
+    close = ("Close the day again" if report.closed else "Close the day", links.start(name, "close", publish_day=day))
+    force = ("Build the day again", links.start(name, "close", publish_day=day, force=True))
     return [close, ingest, force] if report.over else [ingest]

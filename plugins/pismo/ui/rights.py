@@ -6,7 +6,7 @@ Airflow promises nothing about these modules, so they are imported only here, an
 from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
@@ -17,7 +17,7 @@ from pismo.names import INGEST
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 
-__all__ = ["GetUserDep", "find_run", "get_user", "may_read_dag", "may_read_delivery"]
+__all__ = ["GetUserDep", "find_run", "get_user", "may_read_dag", "may_read_delivery", "may_start_runs"]
 
 
 def may_read_delivery(name: str, user: "BaseUser") -> bool:
@@ -29,6 +29,13 @@ def may_read_dag(dag_id: str, user: "BaseUser") -> bool:
     """Return whether a person may read a DAG; the DAG need not exist."""
     details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
     return bool(get_auth_manager().is_authorized_dag(method="GET", details=details, user=user))
+
+
+def may_start_runs(dag_id: str, user: "BaseUser") -> bool:
+    """Return whether a person may trigger a DAG; the DAG need not exist."""
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    manager = get_auth_manager()
+    return bool(manager.is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, details=details, user=user))
 
 
 def find_run(dag_id: str, run_id: str) -> tuple[dict[str, Any], Any] | None:

@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 from tests.lakes import ORG, LakeUnderTest, at, event, key
+from tests.page_server import known_dags
 
-from pismo.ui import rights
+from pismo.ui import dag_runs, rights
 from pismo.ui.app import make_app
 from pismo.ui.notices import NoticeCounts, Notices
 from pismo.ui.pages import Pages
@@ -60,6 +61,9 @@ class Client:
 class User:
     """A person who looks at pages."""
 
+    def get_id(self) -> str:
+        return "1"
+
     def get_name(self) -> str:
         return "somebody"
 
@@ -106,5 +110,7 @@ def site(lake: LakeUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return dag_id in readable
 
     monkeypatch.setattr(rights, "may_read_dag", may_read_dag)
+    monkeypatch.setattr(rights, "may_start_runs", lambda *_: True)
+    monkeypatch.setattr(dag_runs, "find_dag", known_dags(str(deliveries)))
     monkeypatch.setattr(rights, "find_run", lambda *_: ({"publish_day": "2026-03-04"}, None))
     return Site(lake, Client(outer), app, reader, deliveries, readable)

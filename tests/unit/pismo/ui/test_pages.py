@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from fastapi.routing import APIRoute
@@ -37,7 +37,8 @@ EVERY = (
     "/", "/deliveries/test", "/deliveries/test/days/2026-03-04", "/deliveries/test/days/2026-03-05",
     "/deliveries/test/days/2026-03-04/report", "/deliveries/test/files", "/deliveries/test/events?event_id=e-4",
     "/deliveries/test/types", "/deliveries/test/types?event=pix/pix_in-1", "/runbooks/dead-letters", "/dags/other",
-    "/dags/pismo_ingest_test", "/dags/pismo_close_test?run=manual",
+    "/dags/pismo_ingest_test", "/dags/pismo_close_test?run=manual", "/deliveries/test/run?dag=ingest",
+    "/deliveries/test/run?dag=close&publish_day=2026-03-04&force=true", "/deliveries/test/run?dag=doctor",
 )  # fmt: skip
 
 
@@ -122,14 +123,18 @@ def test_a_day_leads_to_its_neighbours_its_runs_and_the_forms_that_reload_it(sit
     assert 'rel="prev"' in text
     assert "/team/pismo/deliveries/test/days/2026-03-05" in text
     assert '/team/dags/pismo_close_test/runs/manual__1"' in text
-    forms = re.findall(r'<li><a href="([^"]+)">[^<]+</a>: <code>([^<]+)</code>', text)
-    found = [(address, json.loads(html.unescape(params))) for address, params in forms]
+    forms = re.findall(r'<li><a href="/team(/pismo/deliveries/test/run[?][^"]+)">[^<]+</a>', text)
+    found = [dict(parse_qsl(urlsplit(html.unescape(address)).query)) for address in forms]
     assert found == [
-        ("/team/dags/pismo_close_test", {"publish_day": "2026-03-04"}),
-        ("/team/dags/pismo_ingest_test",
-         {"window_start": "2026-03-04T00:00:00Z", "window_end": "2026-03-05T00:00:00Z"}),
-        ("/team/dags/pismo_close_test", {"publish_day": "2026-03-04", "force": True}),
-    ]  # fmt: skip
+        {"dag": "close", "publish_day": "2026-03-04"},
+        {"dag": "ingest", "window_start": "2026-03-04T00:00:00Z", "window_end": "2026-03-05T00:00:00Z"},
+        {"dag": "close", "publish_day": "2026-03-04", "force": "true"},
+    ]
+    for address, params in zip(forms, found, strict=True):
+        shown = site.text(html.unescape(address).removeprefix("/pismo"))
+        sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', shown.partition("</form>")[0]))
+        assert {name: value for name, value in sent.items() if name != "token"} == params
+        assert '<button class="main">Start the run</button>' in shown
 
 
 def test_a_day_that_is_not_complete_names_its_runbooks(site: Site) -> None:
@@ -146,6 +151,9 @@ def test_a_day_that_is_not_complete_names_its_runbooks(site: Site) -> None:
     [
         ("/deliveries/none", 403), ("/deliveries/test/days/tomorrow", 404), ("/deliveries/test/days/2026-02-30", 404),
         ("/deliveries/test/days/2026-03-03/report", 404), ("/deliveries/test/types?event=no/type", 404),
+        ("/deliveries/test/run?dag=none", 404), ("/deliveries/test/run?dag=replay", 404), ("/deliveries/test/run", 404),
+        ("/deliveries/test/run?dag=close&publish_day=2026-02-30", 400), ("/deliveries/test/run?dag=close&day=1", 400),
+        ("/deliveries/test/run?dag=ingest&window_start=2026-03-04T00:00:00Z&object_keys=a", 400),
         ("/runbooks/none", 404), ("/runbooks/..%2f..%2fREADME", 404), ("/none", 404),
     ],
 )  # fmt: skip
@@ -162,6 +170,8 @@ def test_texts_from_outside_are_escaped(site: Site) -> None:
         "/deliveries/test/days/2026-03-05", "/deliveries/test/files", "/deliveries/test/types",
         f"/deliveries/test/files?key={quoted}&hour={quoted}&state={quoted}&before={quoted}",
         f"/deliveries/test/events?event_id={quoted}&first={quoted}&last={quoted}", f"/dags/{EVIL.replace('/', '')}x",
+        f"/deliveries/test/run?dag={quoted}", f"/deliveries/test/run?dag=close&publish_day={quoted}&force={quoted}",
+        f"/deliveries/test/run?dag=ingest&object_keys={quoted}", f"/deliveries/test/run?dag=close&{quoted}=1",
     ):  # fmt: skip
         answer = site.client.get(f"/team/pismo{path}")
         assert "<script" not in answer.text, path
