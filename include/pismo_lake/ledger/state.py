@@ -99,11 +99,12 @@ def day_states(ledger: Ledger, lake: str, delivery: str, first: str, last: str) 
     sums: tuple[ColumnElement[Any], ...] = (
         func.count(), func.sum(files.c.size), func.sum(files.c.events), func.sum(case((unsound, 1), else_=0)),
     )  # fmt: skip
-    for day, number, size, events, unfinished in _days(ledger, lake, files, delivery, first, last, *sums):
-        counts[day].update(files=number, bytes=int(size), events=int(events), unfinished=unfinished)
+    for hour, number, size, events, unfinished in _hours(ledger, lake, files, delivery, first, last, *sums):
+        sums_of_hour = {"files": number, "bytes": int(size), "events": int(events), "unfinished": int(unfinished)}
+        counts[hour[:DAY_LENGTH]].update(sums_of_hour)
     for table in (raw_files, sightings):
-        for day, number in _days(ledger, lake, table, delivery, first, last, func.count()):
-            counts[day].update(unfinished=number)
+        for hour, number in _hours(ledger, lake, table, delivery, first, last, func.count()):
+            counts[hour[:DAY_LENGTH]].update(unfinished=number)
     query = select(builds.c.unit).where(builds.c.lake == lake, builds.c.delivery == delivery)
     with ledger.engine.connect() as connection:
         within = (builds.c.unit.between(first, last), func.length(builds.c.unit) == DAY_LENGTH)
@@ -129,14 +130,14 @@ def _rows(
         return list(connection.execute(select(delivery, *sums).where(table.c.lake == lake).group_by(delivery)))
 
 
-def _days(
+def _hours(
     ledger: Ledger, lake: str, table: Table, delivery: str, first: str, last: str, *sums: ColumnElement[Any]
 ) -> list[Any]:
-    day = func.substr(table.c.publish_hour, 1, DAY_LENGTH).label("day")
-    here = (table.c.lake == lake, table.c.delivery == delivery)
-    query = select(day, *sums).where(*here, table.c.publish_hour.between(f"{first}T00", f"{last}T23")).group_by("day")
+    """Return the sums of each publish hour: the index has them in this order, so the database sorts no file."""
+    hour = table.c.publish_hour
+    here = (table.c.lake == lake, table.c.delivery == delivery, hour.between(f"{first}T00", f"{last}T23"))
     with ledger.engine.connect() as connection:
-        return list(connection.execute(query))
+        return list(connection.execute(select(hour, *sums).where(*here).group_by(hour)))
 
 
 def _hour(text: str | None) -> str | None:

@@ -216,3 +216,20 @@ def test_a_page_does_not_wait_for_a_writer(month: LakeUnderTest) -> None:
     reading = month.ledger.for_reading()
     with month.ledger.transaction():
         assert state.overview_of(month.settings, reading, NOW).newest_hour == "2026-03-05T12"
+
+
+@pytest.mark.skipif(SERVER is not None, reason="the plan of SQLite")
+def test_the_calendar_sums_files_without_sorting_them(month: LakeUnderTest) -> None:
+    plans: list[str] = []
+
+    def explain(connection: Any, _: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if "sum(pismo_files.events)" in statement:
+            found = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append(" ".join(row[-1] for row in found))
+
+    sql_event.listen(month.ledger.engine, "before_cursor_execute", explain)
+    try:
+        state.overview_of(month.settings, month.ledger, NOW)
+    finally:
+        sql_event.remove(month.ledger.engine, "before_cursor_execute", explain)
+    assert ["TEMP B-TREE" in plan for plan in plans] == [False]
