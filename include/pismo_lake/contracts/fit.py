@@ -26,6 +26,8 @@ from pismo_lake.decode.scan import find_escaped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from pismo_lake.contracts.contract import Contract
     from pismo_lake.contracts.tree import Node
 
@@ -55,7 +57,9 @@ class Fitting:
     payload: pa.Table | None = None
 
 
-def parse_fitting(contract: Contract, text: bytes, count: int, version: pa.DataType | None = None) -> Fitting | None:
+def parse_fitting(
+    contract: Contract, text: bytes | NDArray[np.uint8], count: int, version: pa.DataType | None = None
+) -> Fitting | None:
     """Parse `count` events; None if one of them does not fit plainly.
 
     `text` holds the events one after the other, `version` is the type of their schema_version; without it, the events
@@ -87,7 +91,7 @@ class _Reader:
         self._schema = pa.schema([*fields, *((key, _type(node)) for key, node in payload.items())])
         self._exact = pa.schema([(key, plain_type(node)) for key, node in payload.items()])
 
-    def read(self, text: bytes, count: int) -> Fitting | None:
+    def read(self, text: bytes | NDArray[np.uint8], count: int) -> Fitting | None:
         if not self._envelope and (exact := self._read_exact(text, count)) is not None:
             return exact
         table = read_events(text, count, self._schema)
@@ -98,7 +102,7 @@ class _Reader:
         fits = all(_is_within_limits(leaf) for value in values for leaf in _leaves(value))
         return Fitting(table.select(self._envelope)) if fits else None
 
-    def _read_exact(self, text: bytes, count: int) -> Fitting | None:
+    def _read_exact(self, text: bytes | NDArray[np.uint8], count: int) -> Fitting | None:
         """Parse all events with decimals as decimals; None if their number of strings is wrong."""
         table = read_events(text, count, self._exact)
         if table is None:
@@ -111,7 +115,7 @@ class _Reader:
         return Fitting(table.select([]), table)
 
 
-def strings_in(text: bytes) -> int | None:
+def strings_in(text: bytes | NDArray[np.uint8]) -> int | None:
     """Return how many values in compact JSON objects are strings; None if that is not certain.
 
     Quotes come in pairs, and a pair before a colon is a key. White space before a colon makes the number too large.

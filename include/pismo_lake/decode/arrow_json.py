@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 import pyarrow.json as pj
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def read_events(text: bytes, count: int, schema: pa.Schema, unexpected: str = "error") -> pa.Table | None:
+
+def read_events(
+    text: bytes | NDArray[np.uint8], count: int, schema: pa.Schema, unexpected: str = "error"
+) -> pa.Table | None:
     """Parse `count` events of these fields; None if pyarrow refuses one or finds another number.
 
     `unexpected` says how to treat other fields: "error" or "ignore".

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+
+from pismo_lake.decode.fields import PAYLOAD_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _OPEN, _CLOSE, _QUOTE = b'{}"'
+_PAYLOAD = f',"{PAYLOAD_KEY}":'.encode()
 _BLANK = np.zeros(256, dtype=bool)
 _BLANK[list(b" \t\r\n")] = True
 # the bytes that may follow the quote at the end of a string
@@ -28,15 +34,33 @@ _STEP = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The bytes of each piece, with offsets and exclusive ends.
+    """The pieces of a file: offsets, and exclusive ends.
 
-    A `hollow` piece may contain an empty object.
+    A `hollow` piece may contain an empty object. `heads` are the offsets of the comma before the first ``"data":{`` of
+    each piece; -1 if there is none. The comma may be inside a nested object.
     """
 
-    raw: list[bytes]
+    data: bytes
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     hollow: NDArray[np.bool_]
+    heads: NDArray[np.int64]
+
+    def bytes_of(self, places: NDArray[np.int64]) -> list[bytes]:
+        """Return the bytes of some pieces."""
+        spans = zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True)
+        return [self.data[start:end] for start, end in spans]
+
+
+def cut_out(data: bytes | pa.Buffer, bounds: NDArray[np.int64], wanted: Sequence[int]) -> pa.BinaryArray:
+    """Return the ranges between neighbouring bounds that are wanted, row by row, without a copy of each by itself.
+
+    A row of `bounds` ascends, and so do the rows. The `wanted` are numbers of bounds at which a range begins.
+    """
+    count, width = bounds.shape
+    offsets = pa.py_buffer(bounds.ravel().astype(np.int32))
+    ranges = pa.BinaryArray.from_buffers(pa.binary(), count * width - 1, [None, offsets, pa.py_buffer(data)])
+    return ranges.take(pa.array((np.arange(count)[:, None] * width + np.array(wanted)).ravel()))
 
 
 def find_pieces(data: bytes) -> Pieces | None:
@@ -82,8 +106,20 @@ def _pieces(
     following = _bytes_at(buffer, opens + 1)
     suspects = opens[(following == _CLOSE) | _BLANK[following]]
     empty = np.array([at for at in suspects.tolist() if _EMPTY.match(data, at)], dtype=np.int64)
-    raw = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    return Pieces(raw, starts, ends, _have_empty_object(data, starts, empty))
+    hollow = _have_empty_object(data, starts, empty)
+    return Pieces(data, starts, ends, hollow, _find_payloads(buffer, opens, starts))
+
+
+def _find_payloads(buffer: NDArray[np.uint8], opens: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the offset of the comma before the first payload of each piece; -1 if there is none."""
+    found = opens[opens >= starts[0] + len(_PAYLOAD)]
+    for back, byte in enumerate(reversed(_PAYLOAD), 1):
+        found = found[buffer[found - back] == byte]
+    places = np.full(len(starts), -1, dtype=np.int64)
+    # of several in one piece, the first one is assigned last
+    found = found[::-1] - len(_PAYLOAD)
+    places[np.searchsorted(starts, found, side="right") - 1] = found
+    return places
 
 
 def _have_empty_object(data: bytes, starts: NDArray[np.int64], empty: NDArray[np.int64]) -> NDArray[np.bool_]:

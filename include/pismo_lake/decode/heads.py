@@ -1,20 +1,23 @@
 """Read events in two parts: the head (Pismo's envelope), and the rest from `data` on.
 
-Pismo writes the envelope first (every example of its Event base contract does). Heads have the same form for all event
-types, so one parse reads the heads of a whole file. If a head holds only envelope keys, readers of the payload can
-skip it.
+Pismo writes the envelope first (every example of its Event base contract does), and its keys in one order. The heads
+of a file differ in few texts, apart from their ids and times. So each text is parsed once, and ids and times are cut
+out by their quotes. One parse with pyarrow reads all other heads. If a head holds only envelope keys, readers of the
+payload can skip it.
 """
 
 from __future__ import annotations
 
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake.decode.arrow_json import read_events
+from pismo_lake.decode.fast_split import cut_out
 from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY, TEXT_KEYS, VERSION_KEY
 
 if TYPE_CHECKING:
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pismo_lake.decode.fast_split import Pieces
+
 CLOSED, NUMBER, TEXT = range(3)
+_UNIQUE = ("event_id", "cid", "timestamp")
+_QUOTE, _BACKSLASH, _OPEN, _SPACE = b'"\\{ '
+# each text has a key and a value in quotes, the version at least its key
+_FEWEST_QUOTES = 4 * len(TEXT_KEYS) + 2
+_SAMPLES = 16
+_ALIKE = 4
 _DATA = f',"{PAYLOAD_KEY}":{{'.encode()
 _QUOTED = f'"{VERSION_KEY}":"'.encode()
 _COMMAS_AND_BRACE = len(TEXT_KEYS) + 1
@@ -57,12 +68,78 @@ def cut_of(raw: bytes, event: dict[str, Any]) -> int:
     return end + 1 if spelled == end else 0
 
 
-def ends_of_heads(raw: Sequence[bytes]) -> NDArray[np.int64]:
-    """Return the place of the comma before ``"data":{`` in each event; -1 if there is none.
+def read_closed(pieces: Pieces, places: NDArray[np.int64]) -> tuple[NDArray[np.bool_], pa.Table | None]:
+    """Return which of these pieces have a closed head in the usual order of keys, and the envelopes of these.
 
-    The place may be inside a nested object.
+    A closed head has exactly the seven keys and their values, in compact form without escapes. Heads that are left may
+    be closed too. Without an envelope there is no table.
     """
-    return np.fromiter(map(bytes.find, raw, repeat(_DATA)), np.int64, len(raw))
+    none = np.zeros(len(places), dtype=bool), None
+    starts, ends = pieces.starts[places], pieces.heads[places]
+    samples = zip(starts[:_SAMPLES].tolist(), ends[:_SAMPLES].tolist(), strict=True)
+    order = next((list(head) for span in samples if (head := _read_head(pieces.data[slice(*span)]))), None)
+    if order is None:
+        return none
+    text, bounds = _parts(cut_out(pieces.data, np.column_stack([starts, ends]), [0]))
+    quotes = np.flatnonzero(text == _QUOTE)
+    first = np.searchsorted(quotes, bounds)
+    sound = np.isin(np.diff(first), (_FEWEST_QUOTES, _FEWEST_QUOTES + 2))
+    odd = text < _SPACE
+    odd |= text == _BACKSLASH
+    if odd.any():
+        sound[np.searchsorted(bounds, np.flatnonzero(odd), side="right") - 1] = False
+    rows, version = np.flatnonzero(sound), order.index(VERSION_KEY)
+    # without escapes, quotes open and close in turns; the version may have two: count from the nearer end of the head
+    unique = [key for key in order if key in _UNIQUE]
+    cuts = [bounds[rows]]
+    for at in map(order.index, unique):
+        opens = first[rows] + 4 * at if at < version else first[rows + 1] + 4 * (at - len(order))
+        cuts += [quotes[opens + 2] + 1, quotes[opens + 3]]
+    table = np.column_stack([*cuts, bounds[rows + 1]])
+    rest, rest_bounds = _parts(cut_out(text, table, range(0, len(cuts), 2)))
+    step = len(unique) + 1
+    coded = _texts(rest, rest_bounds[::step], pa.binary()).dictionary_encode()
+    if len(coded.dictionary) > max(len(rows) // _ALIKE, _SAMPLES):
+        return none
+    # an id that is cut out leaves two quotes: only then is the rest a closed head with the same keys
+    heads = [_read_head(rest, order) for rest in coded.dictionary.to_pylist()]
+    known = np.array([head is not None for head in heads], dtype=bool)[coded.indices.to_numpy()]
+    sound[rows[~known]] = False
+    shared = {
+        key: pa.array([str(head[key]) if head else None for head in heads], pa.string()).take(coded.indices)
+        for key in (*TEXT_KEYS, VERSION_KEY) if key not in _UNIQUE
+    }  # fmt: skip
+    cut = {key: _texts(*_parts(cut_out(text, table, [2 * n + 1])), pa.string()) for n, key in enumerate(unique)}
+    columns = shared | cut | {"form": pa.array(np.full(len(rows), CLOSED))}
+    envelopes = pa.table({key: columns[key] for key in (*_SCHEMA.names, "form")})
+    return sound, envelopes if known.all() else envelopes.filter(pa.array(known))
+
+
+def _read_head(head: bytes, order: list[str] | None = None) -> dict[str, Any] | None:
+    """Return the values of a closed head; None for any other, or if its keys have another order.
+
+    With an order, the unique values must be empty.
+    """
+    try:
+        values = orjson.loads(head + b"}")
+    except ValueError:
+        return None
+    closed = cut_of(head + _DATA, {**values, PAYLOAD_KEY: None})
+    if not closed or (order and (list(values) != order or any(values[key] for key in _UNIQUE))):
+        return None
+    return dict(values)
+
+
+def _parts(texts: pa.BinaryArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the bytes of some texts, one after the other, and the bounds between them."""
+    _, offsets, data = texts.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int32, count=len(texts) + 1).astype(np.int64)
+    return np.frombuffer(data, dtype=np.uint8, count=int(bounds[-1])), bounds
+
+
+def _texts(data: NDArray[np.uint8], bounds: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+    offsets = pa.py_buffer(bounds.astype(np.int32))
+    return pa.Array.from_buffers(kind, len(bounds) - 1, [None, offsets, pa.py_buffer(data)])
 
 
 def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
@@ -101,3 +178,11 @@ def _length(texts: Any) -> Any:
 def tails(raw: Sequence[bytes], cuts: Sequence[int]) -> bytes:
     """Return each event's bytes from its cut on, as an object: the payload and the keys after it."""
     return b"{" + b"\n{".join([event[cut:] for event, cut in zip(raw, cuts, strict=True)])
+
+
+def tails_of(pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return `tails` of ascending pieces whose heads are closed, without delimiters."""
+    text, bounds = _parts(cut_out(pieces.data, np.column_stack([pieces.heads[places], pieces.ends[places]]), [0]))
+    # instead of the comma between head and payload
+    text[bounds[:-1]] = _OPEN
+    return text

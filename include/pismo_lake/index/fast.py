@@ -17,7 +17,7 @@ from pismo_lake.contracts.fit import parse_fitting
 from pismo_lake.decode.envelope import parse
 from pismo_lake.decode.fast_split import Pieces, cut_pieces, find_pieces
 from pismo_lake.decode.fields import TYPE_KEYS, VERSION_KEY
-from pismo_lake.decode.heads import CLOSED, TEXT, ends_of_heads, read_heads, tails
+from pismo_lake.decode.heads import CLOSED, TEXT, read_closed, read_heads, tails_of
 from pismo_lake.decode.salvage import is_too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
 from pismo_lake.decode.timestamps import timestamps_us
@@ -26,7 +26,7 @@ from pismo_lake.index.parsed import ParsedRows
 from pismo_lake.paths import event_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
@@ -119,18 +119,19 @@ class _Sorter:
 
     def __init__(self, found: Pieces, contract_of: ContractOf) -> None:
         self._pieces, self._contract_of = found, contract_of
-        self._ends = ends_of_heads(found.raw)
+        # the ends of heads that may be closed
+        self._ends = np.where(found.heads < 0, -1, found.heads - found.starts)
         self._others = [np.flatnonzero(found.hollow)]
         self._fit: list[NDArray[np.int64]] = []
         self._parsed: list[ParsedRows] = []
-        heads = list(self._read(np.flatnonzero(~found.hollow)))
+        heads = list(self._read_heads(np.flatnonzero(~found.hollow)))
         self._places = np.concatenate([_NONE, *(places for places, _ in heads)])
         self._envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks() if heads else pa.table({})
         self._groups = list(_groups(self._envelopes)) if heads else []
 
     def count_ahead(self) -> int:
         """Return how many events to read before the rest is sorted; 0 if most types are known."""
-        count = len(self._pieces.raw)
+        count = len(self._pieces.starts)
         new = sum(len(rows) for event, rows in self._groups if event and not self._contract(event).data.fields)
         if new <= max(count // _STEP, _STEP * _FEW):
             return 0
@@ -148,7 +149,7 @@ class _Sorter:
             if len(rows) < _FEW or event is None:
                 self._others.append(places[rows])
             else:
-                self._sort_group(event, places, cuts, rows)
+                self._sort_group(event, places, rows)
         stamps = timestamps_us(self._envelopes["timestamp"].combine_chunks())
         has_id = pc.fill_null(pc.not_equal(self._envelopes["event_id"], ""), fill_value=False)
         # a text that is no time is kept in _rescued, which the slow path does
@@ -164,12 +165,23 @@ class _Sorter:
     def _contract(self, event: _Event) -> Contract:
         return self._contract_of(event.domain, event.name)
 
+    def _read_heads(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+        """Yield places and their envelopes, first those that need no parse."""
+        left = np.ones(len(places), dtype=bool)
+        headed = np.flatnonzero(self._ends[places] > 0)
+        if len(headed) >= _FEW:
+            closed, table = read_closed(self._pieces, places[headed])
+            left[headed[closed]] = False
+            if table is not None:
+                yield places[headed[closed]], table
+        if left.any():
+            yield from self._read(places[left])
+
     def _read(self, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
         """Yield places and their envelopes; small groups with an unreadable one join the others."""
-        raw = self._pieces.raw
         table = None
         if len(places) >= _FEW:
-            table = read_heads([raw[place] for place in places.tolist()], self._ends[places].tolist())
+            table = read_heads(self._pieces.bytes_of(places), self._ends[places].tolist())
         if table is not None:
             # the payload may come before some keys of the envelope, or after unknown keys: read such events whole
             again = (table["form"].to_numpy() != CLOSED) & (self._ends[places] > 0)
@@ -184,14 +196,13 @@ class _Sorter:
         else:
             self._others.append(places)
 
-    def _sort_group(
-        self, event: _Event, places: NDArray[np.int64], cuts: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> None:
+    def _sort_group(self, event: _Event, places: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Add the rows that fit their contract to those that fit, and the rest to the others."""
         contract = self._contract(event)
-        raw = [self._pieces.raw[place] for place in places[rows].tolist()]
-        text = tails(raw, cuts[rows].tolist()) if event.form == CLOSED else b"\n".join(raw)
-        found = parse_fitting(contract, text, len(raw), event.version_type)
+        some = places[rows]
+        closed = event.form == CLOSED
+        text = tails_of(self._pieces, some) if closed else b"\n".join(self._pieces.bytes_of(some))
+        found = parse_fitting(contract, text, len(some), event.version_type)
         if found is not None:
             same = event.same_version(found.envelopes)
             if found.payload is not None:
@@ -201,7 +212,7 @@ class _Sorter:
             self._others.append(places[rows[~same]])
         elif len(rows) > _STEP * _FEW and contract.data.fields:
             for some in _divide(rows):
-                self._sort_group(event, places, cuts, some)
+                self._sort_group(event, places, some)
         else:
             self._others.append(places[rows])
 
@@ -212,7 +223,7 @@ class _Sorter:
         self._look_at(others)
         return others
 
-    def _look_at(self, places: Iterable[int]) -> None:
+    def _look_at(self, places: Sequence[int]) -> None:
         """Check that each piece is one JSON value whose nesting is not too deep.
 
         If parsing ends before the piece does (NaN), the slow path decides about the piece.
@@ -220,8 +231,7 @@ class _Sorter:
         Raises:
             _NotWholeError: a piece is not; then the whole split is wrong.
         """
-        for place in places:
-            raw = self._pieces.raw[place]
+        for raw in self._pieces.bytes_of(np.array(places, dtype=np.int64)):
             if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
                 raise _NotWholeError
             try:

@@ -149,11 +149,11 @@ def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str],
 
 def _table_of(quick: QuickIndex) -> pa.Table:
     """Return the index of the events that fit."""
-    places, raw = quick.places, quick.pieces.raw
+    places = quick.places
     envelopes = {name: quick.envelopes[name].combine_chunks() for name in quick.envelopes.column_names}
     digest = hashlib.blake2b
     # like `content_hash`, but without the cost of a call
-    hashes = b"".join([digest(raw[place], digest_size=8).digest() for place in places.tolist()])
+    hashes = b"".join([digest(raw, digest_size=8).digest() for raw in quick.pieces.bytes_of(places)])
     keys = dedupe_keys(envelopes["org_id"], envelopes["event_id"])
     made = {
         "offset": pa.array(quick.pieces.starts[places]),
