@@ -5,26 +5,54 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 # pyarrow and `timestamp_us` read these texts alike; the rest is rare and read one by one
 _USUAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})$"
+_ZERO, _NINE = b"09"
+_MOST_LENGTHS = 16
+# the shortest text with a digit after the microseconds has one more
+_MOST_TO_MICROSECONDS = len("2026-03-01T00:00:00.000000Z")
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def timestamps_us(texts: pa.StringArray) -> pa.TimestampArray:
     """Return `timestamp_us` of each text; null if the text is null or no such time."""
-    if pc.all(pc.match_substring_regex(texts, _USUAL)).as_py():
+    if _are_usual(texts):
         # digits after the microseconds are cut, as `timestamp_us` does
-        cut = pc.replace_substring_regex(texts, r"(\.[0-9]{6})[0-9]+", r"\1")
+        long = pc.greater(pc.binary_length(texts), _MOST_TO_MICROSECONDS)
+        cut = pc.replace_substring_regex(texts.filter(long), r"(\.[0-9]{6})[0-9]+", r"\1")
+        cut = pc.replace_with_mask(texts, long, cut)
         try:
             return cut.cast(_MICROSECONDS)
         except pa.ArrowInvalid:
             pass
     return pa.array([None if text is None else timestamp_us(text) for text in texts.to_pylist()], _MICROSECONDS)
+
+
+def _are_usual(texts: pa.StringArray) -> bool:
+    """Return whether all texts match `_USUAL`; those of one length mostly have one form, so compare them with it."""
+    if texts.null_count or not len(texts):
+        return bool(pc.all(pc.match_substring_regex(texts, _USUAL)).as_py())
+    lengths = pc.binary_length(texts)
+    kinds = lengths.unique().to_pylist()
+    if len(kinds) > _MOST_LENGTHS or 0 in kinds:
+        return False
+    for length in kinds:
+        some = texts.filter(pc.equal(lengths, length))
+        codes = np.frombuffer(some.buffers()[2], np.uint8, length * len(some)).reshape(-1, length)
+        digits = (codes - _ZERO) <= _NINE - _ZERO
+        # only digits may differ, and not that of the millennium
+        same = digits | (codes == codes[0])
+        same[:, 0] = codes[:, 0] == codes[0, 0]
+        alike = same.all() and (digits == digits[0]).all()
+        if not pc.all(pc.match_substring_regex(some[:1] if alike else some, _USUAL)).as_py():
+            return False
+    return True
 
 
 def typed_values(texts: pa.StringArray, kind: pa.DataType) -> pa.Array:

@@ -27,7 +27,14 @@ def number_groups(
     for name in columns:
         column = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
         code = code * len(column.dictionary) + column.indices.to_numpy()
-    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    things = [named(**row) for row in table.select(columns).take(pa.array(first)).to_pylist()]
+    # like `np.unique`, but without a sort of the rows
+    coded = pa.array(code).dictionary_encode()
+    inverse = coded.indices.to_numpy()
+    first = np.zeros(len(coded.dictionary), dtype=np.int64)
+    first[inverse[::-1]] = np.arange(len(code) - 1, -1, -1)
+    order = np.argsort(coded.dictionary.to_numpy())
+    things = [named(**row) for row in table.select(columns).take(pa.array(first[order])).to_pylist()]
     numbers = {thing: number for number, thing in enumerate(dict.fromkeys(things))}
-    return list(numbers), np.array([numbers[thing] for thing in things], dtype=np.int64)[inverse]
+    number_of = np.zeros(len(order), dtype=np.int64)
+    number_of[order] = [numbers[thing] for thing in things]
+    return list(numbers), number_of[inverse]
