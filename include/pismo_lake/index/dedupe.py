@@ -108,7 +108,9 @@ class JudgedInputs:
         """Return the same files, and the verdict on each by file name."""
         ranks = [record.rank for record in predecessors(self._settings, self._ledger, files)]
         self._erasures = erasure_count(self._ledger, self._settings.lake)
-        seen = (files, ranks, self._erasures)
+        # whether a file is built changes no verdict, but changes while its unit is built part by part
+        own = [(record.rank, record.index_uri, record.sha256, record.events) for record in files]
+        seen = (own, ranks, self._erasures)
         if self._judged is None or self._judged[0] != seen:
             self._judged = (seen, judge_all(self._settings, self._ledger, files))
         return files, self._judged[1]
