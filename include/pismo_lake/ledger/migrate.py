@@ -8,9 +8,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, text
 
-from pismo_lake.ledger.version import UNNUMBERED, VERSION, read_version, refuse_version
+from pismo_lake.ledger.tables import metadata
+from pismo_lake.ledger.version import UNNUMBERED, VERSION, VERSION_TABLE, read_version, refuse_version
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -35,12 +36,23 @@ def migrate(engine: Engine) -> str | None:
             # an SQLite transaction takes its lock at the start
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         found = _check_version(connection)
-        if found != VERSION:
+        if found is None and connection.dialect.name == "sqlite":
+            _create(connection)
+        elif found != VERSION:
             from alembic import command
 
             command.upgrade(_config(connection), "head")
             LOG.info("ledger %s: version %s, before %s", _show_url(connection), VERSION, found)
     return found
+
+
+def _create(connection: Connection) -> None:
+    """Create the tables of this version at once: the import of Alembic takes longer than all of its migrations."""
+    number = Column("version_num", String(32), nullable=False)
+    version = Table(VERSION_TABLE, MetaData(), number, PrimaryKeyConstraint(number, name=f"{VERSION_TABLE}_pkc"))
+    metadata.create_all(connection)
+    version.create(connection, checkfirst=True)
+    connection.execute(version.insert().values(version_num=VERSION))
 
 
 def migration_sql(engine: Engine) -> str:

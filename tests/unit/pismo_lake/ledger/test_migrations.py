@@ -16,10 +16,12 @@ from pismo_lake.errors import LedgerVersionError
 from pismo_lake.ledger import Ledger
 from pismo_lake.ledger.engine import connect
 from pismo_lake.ledger.migrate import MIGRATIONS, migrate, migration_sql
-from pismo_lake.ledger.version import VERSION
+from pismo_lake.ledger.version import VERSION, read_version
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
 
 @pytest.fixture
@@ -41,6 +43,21 @@ def test_the_program_needs_the_last_migration() -> None:
 def test_migrations_make_the_tables_of_the_program(url: str) -> None:
     with Ledger.open(url) as ledger:
         assert differences(ledger.engine, types=True) == []
+
+
+def test_a_new_sqlite_ledger_is_that_of_the_migrations(url: str) -> None:
+    def shape(engine: Engine) -> list[tuple[str, ...]]:
+        with engine.connect() as connection:
+            assert read_version(connection) == VERSION
+            shapes = connection.execute(text("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master"))
+            return sorted((kind, name, of, " ".join(sql.split())) for kind, name, of, sql in shapes)
+
+    migrated = connect("sqlite://")
+    migrated.raw_connection().executescript(migration_sql(migrated))  # type: ignore[attr-defined]
+    with Ledger.open(url) as ledger:
+        assert shape(ledger.engine) == shape(migrated)
+        assert migration_sql(ledger.engine) == ""
+    migrated.dispose()
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda path: path.stem)
