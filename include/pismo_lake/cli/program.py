@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# imports make many objects that live as long as the process, and lists of events few circles
+_OBJECTS = 100_000
+
+
 def run() -> NoReturn:
     """Run the command that the command line names, and end the process with its status."""
+    gc.set_threshold(_OBJECTS)
+    # pyarrow's allocator would return memory to the system after each file, and ask for it again
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
     for stream in (sys.stdout, sys.stderr):
         # a key may hold half a character
         with suppress(AttributeError):
