@@ -14,13 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
+from pismo_lake.build.draft import Draft, Output
 from pismo_lake.build.hour import HourBuilder, build_hour
 from pismo_lake.build.hour_rows import HourRows, taken_tables
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.spool import spool_folder
 from pismo_lake.build.summary import PartCounts, count_written
 from pismo_lake.build.tables import count_rescued, tables
-from pismo_lake.build.unit_builder import Draft, Output, UnitBuilder
+from pismo_lake.build.unit_builder import UnitBuilder
 from pismo_lake.hours import PublishDay, PublishHour, unit_of
 from pismo_lake.index.ids import ids_folder, write_ids
 from pismo_lake.ledger.builds import BuildLedger

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
+from pismo_lake.build.draft import Draft, Output
 from pismo_lake.build.fingerprint import exact_fingerprint
 from pismo_lake.build.read import KeptPayloads, read_part
 from pismo_lake.build.summary import PartCounts, count_written
 from pismo_lake.build.tables import count_rescued, folders, tables
-from pismo_lake.build.unit_builder import Draft, Output, UnitBuilder
+from pismo_lake.build.unit_builder import UnitBuilder
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.storage.parquet import parquet_bytes

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pismo_lake.build.claim import Claim, ClaimLostError, remove_superseded
+from pismo_lake.build.draft import Inputs
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
+from pismo_lake.build.part_recorder import OutdatedError, PartRecorder
 from pismo_lake.build.summary import BuildSummary
 from pismo_lake.build.table_commits import TableCommits
-from pismo_lake.build.units import UNIT_ERRORS, note_problems
+from pismo_lake.build.units import note_problems
+from pismo_lake.build.winners import Winners
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import BuildSupersededError
 from pismo_lake.hours import PublishHour
@@ -25,17 +28,16 @@ from pismo_lake.index.dedupe import JudgedInputs
 from pismo_lake.index.parsed import let_go
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.binding import LakeBinding
-from pismo_lake.paths import output_name
 from pismo_lake.privacy.mark import mark_lake
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
-    from pismo_lake.build.claim import Write
+    from pismo_lake.build.draft import Draft
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.ledger.builds import BuildLedger, PartRecord
@@ -44,48 +46,12 @@ if TYPE_CHECKING:
 _ATTEMPTS = 10
 
 
-class OutdatedError(Exception):
-    """A part must be written again before it is recorded; the text names the change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The landed files of a unit by part, and the verdict on each file by its name."""
-
-    parts: dict[int, list[FileRecord]]
-    verdicts: dict[str, Verdict]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A finished Parquet file: folder in the lake, number, function to write it, SHA-256."""
-
-    folder: str
-    number: int
-    write: Write
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The Parquet files of a part before they are named.
-
-    `planned` are the (folder, number) of all files that `outputs` may yield. `counts` name the event types from the
-    start; they are complete, and balance, after all `outputs` were taken.
-    """
-
-    counts: dict[str, Any]
-    planned: Sequence[tuple[str, int]]
-    outputs: Iterable[Output]
-
-
 class UnitBuilder(ABC):
     """Build one unit; a subclass knows the unit's files and drafts the Parquet files of a part.
 
     Attributes:
         waits: if true, and another run builds a part, this builder waits for it first. If false, this builder takes
-            the
-            part over at once, and the other one waits.
+            the part over at once, and the other one waits.
     """
 
     waits: ClassVar[bool]
@@ -101,7 +67,8 @@ class UnitBuilder(ABC):
         self._judged = JudgedInputs(settings, ledger)
         self._to_finish: list[tuple[int, Sequence[str]]] = []
         self._others: list[BuildSummary] = []
-        self._winning = set[str]()
+        self._winners = Winners(settings, self.landed, self.unit, self.build_other, log)
+        self._recorder = PartRecorder(settings.delivery, self.unit, self.checkpoint, self._refuse_outdated)
         self._tables = TableCommits(settings, ledger, builds, self.unit, self.checkpoint)
 
     @property
@@ -166,7 +133,7 @@ class UnitBuilder(ABC):
         while self._to_finish:
             self._finish(*self._to_finish.pop())
         self._tables.commit()
-        self._tables.remove_replaced(self._winning)
+        self._tables.remove_replaced(self._winners.units)
         for other in self._others:
             summary.join_written(other)
         summary.seconds = time.monotonic() - started
@@ -234,7 +201,7 @@ class UnitBuilder(ABC):
         claim = Claim(self.builds, self.settings.lake, part, self.log)
         with claim.hold():
             # read after the claim: then the last claimant knows every file that an earlier one knew
-            inputs, moves = self._build_winners(part, self.inputs())
+            inputs, moves = self._winners.build(part, self.inputs(), self.inputs, self.replaces_rows)
             files = inputs.parts.get(part, [])
             if not files:
                 self._tables.commit_without(part)
@@ -242,7 +209,12 @@ class UnitBuilder(ABC):
                 return
             self.contracts = ContractStore(self.ledger, self.settings)
             with note_problems(self.landed, self.label, files):
-                counts, superseded = self._write(claim, files, inputs.verdicts)
+                counts, superseded = self._recorder.write(
+                    claim,
+                    files,
+                    self.draft(claim, files, inputs.verdicts),
+                    partial(self.fingerprint, files, inputs.verdicts),
+                )
         self._tables.expect_commit()
         # with tables, all parts are committed in one snapshot
         if moves or self._tables.exist:
@@ -253,72 +225,6 @@ class UnitBuilder(ABC):
         summary.add(counts)
         summary.parts_built += 1
         summary.unreadable += tuple(record.name for record in files if record.status == "unreadable")
-
-    def _build_winners(self, part: int, inputs: Inputs) -> tuple[Inputs, bool]:
-        """Build the hours whose copies of events replace rows of this part, so that no row is ever missing.
-
-        A late file may hold an earlier copy of an event that this part has a row of. Its hour must have the row before
-        this part loses it. Builders wait only for builders of earlier hours, so they never wait in a circle.
-
-        Return the inputs for the build, and whether rows move to another part of this unit, which this run builds too.
-        """
-        moves, checked = False, set[tuple[str, str]]()
-        # few parts have a winner elsewhere: only for these the ledger is asked
-        while (winners := self._winners_elsewhere(part, inputs) - checked) and (checked or self.replaces_rows(part)):
-            moves |= self._build_hours_of(winners)
-            checked |= winners
-            # another run may have built a winner's hour, with a still earlier copy elsewhere as the winner
-            inputs = self.inputs()
-        return inputs, moves
-
-    def _winners_elsewhere(self, part: int, inputs: Inputs) -> frozenset[tuple[str, str]]:
-        """Return the files outside of a part that have the winning copies of its events."""
-        files = inputs.parts.get(part, [])
-        own = {(self.settings.delivery, record.name) for record in files}
-        return frozenset[tuple[str, str]]().union(*(inputs.verdicts[record.name].winners for record in files)) - own
-
-    def _build_hours_of(self, winners: frozenset[tuple[str, str]]) -> bool:
-        """Build the hours of files that are not in the lake yet; return whether this unit is one of them."""
-        found = self.landed.find_named(name for delivery, name in winners if delivery == self.settings.delivery)
-        self._winning |= {record.unit for record in found} - {self.unit}
-        hours = {record.publish_hour for record in found if not record.built and not record.closed}
-        for hour in sorted(hours - {self.unit}):
-            try:
-                self.build_other(hour)
-            except UNIT_ERRORS as error:
-                # its own run fails too, and its day is incomplete
-                self.log.warning("publish hour %s has earlier copies of events, and cannot be built: %s", hour, error)
-        return self.unit in hours
-
-    def _write(
-        self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
-    ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Read, plan, write and record a claimed part; return its counts and the paths to remove."""
-        started = time.monotonic()
-        written: list[str] = []
-        digests: dict[str, str] = {}
-        try:
-            with self.draft(claim, files, verdicts) as draft:
-                digest = self.fingerprint(files, verdicts, draft.counts)
-                claim.plan([self._path(folder, number, digest) for folder, number in draft.planned])
-                for output in draft.outputs:
-                    self.checkpoint("write")
-                    path = self._path(output.folder, output.number, digest)
-                    claim.write(path, output.write)
-                    written.append(path)
-                    digests[path] = output.sha256
-        except OSError:
-            # a builder that took over may have removed files of this one from the disk
-            claim.check()
-            raise
-        # a report compares them with the files in the lake
-        draft.counts["digests"] = digests
-        draft.counts["seconds"] = round(time.monotonic() - started, 3)
-        self.checkpoint("record")
-        return draft.counts, claim.commit(sorted(written), digest, draft.counts, files, self._refuse_outdated)
-
-    def _path(self, folder: str, number: int, digest: str) -> str:
-        return f"{folder}/{output_name(self.settings.delivery, self.unit, number, digest)}"
 
     def _refuse_outdated(self, connection: Connection) -> None:
         if self.contracts.has_widened_since(connection):
