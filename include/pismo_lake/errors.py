@@ -287,6 +287,10 @@ class BuildSupersededError(LakeError):
     permanent = False
 
 
+class StalePlanError(BuildSupersededError):
+    """The plan of a close is not valid any more: another run took the day over, or its inputs have changed."""
+
+
 class TableBusyError(LakeError):
     """Other runs changed a table each time that it was committed, or its catalog does not answer."""
 

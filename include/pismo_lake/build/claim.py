@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,19 +22,12 @@ from pismo_lake.ledger.builds import OutputInUseError
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
+    from pismo_lake.build.draft import Write
     from pismo_lake.ledger import FileRecord
     from pismo_lake.ledger.builds import BuildLedger
-
-
-class Write(Protocol):
-    """Writes a file at a URI, and gives it its name inside the gate (see `storage.files`)."""
-
-    def __call__(self, uri: str, *, gate: Callable[[], AbstractContextManager[None]]) -> None:
-        """Write the file."""
 
 
 class ClaimLostError(Exception):
@@ -44,13 +37,19 @@ class ClaimLostError(Exception):
 class Claim:
     """One builder's claim on a part.
 
+    With a `token`, the claim is one that an earlier task of the same run has made. It is not released if the work
+    fails, so that the task can be tried again.
+
     Every method raises `ClaimLostError` if another builder has taken over.
     """
 
-    def __init__(self, builds: BuildLedger, lake: str, part: int, log: logging.Logger) -> None:
+    def __init__(
+        self, builds: BuildLedger, lake: str, part: int, log: logging.Logger, token: str | None = None
+    ) -> None:
         self._builds, self._lake, self._log = builds, lake, log
         self.part = part
-        self.token = builds.claim(part)
+        self._is_shared = token is not None
+        self.token = token or builds.claim(part)
         self._written: list[str] = []
 
     @contextmanager
@@ -63,7 +62,8 @@ class Claim:
             with beat_while(self._builds, self.part, self.token, self._log):
                 yield
         except BaseException:
-            self._release()
+            if not self._is_shared:
+                self._release()
             raise
 
     def _release(self) -> None:

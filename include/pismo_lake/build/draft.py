@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
-    from pismo_lake.build.claim import Write
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord
+
+
+class Write(Protocol):
+    """Writes a file at a URI, and gives it its name inside the gate (see `storage.files`)."""
+
+    def __call__(self, uri: str, *, gate: Callable[[], AbstractContextManager[None]]) -> None:
+        """Write the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,14 @@ import pyarrow as pa
 
 from pismo_lake import storage
 from pismo_lake.build.fingerprint import exact_fingerprint
-from pismo_lake.build.tables import partitions_of
 from pismo_lake.errors import LakeError
 from pismo_lake.ledger.builds import BuildLedger
 from pismo_lake.paths import VALUE_ROOTS, items_folder, type_folder
 from pismo_lake.rows.schema import child_schemas, event_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from pismo_lake.build.read import PartRows
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
@@ -51,8 +49,38 @@ class _Partition:
     spans: Spans
 
 
+def find_same(
+    settings: LakeSettings, ledger: Ledger, contracts: ContractStore, files: Sequence[FileRecord],
+    verdicts: dict[str, Verdict],
+) -> dict[Part, str]:  # fmt: skip
+    """Return the parts of hours whose rows are the ones that a parse would give, each with its digest."""
+    found = {}
+    of_parts = _by_part(files)
+    for hour in dict.fromkeys(hour for hour, _ in of_parts):
+        for record in BuildLedger(ledger, settings.lake, settings.delivery, hour).parts():
+            mine, exact = of_parts.get((hour, record.part)), record.counts.get("exact")
+            if mine and exact is not None and record.claim is None:
+                now = exact_fingerprint(settings, contracts, mine, verdicts, record.counts)
+                folders = _schemas(contracts, record.counts["by_type"])
+                if exact == now and all(_type_of(path) in folders for path in record.outputs if _has_values(path)):
+                    found[hour, record.part] = exact
+    return found
+
+
+def _by_part(files: Sequence[FileRecord]) -> dict[Part, list[FileRecord]]:
+    found: dict[Part, list[FileRecord]] = defaultdict(list)
+    for record in files:
+        # the files of an earlier close are in no hour any more
+        if record.built and not record.closed:
+            found[record.publish_hour, record.part].append(record)
+    return found
+
+
 class HourRows:
-    """The rows of the day's files that the builds of its hours have written already.
+    """The rows of some event types that the builds of the day's hours have written already.
+
+    `same` are the parts that `find_same` has found, `types` names like those of counts. A part that was built anew
+    since is not taken.
 
     Attributes:
         files: how many raw files were not parsed, because their rows were taken.
@@ -60,29 +88,19 @@ class HourRows:
 
     def __init__(
         self, settings: LakeSettings, ledger: Ledger, contracts: ContractStore, files: Sequence[FileRecord],
-        verdicts: dict[str, Verdict],
+        same: Mapping[Part, str], types: Collection[str],
     ) -> None:  # fmt: skip
-        self._settings, self._contracts = settings, contracts
-        self._parts: dict[Part, list[FileRecord]] = defaultdict(list)
-        for record in files:
-            # the files of an earlier close are in no hour any more
-            if record.built and not record.closed:
-                self._parts[record.publish_hour, record.part].append(record)
-        self._records = dict(self._same_as_parsed(ledger, verdicts))
+        self._settings = settings
+        self._folders = _schemas(contracts, types)
+        self._parts = _by_part(files)
+        self._records: dict[Part, PartRecord] = {}
+        for hour in dict.fromkeys(hour for hour, _ in same):
+            for record in BuildLedger(ledger, settings.lake, settings.delivery, hour).parts():
+                if record.counts.get("exact", "") == same.get((hour, record.part)) and record.claim is None:
+                    self._records[hour, record.part] = record
         self._part_of = {file.name: part for part in self._records for file in self._parts[part]}
         self._read: dict[Part, dict[str, _Partition]] = {}
         self.files = 0
-
-    def _same_as_parsed(self, ledger: Ledger, verdicts: dict[str, Verdict]) -> Iterator[tuple[Part, PartRecord]]:
-        """Yield the parts of hours whose rows are the ones that a parse would give."""
-        place = (ledger, self._settings.lake, self._settings.delivery)
-        for hour in dict.fromkeys(hour for hour, _ in self._parts):
-            for record in BuildLedger(*place, hour).parts():
-                files, exact = self._parts.get((hour, record.part)), record.counts.get("exact")
-                if files and exact is not None and record.claim is None:
-                    now = exact_fingerprint(self._settings, self._contracts, files, verdicts, record.counts)
-                    if exact == now:
-                        yield (hour, record.part), record
 
     def of(self, files: Sequence[FileRecord]) -> dict[str, pa.Table] | None:
         """Return the rows of files in their order, by folder; None if the files must be parsed."""
@@ -109,9 +127,9 @@ class HourRows:
         Raises:
             LakeError: the bytes of a file, or its columns, are others than those of the build.
         """
-        schemas = self._schemas(record.counts["by_type"])
         for path in record.outputs:
-            if not path.startswith(VALUE_ROOTS):
+            schema = self._folders.get(_type_of(path))
+            if schema is None:
                 continue
             data = storage.read_bytes(storage.join(self._settings.lake, path))
             if hashlib.sha256(data).hexdigest() != record.counts["digests"].get(path):
@@ -120,22 +138,12 @@ class HourRows:
             with storage.open_parquet(pa.BufferReader(data), self._settings.key) as file:
                 table = file.read(use_threads=False)
             folder = path.rpartition("/")[0]
-            schema = schemas.get(folder.rpartition("/")[0])
-            if schema is None or not table.schema.equals(schema):
+            if not table.schema.equals(schema):
                 msg = f"{path} has other columns than the contract"
                 raise LakeError(msg)
             # equal types may differ in the name of a list's items, which a file keeps
             table = pa.Table.from_arrays(table.columns, schema=schema)
             yield folder, _Partition(table, _spans(table))
-
-    def _schemas(self, names: Sequence[str]) -> dict[str, pa.Schema]:
-        """Return the columns by folder of an event type, or of a child table; names are as in counts."""
-        found = {}
-        for domain, event in (name.split("/", 1) for name in names):
-            found[type_folder(domain, event)] = event_schema(self._contracts, domain, event)
-            for name, schema in child_schemas(self._contracts, domain, event):
-                found[items_folder(domain, event, name)] = schema
-        return found
 
     def _join(self, files: Sequence[FileRecord]) -> dict[str, pa.Table]:
         pieces: dict[str, list[tuple[pa.Table, int, int]]] = defaultdict(list)
@@ -155,19 +163,23 @@ class HourRows:
         }
 
 
-def taken_tables(
-    taken: dict[str, pa.Table], part: PartRows, settings: LakeSettings, publish_date: str, contracts: ContractStore
-) -> Iterator[tuple[str, pa.Table]]:
-    """Yield (folder, table) of taken rows in the order of `tables`, and empty the groups as that does."""
-    for domain, name in sorted(part.groups):
-        group = part.groups.pop((domain, name))
-        for event, lists in partitions_of(group, (domain, name), settings, publish_date, contracts.get(domain, name)):
-            for folder in (event, *lists):
-                if folder in taken:
-                    yield folder, taken.pop(folder)
-    if taken:
-        msg = f"the hours have rows in {min(taken)}, and their index has none"
-        raise LakeError(msg)
+def _has_values(path: str) -> bool:
+    return path.startswith(VALUE_ROOTS)
+
+
+def _type_of(path: str) -> str:
+    """Return the folder of an event type, or of a child table, from the path of an output."""
+    return path.rsplit("/", 2)[0]
+
+
+def _schemas(contracts: ContractStore, names: Iterable[str]) -> dict[str, pa.Schema]:
+    """Return the columns by folder of an event type, or of a child table; names are as in counts."""
+    found = {}
+    for domain, event in (name.split("/", 1) for name in names):
+        found[type_folder(domain, event)] = event_schema(contracts, domain, event)
+        for name, schema in child_schemas(contracts, domain, event):
+            found[items_folder(domain, event, name)] = schema
+    return found
 
 
 def _size(files: Sequence[FileRecord]) -> int:

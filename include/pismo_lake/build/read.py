@@ -22,7 +22,7 @@ from pismo_lake.index.parsed import read_kept
 from pismo_lake.paths import event_name, event_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from mmap import mmap
 
     from numpy.typing import NDArray
@@ -144,11 +144,12 @@ def read_part(
     payloads: KeptPayloads | None = None,
     *,
     bodies: bool = True,
+    only: Container[str] | None = None,
 ) -> PartRows:
     """Read the files of a part, and sort their events into groups and rejects.
 
     Without `bodies`, the groups have only index rows, and no event is parsed. The bytes of the raw files are compared
-    with those that were landed in any case.
+    with those that were landed in any case. If `only` names event types, there are groups of these alone.
 
     Raises:
         LandedFileError: a file has changed since it was landed, or it needs too much memory.
@@ -163,7 +164,7 @@ def read_part(
         try:
             if not bodies:
                 file.check()
-            _read_file(file, verdicts[record.name], part, payloads, bodies=bodies)
+            _read_file(file, verdicts[record.name], part, payloads, bodies=bodies, only=only)
         except MemoryError:
             msg = f"{record.name} ({record.plain_size} bytes uncompressed) needs more memory than is free"
             raise MemoryShortError(msg, key=record.key, name=record.name) from None
@@ -171,7 +172,8 @@ def read_part(
 
 
 def _read_file(
-    file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPayloads | None, *, bodies: bool
+    file: _Input, verdict: Verdict, part: PartRows, payloads: KeptPayloads | None, *, bodies: bool,
+    only: Container[str] | None,
 ) -> None:  # fmt: skip
     record = file.record
     index = read_index(record, list(_READ))
@@ -203,7 +205,7 @@ def _read_file(
         part.duplicates += counts.duplicates
         part.conflicts += counts.conflicts
         part.erased += counts.erased
-        if count:
+        if count and (only is None or event_path(domain, name) in only):
             group = part.groups[domain, name]
             mine = slice(first, first + count)
             if bodies:

@@ -64,10 +64,10 @@ class UnitBuilder(ABC):
         self.checkpoint = checkpoint or (lambda _: None)
         self.landed = FileLedger(ledger, settings.lake, settings.delivery)
         self.contracts = ContractStore(ledger, settings)
-        self._judged = JudgedInputs(settings, ledger)
+        self.judged = JudgedInputs(settings, ledger)
         self._to_finish: list[tuple[int, Sequence[str]]] = []
-        self._others: list[BuildSummary] = []
-        self._winners = Winners(settings, self.landed, self.unit, self.build_other, log)
+        self.others: list[BuildSummary] = []
+        self.winners = Winners(settings, self.landed, self.unit, self.build_other, log)
         self._recorder = PartRecorder(settings.delivery, self.unit, self.checkpoint, self._refuse_outdated)
         self._tables = TableCommits(settings, ledger, builds, self.unit, self.checkpoint)
 
@@ -113,8 +113,19 @@ class UnitBuilder(ABC):
 
     def build_other(self, hour: str) -> None:
         """Build another publish hour of the delivery, and count the rows as written by this build."""
-        self._others.append(self.build_hour(PublishHour.parse(hour)))
+        self.others.append(self.build_hour(PublishHour.parse(hour)))
         self._tables.expect_commit()
+
+    def begun_claim(self) -> Claim | None:
+        """Return the claim that an earlier task of the same run has made for this build, if it still holds."""
+        return None
+
+    def claimed_inputs(self, part: int) -> tuple[Inputs, bool]:
+        """Return the inputs of a claimed part, and whether its rows move to another part of this unit."""
+        return self.winners.build(part, self.inputs(), self.inputs, self.replaces_rows)
+
+    def forget_begun(self) -> None:  # noqa: B027
+        """Do without the work of earlier tasks, because it is out of date."""
 
     def before_removal(self) -> None:  # noqa: B027
         """Prepare the removal of superseded files, after the new ones are recorded."""
@@ -122,8 +133,7 @@ class UnitBuilder(ABC):
     def run(self, *, force: bool) -> BuildSummary:
         """Bring the lake up to date with the unit's files; if `force`, build unchanged parts too."""
         started = time.monotonic()
-        LakeBinding(self.ledger, self.settings.lake, self.settings.delivery, self.settings.landing).bind()
-        mark_lake(self.settings)
+        self.bind()
         summary = BuildSummary(self.label)
         inputs = self.inputs()
         recorded = {record.part: record for record in self.builds.parts()}
@@ -133,16 +143,21 @@ class UnitBuilder(ABC):
         while self._to_finish:
             self._finish(*self._to_finish.pop())
         self._tables.commit()
-        self._tables.remove_replaced(self._winners.units)
-        for other in self._others:
+        self._tables.remove_replaced(self.winners.units)
+        for other in self.others:
             summary.join_written(other)
         summary.seconds = time.monotonic() - started
         summary.write_log(self.log)
         return summary
 
+    def bind(self) -> None:
+        """Refuse a ledger of another lake, and mark a lake that has a policy."""
+        LakeBinding(self.ledger, self.settings.lake, self.settings.delivery, self.settings.landing).bind()
+        mark_lake(self.settings)
+
     def inputs(self) -> Inputs:
         """Return the landed files of the unit, with the present verdicts."""
-        files, verdicts = self._judged.of(self.files())
+        files, verdicts = self.judged.of(self.files())
         parts: dict[int, list[FileRecord]] = {}
         for record in files:
             parts.setdefault(self.part_of(record), []).append(record)
@@ -157,31 +172,36 @@ class UnitBuilder(ABC):
     ) -> None:
         """Build a part until its files and its record agree, by this run or another."""
         for _ in range(_ATTEMPTS):
-            if self.waits and wait_for_other(self.builds, part, self.log):
-                inputs, before = self.inputs(), self.builds.part(part)
-            files = inputs.parts.get(part, [])
-            if not files and before is None:
-                return
-            if before is not None and not force and self._is_unchanged(before, files, inputs.verdicts):
-                self._settle(before, files)
-                summary.parts_skipped += 1
-                summary.add(before.counts, written=False)
-                return
+            claim = self.begun_claim()
+            if claim is None:
+                if self.waits and wait_for_other(self.builds, part, self.log):
+                    inputs, before = self.inputs(), self.builds.part(part)
+                files = inputs.parts.get(part, [])
+                if not files and before is None:
+                    return
+                if before is not None and not force and self.is_unchanged(before, files, inputs.verdicts):
+                    self._settle(before, files)
+                    summary.parts_skipped += 1
+                    summary.add(before.counts, written=False)
+                    return
             try:
-                self._build(part, summary)
+                self._build(claim or self.claim(part), summary)
             except ClaimLostError:
                 self.log.info("part %d of %s was claimed by another run, waiting for it", part, self.label)
+                self.forget_begun()
                 wait_for_other(self.builds, part, self.log)
                 inputs, before = self.inputs(), self.builds.part(part)
             except OutdatedError as change:
                 self.log.info("%s while part %d of %s was built: it is written again", change, part, self.label)
+                self.forget_begun()
                 inputs, before = self.inputs(), self.builds.part(part)
             else:
                 return
         msg = f"other runs changed part {part} of {self.label} {_ATTEMPTS} times while it was built"
         raise BuildSupersededError(msg)
 
-    def _is_unchanged(self, before: PartRecord, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
+    def is_unchanged(self, before: PartRecord, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> bool:
+        """Return whether a recorded part is the one that its files would give."""
         if not files or before.claim is not None or not self.is_taken_in(files):
             return False
         return before.fingerprint == self.fingerprint(files, verdicts, before.counts)
@@ -197,11 +217,15 @@ class UnitBuilder(ABC):
         if not all(item.built for item in files):
             self.builds.mark_built(files)
 
-    def _build(self, part: int, summary: BuildSummary) -> None:
-        claim = Claim(self.builds, self.settings.lake, part, self.log)
+    def claim(self, part: int) -> Claim:
+        """Claim a part; another builder at work on it loses it."""
+        return Claim(self.builds, self.settings.lake, part, self.log)
+
+    def _build(self, claim: Claim, summary: BuildSummary) -> None:
+        part = claim.part
         with claim.hold():
             # read after the claim: then the last claimant knows every file that an earlier one knew
-            inputs, moves = self._winners.build(part, self.inputs(), self.inputs, self.replaces_rows)
+            inputs, moves = self.claimed_inputs(part)
             files = inputs.parts.get(part, [])
             if not files:
                 self._tables.commit_without(part)
@@ -230,7 +254,7 @@ class UnitBuilder(ABC):
         if self.contracts.has_widened_since(connection):
             msg = "a column became decimal"
             raise OutdatedError(msg)
-        if self._judged.is_outdated(connection):
+        if self.judged.is_outdated(connection):
             msg = "events were erased"
             raise OutdatedError(msg)
 

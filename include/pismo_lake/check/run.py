@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from pismo_lake import storage
+from pismo_lake.build.spool import claim_of
 from pismo_lake.check.content import check_part
 from pismo_lake.check.documents import check_contracts
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
@@ -74,10 +75,12 @@ def _strays(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
     listed = [uri.removeprefix(root) for uri in storage.list_every_file(settings.lake)]
     outputs = {path for path in listed if path.startswith(_OUTPUTS) and not path.rsplit("/", 1)[-1].startswith(".")}
     found = compare_outputs(settings.lake, before, outputs, builds.every())
+    claims = {part.record.claim for part in before}
     for path in listed:
         if path.startswith(f"{SPOOL}/") or storage.is_temporary(path):
             uri = storage.join(settings.lake, path)
-            if storage.is_in_use(uri):
+            # tasks of a close leave files for the next task, and hold none of them meanwhile
+            if storage.is_in_use(uri) or (claim_of(path) or "") in claims:
                 continue
             found.append(Finding(Kind.TEMPORARY, uri, "a writer has not finished it", _mark(uri), Remove(uri)))
     for folder in landing_folders(settings, ledger):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pismo_lake.cli.command import OpenLake, command
-from pismo_lake.cli.options import OneDay, check_day
+from pismo_lake.cli.options import OneDay, check_day, check_jobs
 from pismo_lake.cli.output import print_json
 from pismo_lake.hours import PublishDay, PublishHour
 
@@ -29,7 +29,14 @@ def close(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print which files would be built and replaced, and change nothing.")
     ] = False,
-) -> int:
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            "--jobs", metavar="N", callback=check_jobs,
+            help="Write the files with N processes. Default: one for each core if there are 50 MB or more.",
+        ),
+    ] = None,
+) -> int:  # fmt: skip
     """Build publish days into few large files, and write their reports."""
     from pismo_lake.build.plan import plan_units
     from pismo_lake.cli.lake import require_delivery
@@ -44,7 +51,8 @@ def close(
             print(part)
             print("".join(f"  replace {path}\n" for path in part.replaces), end="")
         return 0
-    closed = [_close_day(lake, PublishDay.parse(text), force=force) for text in date]
+    number = int(jobs) if jobs else None
+    closed = [_close_day(lake, PublishDay.parse(text), force=force, jobs=number) for text in date]
     if lake.json:
         print_json({"days": [document for _, document in closed]})
     return max(status for status, _ in closed)
@@ -62,7 +70,7 @@ def report(lake: OpenLake, date: OneDay) -> int:
     return status
 
 
-def _close_day(lake: OpenLake, day: PublishDay, *, force: bool) -> tuple[int, dict[str, Any]]:
+def _close_day(lake: OpenLake, day: PublishDay, *, force: bool, jobs: int | None) -> tuple[int, dict[str, Any]]:
     """Close one day; return the exit code and the JSON document about it."""
     from pismo_lake.build.day import close_day
     from pismo_lake.build.units import UNIT_ERRORS
@@ -76,11 +84,13 @@ def _close_day(lake: OpenLake, day: PublishDay, *, force: bool) -> tuple[int, di
     earlier = {unit for unit in recorded.unbuilt_units() if not unit.startswith(str(day))}
     unbuilt: dict[str, PismoError] = {}
     done = ""
-    with lake.progress() as progress:
+    with lake.progress() as progress, Workers(settings, ledger, jobs) as workers:
         failures = index_landed(settings, ledger, progress=progress).failures
         waiting = {raw.name for raw in raws.list_waiting(raws.hours_of_day(str(day)))}
         try:
-            built = close_day(settings, ledger, day, force=force, progress=progress)
+            size = sum(record.plain_size for record in recorded.of_day(str(day)))
+            spread = workers.use_for_input(size)
+            built = close_day(settings, ledger, day, force=force, progress=progress, spread=spread)
             done = "rebuilt" if built.parts_built else "unchanged"
             counts = f"{built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates"
         except UNIT_ERRORS as error:

@@ -93,24 +93,27 @@ class JudgedInputs:
 
     It is recomputed only if its files, earlier files or erasures change. A build needs the verdicts before its claim
     and after it, an hour's build once for each part.
+
+    Attributes:
+        erasures: how many events were erased before the verdicts were made.
     """
 
     def __init__(self, settings: LakeSettings, ledger: Ledger) -> None:
         self._settings, self._ledger = settings, ledger
         self._judged: tuple[object, dict[str, Verdict]] | None = None
-        self._erasures = 0
+        self.erasures = 0
 
     def is_outdated(self, connection: Connection) -> bool:
         """Return whether events were erased since the files were judged."""
-        return count_erasures(connection, self._settings.lake) != self._erasures
+        return count_erasures(connection, self._settings.lake) != self.erasures
 
     def of(self, files: list[FileRecord]) -> tuple[list[FileRecord], dict[str, Verdict]]:
         """Return the same files, and the verdict on each by file name."""
         ranks = [record.rank for record in predecessors(self._settings, self._ledger, files)]
-        self._erasures = erasure_count(self._ledger, self._settings.lake)
+        self.erasures = erasure_count(self._ledger, self._settings.lake)
         # whether a file is built changes no verdict, but changes while its unit is built part by part
         own = [(record.rank, record.index_uri, record.sha256, record.events) for record in files]
-        seen = (own, ranks, self._erasures)
+        seen = (own, ranks, self.erasures)
         if self._judged is None or self._judged[0] != seen:
             self._judged = (seen, judge_all(self._settings, self._ledger, files))
         return files, self._judged[1]

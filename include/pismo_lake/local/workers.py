@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.build.day import build_unit
+from pismo_lake.build.day_tasks import write_part
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode.container import uncompress
@@ -32,7 +33,7 @@ from pismo_lake.progress import SILENT
 from pismo_lake.storage.without_pandas import leave_pandas_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -116,6 +117,22 @@ class Workers:
                 _LOG.warning("not built: %s: %s", unit, error)
             progress.advance()
         return done, failures
+
+    def write_day(self, day: str, token: str, root: str, groups: int) -> Iterator[int]:
+        """Write the groups of a planned day, each in a process; yield each group that is staged.
+
+        A group that no process could take is left to the caller.
+        """
+        begun = [(group, self._submit(_write_part, day, token, group, root)) for group in range(groups)]
+        for group, future in begun:
+            try:
+                if future is not None:
+                    future.result()
+                    yield group
+            except BrokenExecutor:
+                self._renew()
+                self._run_alone(_write_part, f"group {group + 1} of publish day {day}", "", day, token, group, root)
+                yield group
 
     def _finish(self, unit: str, begun: Future[BuildSummary] | None, *, force: bool) -> BuildSummary:
         if begun is None:
@@ -235,3 +252,7 @@ def _index(file: RawFile) -> Ahead | None:
 
 def _build(unit: str, force: bool) -> BuildSummary:  # noqa: FBT001 - called by the pool alone
     return build_unit(_HERE[0].settings, _HERE[0].ledger, unit, force=force)
+
+
+def _write_part(day: str, token: str, group: int, root: str) -> None:
+    write_part(_HERE[0].settings, _HERE[0].ledger, day, token, group, root=root)

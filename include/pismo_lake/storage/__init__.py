@@ -3,6 +3,7 @@
 from pismo_lake.storage.encryption import LakeKey, open_parquet
 from pismo_lake.storage.errors import sound
 from pismo_lake.storage.files import (
+    copy,
     create,
     exists,
     hidden_files,
@@ -30,6 +31,7 @@ from pismo_lake.storage.registry import configure
 __all__ = [
     "LakeKey",
     "configure",
+    "copy",
     "create",
     "exists",
     "hidden_files",

@@ -120,6 +120,12 @@ def move_in(path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         store_of(uri).move_in(path, uri, gate=gate)
 
 
+def copy(source: str, uri: str, *, gate: Gate = nullcontext) -> None:
+    """Copy an object to another name in its store, whole or not at all. `gate` is explained in `store.Store`."""
+    with naming(uri, "written"):
+        store_of(uri).copy(source, uri, gate=gate)
+
+
 def remove(uri: str, *, gate: Gate = nullcontext) -> None:
     """Delete a file; a missing file is no error. `gate` is explained in `store.Store`."""
     with naming(uri, "removed"):

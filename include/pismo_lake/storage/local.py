@@ -88,6 +88,10 @@ class LocalStore:
             path.replace(place)
         _sync_folder(place.parent)
 
+    def copy(self, source: str, uri: str, *, gate: Gate = nullcontext) -> None:
+        """Copy a file beside its new place, and rename it."""
+        self.write(uri, self.read(source), synced=True, gate=gate)
+
     def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete a file; a folder of this name does not count as one."""
         with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):

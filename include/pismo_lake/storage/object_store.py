@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pismo_lake.storage.store import Gate
+
+_PIECE = 8 << 20
 
 
 class ObjectStore(ABC):
@@ -21,6 +24,10 @@ class ObjectStore(ABC):
     @abstractmethod
     def version(self, uri: str) -> tuple[int, str | None]:
         """Return an object's size, and a mark that changes with its content."""
+
+    @abstractmethod
+    def open(self, uri: str) -> Any:
+        """Open an object to read from."""
 
     @abstractmethod
     def put(self, uri: str, data: bytes) -> None:
@@ -60,6 +67,19 @@ class ObjectStore(ABC):
         _pass(gate)
         self.send(path, uri)
         path.unlink()
+
+    def copy(self, source: str, uri: str, *, gate: Gate = nullcontext) -> None:
+        """Copy an object; the store does it, if it can."""
+        _pass(gate)
+        self.duplicate(source, uri)
+
+    def duplicate(self, source: str, uri: str) -> None:
+        """Copy an object by way of this machine; a subclass may ask its store to do it."""
+        with tempfile.NamedTemporaryFile(prefix="pismo-copy-") as file:
+            with self.open(source) as content:
+                shutil.copyfileobj(content, file, _PIECE)
+            file.flush()
+            self.send(Path(file.name), uri)
 
     def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete an object."""

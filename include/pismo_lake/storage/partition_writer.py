@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.storage.encryption import LakeKey
 
-_BUFFER_BYTES = 96 << 20
-_ROW_GROUP_BYTES = 32 << 20
+_ROW_GROUP_BYTES = 16 << 20
 _OFFSET = 4
 
 
@@ -50,14 +49,13 @@ def content_bytes(values: pa.Array | pa.ChunkedArray) -> int:
 class PartitionFiles:
     """Takes tables folder by folder in order; `finish` returns each folder's files.
 
-    Tables wait in memory until they are enough for a row group, or all of them together pass a limit. So memory is
-    bounded, and row groups are as large as possible. The files depend only on the tables and their order.
+    The tables of a partition wait in memory until they are enough for a row group. So the files of a partition depend
+    only on its own tables and their order, and not on those of other partitions, which another process may write.
     """
 
     def __init__(self, spool: Path, target_bytes: int, key: LakeKey | None = None) -> None:
         self._spool, self._target, self._key = spool, target_bytes, key
         self._partitions: dict[str, _Partition] = defaultdict(_Partition)
-        self._waiting = 0
         spool.mkdir(parents=True, exist_ok=True)
 
     def add(self, folder: str, table: pa.Table) -> None:
@@ -67,14 +65,8 @@ class PartitionFiles:
         partition.tables.append(table)
         partition.waiting += size
         partition.rows += table.num_rows
-        self._waiting += size
         if partition.waiting >= _ROW_GROUP_BYTES:
             self._flush(folder)
-        if self._waiting >= _BUFFER_BYTES:
-            for name in sorted(self._partitions, key=lambda name: (-self._partitions[name].waiting, name)):
-                if self._waiting < _BUFFER_BYTES // 2:
-                    break
-                self._flush(name)
 
     def finish(self) -> dict[str, tuple[list[Path], int]]:
         """Write the waiting tables; return (files in order, rows) by folder."""
@@ -89,7 +81,6 @@ class PartitionFiles:
             return
         table = pa.concat_tables(partition.tables)
         partition.tables.clear()
-        self._waiting -= partition.waiting
         partition.waiting = 0
         if partition.writer is None:
             place = list(self._partitions).index(folder)

@@ -56,6 +56,9 @@ class Store(Protocol):
     def move_in(self, path: Path, uri: str, *, gate: Gate = nullcontext) -> None:
         """Move a finished local file to a URI, whole or not at all."""
 
+    def copy(self, source: str, uri: str, *, gate: Gate = nullcontext) -> None:
+        """Copy a file of this store to another name, whole or not at all."""
+
     def remove(self, uri: str, *, gate: Gate = nullcontext) -> None:
         """Delete a file; a missing file is no error."""
 

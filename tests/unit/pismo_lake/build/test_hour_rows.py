@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 from tests.lakes import LakeUnderTest, at, event, key
 
-from pismo_lake.build.hour_rows import HourRows
+from pismo_lake.build.hour_rows import HourRows, find_same
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import LandedFileError
 from pismo_lake.index.dedupe import JudgedInputs
@@ -189,7 +189,9 @@ def test_parts_are_not_read_for_a_few_of_their_files(lake: LakeUnderTest) -> Non
     records = lake.files.of_day(DAY)
     _, verdicts = JudgedInputs(lake.settings, lake.ledger).of(records)
     small = replace(lake.settings, part_bytes=records[0].plain_size)
-    rows = HourRows(small, lake.ledger, ContractStore(lake.ledger, small), records, verdicts)
+    contracts = ContractStore(lake.ledger, small)
+    same = find_same(small, lake.ledger, contracts, records, verdicts)
+    rows = HourRows(small, lake.ledger, contracts, records, same, ["pix/pix_in-1"])
     assert rows.of(records[:2]) is None
     assert rows.of(records[:3]) is not None
 
