@@ -60,6 +60,7 @@ test-servers: setup
 .PHONY: test-slow
 test-slow: setup test-servers ## Only the slow tests: kills for many minutes, an upgrade by DAGs, Spark, a login form
 	@scripts/peers || echo "test: no Spark, its test is skipped"
+	@scripts/spark || echo "test: no Spark with Iceberg, its test is skipped"
 	@scripts/test -n 2 --dist loadfile -m slow tests/integration $(ARGS)
 
 .PHONY: soak

@@ -1,9 +1,10 @@
-"""DuckDB, Polars and pandas read the same rows of a table: after new columns, a close and an erasure."""
+"""DuckDB, Spark, Polars and pandas read the same rows of a table: after new columns, a close and an erasure."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-readers" / "bin" / "python"
+SPARK = ROOT / ".venv-spark" / "bin" / "python"
 ERASED = 4
 """The id of the event that is erased: the first one with the column that became decimal."""
 TAGS = [None, None, None, ["a", "b"], None, None]
@@ -59,12 +61,25 @@ def check(rows: Sequence[Sequence[Any]]) -> None:
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="no DuckDB with Iceberg: scripts/readers installs it")
 def test_duckdb(table_at: tuple[str, int]) -> None:
+    read(table_at, PYTHON, "read_duckdb.py")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (SPARK.exists() and shutil.which("java")), reason="no Spark with Iceberg: scripts/spark installs it"
+)
+def test_spark(table_at: tuple[str, int], tmp_path: Path) -> None:
+    read(table_at, SPARK, "read_spark.py", str(tmp_path))
+
+
+def read(table_at: tuple[str, int], python: Path, reader: str, *arguments: str) -> None:
+    """Read the table, and its only snapshot, with the packages of another Python."""
     metadata, snapshot = table_at
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(PYTHON), str(ROOT / "tests" / "readers" / "read_duckdb.py"), metadata, str(snapshot)]
+    command = [str(python), str(ROOT / "tests" / "readers" / reader), metadata, str(snapshot), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout.splitlines()[-1])
     check(found["now"])
     assert found["then"] == [[number] for number in IDS if number != ERASED]
 
