@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pismo_lake.build.claim import remove_superseded
+from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.erasures import last_erasure
+from pismo_lake.ledger.lake_builds import LakeBuilds
 from pismo_lake.ledger.table_files import table_folder
 
 if TYPE_CHECKING:
@@ -30,7 +33,10 @@ class TableCommits:
         self._settings, self._ledger, self._builds, self._unit = settings, ledger, builds, unit
         self._checkpoint = checkpoint
         self.exist = self._may_differ = settings.tables is not None
-        self._needed, self._folders = set[str](), set[str | None]()
+        self._needed, self._folders = set[str](), set[str]()
+        self._keeps_files = settings.tables is not None and settings.tables.keeps_files
+        self._oldest = self._oldest_build() if self._keeps_files else None
+        """The time of the oldest build that this one may replace; empty if it is not known."""
 
     def expect_commit(self) -> None:
         """Note that files were recorded, so that the next commit compares the tables again."""
@@ -61,10 +67,51 @@ class TableCommits:
                 continue
             builds = BuildLedger(*place, unit)
             for part in builds.parts():
-                mine = [path for path in part.superseded if table_folder(path) in self._folders - {None}]
-                unneeded = [path for path in mine if path not in self._needed]
-                if unneeded and part.claim is None:
-                    remove_superseded(builds, self._settings.lake, part.part, unneeded)
+                mine = [path for path in part.superseded if table_folder(path) in self._folders]
+                if part.pending and part.claim is None and set(mine) - self._needed:
+                    self._remove(builds, part.part, mine, replaced="")
+
+    def remove_superseded(self, part: int, superseded: Collection[str]) -> None:
+        """Remove the replaced files of a part; leave those that a table still needs, or its older snapshots."""
+        if superseded:
+            self._remove(self._builds, part, superseded, self._oldest)
+
+    def remove_kept(self) -> None:
+        """Remove the files that no snapshot needs any more, after a day was closed."""
+        if len(self._unit) == DAY_LENGTH:
+            from pismo_lake.build.kept_files import remove_kept
+
+            remove_kept(self._settings, self._ledger, expired=self._folders)
+
+    def _remove(self, builds: BuildLedger, part: int, superseded: Collection[str], replaced: str | None) -> None:
+        unneeded, kept = [path for path in superseded if path not in self._needed], set[str]()
+        if self._keeps_files and not self._forget_erased(replaced):
+            kept = {path for path in unneeded if table_folder(path) is not None}
+        remove_superseded(builds, self._settings.lake, part, [path for path in unneeded if path not in kept])
+        if kept:
+            builds.keep(part, kept)
+
+    def _forget_erased(self, replaced: str | None) -> bool:
+        """Return whether files of a build at a time may hold erased events; then forget the snapshots with them.
+
+        An erasure by another delivery leaves the units of this one to their next build.
+        """
+        from pismo_lake.catalog.lake import forget_all_older
+
+        erased = last_erasure(self._ledger, self._settings.lake)
+        if erased is None or replaced is None or erased < replaced:
+            return False
+        forget_all_older(self._settings, self._ledger, self._folders)
+        return True
+
+    def _oldest_build(self) -> str | None:
+        parts = [part for part in self._builds.parts() if part.built_at]
+        if len(self._unit) == DAY_LENGTH:
+            # it takes over the files of its hours
+            every = LakeBuilds(self._ledger, self._settings.lake).of_day(self._settings.delivery, self._unit)
+            parts = [part.record for part in every if part.record.built_at]
+        # a killed build has replaced files of an unknown time
+        return min(("" if part.pending else str(part.built_at) for part in parts), default=None)
 
     def _commit(self, without: Collection[str]) -> None:
         from pismo_lake.catalog.lake import commit_unit
@@ -74,7 +121,7 @@ class TableCommits:
         paths = {path for part in parts for path in (*part.outputs, *part.superseded)}
         if tables.at_once or without or any(part.superseded for part in parts):
             self._checkpoint("table")
-            self._folders |= set(map(table_folder, paths))
+            self._folders |= {folder for path in paths if (folder := table_folder(path)) is not None}
             self._needed = commit_unit(
                 self._settings, self._ledger, self._unit, paths, without=without, checkpoint=self._checkpoint
             )

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pismo_lake.build.claim import Claim, ClaimLostError, remove_superseded
+from pismo_lake.build.claim import Claim, ClaimLostError
 from pismo_lake.build.draft import Inputs
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
@@ -144,6 +144,7 @@ class UnitBuilder(ABC):
             self._finish(*self._to_finish.pop())
         self._tables.commit()
         self._tables.remove_replaced(self.winners.units)
+        self._tables.remove_kept()
         for other in self.others:
             summary.join_written(other)
         summary.seconds = time.monotonic() - started
@@ -211,7 +212,7 @@ class UnitBuilder(ABC):
 
         Files are removed at the end of the run: their rows may be in a part that is still to be built.
         """
-        if record.superseded:
+        if record.pending and record.superseded:
             self._to_finish.append((record.part, record.superseded))
         let_go(self.settings, files)
         if not all(item.built for item in files):
@@ -260,8 +261,6 @@ class UnitBuilder(ABC):
 
     def _finish(self, part: int, superseded: Sequence[str]) -> None:
         self.before_removal()
-        needed = self._tables.commit()
+        self._tables.commit()
         self.checkpoint("remove")
-        if superseded:
-            unneeded = [path for path in superseded if path not in needed]
-            remove_superseded(self.builds, self.settings.lake, part, unneeded)
+        self._tables.remove_superseded(part, superseded)

@@ -93,8 +93,37 @@ def commit_unit(
         checkpoint=checkpoint,
     )  # fmt: skip
     if len(unit) == DAY_LENGTH:
-        tables.expire(list(map(table_of, sorted(folders))), tables_of(settings).snapshots_kept_hours)
+        forget_older(settings, ledger, folders)
     return left
+
+
+def forget_older(settings: LakeSettings, ledger: Ledger, folders: Iterable[str]) -> None:
+    """Let the tables of some folders forget the snapshots that the setting keeps no longer."""
+    found = list(map(table_of, sorted(folders)))
+    if found:
+        open_tables(settings, ledger).expire(found, tables_of(settings).snapshots_kept_hours)
+
+
+def reached_paths(settings: LakeSettings, ledger: Ledger, folders: Iterable[str]) -> set[str]:
+    """Return the paths that the tables of some folders need: with kept files, those of all snapshots."""
+    tables, found = open_tables(settings, ledger), set[str]()
+    for folder in sorted(folders):
+        table = tables.open(table_of(folder))
+        if table is not None:
+            found |= table.reached() if tables_of(settings).keeps_files else table.files()
+    return found
+
+
+def older_paths(settings: LakeSettings, ledger: Ledger) -> set[str]:
+    """Return the paths that only older snapshots of the tables name; none if replaced files are removed at once."""
+    if settings.tables is None or not settings.tables.keeps_files:
+        return set()
+    tables, found = open_tables(settings, ledger), set[str]()
+    for known in tables.tables():
+        table = tables.open(known)
+        if table is not None:
+            found |= table.reached() - table.files()
+    return found
 
 
 def find_differences(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[int, int, int]]:
@@ -110,6 +139,11 @@ def forget_snapshots(settings: LakeSettings, ledger: Ledger) -> None:
     read = partial(_read_all, settings, ledger)
     sync_tables(tables, _every_folder(tables, read), read, hold=Coupling(settings, ledger).hold)
     tables.expire(tables.tables())
+
+
+def forget_all_older(settings: LakeSettings, ledger: Ledger, folders: Iterable[str]) -> None:
+    """Forget every snapshot, tag and branch of the tables of some folders but the present snapshots."""
+    open_tables(settings, ledger).expire(list(map(table_of, sorted(folders))))
 
 
 def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[str] | None = None) -> set[str]:

@@ -67,6 +67,9 @@ class OpenTable(Protocol):
     def files(self) -> set[str]:
         """Return the paths of its files, below the lake."""
 
+    def reached(self) -> set[str]:
+        """Return the paths of the files of all its snapshots, below the lake."""
+
     def replace(self, new: Collection[str], gone: Collection[str], wished: Collection[str]) -> bool:
         """Add and remove files in one transaction, with the columns that the new files need.
 
@@ -106,7 +109,8 @@ class Format(Protocol):
 
         Args:
             tables: the tables.
-            hours: the age from which on a snapshot is forgotten. If None, tags and branches are forgotten too.
+            hours: a snapshot is forgotten that many hours after the next one. If None, all but the present one are
+                forgotten, with tags and branches.
         """
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pismo_lake import storage
 from pismo_lake.errors import LakeError
 from pismo_lake.paths import TABLES
-from pismo_lake.settings.tables import SNAPSHOTS_KEPT_HOURS, Catalog, TableFormat, Tables
+from pismo_lake.settings.tables import SNAPSHOTS_KEPT_HOURS, Catalog, FileRemoval, TableFormat, Tables
 
 if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
@@ -26,6 +26,7 @@ def remember(settings: LakeSettings) -> None:
     content = {
         "table_format": tables.format.value,
         "snapshots_kept_hours": tables.snapshots_kept_hours,
+        "remove_files": tables.remove_files.value,
         "catalog": {
             "type": given.type.value,
             "uri": given.uri,
@@ -52,7 +53,9 @@ def remembered(lake: str) -> Tables | None:
     try:
         content: dict[str, Any] = orjson.loads(document)
         catalog, kept = Catalog(**content["catalog"]), content.get("snapshots_kept_hours", SNAPSHOTS_KEPT_HOURS)
-        return Tables(TableFormat(content["table_format"]), catalog, snapshots_kept_hours=float(kept))
+        removal = FileRemoval(content.get("remove_files", FileRemoval.AT_ONCE))
+        form = TableFormat(content["table_format"])
+        return Tables(form, catalog, snapshots_kept_hours=float(kept), remove_files=removal)
     except (ValueError, KeyError, TypeError, ValidationError):
         msg = f"{uri} is damaged: remove it, and give --table-format once"
         raise LakeError(msg) from None

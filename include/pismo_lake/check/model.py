@@ -79,13 +79,18 @@ class CommitTable:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveKept:
+    """Repair files that were kept for older snapshots of tables: remove those that no snapshot names."""
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
     """Give advice for a finding that a check cannot repair."""
 
     text: str
 
 
-Repair = Remove | Rebuild | Reindex | Record | WriteContract | CommitTable | Advice
+Repair = Remove | Rebuild | Reindex | Record | WriteContract | CommitTable | RemoveKept | Advice
 
 
 @dataclass(frozen=True, slots=True)

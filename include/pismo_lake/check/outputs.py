@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pismo_lake import storage
-from pismo_lake.check.model import Finding, Kind, Rebuild, Remove
+from pismo_lake.build.kept_files import find_overdue
+from pismo_lake.check.model import Finding, Kind, Rebuild, Remove, RemoveKept
 from pismo_lake.ledger.lake_builds import LakeBuilds
 from pismo_lake.paths import IDS, VALUE_ROOTS, rejects_path, split_output_name
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.lake_builds import LakePart
+    from pismo_lake.settings.lake import LakeSettings
 
 _EVENT_DATE = re.compile(r"/event_date=([^/]+)/")
 _AT_ONCE = 8
@@ -37,7 +39,10 @@ def compare_outputs(
     """
     current = {path for part in after for path in part.record.outputs}
     leaving = {path: part for part in after for path in part.record.superseded if path not in current}
+    kept = {path for part in after for path in part.record.kept}
     found = [_unknown_finding(lake, path) for path in listed if path not in current and path not in leaving]
+    # older snapshots of tables need the kept ones
+    leaving = {path: part for path, part in leaving.items() if path not in kept}
     found += [_unfinished_finding(lake, path, leaving[path]) for path in listed if path in leaving]
     there = [finding for finding in found if storage.exists(finding.path)]
     gone = [
@@ -47,6 +52,18 @@ def compare_outputs(
         if path not in listed and path in current
     ]
     return there + [finding for finding in gone if not storage.exists(finding.path)]
+
+
+def overdue_outputs(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
+    """Return the findings on files that were kept for older snapshots of tables, and that no snapshot names now."""
+    return [
+        Finding(
+            Kind.UNFINISHED, storage.join(settings.lake, path), f"to be removed, of {part}", "it is there", RemoveKept()
+        )
+        for part, paths in find_overdue(settings, ledger)
+        for path in paths
+        if storage.exists(storage.join(settings.lake, path))
+    ]
 
 
 def stray_outputs(lake: str, ledger: Ledger, delivery: str, day: str) -> list[Finding]:

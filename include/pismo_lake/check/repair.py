@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
+from pismo_lake.build.kept_files import remove_kept
 from pismo_lake.catalog.lake import commit_lake
 from pismo_lake.check.landing import raw_uri_of
-from pismo_lake.check.model import Advice, CommitTable, Kind, Rebuild, Record, Reindex, Remove, WriteContract
+from pismo_lake.check.model import (
+    Advice,
+    CommitTable,
+    Kind,
+    Rebuild,
+    Record,
+    Reindex,
+    Remove,
+    RemoveKept,
+    WriteContract,
+)
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.index.files import index_bytes, read_raw
@@ -50,7 +61,7 @@ def repair_all(
     LakeBinding(ledger, settings.lake, settings.delivery, settings.landing).bind()
     repairer = _Repairer(settings, ledger, findings, log)
     done: dict[int, Finding] = {}
-    for kind in (Remove, WriteContract, Record, Reindex, Rebuild, CommitTable, Advice):
+    for kind in (Remove, WriteContract, Record, Reindex, Rebuild, CommitTable, RemoveKept, Advice):
         for number, finding in enumerate(findings):
             if isinstance(finding.repair, kind):
                 done[number] = repairer.repair(finding)
@@ -109,6 +120,9 @@ class _Repairer:
                     msg = "a column has another type in some of its files: it waits until all are built again"
                     raise _LeftError(msg)
                 return "committed"
+            case RemoveKept():
+                remove_kept(self._settings, self._ledger)
+                return "removed"
             case Advice(text):
                 raise _LeftError(text)
 

@@ -13,7 +13,7 @@ from pismo_lake.check.content import check_part
 from pismo_lake.check.documents import check_contracts
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
 from pismo_lake.check.model import CheckResult, Finding, Kind, Reindex, Remove
-from pismo_lake.check.outputs import compare_outputs
+from pismo_lake.check.outputs import compare_outputs, overdue_outputs
 from pismo_lake.check.repair import repair_all
 from pismo_lake.check.tables import check_tables
 from pismo_lake.ledger import LakeFiles
@@ -76,6 +76,7 @@ def _strays(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
     outputs = {path for path in listed if path.startswith(_OUTPUTS) and not path.rsplit("/", 1)[-1].startswith(".")}
     found = compare_outputs(settings.lake, before, outputs, builds.every())
     claims = {part.record.claim for part in before}
+    found += overdue_outputs(settings, ledger)
     for path in listed:
         if path.startswith(f"{SPOOL}/") or storage.is_temporary(path):
             uri = storage.join(settings.lake, path)

@@ -59,9 +59,10 @@ def ddl(
     """Print statements that make tables and views over the lake in a query engine, or the sources of dbt."""
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.ddl.statements import statements
-    from pismo_lake.ddl.tables import lake_tables
+    from pismo_lake.ddl.tables import lake_tables, refuse_kept_files
 
     settings = lake.settings
+    refuse_kept_files(settings)
     store = ContractStore(lake.ledger, settings)
     tables = lake_tables(settings.lake, store, domain or [])
     if dialect == DBT:

@@ -18,12 +18,15 @@ _OPTIONS = ("ledger", "lake", "delivery", "deliveries")
 @command("ledger rebuild", json=True, new=True, checked=False)
 def rebuild(lake: OpenLake) -> int:
     """Make the ledger again from the landing zone, then build its units."""
+    from pismo_lake.build.kept_files import remove_kept
+    from pismo_lake.catalog.lake import older_paths
     from pismo_lake.index.rebuild import rebuild_ledger
     from pismo_lake.local.workers import Workers
 
     settings, tables = lake.settings, lake.settings.tables
     with lake.progress() as progress:
-        result = rebuild_ledger(lake.settings, lake.ledger, progress=progress)
+        kept = older_paths(lake.settings, lake.ledger)
+        result = rebuild_ledger(lake.settings, lake.ledger, progress=progress, kept=kept)
         # a file of a delivery that is not rebuilt yet may hold a copy of an event
         units = () if result.waiting else result.units
         if tables is not None:
@@ -35,6 +38,7 @@ def rebuild(lake: OpenLake) -> int:
         from pismo_lake.catalog.lake import commit_lake
 
         commit_lake(lake.settings, lake.ledger)
+        remove_kept(lake.settings, lake.ledger)
     for name, problem in result.failures:
         print(f"NOT INDEXED, its events are missing: {name}: {problem}", file=sys.stderr)
     for unit, error in unbuilt.items():

@@ -15,6 +15,7 @@ from pismo_lake.ddl.columns import describe_events, describe_items, describe_rej
 from pismo_lake.ddl.names import REJECTS, REPORT_VALUES, GivenNames
 from pismo_lake.ddl.short_names import short_names, view_name
 from pismo_lake.ddl.texts import one_line
+from pismo_lake.errors import ConfigError
 from pismo_lake.paths import items_folder, type_folder
 from pismo_lake.spelling import identifier
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.contracts.store import ContractStore
     from pismo_lake.ddl.columns import DescribedColumn
+    from pismo_lake.settings.lake import LakeSettings
 
 _PARTITION = re.compile(r"/(?:event|publish)_date=(\d{4}-\d\d-\d\d)/")
 _VERSIONED = re.compile(r"(.*?)(?:-(\d+))?", re.DOTALL)
@@ -84,6 +86,20 @@ class DescribedTable:
             if match := _PARTITION.search(uri):
                 found.add(date.fromisoformat(match[1]))
         return (min(found), max(found)) if found else None
+
+
+def refuse_kept_files(settings: LakeSettings) -> None:
+    """Refuse tables over the folders of a lake that keeps replaced files for older snapshots.
+
+    Raises:
+        ConfigError: the lake keeps them.
+    """
+    if settings.tables is not None and settings.tables.keeps_files:
+        msg = (
+            f"{settings.lake} keeps replaced files for older snapshots (remove_files: after_snapshots), so tables over"
+            " its folders would have rows twice: read it through its catalog"
+        )
+        raise ConfigError(msg)
 
 
 def lake_tables(lake: str, contracts: ContractStore, domains: Sequence[str] = ()) -> list[DescribedTable]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
+from pismo_lake.build.kept_files import remove_kept
 from pismo_lake.build.spool import remove_spools
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.catalog.lake import forget_snapshots
@@ -121,6 +122,7 @@ def erase_events(
     if settings.tables is not None:
         # an older snapshot still names the files with the events
         forget_snapshots(settings, ledger)
+        remove_kept(settings, ledger)
     left = tuple(sorted({f"{record.delivery} {record.unit}" for record in others}))
     return Erased(
         dict(Counter(event.event_type for event in found)), tuple(units), left, blanked, failures, unknown,

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
-from pismo_lake.hours import PublishHour
+from pismo_lake.hours import DAY_LENGTH, PublishHour
 from pismo_lake.index.files import NOTE
 from pismo_lake.index.indexer import Indexer
 from pismo_lake.ledger import FileLedger
@@ -35,7 +35,7 @@ from pismo_lake.paths import ERASURES, erasures_path, safe_segment, split_output
 from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pismo_lake.ledger import Ledger
     from pismo_lake.progress import Progress
@@ -66,12 +66,13 @@ class Rebuilt:
 
 def rebuild_ledger(
     settings: LakeSettings, ledger: Ledger, *, checkpoint: Callable[[str], None] | None = None,
-    progress: Progress = SILENT,
+    progress: Progress = SILENT, kept: Collection[str] = (),
 ) -> Rebuilt:  # fmt: skip
     """Record every raw file of the delivery in rank order, and adopt the outputs in the lake.
 
     `checkpoint` is called with the name of the next step ("contracts", "erasures", "file" for each raw file,
-    "outputs", "bind"), so that tests can kill the process there.
+    "outputs", "bind"), so that tests can kill the process there. `kept` are paths below the lake that are no outputs:
+    only older snapshots of its tables name them.
     """
     step = checkpoint or (lambda _: None)
     binding = LakeBinding(ledger, settings.lake, settings.delivery, settings.landing)
@@ -84,8 +85,8 @@ def rebuild_ledger(
     restore_erasures(ledger, settings.lake, storage.join(settings.landing, erasures_path(settings.delivery)))
     files, orphans, failures = _index_raw_files(settings, ledger, step, progress)
     step("outputs")
-    found, strangers = _find_outputs(settings)
-    adopted = adopt_outputs(ledger, settings.lake, settings.delivery, found)
+    found, leaving, strangers = _find_outputs(settings, kept)
+    adopted = adopt_outputs(ledger, settings.lake, settings.delivery, found, leaving)
     step("bind")
     waiting = binding.end_rebuild()
     units = FileLedger(ledger, settings.lake, settings.delivery).unbuilt_units()
@@ -165,10 +166,16 @@ def _hour_of(name: str) -> dict[str, str]:
     return {"publish_hour": str(hour)} if hour else {}
 
 
-def _find_outputs(settings: LakeSettings) -> tuple[dict[tuple[str, int], list[str]], list[str]]:
-    """Return the outputs of the delivery in the lake by (unit, part), and unknown files there."""
+def _find_outputs(
+    settings: LakeSettings, kept: Collection[str]
+) -> tuple[dict[tuple[str, int], list[str]], dict[tuple[str, int], list[str]], list[str]]:
+    """Return the outputs of the delivery in the lake by (unit, part), the kept files by (unit, part), and others.
+
+    A closed day has taken over the kept files of its hours.
+    """
     mine = safe_segment(settings.delivery)
     found: dict[tuple[str, int], list[str]] = defaultdict(list)
+    leaving: dict[tuple[str, int], list[str]] = defaultdict(list)
     strangers = []
     for path in list_outputs(settings.lake):
         named = split_output_name(path.rsplit("/", 1)[-1])
@@ -177,5 +184,9 @@ def _find_outputs(settings: LakeSettings) -> tuple[dict[tuple[str, int], list[st
         elif named[0] == mine:
             # in the name of a day's output, the number counts the files of a partition
             unit, part = named[1:]
-            found[unit, part if "T" in unit else PART].append(path)
-    return found, strangers
+            (leaving if path in kept else found)[unit, part if "T" in unit else PART].append(path)
+    for unit, part in sorted(leaving):
+        day = (unit[:DAY_LENGTH], PART)
+        if day in found and (unit, part) != day:
+            leaving[day] += leaving.pop((unit, part))
+    return found, leaving, strangers

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def adopt_outputs(
-    ledger: Ledger, lake: str, delivery: str, found: Mapping[tuple[str, int], Sequence[str]]
-) -> list[str]:
+    ledger: Ledger, lake: str, delivery: str, found: Mapping[tuple[str, int], Sequence[str]],
+    kept: Mapping[tuple[str, int], Sequence[str]],
+) -> list[str]:  # fmt: skip
     """Make a delivery's builds agree with the outputs in the lake; return the changed units.
 
     This is one transaction. If a unit's record names other outputs than the lake has, the unit is built again, and the
@@ -32,18 +33,22 @@ def adopt_outputs(
         lake: the lake.
         delivery: the delivery.
         found: the paths below the lake of each (unit, part).
+        kept: in the same form, paths that are no outputs: only older snapshots of tables name them.
     """
     place = (builds.c.lake == lake, builds.c.delivery == delivery)
     changed = []
     with ledger.transaction() as connection:
         rows = {(row.unit, row.part): row for row in connection.execute(select(builds).where(*place))}
-        for unit, part in sorted(rows.keys() | found.keys()):
+        for unit, part in sorted(rows.keys() | found.keys() | kept.keys()):
             row, paths = rows.get((unit, part)), sorted(found.get((unit, part), ()))
-            if row is not None and sorted(row.outputs) == paths and not row.superseded and row.claim is None:
+            leaving = sorted(kept.get((unit, part), ()))
+            same = row is not None and sorted(row.outputs) == paths and sorted(row.superseded) == leaving
+            if row is not None and same and row.claim is None:
                 continue
             connection.execute(delete(builds).where(*place, builds.c.unit == unit, builds.c.part == part))
-            if paths:
-                values = fresh_build(part) | {"outputs": paths}
+            if paths or leaving:
+                # its outputs may hold rows twice, so a commit of a table leaves the unit alone until it is built
+                values = fresh_build(part) | {"outputs": paths, "superseded": leaving, "pending": bool(paths)}
                 connection.execute(builds.insert().values(lake=lake, delivery=delivery, unit=unit, **values))
             _mark_unbuilt(connection, lake, delivery, unit, closed=bool(paths))
             changed.append(unit)

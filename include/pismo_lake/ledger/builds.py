@@ -21,7 +21,7 @@ from pismo_lake.ledger.generation import mark_generation, raise_generation
 from pismo_lake.ledger.tables import builds, files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, RowMapping
 
@@ -35,7 +35,10 @@ class OutputInUseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """The record of one part; `outputs` and `superseded` are paths below the lake."""
+    """The record of one part; `outputs` and `superseded` are paths below the lake.
+
+    If it is `pending`, the next build of its unit has superseded paths to remove.
+    """
 
     part: int
     fingerprint: str
@@ -46,6 +49,12 @@ class PartRecord:
     beat: int
     built_at: str | None
     run: str | None
+    pending: bool = False
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The superseded paths that no build has to remove: older snapshots of tables name their files."""
+        return () if self.pending or self.claim is not None else self.superseded
 
 
 class BuildLedger:
@@ -195,10 +204,12 @@ class BuildLedger:
         """
         day = self._key | {"unit": self._key["unit"][:DAY_LENGTH]}
         where = tuple(builds.c[name] == value for name, value in day.items())
-        pending = select(builds.c.part, builds.c.superseded).where(*where, builds.c.pending).with_for_update()
-        for part, superseded in connection.execute(pending).all():
+        leaving = select(builds.c.part, builds.c.superseded, builds.c.pending).where(*where).with_for_update()
+        for part, superseded, pending in connection.execute(leaving).all():
             left = sorted(set(superseded) - set(outputs))
-            values = {"superseded": left, "pending": bool(left)}
+            if len(left) == len(superseded):
+                continue
+            values = {"superseded": left, "pending": pending and bool(left)}
             connection.execute(update(builds).where(*where, builds.c.part == part).values(values))
 
     def record_removed(self, part: int, removed: Iterable[str]) -> None:
@@ -207,8 +218,15 @@ class BuildLedger:
             row = self._lock(connection, part)
             if row is not None:
                 left = sorted(set(row["superseded"]) - set(removed))
-                values = {"superseded": left, "pending": bool(left)}
+                values = {"superseded": left, "pending": row["pending"] and bool(left)}
                 connection.execute(update(builds).where(*self._where(part)).values(values))
+
+    def keep(self, part: int, kept: Collection[str]) -> None:
+        """Record that no build has to remove these superseded paths: older snapshots of tables name their files."""
+        with self._ledger.transaction() as connection:
+            row = self._lock(connection, part)
+            if row is not None and row["claim"] is None and set(row["superseded"]) <= set(kept):
+                connection.execute(update(builds).where(*self._where(part)).values(pending=False))
 
     def mark_built(self, taken_in: Sequence[FileRecord]) -> None:
         """Record that these files are in the lake."""
@@ -239,8 +257,9 @@ def part_record(row: RowMapping) -> PartRecord:
     """Return the record of a row of the builds table."""
     paths = (tuple(row["outputs"]), tuple(row["superseded"]))
     return PartRecord(
-        row["part"], row["fingerprint"], *paths, row["counts"], row["claim"], row["beat"], row["built_at"], row["run"]
-    )
+        row["part"], row["fingerprint"], *paths, row["counts"], row["claim"], row["beat"], row["built_at"], row["run"],
+        row["pending"],
+    )  # fmt: skip
 
 
 def _mark_built(connection: Connection, taken_in: Sequence[FileRecord]) -> None:

@@ -73,6 +73,13 @@ def erasure_count(ledger: Ledger, lake: str) -> int:
         return count_erasures(connection, lake)
 
 
+def last_erasure(ledger: Ledger, lake: str) -> str | None:
+    """Return the time of the last erasure in a lake; None if there was none."""
+    query = select(func.max(erasures.c.erased_at)).where(erasures.c.lake == lake)
+    with ledger.engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
 def count_erasures(connection: Connection, lake: str) -> int:
     """Return how many keys are recorded, as a transaction sees it."""
     return int(connection.execute(select(func.count()).where(erasures.c.lake == lake)).scalar_one())

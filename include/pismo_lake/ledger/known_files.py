@@ -93,6 +93,17 @@ def known_outputs(ledger: Ledger, lake: str) -> set[str]:
         return {path for row in connection.execute(query) for paths in row for path in paths}
 
 
+def kept_outputs(ledger: Ledger, lake: str) -> set[str]:
+    """Return the paths of files that are kept for older snapshots of tables: their rows are in other files."""
+    query = select(builds.c.outputs, builds.c.superseded, builds.c.pending, builds.c.claim).where(builds.c.lake == lake)
+    outputs, kept = set[str](), set[str]()
+    with ledger.engine.connect() as connection:
+        for row in connection.execute(query):
+            outputs.update(row.outputs)
+            kept.update(() if row.pending or row.claim else row.superseded)
+    return kept - outputs
+
+
 def recorded_deliveries(ledger: Ledger, lake: str) -> set[str]:
     """Return the deliveries of which a ledger has files of a lake, or builds."""
     with ledger.engine.connect() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import String, cast, select
 
 from pismo_lake.ledger.builds import PartRecord, part_record
 from pismo_lake.ledger.queries import chunks, of_day
@@ -54,6 +54,11 @@ class LakeBuilds:
     def of_units(self, units: Iterable[str]) -> list[LakePart]:
         """Return the parts of some units, of any delivery."""
         return [part for chunk in chunks(sorted(units)) for part in self._parts(builds.c.unit.in_(chunk))]
+
+    def keeping(self) -> list[LakePart]:
+        """Return the parts with superseded files that are kept for older snapshots of tables."""
+        some = cast(builds.c.superseded, String) != "[]"
+        return self._parts(builds.c.pending.is_(False), builds.c.claim.is_(None), some)
 
     def _parts(self, *conditions: ColumnElement[bool]) -> list[LakePart]:
         query = select(builds).where(builds.c.lake == self._lake, *conditions)

@@ -102,8 +102,8 @@ def table_folder(path: str) -> str | None:
 
 
 def _has_unbuilt(connection: Connection, lake: str, delivery: str, unit: str) -> bool:
-    """Return whether a unit has files that no build has read; for a day, those of its hours."""
-    mine = (files.c.lake == lake, files.c.delivery == delivery, files.c.built.is_(False), files.c.closed.is_(False))
+    """Return whether a unit has files that no build has read; for a day, also those of its hours."""
+    mine = (files.c.lake == lake, files.c.delivery == delivery, files.c.built.is_(False))
     query = select(func.count()).where(*mine, files.c.publish_hour.startswith(unit))
     return bool(connection.execute(query).scalar_one())
 

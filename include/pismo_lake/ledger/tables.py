@@ -79,9 +79,9 @@ builds = Table(
     Column("fingerprint", String(64), nullable=False, doc="hash of everything that the outputs are a function of"),
     Column("outputs", JSON, nullable=False, doc="paths below the lake"),
     Column(
-        "superseded", JSON, nullable=False, doc="paths that may exist and are not outputs: planned, or to be removed"
+        "superseded", JSON, nullable=False, doc="paths that may exist and are not outputs: planned, to be removed, kept"
     ),
-    Column("pending", Boolean, nullable=False, doc="whether there are such paths"),
+    Column("pending", Boolean, nullable=False, doc="whether a build has to remove such paths; if not, they are kept"),
     Column("counts", JSON, nullable=False, doc="events, rows, duplicates and rejects"),
     Column("claim", String(32), doc="token of the builder that is at work; the last one to claim wins"),
     Column("beat", BigInteger, nullable=False, doc="counts up while a long build is alive"),

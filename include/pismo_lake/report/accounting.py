@@ -22,7 +22,7 @@ from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pismo_lake.storage.encryption import LakeKey
 
@@ -56,13 +56,19 @@ def report_prefixes(publish_date: str) -> tuple[str, ...]:
 
 
 def compare(
-    lake: str, publish_date: str, reports: Sequence[bytes], organisation: str, key: LakeKey | None = None
+    lake: str,
+    publish_date: str,
+    reports: Sequence[bytes],
+    organisation: str,
+    key: LakeKey | None = None,
+    kept: Collection[str] = (),
 ) -> tuple[AccountingLine, ...]:
     """Return one line for each entry type, with zeros for a side that lacks it.
 
     `reports` are the day's Parquet files. The lake's side are the `accounting/entry_creation` rows of the event date.
     A row without a usable amount (its value is in `_rescued`) counts as an entry of zero, so that it shows as a
-    difference.
+    difference. `kept` are paths below the lake that are no rows of it any more: only older snapshots of tables name
+    them.
 
     Raises:
         LakeError: a file lacks the documented columns.
@@ -74,7 +80,10 @@ def compare(
             io.BytesIO(report), None, _REPORTED, organisation, f"accounting report {number + 1}"
         ):
             reported[entry_type].add(amount)
+    left_out = {storage.join(lake, path) for path in kept}
     for uri in _lake_files(lake, publish_date):
+        if uri in left_out:
+            continue
         with storage.open_for_reading(uri) as file:
             for entry_type, amount in _rows(file, key, _IN_LAKE, organisation, uri):
                 found[entry_type].add(amount)

@@ -182,7 +182,7 @@ def _same_tables(
         if isinstance(delivery, Delivery):
             other = first.setdefault(delivery.lake, delivery)
             if _tables_of(other) != _tables_of(delivery):
-                named = "table_format, catalog and snapshots_kept_hours"
+                named = "table_format, catalog, snapshots_kept_hours and remove_files"
                 problem = f"{named} differ from those of {other.name}, which has the same lake"
                 where = f"delivery {delivery.name} (line {lines.get(delivery.name)})"
                 yield InvalidDelivery(delivery.name, f"{where}: {problem}")
@@ -191,7 +191,7 @@ def _same_tables(
 
 
 def _tables_of(delivery: Delivery) -> tuple[object, ...]:
-    return delivery.table_format, delivery.catalog, delivery.snapshots_kept_hours
+    return delivery.table_format, delivery.catalog, delivery.snapshots_kept_hours, delivery.remove_files
 
 
 def _drop_lines(value: Any) -> Any:

@@ -25,7 +25,7 @@ from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, Truth
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
 from pismo_lake.settings.replay import FILES, Replay, TargetKind
-from pismo_lake.settings.tables import KEY_REFUSED, SNAPSHOTS_KEPT_HOURS, Catalog, TableFormat, Tables
+from pismo_lake.settings.tables import KEY_REFUSED, SNAPSHOTS_KEPT_HOURS, Catalog, FileRemoval, TableFormat, Tables
 
 CONTINUOUS = "@continuous"
 """The schedule that begins the next run as soon as one is over."""
@@ -116,7 +116,9 @@ class Delivery:
     replay: Replay | None = None
     """The consumer that missed events are sent to again. With it, the delivery has a DAG for that."""
     snapshots_kept_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = SNAPSHOTS_KEPT_HOURS
-    """How many hours a table keeps its older snapshots; the close of a day forgets older ones."""
+    """How many hours a table keeps a snapshot after the next one; the close of a day forgets older ones."""
+    remove_files: FileRemoval = FileRemoval.AT_ONCE
+    """When replaced files are removed: at_once, or after_snapshots (then read the lake through its catalog alone)."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -141,6 +143,9 @@ class Delivery:
             raise ValueError(msg)
         if self.catalog is not None and self.table_format is None:
             msg = f"{self.name}: catalog is set and table_format is not: give table_format: iceberg"
+            raise ValueError(msg)
+        if self.remove_files is not FileRemoval.AT_ONCE and self.table_format is None:
+            msg = f"{self.name}: remove_files is set and table_format is not: files are kept for snapshots of tables"
             raise ValueError(msg)
         if self.replay is not None and self.replay.target not in FILES | {TargetKind.HTTP} and not self.replay.conn_id:
             msg = f"{self.name}: replay.conn_id (an Airflow connection) is missing: {self.replay.target} needs one"
@@ -217,4 +222,5 @@ class Delivery:
         if self.table_format is None:
             return None
         catalog = self.catalog or Catalog()
-        return Tables(self.table_format, catalog, snapshots_kept_hours=self.snapshots_kept_hours)
+        kept = self.snapshots_kept_hours
+        return Tables(self.table_format, catalog, snapshots_kept_hours=kept, remove_files=self.remove_files)

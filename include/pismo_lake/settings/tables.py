@@ -36,6 +36,13 @@ class CatalogType(StrEnum):
     REST = "rest"
 
 
+class FileRemoval(StrEnum):
+    """The moment at which files that newer ones have replaced are removed from the lake."""
+
+    AT_ONCE = "at_once"
+    AFTER_SNAPSHOTS = "after_snapshots"
+
+
 @dataclass(frozen=True, slots=True, config=STRICT_MODEL)
 class Catalog:
     """The catalog of the tables; by default an SQLite file beside the ledger, or the ledger's own database."""
@@ -72,7 +79,8 @@ class Tables:
         format: the table format.
         catalog: the catalog.
         secrets: properties of the catalog that a connection gives.
-        snapshots_kept_hours: the age from which on a close forgets a snapshot.
+        snapshots_kept_hours: the hours after which a close forgets a snapshot that another one has replaced.
+        remove_files: whether replaced files are removed at once, or when no snapshot names them any more.
         at_once: if false, a build that supersedes no file leaves its commit to the caller, who makes one for all.
     """
 
@@ -80,7 +88,13 @@ class Tables:
     catalog: Catalog = field(default_factory=Catalog)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     snapshots_kept_hours: float = SNAPSHOTS_KEPT_HOURS
+    remove_files: FileRemoval = FileRemoval.AT_ONCE
     at_once: bool = True
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether replaced files stay while a snapshot names them, so that only the catalog tells the lake's rows."""
+        return self.remove_files is FileRemoval.AFTER_SNAPSHOTS
 
     def one_commit(self) -> Tables:
         """Let builds that supersede no file leave their commit to the caller."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from pismo_lake.hours import PublishDay
+    from pismo_lake.ledger import Ledger
     from pismo_lake.report.model import AccountingLine, DayReport
     from pismo_lake.settings.deliveries import Delivery
 
@@ -92,7 +93,7 @@ class ReportPublishDayOperator(DeliveryOperator):
                 organisation=delivery.organisation,
                 environment=delivery.environment.value,
                 listed=counts.get("listed", "not looked at"),
-                accounting=self._accounting(delivery, day) if delivery.accounting_reports else None,
+                accounting=self._accounting(delivery, ledger, day) if delivery.accounting_reports else None,
                 until=PublishHour.of_moment(datetime.now(UTC)),
             )
             # only the event of a complete day carries it
@@ -109,11 +110,12 @@ class ReportPublishDayOperator(DeliveryOperator):
         if alert := alert_day(report, place):
             send_alert(delivery, alert, dict(context))
 
-    def _accounting(self, delivery: Delivery, day: PublishDay) -> tuple[AccountingLine, ...] | None:
+    def _accounting(self, delivery: Delivery, ledger: Ledger, day: PublishDay) -> tuple[AccountingLine, ...] | None:
         """Compare the day with Pismo's own report; return None if Pismo has not written one."""
         from pismo.connect.ledger import settings_of
         from pismo.connect.source import source_of
         from pismo_lake.errors import ListingDenied
+        from pismo_lake.ledger.known_files import kept_outputs
         from pismo_lake.report.accounting import compare, report_prefixes
 
         with source_of(delivery) as source:
@@ -129,7 +131,8 @@ class ReportPublishDayOperator(DeliveryOperator):
         if not reports:
             self.log.info("Pismo has no accounting report for %s", day)
             return None
-        return compare(delivery.lake, str(day), reports, delivery.organisation, settings_of(delivery).key)
+        kept = kept_outputs(ledger, delivery.lake)
+        return compare(delivery.lake, str(day), reports, delivery.organisation, settings_of(delivery).key, kept)
 
 
 def _refuse_unbalanced(delivery: Delivery, report: DayReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pismo_lake.catalog.iceberg.private import list_location
@@ -19,11 +20,11 @@ _UNDER_WAY = timedelta(days=1)
 
 
 def expire_table(table: Table, hours: float | None) -> None:
-    """Forget snapshots that are older than some hours; if `hours` is None, all but the present one.
+    """Forget snapshots that another one replaced some hours ago; if `hours` is None, all but the present one.
 
     In the second case tags and branches are dropped first, because they keep a snapshot alive.
     """
-    before, present = list(table.snapshots()), table.current_snapshot()
+    before, present = sorted(table.snapshots(), key=lambda one: one.timestamp_ms), table.current_snapshot()
     if hours is None:
         for name, ref in list(table.metadata.refs.items()):
             if name != _MAIN:
@@ -33,7 +34,7 @@ def expire_table(table: Table, hours: float | None) -> None:
         old = [snapshot for snapshot in before if present is None or snapshot.snapshot_id != present.snapshot_id]
     else:
         limit = (datetime.now(UTC) - timedelta(hours=hours)).timestamp() * 1000
-        old = [snapshot for snapshot in before if snapshot.timestamp_ms < limit]
+        old = [snapshot for snapshot, following in pairwise(before) if following.timestamp_ms < limit]
     kept = {ref.snapshot_id for ref in table.metadata.refs.values()}
     ids = [snapshot.snapshot_id for snapshot in old if snapshot.snapshot_id not in kept]
     if not ids:

@@ -39,6 +39,23 @@ class IcebergTable:
         """Return the paths of its files, below the lake."""
         return set(self._files())
 
+    def reached(self) -> set[str]:
+        """Return the paths of the files of all its snapshots, below the lake."""
+        root, io = uri_of(self._lake, ""), self._found.io
+        manifests = {
+            manifest.manifest_path: manifest
+            for snapshot in self._found.snapshots()
+            for manifest in snapshot.manifests(io)
+        }
+        found = set[str]()
+        for path, manifest in manifests.items():
+            # entries of older snapshots are read once, so they are not kept in memory
+            files = self._read.get(path) or [
+                entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)
+            ]
+            found |= {file.file_path.removeprefix(root) for file in files}
+        return found
+
     def replace(self, new: Collection[str], gone: Collection[str], wished: Collection[str]) -> bool:
         """Add and remove files in one transaction, with the columns that the new files need.
 

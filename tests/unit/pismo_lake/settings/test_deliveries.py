@@ -115,6 +115,7 @@ WRONG = {
         f"{HEAD}    channel: s3\n    source: {{pismo_account_id: 012345670123}}\n{TAIL}", 15, "is not 12 digits"
     ),
     "catalog alone": (f"{SFTP}    catalog: {{type: sql}}\n{TAIL}", 11, "give table_format: iceberg"),
+    "kept files alone": (f"{SFTP}    remove_files: after_snapshots\n{TAIL}", 11, "table_format is not"),
     "unknown catalog": (f"{SFTP}    table_format: iceberg\n    catalog: {{type: hive}}\n{TAIL}", 17, "catalog.type"),
     "rest without a uri": (f"{SFTP}    catalog: {{type: rest}}\n{TAIL}", 16, "a rest catalog needs a uri"),
     "catalog with a password": (
