@@ -13,6 +13,7 @@ from pyiceberg.catalog import load_catalog
 from tests.airflow_runs import DATABASE, DagRuns, airflow_home, dag_runs
 from tests.catalog_reader import verify_tables
 from tests.postgres import make_database, running_postgres
+from tests.rest_catalog import CLIENT, SECRET, RestCatalog, running_rest_catalog
 
 from pismo_lake.ledger import Ledger
 from pismo_sandbox.check.truth import Truth
@@ -52,16 +53,16 @@ DELIVERY = """\
 
 
 class Home:
-    """An Airflow home with three deliveries of one feed: each has a lake with tables in another catalog."""
+    """An Airflow home with four deliveries of one feed: each has a lake with tables in another catalog."""
 
     runs: DagRuns
 
-    def __init__(self, root: Path, sandbox: Any, server: str, database: Path) -> None:
+    def __init__(self, root: Path, sandbox: Any, server: str, database: Path, rest: RestCatalog) -> None:
         port = int(server.rsplit(":", 1)[1].split("/")[0])
         # runs create no ledger on a server
         Ledger.open(make_database(server, "ledgers")).close()
         self._postgres = make_database(server, "catalogs")
-        self._root, self._endpoint = root, sandbox.endpoint
+        self._root, self._endpoint, self._rest = root, sandbox.endpoint, rest
         bucket = f"s3://{OWN_BUCKET}"
         glue = json.dumps({"type": "glue", "properties": {"glue.endpoint": sandbox.endpoint}})
         own = f"ledger_url: sqlite:///{root}/{{}}/pismo-ledger.db"
@@ -73,6 +74,7 @@ class Home:
                 ("on_disk", str(root), "null", own.format("on_disk"), "null"),
                 ("on_server", bucket, "store", "ledger_conn_id: ledger", "{type: sql, conn_id: catalog}"),
                 ("in_glue", bucket, "store", own.format("in_glue"), glue),
+                ("in_rest", bucket, "store", own.format("in_rest"), "{type: rest, conn_id: rest}"),
             )
         )
         (root / "deliveries.yaml").write_text(text)
@@ -81,6 +83,10 @@ class Home:
         store["extra"] = {"endpoint_url": sandbox.endpoint, "region_name": REGION}  # type: ignore[assignment]
         connections: dict[str, dict[str, Any]] = {
             "PISMO_SANDBOX_S3": {"conn_type": "aws", "login": CONSUMER_KEY, "password": CONSUMER_SECRET},
+            "REST": {
+                "conn_type": "http", "host": "127.0.0.1", "schema": "http", "port": rest.port, "login": CLIENT,
+                "password": SECRET,
+            },
             "STORE": store, "LEDGER": postgres | {"schema": "ledgers"}, "CATALOG": postgres | {"schema": "catalogs"},
         }  # fmt: skip
         self.airflow = root / "airflow"
@@ -92,7 +98,7 @@ class Home:
     @contextmanager
     def reader(self, name: str) -> Iterator[Catalog]:
         """Open the catalog of a delivery as a reader does that knows nothing of the lake."""
-        store = {"s3.endpoint": self._endpoint, "s3.access-key-id": ADMIN_KEY, "s3.secret-access-key": ADMIN_SECRET}
+        store, rest = store_of(self._endpoint), f"http://127.0.0.1:{self._rest.port}"
         properties: dict[str, Any] = {
             "on_disk": {"type": "sql", "uri": f"sqlite:///{self._root}/on_disk/pismo-catalog.db"},
             "on_server": {"type": "sql", "uri": self._postgres, **store},
@@ -100,12 +106,21 @@ class Home:
                 "type": "glue", "glue.endpoint": self._endpoint, "glue.region": REGION, **store,
                 "glue.access-key-id": ADMIN_KEY, "glue.secret-access-key": ADMIN_SECRET,
             },
+            "in_rest": {
+                "type": "rest", "uri": rest, "oauth2-server-uri": f"{rest}/v1/oauth/tokens", **store,
+                "credential": f"{CLIENT}:{SECRET}",
+            },
         }[name]  # fmt: skip
         catalog = load_catalog("pismo", **properties)
         try:
             yield catalog
         finally:
             catalog.close()
+
+
+def store_of(endpoint: str) -> dict[str, str]:
+    """Return the properties with which pyiceberg reads and writes in the sandbox's S3."""
+    return {"s3.endpoint": endpoint, "s3.access-key-id": ADMIN_KEY, "s3.secret-access-key": ADMIN_SECRET}
 
 
 @pytest.fixture(scope="module")
@@ -120,23 +135,24 @@ def home(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path, truth
     with running_sandbox() as sandbox, running_postgres() as server:
         publisher = Publisher(S3Sink(sandbox.admin("s3"), sandbox.policy.bucket), truth, seed=3, dials=Dials())
         publisher.publish(datetime(2026, 3, 1, 11, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC), 20_000)
-        home = Home(root, sandbox, server, airflow_database)
-        with dag_runs(home.environment, root) as home.runs:
-            yield home
+        with running_rest_catalog(root, **store_of(sandbox.endpoint)) as rest:
+            home = Home(root, sandbox, server, airflow_database, rest)
+            with dag_runs(home.environment, root) as home.runs:
+                yield home
 
 
 def ingest(home: Home, name: str) -> None:
     window = {"window_start": f"{DAY}T10:00:00Z", "window_end": f"{DAY}T13:00:00Z"}
     run = home.runs.run(f"pismo_ingest_{name}", window, days_ago=900)
     assert run.state == "success", run.log[-6000:]
-    assert ADMIN_SECRET not in run.log
+    assert not any(secret in run.log for secret in (ADMIN_SECRET, SECRET))
 
 
 def close(home: Home, name: str) -> None:
     run = home.runs.run(f"pismo_close_{name}", {"publish_day": DAY}, days_ago=900)
     # the day has hours without files, so its report fails the run
     assert run.tasks["close_publish_day[-1]"] == "success", run.log[-6000:]
-    assert ADMIN_SECRET not in run.log
+    assert not any(secret in run.log for secret in (ADMIN_SECRET, SECRET))
 
 
 def check_snapshots(home: Home, catalog: Catalog) -> None:
@@ -153,9 +169,9 @@ def check_snapshots(home: Home, catalog: Catalog) -> None:
         assert snapshot.snapshot_id == snapshot_id
 
 
-@pytest.mark.parametrize("name", ["on_disk", "on_server", "in_glue"])
+@pytest.mark.parametrize("name", ["on_disk", "on_server", "in_glue", "in_rest"])
 def test_a_day_is_ingested_and_closed_with_tables(home: Home, truth: Truth, name: str) -> None:
-    # the other two days are closed at once: each run costs ten seconds
+    # the other days are closed at once: each run costs ten seconds
     if name == "on_server":
         ingest(home, name)
         with home.reader(name) as catalog:

@@ -36,8 +36,9 @@ def catalog_secrets(delivery: Delivery) -> dict[str, str]:
         return found | {"uri": database_url(catalog.conn_id)}
     connection = BaseHook.get_connection(catalog.conn_id)
     if connection.host:
-        scheme = "" if "://" in connection.host else "https://"
-        found["uri"] = f"{scheme}{connection.host}"
+        # as Airflow's HTTP hook does: the scheme may be in the host, or be the schema
+        scheme = "" if "://" in connection.host else f"{connection.schema or 'https'}://"
+        found["uri"] = f"{scheme}{connection.host}" + (f":{connection.port}" if connection.port else "")
     if connection.password:
         found |= (
             {"credential": f"{connection.login}:{connection.password}"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyiceberg.catalog import load_catalog
-from pyiceberg.exceptions import RESTError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pismo_lake import storage
 from pismo_lake.catalog.iceberg.files import uri_of
+from pismo_lake.catalog.iceberg.refusal import naming
 from pismo_lake.errors import ConfigError, TableBusyError
 from pismo_lake.ledger.sqlite_files import sqlite_file
 from pismo_lake.paths import TABLES
@@ -36,8 +36,9 @@ def open_catalog(tables: Tables, lake: str, ledger_url: str) -> Catalog:
     properties = catalog_properties(tables, lake, ledger_url)
     for attempt in range(_ATTEMPTS):
         try:
-            return load_catalog(NAME, **properties)
-        except (SQLAlchemyError, RESTError, OSError) as error:
+            with naming():
+                return load_catalog(NAME, **properties)
+        except (SQLAlchemyError, TableBusyError, OSError) as error:
             # several processes may create the tables of a sql catalog at once: the others then find them
             if attempt == _ATTEMPTS - 1:
                 msg = f"the catalog of {lake} does not answer: {type(error).__name__}"
@@ -51,7 +52,10 @@ def open_catalog(tables: Tables, lake: str, ledger_url: str) -> Catalog:
 def catalog_properties(tables: Tables, lake: str, ledger_url: str) -> dict[str, Any]:
     """Return the properties with which pyiceberg opens the catalog."""
     given = tables.catalog
-    properties: dict[str, Any] = {"type": given.type.value, "warehouse": uri_of(lake, TABLES)}
+    properties: dict[str, Any] = {"type": given.type.value}
+    if given.type is not CatalogType.REST:
+        # a rest catalog has names for its warehouses
+        properties["warehouse"] = uri_of(lake, TABLES)
     if given.warehouse:
         properties["warehouse"] = given.warehouse
     if given.uri:
@@ -59,6 +63,9 @@ def catalog_properties(tables: Tables, lake: str, ledger_url: str) -> dict[str, 
     properties |= given.properties | tables.secrets
     if given.type is CatalogType.SQL:
         properties["uri"] = _with_timeout(properties.get("uri") or default_uri(ledger_url))
+    if given.type is CatalogType.REST and not properties["uri"].endswith("/"):
+        # without this property pyiceberg warns that it takes this address
+        properties = {"oauth2-server-uri": f"{properties['uri']}/v1/oauth/tokens"} | properties
     return properties
 
 

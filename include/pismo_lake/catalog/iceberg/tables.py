@@ -11,7 +11,7 @@ from pyiceberg.transforms import IdentityTransform
 from pismo_lake.catalog.iceberg.connect import open_catalog
 from pismo_lake.catalog.iceberg.expire import expire_table, sweep_table
 from pismo_lake.catalog.iceberg.files import uri_of
-from pismo_lake.catalog.iceberg.refusal import refusing
+from pismo_lake.catalog.iceberg.refusal import naming, refusing
 from pismo_lake.catalog.iceberg.table import MAPPING, IcebergTable
 from pismo_lake.catalog.model import TableState, table_of
 from pismo_lake.paths import TABLES
@@ -107,7 +107,8 @@ class IcebergTables:
         while True:
             name = (table.namespace, table.name if number == 1 else f"{table.name}__{number}")
             try:
-                found = self._catalog.load_table(name)
+                with naming():
+                    found = self._catalog.load_table(name)
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None, name
             if self._is_mine(found) and found.properties.get(_FOLDER) == table.folder:
@@ -121,11 +122,11 @@ class IcebergTables:
         return table.properties.get(_LAKE) == self._lake
 
     def _every(self) -> Iterator[tuple[Table, LakeTable]]:
-        for namespace in self._catalog.list_namespaces():
-            for name in self._catalog.list_tables(namespace):
-                table = self._catalog.load_table(name)
-                if self._is_mine(table):
-                    yield table, table_of(table.properties[_FOLDER])
+        with naming():
+            names = [name for space in self._catalog.list_namespaces() for name in self._catalog.list_tables(space)]
+            found = [table for name in names if self._is_mine(table := self._catalog.load_table(name))]
+        for table in found:
+            yield table, table_of(table.properties[_FOLDER])
 
 
 def _state(table: Table, known: LakeTable) -> TableState:

@@ -36,6 +36,7 @@ OTHERS = {
     "store": AWS,
     "db": {"conn_type": "postgres", "host": "h", "login": "u", "password": "p", "schema": "s", "port": 5432},
     "rest": {"conn_type": "http", "host": "catalog.example", "password": "TOKEN"},
+    "ported": {"conn_type": "http", "host": "catalog.example", "schema": "http", "port": 8181, "password": "TOKEN"},
     "oauth": {"conn_type": "http", "host": "http://catalog.example", "login": "me", "password": "SECRET"},
 }
 
@@ -45,6 +46,7 @@ OTHERS = {
     [
         ("{type: sql, conn_id: db}", {"uri": "postgresql://u:p@h:5432/s"}),
         ("{type: rest, conn_id: rest}", {"uri": "https://catalog.example", "token": "TOKEN"}),
+        ("{type: rest, conn_id: ported}", {"uri": "http://catalog.example:8181", "token": "TOKEN"}),
         ("{type: rest, conn_id: oauth}", {"uri": "http://catalog.example", "credential": "me:SECRET"}),
         (
             "{type: glue, properties: {glue.id: '1'}}",
