@@ -33,6 +33,7 @@ PismoError
 │   ├── SeenFileError           a file with the ids that a consumer has cannot be read
 │   ├── ReplayTakenOverError    another process sends the events of the same replay
 │   ├── TargetRefused           the target of a replay refuses: a right, an address or a secret is wrong
+│   │   └── TargetDenied            a right of its connection is missing
 │   └── TargetUnavailable       temporary: the target does not answer, or takes no more for now
 ├── LedgerMismatchError   the ledger is not the lake's present one: another one, an older copy, or a new one
 ├── StorageError          a file of landing or lake cannot be read or written; has `.uri`
@@ -183,6 +184,10 @@ class ReplayTakenOverError(ReplayError):
 
 class TargetRefused(ReplayError):  # noqa: N818 - like its siblings
     """The target of a replay refuses: a right, an address or a secret is wrong."""
+
+
+class TargetDenied(TargetRefused):
+    """The target of a replay denies a call: its connection lacks a right."""
 
 
 class TargetUnavailable(ReplayError):  # noqa: N818 - like its siblings

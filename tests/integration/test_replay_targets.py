@@ -19,6 +19,7 @@ from pismo.connect.target import AirflowClients
 from pismo_lake.errors import ConfigError, TargetRefused, TargetUnavailable
 from pismo_lake.replay import Pace, Selection, TimeRange, plan_replay, send_replay
 from pismo_lake.replay.refused import list_refused
+from pismo_lake.replay.start import refuse_wrong_target
 from pismo_lake.replay.targets.connect import open_target, target_name
 from pismo_lake.settings.channels import Channel, Environment, S3Source
 from pismo_lake.settings.deliveries import Delivery
@@ -256,6 +257,8 @@ def test_missing_queues_and_rights_fail_at_once(
             replay(lake, to)
         with pytest.raises(TargetRefused):
             open_target(lake.settings, to, "r", AirflowClients()).check()
+        # the right to send may be there without the right to look
+        refuse_wrong_target(open_target(lake.settings, to, "r", AirflowClients()))
     finally:
         sandbox.policy.queue_allowed = True
     assert "events" in open_target(lake.settings, to_queue(sandbox, queue), "r", AirflowClients()).check()

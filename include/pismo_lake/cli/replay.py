@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger.replays import ReplayRecord
     from pismo_lake.replay.plan import Overview
     from pismo_lake.replay.selection import Selection
+    from pismo_lake.replay.target import Target
     from pismo_lake.settings.replay import Replay
 
 
@@ -84,7 +86,7 @@ def replay(
         return _list_refused(lake, refused)
     to = _target(lake, target, address, region, endpoint_url, per_second)
     if resume is not None:
-        return _send(lake, to, resume)
+        return _continue(lake, to, resume)
     selection = Asked(
         first=first, last=last, clock=by, types=tuple(types or ()), organisations=tuple(organisations or ()),
         accounts=tuple(accounts or ()), where=tuple(where or ()), event_ids=tuple(event_ids or ()), ids=ids, seen=seen,
@@ -133,26 +135,39 @@ def _dry_run(lake: OpenLake, to: Replay, selection: Selection, *, raw: bool) -> 
 
 
 def _begin(lake: OpenLake, to: Replay, selection: Selection, *, raw: bool) -> int:
-    from pismo_lake.replay.start import plan_replay
+    from pismo_lake.replay.start import new_replay_id, plan_replay, refuse_wrong_target
     from pismo_lake.replay.targets.connect import target_name
 
-    record, overview = plan_replay(lake.settings, lake.ledger, selection, target_name(to), raw=raw)
-    if not lake.json:
-        _print_overview(overview)
-        print(f"replay {record.replay_id}: if it is interrupted, --continue {record.replay_id} sends the rest")
-        sys.stdout.flush()
-    return _send(lake, to, record.replay_id)
+    replay_id = new_replay_id()
+    with _open_target(lake, to, replay_id) as target:
+        refuse_wrong_target(target)
+        record, overview = plan_replay(
+            lake.settings, lake.ledger, selection, target_name(to), raw=raw, replay_id=replay_id
+        )
+        if not lake.json:
+            _print_overview(overview)
+            print(f"replay {record.replay_id}: if it is interrupted, --continue {record.replay_id} sends the rest")
+            sys.stdout.flush()
+        return _send(lake, to, replay_id, target)
 
 
-def _send(lake: OpenLake, to: Replay, replay_id: str) -> int:
-    from contextlib import closing
+def _continue(lake: OpenLake, to: Replay, replay_id: str) -> int:
+    with _open_target(lake, to, replay_id) as target:
+        return _send(lake, to, replay_id, target)
 
+
+def _open_target(lake: OpenLake, to: Replay, replay_id: str) -> closing[Target]:
     from pismo_lake.cli.clients import MachineClients
-    from pismo_lake.replay.pace import Pace
-    from pismo_lake.replay.send import send_replay
     from pismo_lake.replay.targets.connect import open_target
 
-    with closing(open_target(lake.settings, to, replay_id, MachineClients())) as target, lake.progress() as progress:
+    return closing(open_target(lake.settings, to, replay_id, MachineClients()))
+
+
+def _send(lake: OpenLake, to: Replay, replay_id: str, target: Target) -> int:
+    from pismo_lake.replay.pace import Pace
+    from pismo_lake.replay.send import send_replay
+
+    with lake.progress() as progress:
         record = send_replay(lake.settings, lake.ledger, replay_id, target, Pace(to.per_second), progress)
     if lake.json:
         print_json(_record(record))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pismo_lake.errors import ConfigError
+from pismo_lake.errors import ConfigError, TargetDenied
 from pismo_lake.ledger.replays import ReplayLedger, ReplayRecord
 from pismo_lake.privacy.mark import refuse_unprotected
 from pismo_lake.replay.plan import make_plan, write_plan
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
     from pismo_lake.replay.plan import Overview
     from pismo_lake.replay.selection import Selection
-    from pismo_lake.replay.target import Limits
+    from pismo_lake.replay.target import Limits, Target
     from pismo_lake.settings.lake import LakeSettings
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -57,6 +58,19 @@ def plan_replay(
     write_plan(settings, replay_id, plan)
     book.add(ReplayRecord(replay_id, target, str(selection), raw, overview.events, overview.bytes))
     return book.find(replay_id), overview
+
+
+def refuse_wrong_target(target: Target) -> None:
+    """Look at a target before a replay is recorded, so that a wrong setting is told at once.
+
+    The right to send may not include the right to look. Then the first message shows whether the target is right.
+
+    Raises:
+        TargetRefused: the address or the secret is wrong.
+        TargetUnavailable: the target does not answer.
+    """
+    with suppress(TargetDenied):
+        target.check()
 
 
 def estimate_minutes(events: int, limits: Limits, per_second: float | None) -> int:

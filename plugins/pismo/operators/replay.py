@@ -34,14 +34,16 @@ class PlanReplayOperator(DeliveryOperator):
             return self._plan(context)
 
     def _plan(self, context: Context) -> str:
+        from contextlib import closing
+
         from airflow.sdk.exceptions import AirflowSkipException
 
         from pismo.connect.ledger import settings_of
-        from pismo.connect.target import replay_of
+        from pismo.connect.target import open_replay_target, replay_of
         from pismo.runs.replay import asked_replay, id_of_run, log_overview, rate_of, selection_of
         from pismo_lake.ledger.replays import ReplayLedger
         from pismo_lake.replay.plan import make_plan
-        from pismo_lake.replay.start import estimate_minutes, payload_words, plan_replay
+        from pismo_lake.replay.start import estimate_minutes, payload_words, plan_replay, refuse_wrong_target
         from pismo_lake.replay.targets.connect import limits_of, target_name
 
         with self.open_delivery(context) as (delivery, ledger):
@@ -60,6 +62,8 @@ class PlanReplayOperator(DeliveryOperator):
                 self.log.info("DRY RUN: nothing is sent")
                 _, overview = make_plan(settings, ledger, selection)
             else:
+                with closing(open_replay_target(delivery, replay_id)) as target:
+                    refuse_wrong_target(target)
                 _, overview = plan_replay(
                     settings, ledger, selection, target_name(replay), raw=raw, replay_id=replay_id
                 )

@@ -9,8 +9,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.errors import ReplayError, TargetRefused, TargetUnavailable
-from pismo_lake.faults import reason_of, remove_secrets
+from pismo_lake.errors import ReplayError, TargetDenied, TargetRefused, TargetUnavailable
+from pismo_lake.faults import Fault, reason_of, remove_secrets
 from pismo_lake.replay.target import Failure, Limits
 from pismo_lake.replay.targets.texts import is_xml_text, xml_text
 
@@ -113,6 +113,8 @@ class _AwsTarget:
         msg = f"{self.name}: {operation} failed: {reason}"
         if _THROTTLED.search(reason.code):
             return TargetUnavailable(msg)
+        if reason.fault is Fault.DENIED:
+            return TargetDenied(msg)
         return (TargetRefused if reason.fault.permanent or _STOPS.search(reason.code) else TargetUnavailable)(msg)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from pismo_lake.errors import ReplayError, TargetRefused, TargetUnavailable
+from pismo_lake.errors import ReplayError, TargetDenied, TargetRefused, TargetUnavailable
 from pismo_lake.replay.target import TOPIC_LIMITS, Failure
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ class KafkaTarget:
     def _convert_error(self, error: KafkaError, call: str) -> ReplayError:
         refused = error.code() in _REFUSED or error.fatal()
         kind = TargetRefused if refused else TargetUnavailable
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            kind = TargetDenied
         return kind(f"{self.name}: {call} failed: {error.name()}: {error.str()}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.errors import ReplayError, TargetRefused, TargetUnavailable
-from pismo_lake.faults import reason_of
+from pismo_lake.errors import ReplayError, TargetDenied, TargetRefused, TargetUnavailable
+from pismo_lake.faults import Fault, reason_of
 from pismo_lake.replay.target import TOPIC_LIMITS
 
 if TYPE_CHECKING:
@@ -86,9 +86,10 @@ class PubSubTarget:
 
     def _convert_error(self, error: Exception, method: str) -> ReplayError:
         reason = reason_of(error)
-        return (TargetRefused if reason.fault.permanent else TargetUnavailable)(
-            f"{self.name}: {method} failed: {reason}"
-        )
+        msg = f"{self.name}: {method} failed: {reason}"
+        if reason.fault is Fault.DENIED:
+            return TargetDenied(msg)
+        return (TargetRefused if reason.fault.permanent else TargetUnavailable)(msg)
 
 
 def _carried(attributes: dict[str, str]) -> dict[str, str]:

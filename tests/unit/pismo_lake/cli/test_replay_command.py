@@ -136,6 +136,14 @@ def test_a_replay_is_shown_sent_and_listed(run: Any, made: list[bytes], tmp_path
     assert run("replay", "--continue", replay_id, *to)[1] == f"{last}\n"
 
 
+def test_a_wrong_target_is_told_before_the_replay_is_recorded(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    code, out, err = run("replay", *TIMES, "--target", "ndjson", "--address", str(tmp_path / "file" / "out"))
+    assert (code, out) == (1, "")
+    assert "cannot be written" in err
+    assert document(run("replay", "--list", "--json")) == {"replays": []}
+
+
 def test_ids_of_a_file_are_sent(run: Any, made: list[bytes], tmp_path: Path) -> None:
     to = ("--target", "ndjson", "--address", str(tmp_path / "out"))
     (tmp_path / "ids").write_text("e-4\ne-2\nother\n")
