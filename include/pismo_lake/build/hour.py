@@ -20,7 +20,7 @@ from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.storage.parquet import parquet_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence, Set
 
     from pismo_lake.build.claim import Claim
     from pismo_lake.build.read import PartRows
@@ -39,6 +39,7 @@ def build_hour(
     hour: PublishHour,
     *,
     force: bool = False,
+    parts: Set[int] | None = None,
     log: logging.Logger = _LOG,
     checkpoint: Callable[[str], None] | None = None,
 ) -> BuildSummary:
@@ -49,10 +50,11 @@ def build_hour(
         ledger: the ledger of the lake.
         hour: the hour.
         force: if true, unchanged parts are built too.
+        parts: the only parts to build, or None for all. The others are for other builders, at the same time.
         log: the logger of the run.
         checkpoint: gets the name of the next step ("write", "record", "remove"). Tests kill the process in it.
     """
-    return HourBuilder(settings, ledger, hour, log, checkpoint).run(force=force)
+    return HourBuilder(settings, ledger, hour, log, checkpoint, parts).run(force=force)
 
 
 class HourBuilder(UnitBuilder):
@@ -65,9 +67,9 @@ class HourBuilder(UnitBuilder):
 
     def __init__(
         self, settings: LakeSettings, ledger: Ledger, hour: PublishHour, log: logging.Logger = _LOG,
-        checkpoint: Callable[[str], None] | None = None,
+        checkpoint: Callable[[str], None] | None = None, parts: Set[int] | None = None,
     ) -> None:  # fmt: skip
-        self._hour = hour
+        self._hour, self._parts = hour, parts
         self._day = DayLedger(ledger, settings.lake, settings.delivery, hour.date)
         builds = BuildLedger(ledger, settings.lake, settings.delivery, str(hour))
         super().__init__(settings, ledger, builds, f"publish hour {hour}", log, checkpoint)
@@ -78,8 +80,12 @@ class HourBuilder(UnitBuilder):
         return str(self._hour)
 
     def files(self) -> list[FileRecord]:
-        """Return the files of the hour that no closed day has."""
-        return self.landed.of_hour(self.unit)
+        """Return the files of the hour, or of the chosen parts, that no closed day has."""
+        return [record for record in self.landed.of_hour(self.unit) if self.has_part(record.part)]
+
+    def has_part(self, part: int) -> bool:
+        """Return whether a part is chosen."""
+        return self._parts is None or part in self._parts
 
     def part_of(self, record: FileRecord) -> int:
         """Return the part of the file, which its indexing chose."""

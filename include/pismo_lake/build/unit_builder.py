@@ -84,6 +84,10 @@ class UnitBuilder(ABC):
     def part_of(self, record: FileRecord) -> int:
         """Return the part of a file."""
 
+    def has_part(self, part: int) -> bool:  # noqa: ARG002
+        """Return whether this builder builds a part of the unit."""
+        return True
+
     @abstractmethod
     def draft(
         self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
@@ -136,7 +140,7 @@ class UnitBuilder(ABC):
         self.bind()
         summary = BuildSummary(self.label)
         inputs = self.inputs()
-        recorded = {record.part: record for record in self.builds.parts()}
+        recorded = {record.part: record for record in self.builds.parts() if self.has_part(record.part)}
         # if a recorded part has no files, a closed day has taken them, or they were forgotten
         for part in sorted(inputs.parts.keys() | recorded.keys()):
             self._update(part, inputs, recorded.get(part), summary, force=force)

@@ -67,6 +67,7 @@ class Indexer:
         ledger: its ledger.
         hour_of: returns the publish hour of a file whose key has none.
         waiting: the record of the waiting files. If it is given, a file that is forgotten meanwhile is not recorded.
+        apart: give the files parts of their own in their hours.
     """
 
     def __init__(
@@ -75,12 +76,15 @@ class Indexer:
         ledger: Ledger,
         hour_of: HourOf | None = None,
         waiting: RawLedger | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self._settings, self._ledger, self._hour_of, self._waiting = settings, ledger, hour_of, waiting
         self._contracts = ContractStore(ledger, settings)
         self._files = FileLedger(ledger, settings.lake, settings.delivery)
         self._later = LaterCopies(settings, ledger)
         self._hours: set[str] = set()
+        self._last_parts: dict[str, int] | None = {} if apart else None
         self._restore_erasures()
         self._blanker = Blanker(ledger, settings.lake)
         self.unreadable: list[str] = []
@@ -221,7 +225,18 @@ class Indexer:
             if self._blanker.blank(file):
                 let_go(self._settings, [file])
             with suppress(ErasedMeanwhileError):
-                return self._files.record(file, self._settings.part_bytes, shared, verify)
+                return self._record_in_part(file, shared, verify)
+
+    def _record_in_part(
+        self, file: FileRecord, shared: Iterable[tuple[str, str]], verify: Callable[[Connection], None]
+    ) -> FileRecord:
+        """Record a file in a part of its hour; if this indexer keeps apart, only in one of its own parts."""
+        parts = self._last_parts
+        joins = None if parts is None else parts.get(file.publish_hour, -1)
+        record = self._files.record(file, self._settings.part_bytes, shared, verify, joins)
+        if parts is not None:
+            parts[record.publish_hour] = record.part
+        return record
 
     def _hour(self, file: RawFile, indexed: IndexedFile) -> str:
         if file.publish_hour != NO_HOUR:

@@ -20,7 +20,7 @@ from pismo_lake.ledger.raw_files import FileForgottenError, RawLedger
 from pismo_lake.progress import SILENT, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Set
 
     from pismo_lake.index.ahead import Ahead, Indexers
     from pismo_lake.index.indexer import HourOf
@@ -40,18 +40,29 @@ def index_landed(
     ledger: Ledger,
     hours: Iterable[str] | None = None,
     *,
+    names: Set[str] | None = None,
+    apart: bool = False,
     hour_of: HourOf | None = None,
     workers: Indexers | None = None,
     log: logging.Logger = _LOG,
     progress: Progress = SILENT,
 ) -> IndexSummary:
-    """Index the files that wait for it, of some publish hours or of all, one file at a time.
+    """Index the files that wait for it, one file at a time.
 
-    `hour_of` returns the publish hour of a file whose key has none. `workers` index files before their turn.
+    Args:
+        settings: the settings of the lake.
+        ledger: its ledger.
+        hours: the publish hours of the files, or None for all.
+        names: the names of the files, or None for all of the hours.
+        apart: give these files parts of their own, so that others can be indexed and built at the same time.
+        hour_of: returns the publish hour of a file whose key has none.
+        workers: index files before their turn.
+        log: the logger of the run.
+        progress: shows how many files are indexed.
     """
     raws = RawLedger(ledger, settings.lake, settings.delivery)
-    waiting = raws.list_waiting(hours)
-    indexer = Indexer(settings, ledger, hour_of, raws)
+    waiting = [file for file in raws.list_waiting(hours) if names is None or file.name in names]
+    indexer = Indexer(settings, ledger, hour_of, raws, apart=apart)
     started = logged = time.monotonic()
     progress.start("indexing", len(waiting), sum(file.size for file in waiting))
     with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="read") as pool:

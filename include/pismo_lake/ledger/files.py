@@ -99,6 +99,7 @@ class FileLedger:
         part_bytes: int,
         sharing: Iterable[tuple[str, str]] = (),
         verify: Callable[[Connection], None] = lambda _: None,
+        joins: int | None = None,
     ) -> FileRecord:
         """Record an indexed file once and give it a part of its publish hour.
 
@@ -107,6 +108,7 @@ class FileLedger:
         Args:
             record: the file; if a file of this name is recorded already, its row stays unchanged.
             part_bytes: the size of a part, in uncompressed bytes.
+            joins: the only part that the file may join, instead of the last one; -1 for a new one.
             sharing: (delivery, publish hour) of the units that hold a copy which loses now. They are marked unbuilt in
                 the same transaction.
             verify: raises an error, in the same transaction, if the file must not be recorded.
@@ -117,12 +119,12 @@ class FileLedger:
             verify(connection)
             if connection.execute(select(files.c.id).where(*same)).first() is None:
                 last = connection.execute(select(func.max(files.c.part)).where(*hour)).scalar()
-                part = int(last or 0)
+                part = int(last or 0) if joins is None else joins
                 filled = connection.execute(
                     select(func.coalesce(func.sum(files.c.plain_size), 0)).where(*hour, files.c.part == part)
                 ).scalar_one()
-                if filled and filled + record.plain_size > part_bytes:
-                    part += 1
+                if part < 0 or (filled and filled + record.plain_size > part_bytes):
+                    part = 0 if last is None else int(last) + 1
                 values = asdict(record) | {"lake": self._lake, "delivery": self._delivery}
                 values |= {"part": part, "built": False}
                 values |= {"landed_at": record.landed_at or now_text(), "run": record.run or self._ledger.run}
@@ -191,6 +193,23 @@ class FileLedger:
                 rows = connection.execute(query.where(files.c.publish_hour.in_(chunk)))
                 found.update(_unit(hour, closed) for hour, closed in rows)
         return sorted(found)
+
+    def sum_bytes(self, units: Iterable[str]) -> dict[str, int]:
+        """Return the raw bytes of publish hours and closed days, with the files that wait for an index."""
+        wanted = list(units)
+        found = dict.fromkeys(wanted, 0)
+        with self._ledger.engine.connect() as connection:
+            for table in (files, raw_files):
+                query = select(table.c.publish_hour, func.sum(table.c.size)).group_by(table.c.publish_hour)
+                for chunk in chunks(unit for unit in wanted if len(unit) > DAY_LENGTH):
+                    for hour, size in connection.execute(
+                        query.where(*self._where(table), table.c.publish_hour.in_(chunk))
+                    ):
+                        found[hour] += size
+            for day in (unit for unit in wanted if len(unit) == DAY_LENGTH):
+                of_files = select(func.coalesce(func.sum(files.c.size), 0)).where(*self._where(files))
+                found[day] = connection.execute(of_files.where(of_day(files.c.publish_hour, day))).scalar_one()
+        return found
 
     def count_by_hour(self, first: str, last: str) -> dict[str, int]:
         """Count the files of each publish hour of `[first, last]`; hours without files are left out."""
