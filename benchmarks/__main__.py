@@ -7,8 +7,9 @@ ARGS="channels --files 500 --mb 1 10": landing over each channel. ARGS="peers --
 Parquet on the same files. ARGS="odd": the cost of values that fit no column, in a 10 MB file. ARGS="days --events
 10000000 --days 5": closing days, and looking events up. ARGS="deliveries --entries 200": reading a deliveries file of
 many entries. ARGS="airflow --files 200": whole runs of Airflow: a backlog, an empty run, one file, and the latency of
-single files. ARGS="pages": what the pages in Airflow ask a ledger of a million files. ARGS="tables --tables 30": the
-commits to the tables of a catalog. ARGS="replay": a million events to a queue.
+single files. ARGS="chunks --mb 300": one large hour over many workers. ARGS="pages": what the pages in Airflow ask a
+ledger of a million files. ARGS="tables --tables 30": the commits to the tables of a catalog. ARGS="replay": a million
+events to a queue.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 
 import pyarrow
 
-OTHERS = ("airflow", "channels", "days", "deliveries", "odd", "pages", "peers", "replay", "tables")
+OTHERS = ("airflow", "channels", "chunks", "days", "deliveries", "odd", "pages", "peers", "replay", "tables")
 
 
 def main() -> int:

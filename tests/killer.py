@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TASK = re.compile(r"airflow worker -- [0-9a-f]{8}-[0-9a-f-]{27}\s*$")
-WRITES = {
-    "land_event_files": "landing",
-    "index_publish_hour": "landing/sandbox_s3/_index",
-    "flatten_publish_hour": "lake/events",
-}
+WRITES = {"landing": "landing", "indexing": "landing/sandbox_s3/_index", "building": "lake/events"}
+"""The folder that each step writes to; the landing task does all of them."""
+LANDING_TASK = "land_event_files"
 MOST_FILES = 4
 SLICE = 0.02
 LOOKS_A_SEARCH = 5
@@ -35,20 +33,20 @@ NOTICED_SOON = {
 
 
 class Killer(threading.Thread):
-    """Kills the processes of each task after they have written a few files.
+    """Kills the processes of the landing task in each of its steps, after they have written a few files.
 
     Several processes may work on one mapped task, and their shares depend on the hour of the day: all that live are
     killed. They run in short slices, and they are stopped while the killer looks, so that none ends between two looks
     on a busy machine.
     """
 
-    def __init__(self, home: Path, seed: int, tasks: tuple[str, ...] = tuple(WRITES)) -> None:
+    def __init__(self, home: Path, seed: int, steps: tuple[str, ...] = tuple(WRITES)) -> None:
         super().__init__(name="killer", daemon=True)
         self._home, self._random = home, random.Random(seed)
         self._over = threading.Event()
-        self._watched: dict[str, dict[int, psutil.Process]] = {task: {} for task in tasks}
+        self._watched: dict[str, dict[int, psutil.Process]] = {step: {} for step in steps}
         # files from before the first of them do not count
-        self._least = {task: self._files(task) + self._random.randint(1, MOST_FILES) for task in tasks}
+        self._least = {step: self._files(step) + self._random.randint(1, MOST_FILES) for step in steps}
         self._error: Exception | None = None
         self.killed: list[str] = []
 
@@ -58,8 +56,8 @@ class Killer(threading.Thread):
             while not self._over.wait(SLICE):
                 if turn % LOOKS_A_SEARCH == 0:
                     self._find()
-                for task, processes in self._watched.items():
-                    self._look(task, processes)
+                for step, processes in self._watched.items():
+                    self._look(step, processes)
                 turn += 1
         except Exception as error:  # noqa: BLE001 - raised again by `end`
             self._error = error
@@ -69,24 +67,24 @@ class Killer(threading.Thread):
         for process in (process for started in noted for process in task_processes(started.pid)):
             if any(process.pid in processes for processes in self._watched.values()):
                 continue
-            task = task_of(process)
-            if task in self._watched and task not in self.killed:
-                self._watched[task][process.pid] = process
+            if task_of(process) == LANDING_TASK:
+                for step in self._watched.keys() - set(self.killed):
+                    self._watched[step][process.pid] = process
 
-    def _look(self, task: str, processes: dict[int, psutil.Process]) -> None:
-        """Stop a task's processes; kill them if they have written enough, else let them continue."""
+    def _look(self, step: str, processes: dict[int, psutil.Process]) -> None:
+        """Stop the processes; kill them if they have written enough in a step, else let them continue."""
         for process in list(processes.values()):
             if not signalled(process, signal.SIGSTOP):
                 del processes[process.pid]
-        enough = bool(processes) and self._files(task) >= self._least[task]
+        enough = bool(processes) and self._files(step) >= self._least[step]
         for process in processes.values():
             signalled(process, signal.SIGKILL if enough else signal.SIGCONT)
         if enough:
-            self.killed.append(task)
+            self.killed.append(step)
             processes.clear()
 
-    def _files(self, task: str) -> int:
-        return sum(len(names) for _, _, names in os.walk(self._home / WRITES[task]))
+    def _files(self, step: str) -> int:
+        return sum(len(names) for _, _, names in os.walk(self._home / WRITES[step]))
 
     def end(self) -> None:
         """Stop, and raise the error of the thread, if there is one."""

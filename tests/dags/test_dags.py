@@ -128,7 +128,7 @@ def test_announcements_come_last_and_cannot_hide_a_failure(bag: DagBag) -> None:
         assert last.is_teardown
         assert not last.on_failure_fail_dagrun
         assert last.downstream_task_ids == set()
-    assert bag.dags["pismo_ingest_sandbox_s3"].get_task("share_out_units").is_setup
+    assert bag.dags["pismo_ingest_sandbox_s3"].get_task("land_event_files").is_setup
 
 
 def test_a_closing_run_is_a_calendar_day_that_can_be_backfilled(bag: DagBag) -> None:

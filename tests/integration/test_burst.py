@@ -82,7 +82,7 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     wait_for_airflow(airflow.process, airflow.api)
     # the bell rings for a DAG that is still paused
     until(lambda: airflow.api.is_dag_known(told.dag_id), airflow.api.import_errors, pause=0.5)
-    killer = Killer(home, 5, ("land_event_files",))
+    killer = Killer(home, 5, ("landing",))
     killer.start()
     airflow.api.unpause(told.dag_id)
     ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
@@ -98,7 +98,7 @@ def test_a_burst_is_landed_once_though_paused_and_killed(places: Places, monkeyp
     finally:
         killer.end()
         ledger.close()
-    assert killer.killed == ["land_event_files"]
+    assert killer.killed == ["landing"]
     stop(airflow.process)
     found = LakeUnderTest(home)
     assert sorted(row["data__n"] for row in found.rows()) == list(range(COUNT))

@@ -16,6 +16,7 @@ from tests.airflow_runs import dag_runs
 from tests.integration.test_close_dag import Home
 from tests.lakes import event
 
+from pismo.runs.chunks import Chunk
 from pismo_lake.cli.main import main
 from pismo_sandbox.check.truth import Truth
 from pismo_sandbox.s3.server import running_sandbox
@@ -37,7 +38,7 @@ def home(tmp_path: Path, airflow_database: Path) -> Iterator[Home]:
         truth = Truth(tmp_path / "truth.db")
         home = Home(tmp_path, sandbox, truth, airflow_database)
         deliveries = tmp_path / "deliveries.yaml"
-        text = deliveries.read_text().replace("accounting_reports: true", "quarantine_after: 2")
+        text = deliveries.read_text().replace("accounting_reports: true", "quarantine_after: 2\n    chunk_bytes: 800")
         deliveries.write_text(text)
         with dag_runs(home.environment, tmp_path) as home.runs:
             yield home
@@ -122,14 +123,18 @@ def test_a_bad_file_stops_no_other_file_and_is_quarantined(home: Home, capsys: p
 
 
 def _sums_are_what_was_written(home: Home) -> None:
-    """Check that build tasks share no unit, and that their rows add up to the lake's."""
-    where = "WHERE dag_id LIKE 'pismo_ingest%' AND key = 'return_value' AND task_id ="
-    shared = query(home, f"SELECT value FROM xcom {where} 'share_out_units' ORDER BY timestamp LIMIT 1")
-    units = [unit for units in json.loads(shared[0][0]) for unit in units]
-    assert len(units) == len(set(units)) == 3
-    built = query(home, f"SELECT value FROM xcom {where} 'flatten_publish_hour'")
-    assert sum(json.loads(value)["rows"] for (value,) in built) == 4
-    assert sum(json.loads(value)["duplicates"] for (value,) in built) == 1
+    """Check that tasks share no file and no unit, and that their rows add up to the lake's."""
+    where = "WHERE dag_id LIKE 'pismo_ingest%' AND task_id ="
+    first = f"{where} 'find_new_files' AND key = 'return_value' ORDER BY timestamp LIMIT 1"
+    chunks = [Chunk.from_json(chunk) for chunk in json.loads(query(home, f"SELECT value FROM xcom {first}")[0][0])]
+    assert len(chunks) == 2
+    keys = [f"main_stream/2026/3/1/{hour}/a" for hour in (10, 11, 12)]
+    assert [[chunk.has_key(key) for chunk in chunks].count(True) for key in (*keys, IN_SUB_FOLDER, REFUSED)] == [1] * 5
+    landed = query(home, f"SELECT value FROM xcom {where} 'land_event_files' AND key = 'built'")
+    later = query(home, f"SELECT value FROM xcom {where} 'flatten_publish_hour' AND key = 'return_value'")
+    built = [json.loads(value) for (value,) in (*landed, *later)]
+    assert sum(counts["rows"] for counts in built) == 4
+    assert sum(counts["duplicates"] for counts in built) == 1
 
 
 def test_an_incomplete_day_may_be_a_warning_alone(home: Home) -> None:

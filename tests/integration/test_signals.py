@@ -106,9 +106,11 @@ def check_lineage(events: list[dict[str, Any]], home: Home) -> None:
     landed = completed(events, "land_event_files")
     assert landed["inputs"][0]["namespace"] == f"s3://{home.policy.bucket}"
     landing = f"{home.root}/landing/sandbox_s3/main_stream"
-    (raw,) = landed["outputs"]
+    raw, *tables = landed["outputs"]
     assert (raw["namespace"], raw["name"]) == ("file", landing)
     assert raw["outputFacets"]["outputStatistics"]["fileCount"] == 3
+    assert [table["name"] for table in tables] == [f"{home.lake}/{FOLDER}"]
+    assert landed["run"]["facets"]["pismo_units"]["units"] == [f"{DAY}T10", f"{DAY}T11"]
 
     closed = completed(events, "close_publish_day")
     units = closed["run"]["facets"]["pismo_units"]
@@ -131,10 +133,11 @@ def check_lineage(events: list[dict[str, Any]], home: Home) -> None:
     checks = lake["inputFacets"]["dataQualityAssertions"]["assertions"]
     assert len(checks) > 3
     assert all(check["success"] for check in checks)
+    building = (".land_event_files", ".flatten_publish_hour")
     written = [
-        output["outputFacets"]["outputStatistics"]["rowCount"]
+        output["outputFacets"]["outputStatistics"].get("rowCount", 0)
         for each in events
-        if each["eventType"] == "COMPLETE" and each["job"]["name"].endswith(".flatten_publish_hour")
+        if each["eventType"] == "COMPLETE" and each["job"]["name"].endswith(building)
         for output in each["outputs"]
     ]
     assert sum(written) == 4

@@ -75,6 +75,10 @@ class Delivery:
     """How many hours before its data interval a scheduled run looks for files."""
     parallel_downloads: Annotated[int, Field(ge=1, le=256), NO_TRUTH] = 8
     """How many files a task downloads side by side."""
+    chunk_bytes: Whole = 256 << 20
+    """The raw bytes that one landing task takes to the lake. A run with more has several of these tasks."""
+    parallel_tasks: AtLeastOne = 4
+    """How many tasks of one step of an ingest run are at work at once. Raise it with the number of workers."""
     quarantine_after: AtLeastOne = 5
     """In how many runs a file may fail to land before it is quarantined: tried by its day's close, or on demand."""
     wait_minutes: Annotated[float, Field(ge=0, le=24 * 60), NO_TRUTH] = 5.0

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 DOC = """
 ### Event files of Pismo to the lake: `{name}`
-Each run finds the event files that are not landed yet, lands them unchanged, indexes their events, and builds every
-publish hour that they belong to. A second run changes nothing.
+Each run finds the event files that are not landed yet, and cuts them into chunks. A landing task lands the files of a
+chunk unchanged, indexes their events, and builds the publish hours that they belong to. A second run changes nothing.
 
 {facts}
 
@@ -105,24 +105,24 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         default_args=TASK_DEFAULTS,
     ) as dag:
         find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)
-        land = LandEventFilesOperator(task_id="land_event_files", pool=delivery.pool, **common)
+        several = {"max_active_tis_per_dagrun": delivery.parallel_tasks, **common}
+        land = LandEventFilesOperator.partial(
+            task_id="land_event_files", map_index_template="{{ task.label }}", pool=delivery.pool, **several
+        ).expand(chunk=find.output)
+        check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_event_files", **common)
+        # a landing task takes its chunk to the lake; the next three tasks are skipped if all chunks are there
         index = IndexUnitOperator.partial(
-            task_id="index_publish_hour",
-            map_index_template="{{ task.unit }}",
-            max_active_tis_per_dagrun=4,
-            **common,
+            task_id="index_publish_hour", map_index_template="{{ task.units | join(', ') }}", **several
         ).expand(unit=land.output)
         shared = ShareOutUnitsOperator(task_id="share_out_units", lists=index.output, **common)
         flatten = BuildUnitsOperator.partial(
-            task_id="flatten_publish_hour",
-            map_index_template="{{ task.units | join(', ') }}",
-            max_active_tis_per_dagrun=4,
-            **common,
+            task_id="flatten_publish_hour", map_index_template="{{ task.units | join(', ') }}", **several
         ).expand(units=shared.output)
-        check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_event_files", **common)
-        announce = AnnounceRowsOperator(task_id="announce_rows", index_task_id="index_publish_hour", **common)
+        announce = AnnounceRowsOperator(
+            task_id="announce_rows", index_task_id=["land_event_files", "index_publish_hour"], **common
+        )
         find >> land >> index >> shared >> flatten >> announce
-        # the announcement is skipped with the units, and cannot hide that a task failed
-        announce.as_teardown(setups=shared)
+        # the announcement is skipped with the landing, and cannot hide that a task failed
+        announce.as_teardown(setups=land)  # type: ignore[arg-type]  # it takes mapped tasks too
         land >> check
     return dag

@@ -15,6 +15,8 @@ from pismo.runs.window import day_of
 from pismo.signals.assets import days_asset, extra_of, lake_asset
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
 
     from pismo_lake.settings.deliveries import Delivery
@@ -29,20 +31,22 @@ class _AnnounceOperator(DeliveryOperator):
     ui_color = "#ead9f2"
     template_fields = (*DeliveryOperator.template_fields, "index_task_id")
 
-    def __init__(self, *, index_task_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, index_task_id: str | Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.index_task_id = index_task_id
 
     def alert_changes(self, context: Context, delivery: Delivery) -> None:
-        """Send one alert about the contract changes of all index tasks of the run."""
+        """Send one alert about the contract changes of all tasks of the run that index files."""
         from pismo.notifications import send_alert
         from pismo.signals.alerts import alert_contracts
 
-        found = context["ti"].xcom_pull(task_ids=self.index_task_id, key=CHANGES) or []
         changes: dict[str, Counter[str]] = {}
-        for by_type in [found] if isinstance(found, dict) else found:
-            for event_type, kinds in (by_type or {}).items():
-                changes.setdefault(event_type, Counter()).update(kinds)
+        names = self.index_task_id
+        for task_id in [names] if isinstance(names, str) else names:
+            found = context["ti"].xcom_pull(task_ids=task_id, key=CHANGES) or []
+            for by_type in [found] if isinstance(found, dict) else found:
+                for event_type, kinds in (by_type or {}).items():
+                    changes.setdefault(event_type, Counter()).update(kinds)
         if changes:
             send_alert(delivery, alert_contracts(delivery, changes), dict(context))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from pismo.operators.delivery import DeliveryOperator
@@ -15,13 +14,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
     from pismo_lake.build.summary import BuildSummary
-    from pismo_lake.errors import PismoError
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 
 class ShareOutUnitsOperator(DeliveryOperator):
-    """Merge the lists of units of the index tasks, so that no two build tasks share a unit."""
+    """Merge the lists of units of the index tasks, so that no two build tasks share a unit.
+
+    Lists with few bytes become one, so that many small hours are not a task each.
+    """
 
     ui_color = "#e3f4e6"
     template_fields = (*DeliveryOperator.template_fields, "lists")
@@ -30,15 +31,22 @@ class ShareOutUnitsOperator(DeliveryOperator):
         super().__init__(**kwargs)
         self.lists = lists
 
-    def execute(self, context: Context) -> list[list[str]]:  # noqa: ARG002 - the signature is Airflow's
+    def execute(self, context: Context) -> list[list[str]]:
         """Return the lists of units."""
-        return share_out(cast("Iterable[Sequence[str]]", self.lists))
+        from pismo.runs.chunks import pack
+        from pismo_lake.ledger import FileLedger
+
+        shared = share_out(cast("Iterable[Sequence[str]]", self.lists))
+        with self.open_delivery(context) as (delivery, ledger):
+            files = FileLedger(ledger, delivery.lake, delivery.name)
+            sizes = files.sum_bytes(unit for units in shared for unit in units)
+            return pack(shared, sizes, delivery.chunk_bytes)
 
 
 class BuildUnitsOperator(DeliveryOperator):
     """Build a list of units, but leave unchanged parts alone unless the run sets `force`.
 
-    Most lists hold one publish hour. If an hour's day is closed, the list names that day (YYYY-MM-DD) instead.
+    A unit is a publish hour, or a closed day (YYYY-MM-DD) that has the hour.
     """
 
     ui_color = "#e3f4e6"
@@ -50,35 +58,18 @@ class BuildUnitsOperator(DeliveryOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Build the units; fail at the end if a file or a unit could not be read."""
-        from pismo.connect.ledger import settings_of
+        from pismo.operators.steps import build_units
         from pismo.signals.lineage import is_wanted, lineage_of_build
-        from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
-        from pismo_lake.build.day import build_unit
-        from pismo_lake.build.summary import BuildSummary
-        from pismo_lake.build.units import UNIT_ERRORS, refuse_unbuilt
+        from pismo_lake.build.units import refuse_unbuilt
 
-        # a run with event ids builds their files again: the person doubts something about these events
-        force = bool(context["params"].get("force") or context["params"].get("event_ids"))
-        built = BuildSummary(", ".join(self.units))
-        failures: dict[str, PismoError] = {}
         with self.open_delivery(context) as (delivery, ledger):
-            for unit in self.units:
-                fresh = find_fresh(delivery, ledger, unit)
-                try:
-                    with time_step(delivery.name, "flatten"):
-                        of_unit = build_unit(settings_of(delivery), ledger, unit, force=force, log=self.task_log)
-                    publish_build(delivery, of_unit, fresh)
-                    built.join(of_unit)
-                except UNIT_ERRORS as error:
-                    self.log.error("not built: %s: %s", unit, error)  # noqa: TRY400 - the message needs no traceback
-                    failures[unit] = error
-            publish_backlog(delivery, ledger)
+            built = build_units(delivery, ledger, self.units, force=must_force(context), log=self.task_log)
             if is_wanted():
                 self.lineage = lineage_of_build(delivery, ledger, self.units)
-            refuse_unbuilt(failures)
+            refuse_unbuilt(built.failures)
             _refuse_unindexed(delivery, ledger, self.units)
-        _refuse_unreadable(built)
-        return _counts(built)
+        _refuse_unreadable(built.summary)
+        return built.counts()
 
 
 class ClosePublishDayOperator(DeliveryOperator):
@@ -92,6 +83,7 @@ class ClosePublishDayOperator(DeliveryOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the day; with `force`, rebuild it even if it has not changed."""
         from pismo.connect.ledger import settings_of
+        from pismo.operators.steps import counts_of
         from pismo.signals.lineage import is_wanted, lineage_of_close
         from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
         from pismo_lake.build.day import close_day
@@ -106,7 +98,13 @@ class ClosePublishDayOperator(DeliveryOperator):
             publish_backlog(delivery, ledger)
             if is_wanted():
                 self.lineage = lineage_of_close(delivery, ledger, day)
-            return _counts(built)
+            return counts_of(built)
+
+
+def must_force(context: Context) -> bool:
+    """Return whether a run builds unchanged parts too."""
+    # a run with event ids builds their files again: the person doubts something about these events
+    return bool(context["params"].get("force") or context["params"].get("event_ids"))
 
 
 def _refuse_unindexed(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> None:
@@ -127,15 +125,3 @@ def _refuse_unreadable(built: BuildSummary) -> None:
     if built.unreadable:
         msg = f"kept in landing and listed in rejects, but unreadable: {', '.join(built.unreadable)}"
         raise FramingError(msg)
-
-
-def _counts(built: BuildSummary) -> dict[str, Any]:
-    """Return the counts for XCom, only of the parts that this task wrote.
-
-    So sums over tasks count each part once.
-    """
-    from pismo_lake.build.summary import COUNTED
-
-    skipped = {"by_type", "written", *COUNTED}
-    counts = {name: value for name, value in asdict(built).items() if name not in skipped}
-    return counts | built.written | {"unreadable": len(built.unreadable)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from pismo.operators.announce import CHANGES
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, XComArg
 
-    from pismo_lake.index.indexer import IndexSummary
-
 
 class _IndexOperator(DeliveryOperator):
     """Index the files of publish hours."""
@@ -24,41 +21,40 @@ class _IndexOperator(DeliveryOperator):
 
     def index_hours(self, context: Context, hours: Sequence[str]) -> set[str]:
         """Index the files of these hours, push the counts, and return the units to build."""
-        from pismo.connect.ledger import settings_of
-        from pismo.signals.metrics import publish_changes, time_step
-        from pismo_lake.index.run import index_landed
-        from pismo_lake.ledger import FileLedger, RawLedger
+        from pismo.operators.steps import index_files
+        from pismo_lake.ledger import FileLedger
 
         with self.open_delivery(context) as (delivery, ledger):
-            names = [file.name for file in RawLedger(ledger, delivery.lake, delivery.name).list_waiting(hours)]
-            with time_step(delivery.name, "index"):
-                done = index_landed(settings_of(delivery), ledger, hours, log=self.task_log)
-            if changes := publish_changes(delivery, ledger, names):
-                context["ti"].xcom_push(key=CHANGES, value=changes)
-            for name, problem in done.failures:
-                self.log.error("landed, but not in the lake, because it could not be indexed: %s: %s", name, problem)
-            context["ti"].xcom_push(key="counts", value=_counts(done))
+            indexed = index_files(delivery, ledger, hours, log=self.task_log)
+            if indexed.changes:
+                context["ti"].xcom_push(key=CHANGES, value=indexed.changes)
+            context["ti"].xcom_push(key="counts", value=indexed.counts())
             files = FileLedger(ledger, delivery.lake, delivery.name)
-            return set(files.units_of_hours(done.publish_hours)) & set(files.unbuilt_units())
+            return set(files.units_of_hours(indexed.summary.publish_hours)) & set(files.unbuilt_units())
 
 
 class IndexUnitOperator(_IndexOperator):
-    """Index a unit's files; push the units to build.
+    """Index the files of units that a landing task left; push the units to build.
 
-    These are the unit itself, and later units that hold a copy which now loses. If a file cannot be indexed, the
+    These are the units themselves, and later units that hold a copy which now loses. If a file cannot be indexed, the
     others of its hour and other hours are still indexed; the build of its own hour fails and names it. A closed day
     has no files without an index: its unit is passed on.
     """
 
     template_fields = (*DeliveryOperator.template_fields, "unit")
 
-    def __init__(self, *, unit: str, **kwargs: Any) -> None:
+    def __init__(self, *, unit: str | Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.unit = unit
 
+    @property
+    def units(self) -> list[str]:
+        """Return the units, also if there is only one."""
+        return [self.unit] if isinstance(self.unit, str) else list(self.unit)
+
     def execute(self, context: Context) -> list[str]:
-        """Index the unit's files and return the units to build, oldest first."""
-        return sorted({self.unit} | self.index_hours(context, [self.unit]))
+        """Index the files of the units and return the units to build, oldest first."""
+        return sorted({*self.units, *self.index_hours(context, self.units)})
 
 
 class IndexPublishDayOperator(_IndexOperator):
@@ -75,8 +71,3 @@ class IndexPublishDayOperator(_IndexOperator):
         day = str(day_of(context))
         touched = self.index_hours(context, cast("Sequence[str]", self.publish_hours))
         return [[unit] for unit in sorted(touched) if unit[: len(day)] != day]
-
-
-def _counts(done: IndexSummary) -> dict[str, Any]:
-    """Return the counts for XCom."""
-    return asdict(done) | {"unreadable": len(done.unreadable), "failures": len(done.failures)}

@@ -1,16 +1,21 @@
-"""Land the new event files of a run's window: raw bytes, and a row in the ledger."""
+"""Land the new event files of a run: raw bytes, and a row in the ledger; then take them to the lake."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pismo.operators.announce import CHANGES
+from pismo.operators.build import must_force
 from pismo.operators.delivery import DeliveryOperator
-from pismo.runs.window import LONGEST_HOURS, day_of, day_window, window_of
+from pismo.runs.window import day_of, day_window, window_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Set
+
     from airflow.sdk import Context
 
+    from pismo.runs.chunks import Chunk
     from pismo.runs.land import Landed
     from pismo.runs.window import Window
     from pismo_lake.ledger import Ledger
@@ -20,82 +25,126 @@ FAILURES = "failures"
 """The XCom key of the files that could not be landed."""
 
 
-class LandEventFilesOperator(DeliveryOperator):
-    """Fetch files in parallel, check their sizes, and push the units to index or build.
-
-    A unit is a publish hour or a closed day.
-    """
+class _LandOperator(DeliveryOperator):
+    """Fetch files in parallel, check their sizes, and record them."""
 
     ui_color = "#fdf3dc"
 
-    def execute(self, context: Context) -> list[str]:
-        """Drain the notices, list further files, and land all of them.
+    def land(self, delivery: Delivery, ledger: Ledger, window: Window, chunk: Chunk) -> Landed:
+        """Land a chunk of a window, or all of it."""
+        from pismo.runs.land import land_window
+        from pismo.signals.lineage import is_wanted, lineage_of_landing
+        from pismo.signals.metrics import time_step
+
+        with time_step(delivery.name, "land"):
+            landed = land_window(delivery, ledger, window, self.task_log, chunk)
+        if is_wanted():
+            self.lineage = lineage_of_landing(delivery, landed.summary.files, landed.summary.bytes)
+        return landed
+
+    def settle(
+        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed, units: Set[str]
+    ) -> None:
+        """Count and push the failures and the landed files, and send alerts.
 
         A file that fails does not stop the others: the task succeeds, and `CheckLandingOperator` names the failed
-        files. Airflow retries this task only if the run has nothing else to do and a retry may help.
+        files. Airflow retries this task only if it has nothing else to do and a retry may help.
         """
         from pismo.notifications import send_alert
         from pismo.runs.failures import count_failures, failures_for_xcom
-        from pismo.runs.find import resolve_events
-        from pismo.runs.land import land_window
         from pismo.signals.alerts import alerts_of_landing
-        from pismo.signals.lineage import is_wanted, lineage_of_landing
-        from pismo.signals.metrics import time_step
         from pismo_lake.errors import landing_error
 
-        with self.open_delivery(context) as (delivery, ledger):
-            window = resolve_events(self._window(context, delivery), delivery, ledger)
-            with time_step(delivery.name, "land"):
-                landed = land_window(delivery, ledger, window, self.task_log)
-            if is_wanted():
-                self.lineage = lineage_of_landing(delivery, landed.summary.files, landed.summary.bytes)
-            units = self._units(context, delivery, ledger, window, landed)
-            if landed.failures and not units and _may_try_again(context):
-                error = landing_error(landed.failures)
-                if not error.permanent:
-                    raise error
-            failed = count_failures(delivery, ledger, window, landed)
-            for alert in alerts_of_landing(delivery, landed, failed):
-                send_alert(delivery, alert, dict(context))
-        if len(units) > LONGEST_HOURS:
-            self.log.warning("%d units to build, %d now, the others in the next run", len(units), LONGEST_HOURS)
+        if landed.failures and not units and _may_try_again(context):
+            error = landing_error(landed.failures)
+            if not error.permanent:
+                raise error
+        failed = count_failures(delivery, ledger, window, landed)
+        for alert in alerts_of_landing(delivery, landed, failed):
+            send_alert(delivery, alert, dict(context))
         counts = landed.counts | asdict(landed.summary) | {"failed": len(landed.failures)}
         context["ti"].xcom_push(key="counts", value=counts | {"publish_hours": len(units), "listed": landed.listed})
         context["ti"].xcom_push(key=FAILURES, value=failures_for_xcom(failed))
-        # the newest first: a backlog of old hours must not delay fresh events
-        return sorted(sorted(units, reverse=True)[:LONGEST_HOURS])
-
-    def _window(self, context: Context, delivery: Delivery) -> Window:
-        return window_of(context, delivery)
-
-    def _units(
-        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
-    ) -> set[str]:  # fmt: skip
-        """Return the units that need an index or a build, also after a crash, and forced ones."""
-        from pismo.runs.find import find_forced_units
-        from pismo_lake.ledger import FileLedger
-
-        files = FileLedger(ledger, delivery.lake, delivery.name)
-        return {*files.unbuilt_units(), *find_forced_units(files, window)}
 
 
-class LandPublishDayOperator(LandEventFilesOperator):
+class LandEventFilesOperator(_LandOperator):
+    """Land one chunk of a run and take it to the lake; push the units that are left for the tasks that follow.
+
+    All files of the chunk are landed before the first one is indexed. So their notices are deleted early, and a retry
+    fetches nothing again. A unit is a publish hour or a closed day.
+    """
+
+    template_fields = (*DeliveryOperator.template_fields, "chunk")
+
+    def __init__(self, *, chunk: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.chunk = chunk or {}
+
+    @property
+    def label(self) -> str:
+        """Return the name of the chunk, for the pages of Airflow."""
+        from pismo.runs.chunks import Chunk
+
+        return str(Chunk.from_json(self.chunk))
+
+    def execute(self, context: Context) -> list[str] | None:
+        """Land the chunk, index and build it; return the units that are left, or nothing."""
+        from pismo.operators.steps import carry
+        from pismo.runs.chunks import Chunk
+        from pismo.runs.find import resolve_events
+        from pismo.signals.lineage import is_wanted, join_lineage, lineage_of_build
+
+        chunk = Chunk.from_json(self.chunk)
+        with self.open_delivery(context) as (delivery, ledger):
+            window = resolve_events(window_of(context, delivery), delivery, ledger)
+            landed = self.land(delivery, ledger, window, chunk)
+            units = _units(delivery, ledger, window, landed, chunk)
+            self.settle(context, delivery, ledger, window, landed, units)
+            if not units:
+                return None
+            done = carry(
+                delivery, ledger, chunk, units, landed.keys, force=must_force(context), log=self.task_log
+            )  # fmt: skip
+            context["ti"].xcom_push(key="indexed", value=done.indexed.counts())
+            context["ti"].xcom_push(key="built", value=done.built.counts())
+            if done.indexed.changes:
+                context["ti"].xcom_push(key=CHANGES, value=done.indexed.changes)
+            if is_wanted() and done.units:
+                self.lineage = join_lineage(self.lineage, lineage_of_build(delivery, ledger, done.units))
+        return list(done.left) or None
+
+
+def _units(delivery: Delivery, ledger: Ledger, window: Window, landed: Landed, chunk: Chunk) -> set[str]:
+    """Return the units of a chunk that need an index or a build, also after a crash, and forced ones."""
+    from pismo.runs.find import find_forced_units
+    from pismo_lake.ledger import FileLedger
+
+    if chunk.is_slice:
+        return {str(hour) for hour in chunk.hours} if chunk.hours else set(landed.summary.publish_hours)
+    files = FileLedger(ledger, delivery.lake, delivery.name)
+    units = {*files.unbuilt_units(), *find_forced_units(files, window)}
+    return {unit for unit in units if chunk.has_unit(unit)}
+
+
+class LandPublishDayOperator(_LandOperator):
     """Land missing files of a publish day and of the hours beside it; push the hours to index.
 
     If listing is denied, or switched off for the run, the day has only the files that notices and the ledger name.
     """
 
-    def _window(self, context: Context, delivery: Delivery) -> Window:  # noqa: ARG002 - the signature is the other's
-        return day_window(context)
-
-    def _units(
-        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed  # noqa: ARG002
-    ) -> set[str]:  # fmt: skip
+    def execute(self, context: Context) -> list[str]:
+        """Drain the notices, list the day, and land all of it; return the hours with files to index."""
+        from pismo.runs.chunks import WHOLE
         from pismo_lake.ledger import RawLedger
 
-        # outside the day only the hours of this landing: else each of thirty days would do the work of the others
-        left = RawLedger(ledger, delivery.lake, delivery.name).hours_of_day(str(day_of(context)))
-        return {*left, *landed.summary.publish_hours}
+        with self.open_delivery(context) as (delivery, ledger):
+            window = day_window(context)
+            landed = self.land(delivery, ledger, window, WHOLE)
+            # outside the day only the hours of this landing: else each of thirty days would do the work of the others
+            left = RawLedger(ledger, delivery.lake, delivery.name).hours_of_day(str(day_of(context)))
+            hours = {*left, *landed.summary.publish_hours}
+            self.settle(context, delivery, ledger, window, landed, hours)
+        return sorted(hours)
 
 
 class CheckLandingOperator(DeliveryOperator):
@@ -116,8 +165,9 @@ class CheckLandingOperator(DeliveryOperator):
         """Raise `LandingRefusedError` with the files that the landing task could not land."""
         from pismo.runs.failures import refusal_of
 
-        failed = context["ti"].xcom_pull(task_ids=self.landing_task_id, key=FAILURES) or []
-        error = refusal_of(failed)
+        found = context["ti"].xcom_pull(task_ids=self.landing_task_id, key=FAILURES) or []
+        # a mapped task has a list for each of its tasks
+        error = refusal_of(file for item in found for file in ([item] if isinstance(item, dict) else item or ()))
         if error is None:
             return
         for key, problem in error.failures.items():

@@ -18,7 +18,7 @@ from pismo_lake.ledger import FileLedger, Sightings
 from pismo_lake.paths import can_be_kept, is_event_file, safe_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pismo.connect.source import EventSource
     from pismo.runs.window import Window
@@ -48,11 +48,12 @@ class Found:
         """Return whether the run has work."""
         return bool(self.files or self.notices)
 
-    def summary(self, unbuilt: Iterable[str]) -> dict[str, object]:
-        """Return publish hours and counts for XCom, never file lists."""
-        hours = {str(hour) for file in self.files if (hour := PublishHour.of_key(file.key))}
-        return {"files": len(self.files), "bytes": sum(file.size or 0 for file in self.files),
-                "notices": self.notices, "publish_hours": sorted(hours), "unbuilt_units": sorted(unbuilt)}  # fmt: skip
+    def summary(self, unbuilt: Collection[str]) -> dict[str, int]:
+        """Return counts for XCom."""
+        hours = {PublishHour.of_key(file.key) for file in self.files}
+        size = sum(file.size or 0 for file in self.files)
+        return {"files": len(self.files), "bytes": size, "notices": self.notices, "publish_hours": len(hours),
+                "unbuilt_units": len(unbuilt)}  # fmt: skip
 
 
 def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pismo.connect.queue import open_queue
 from pismo.connect.source import source_of
+from pismo.runs.chunks import WHOLE
 from pismo.runs.drain import drain
-from pismo.runs.find import find_files
+from pismo.runs.find import Found, find_files
 from pismo_lake.errors import AccessDenied, FileMissing, PismoError, QuarantinedError, SourceUnavailable
 from pismo_lake.landing.land import Landing, land_files
 from pismo_lake.landing.record import LandSummary, add_summaries
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pismo.connect.source import EventSource
+    from pismo.runs.chunks import Chunk
     from pismo.runs.window import Window
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
@@ -33,6 +35,7 @@ class Landed:
 
     `listed` is ``listed``, or the reason that the source was not listed. `failures` has the error of each needed file
     that could not be landed. If `source_works`, another file could be read: then the fault is in the files themselves.
+    `keys` are those of the landed files.
     """
 
     summary: LandSummary
@@ -40,22 +43,31 @@ class Landed:
     failures: Mapping[str, PismoError] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
     source_works: bool = True
+    keys: set[str] = field(default_factory=set)
 
 
-def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger) -> Landed:
-    """Land the files of a window; one bad file does not stop the others, but is returned."""
+def land_window(
+    delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger, chunk: Chunk = WHOLE
+) -> Landed:
+    """Land the files of a window, or of a chunk of it; one bad file does not stop the others, but is returned."""
     if not window.relist:
         return Landed(add_summaries([]), "relist is off")
+    if chunk.units:
+        return Landed(add_summaries([]), "nothing to list")
+    window = replace(window, hours=chunk.hours) if chunk.hours else window
+    keys: set[str] = set()
     summaries: list[LandSummary] = []
     failures: dict[str, PismoError] = {}
     counts: dict[str, Any] = {}
     with source_of(delivery) as source:
 
         def land(files: Sequence[RemoteFile], seen_by: str = "announced") -> Landing:
-            return land_files(
+            landing = land_files(
                 delivery.settings, ledger, files, source.fetch,
                 parallel=delivery.parallel_downloads, seen_by=seen_by, log=log,
             )  # fmt: skip
+            keys.update({file.key for file in files} - landing.failures.keys())
+            return landing
 
         def land_announced(files: Sequence[RemoteFile]) -> Landing:
             quarantined = Sightings(ledger, delivery.lake, delivery.name).list_quarantined()
@@ -63,12 +75,18 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
             refused = {file.key: _refusal(file.key) for file in files if file.key in quarantined}
             return Landing(landing.summary, {**landing.failures, **refused})
 
-        if delivery.notices is not None and not window.object_keys:
+        if delivery.notices is not None and not window.object_keys and not chunk.hours:
+            notices = replace(delivery.notices, most=chunk.messages or delivery.notices.most)
             with closing(open_queue(delivery)) as queue:
-                drained = drain(delivery, delivery.notices, queue, source, ledger, land_announced, log)
+                drained = drain(delivery, notices, queue, source, ledger, land_announced, log)
             summaries, counts = list(drained.summaries), {"notices": drained.counts()}
             failures = _select_needed(delivery, ledger, drained.failures, log)
-        found = find_files(source, ledger, delivery, window)
+        found = (
+            Found(unlisted="this task only takes notices")
+            if chunk.messages
+            else find_files(source, ledger, delivery, window)
+        )
+        found = replace(found, files=tuple(file for file in found.files if chunk.has_key(file.key)))
         if found.unlisted is not None:
             log.info("nothing was listed: %s; new files are known only from notices", found.unlisted)
         seen_by = ASKED_FOR if window.object_keys else "listed"
@@ -85,7 +103,7 @@ def land_window(delivery: Delivery, ledger: Ledger, window: Window, log: logging
         failures |= _select_needed(delivery, ledger, landing.failures, log)
         summary = add_summaries(summaries)
         works = bool(summary.files or summary.skipped) or _reads(source, delivery, ledger, failures)
-    return Landed(summary, found.unlisted or "listed", failures, counts, works)
+    return Landed(summary, found.unlisted or "listed", failures, counts, works, keys)
 
 
 def _may_heal(error: PismoError | None) -> bool:

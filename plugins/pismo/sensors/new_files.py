@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 class NewFilesSensor(DeliverySensor):
     """Look once in the worker, then wait in the triggerer for up to `wait_minutes`.
 
-    If the window is over, as in a backfill, the sensor does not wait. A waiting run ends as soon as another run of the
-    DAG is queued, so that a manual run starts at once. Publish hours and counts are pushed to XCom. A
-    denied listing is no error if there are notices, or if the run names object keys. A dry run logs its plan here and
-    ends as skipped.
+    If the window is over, as in a backfill, the sensor does not wait. A waiting run ends as
+    soon as another run of the DAG is queued, so that a manual run starts at once. The chunks of the run, and counts,
+    are pushed to XCom. A denied listing is no error if there are notices, or if the run names object keys. A dry run
+    logs its plan here and ends as skipped.
     """
 
     ui_color = "#e8f1fb"
 
-    def execute(self, context: Context) -> dict[str, object]:
+    def execute(self, context: Context) -> list[dict[str, object]]:
         """Look once; defer if there is no work yet."""
         delivery = self.read_delivery()
         with refuse_wrong_params(self.task_log):
@@ -55,7 +55,7 @@ class NewFilesSensor(DeliverySensor):
         self.defer(trigger=trigger, method_name="resume")
         raise AssertionError("defer() does not return")
 
-    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
+    def resume(self, context: Context, event: dict[str, Any]) -> list[dict[str, object]]:
         """Look once more if the triggerer found files; skip if it did not."""
         if event["status"] == "error":
             # the worker looks again and raises the same error
@@ -70,24 +70,33 @@ class NewFilesSensor(DeliverySensor):
         found = self._look(context)
         return PokeReturnValue(found is not None, found)
 
-    def _look(self, context: Context) -> dict[str, object] | None:
-        """Return the publish hours and counts of the work to do; None if there is none."""
-        from pismo.runs.find import look, resolve_events
+    def _look(self, context: Context) -> list[dict[str, object]] | None:
+        """Return the chunks of the work to do; None if there is none."""
+        from pismo.runs.chunks import cut
+        from pismo.runs.find import find_forced_units, look, resolve_events
         from pismo.signals.metrics import publish_backlog
         from pismo_lake.ledger import FileLedger
 
         with self.open_delivery(context) as (delivery, ledger):
             publish_backlog(delivery, ledger)
-            window = window_of(context, delivery)
-            unbuilt = FileLedger(ledger, delivery.lake, delivery.name).unbuilt_units()
-            found = look(delivery, ledger, resolve_events(window, delivery, ledger))
-        if not (found or unbuilt or window.force):
-            return None
+            window = resolve_events(window_of(context, delivery), delivery, ledger)
+            files = FileLedger(ledger, delivery.lake, delivery.name)
+            unbuilt = files.unbuilt_units()
+            found = look(delivery, ledger, window)
+            if not (found or unbuilt or window.force):
+                return None
+            sizes = files.sum_bytes({*unbuilt, *find_forced_units(files, window)})
         self.log.info(
             "%d new file(s), about %d notice(s), %d hour(s) or day(s) waiting to be built",
             len(found.files), found.notices, len(unbuilt),
         )  # fmt: skip
-        return found.summary(unbuilt)
+        messages = min(found.notices, delivery.notices.most) if delivery.notices else 0
+        is_ranged = not window.object_keys
+        chunks = cut(found.files, sizes, messages, chunk_bytes=delivery.chunk_bytes, is_ranged=is_ranged)
+        if len(chunks) > 1:
+            self.log.info("%d chunks: %s", len(chunks), "; ".join(map(str, chunks)))
+        context["ti"].xcom_push(key="counts", value=found.summary(unbuilt) | {"chunks": len(chunks)})
+        return [chunk.to_json() for chunk in chunks]
 
     def _log_plan(self, window: Window, context: Context) -> None:
         from pismo.runs.dry_run import log_plan

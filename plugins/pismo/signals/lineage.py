@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -70,6 +70,13 @@ def lineage_of_landing(delivery: Delivery, files: int, size: int) -> Lineage:
 def lineage_of_build(delivery: Delivery, ledger: Ledger, units: Sequence[str]) -> Lineage | None:
     """Return the lineage from raw files to the tables that this run has written, in some units."""
     return _lineage(delivery, ledger, units, lambda: changes_of_run(delivery.settings, ledger, str(ledger.run), units))
+
+
+def join_lineage(landing: Lineage | None, build: Lineage | None) -> Lineage | None:
+    """Return the lineage of a task that lands files and builds their units."""
+    if landing is None or build is None:
+        return landing or build
+    return replace(build, inputs=landing.inputs, outputs=(*landing.outputs, *build.outputs))
 
 
 def lineage_of_close(delivery: Delivery, ledger: Ledger, day: PublishDay) -> Lineage | None:

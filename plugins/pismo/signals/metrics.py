@@ -22,7 +22,7 @@ from pismo_lake.ledger.state import delivery_backlog
 from pismo_lake.report.model import DayVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from pismo_lake.build.summary import BuildSummary
     from pismo_lake.ledger import Ledger
@@ -50,8 +50,8 @@ def time_step(delivery: str, step: str) -> Iterator[None]:
         _stats().timing(f"pismo.{step}", timedelta(seconds=time.monotonic() - started), tags={"delivery": delivery})
 
 
-def find_fresh(delivery: Delivery, ledger: Ledger, unit: str) -> list[datetime]:
-    """Return the publish times of files that the next build of a unit makes visible for the first time.
+def find_fresh(delivery: Delivery, ledger: Ledger, unit: str, parts: Set[int] | None = None) -> list[datetime]:
+    """Return the publish times of files that the next build of a unit, or of some parts, makes visible first.
 
     Files that an earlier build has taken, and that wait only to be built again, are left out.
     """
@@ -60,12 +60,12 @@ def find_fresh(delivery: Delivery, ledger: Ledger, unit: str) -> list[datetime]:
         known: dict[str, dict[int, str]] = {}
         for file in FileLedger(ledger, delivery.lake, delivery.name).unbuilt_of(unit):
             if file.unit not in known:
-                parts = BuildLedger(ledger, delivery.lake, delivery.name, file.unit).parts()
-                known[file.unit] = {part.part: part.built_at or "" for part in parts}
+                records = BuildLedger(ledger, delivery.lake, delivery.name, file.unit).parts()
+                known[file.unit] = {record.part: record.built_at or "" for record in records}
             built_at = known[file.unit].get(PART if file.closed else file.part, "")
             # the ledger's times are whole seconds
             is_new = file.landed_at > built_at or (file.landed_at == built_at and not file.touched)
-            if file.published_at and is_new:
+            if file.published_at and is_new and (parts is None or file.part in parts):
                 found.append(datetime.fromisoformat(file.published_at))
     return found
 
