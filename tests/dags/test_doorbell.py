@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import replace
+
+import pytest
 
 from pismo.triggers import notices_waiting
 from pismo.triggers.notices_waiting import NoticesWaitingTrigger
-
-if TYPE_CHECKING:
-    import pytest
+from pismo_lake.settings.channels import NoticeChannel, Notices
 
 POLL = 15.0
 
 
-async def pauses_of(looks: list[tuple[int, dict[str, int] | None]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+async def pauses_of(
+    looks: list[tuple[int, dict[str, int] | None]], monkeypatch: pytest.MonkeyPatch, poll: float = POLL
+) -> list[float]:
     """Return the seconds that it waits after each of these looks."""
     pauses: list[float] = []
 
@@ -24,7 +26,7 @@ async def pauses_of(looks: list[tuple[int, dict[str, int] | None]], monkeypatch:
             raise asyncio.CancelledError
 
     monkeypatch.setattr(notices_waiting.asyncio, "sleep", sleep)
-    bell = NoticesWaitingTrigger("deliveries.yaml", "any", POLL)
+    bell = NoticesWaitingTrigger("deliveries.yaml", "any", poll)
     script = iter(looks)
     monkeypatch.setattr(bell, "_look", lambda: next(script))
     rings = 0
@@ -53,3 +55,25 @@ def test_it_starts_again_once_all_is_taken_or_something_is(monkeypatch: pytest.M
         (1, {hour: 1}), (1, {hour: 1}), (1, {hour: 1}), (0, None), (1, {hour: 4}), (1, {hour: 4}), (1, {hour: 5}),
     ]  # fmt: skip
     assert asyncio.run(pauses_of(looks, monkeypatch)) == [15, 30, 60, 15, 15, 30, 15]
+
+
+def test_after_a_ring_it_leaves_time_for_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second ring would make a run that finds no work, and the next file would wait for its end."""
+    hour = "2026-03-01T10"
+    looks: list[tuple[int, dict[str, int] | None]] = [
+        (0, None),
+        (1, {hour: 1}),
+        (0, None),
+        (1, {hour: 2}),
+        (1, {hour: 2}),
+    ]
+    assert asyncio.run(pauses_of(looks, monkeypatch, 2.0)) == [2, 5, 2, 5, 10]
+
+
+@pytest.mark.parametrize(
+    ("channel", "queue", "seconds"), [("sqs", "url", 2.0), ("pubsub", "projects/p/subscriptions/s", 15.0)]
+)
+def test_pub_sub_is_looked_at_less_often_since_a_look_lists_folders(channel: str, queue: str, seconds: float) -> None:
+    notices = Notices(NoticeChannel(channel), queue, "pismo")
+    assert notices.pause_seconds == seconds
+    assert replace(notices, poll_seconds=7.0).pause_seconds == 7

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pismo_lake.settings.channels import Notices
 
 _BATCH = 10
-# if a long poll is empty, no server of the queue has a message; an empty short poll does not show that
+# if a long poll is empty, no server of the queue has a message; an empty short poll does not show that, but needs no
+# second, and the caller asks again
 _WAIT_SECONDS = 1
 _DIGITS = 10
 _DENIED = ("AccessDenied", "AuthFailure", "SignatureDoesNotMatch", "InvalidClientTokenId", "InvalidSecurity")
@@ -48,7 +49,7 @@ class SqsQueue:
             answer = self._call(
                 "receive_message",
                 MaxNumberOfMessages=min(_BATCH, most - len(messages)),
-                WaitTimeSeconds=_WAIT_SECONDS,
+                WaitTimeSeconds=0 if messages else _WAIT_SECONDS,
                 VisibilityTimeout=self.lease_seconds,
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
             ).get("Messages", [])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class NewFilesSensor(DeliverySensor):
     """Look once in the worker, then wait in the triggerer for up to `wait_minutes`.
 
-    If the window is over, as in a backfill, the sensor does not wait. A waiting run ends as
+    If the window is over, as in a backfill, or if notices begin runs, the sensor does not wait. A waiting run ends as
     soon as another run of the DAG is queued, so that a manual run starts at once. The chunks of the run, and counts,
     are pushed to XCom. A denied listing is no error if there are notices, or if the run names object keys. A dry run
     logs its plan here and ends as skipped.
@@ -43,8 +43,8 @@ class NewFilesSensor(DeliverySensor):
         if found is not None:
             return found
         past = not window.hours or window.hours[-1].plus(1).start <= datetime.now(UTC)
-        if past or delivery.wait_minutes <= 0:
-            # do not wait: other runs find the late files of hours that are over
+        if past or delivery.wait_minutes <= 0 or delivery.notices is not None:
+            # do not wait: other runs find the late files of hours that are over, and a notice begins a run of its own
             raise AirflowSkipException("nothing new")
         hours = [str(hour) for hour in window.hours]
         deadline = time.time() + delivery.wait_minutes * 60

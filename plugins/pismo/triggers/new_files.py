@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-_QUEUE_SECONDS = 5.0
+_QUEUE_SECONDS = 1.0
 """Seconds between two looks for queued runs."""
 
 

@@ -10,7 +10,14 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pismo.queues.message import NoticeQueue
+    from pismo_lake.settings.channels import Notices
+    from pismo_lake.settings.deliveries import Delivery
+
 _LONGEST_SILENCE = 300.0
+_ANSWER_SECONDS = 5.0
+"""The pause after an event, if looks are closer: another event, before its run took the messages, would make a run
+without work."""
 
 
 class NoticesWaitingTrigger(BaseEventTrigger):
@@ -26,6 +33,7 @@ class NoticesWaitingTrigger(BaseEventTrigger):
     def __init__(self, deliveries_file: str, delivery: str, poll_seconds: float = 15.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.deliveries_file, self.delivery, self.poll_seconds = deliveries_file, delivery, poll_seconds
+        self._queue: tuple[Notices, NoticeQueue] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
@@ -40,29 +48,47 @@ class NoticesWaitingTrigger(BaseEventTrigger):
 
         pause = self.poll_seconds
         landed: dict[str, int] | None = None
-        while True:
-            try:
-                waiting, now_landed = await asyncio.to_thread(self._look)
-            except PismoError as error:
-                # the scheduled run fails with the same error, and people see it there; the trigger must go on
-                self.log.warning("cannot look for notices: %s", error)
-                waiting, now_landed = 0, None
-            if waiting:
-                yield TriggerEvent({"waiting": waiting})
-            pause = pause_after(pause, self.poll_seconds, waits=waiting > 0, taken=now_landed != landed)
-            landed = now_landed
-            await asyncio.sleep(pause)
+        try:
+            while True:
+                try:
+                    waiting, now_landed = await asyncio.to_thread(self._look)
+                except PismoError as error:
+                    # the scheduled run fails with the same error, and people see it there; the trigger must go on
+                    self.log.warning("cannot look for notices: %s", error)
+                    # a new queue reads the connection again
+                    self._close()
+                    waiting, now_landed = 0, None
+                if waiting:
+                    yield TriggerEvent({"waiting": waiting})
+                pause = pause_after(pause, self.poll_seconds, waits=waiting > 0, taken=now_landed != landed)
+                landed = now_landed
+                await asyncio.sleep(pause)
+        finally:
+            self._close()
+
+    def _open(self, delivery: Delivery) -> NoticeQueue:
+        """Return the queue of a delivery; keep it open, because opening one costs twenty times as much as a look."""
+        from pismo.connect.queue import open_queue
+
+        assert delivery.notices is not None
+        if self._queue is None or self._queue[0] != delivery.notices:
+            self._close()
+            self._queue = (delivery.notices, open_queue(delivery))
+        return self._queue[1]
+
+    def _close(self) -> None:
+        if self._queue is not None:
+            self._queue[1].close()
+            self._queue = None
 
     def _look(self) -> tuple[int, dict[str, int] | None]:
         """Return how many messages wait; if any, also the landed files of the last publish hours.
 
         The second value changes if a run lands files between two looks.
         """
-        from contextlib import closing
         from datetime import UTC, datetime, timedelta
 
         from pismo.connect.ledger import open_ledger
-        from pismo.connect.queue import open_queue
         from pismo.runs.find import look
         from pismo.runs.window import Window
         from pismo_lake.hours import hours_between
@@ -70,8 +96,7 @@ class NoticesWaitingTrigger(BaseEventTrigger):
         from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery)
-        with closing(open_queue(delivery)) as queue:
-            backlog = queue.backlog()
+        backlog = self._open(delivery).backlog()
         if backlog == 0 or (backlog is None and not delivery.listing):
             return 0, None
         now = datetime.now(UTC)
@@ -89,4 +114,7 @@ def pause_after(pause: float, poll_seconds: float, *, waits: bool, taken: bool) 
     If messages wait and no run has landed one since (the DAG is paused, or its runs fail), a quick second event cannot
     help. In a busy feed messages wait at every look, although runs land them.
     """
-    return min(pause * 2, _LONGEST_SILENCE) if waits and not taken else poll_seconds
+    if not waits:
+        return poll_seconds
+    answer = max(poll_seconds, min(_ANSWER_SECONDS, 2.5 * poll_seconds))
+    return answer if taken else min(max(pause * 2, answer), _LONGEST_SILENCE)

@@ -43,8 +43,12 @@ def _facts(delivery: Delivery) -> Iterator[tuple[str, str]]:
     yield (
         "schedule",
         (
-            f"`{delivery.schedule}`, looks back {delivery.lookback_hours} h, waits {delivery.wait_minutes:g} min "
-            f"with a look every {delivery.poll_seconds:g} s"
+            f"`{delivery.schedule}`, looks back {delivery.lookback_hours} h, "
+            + (
+                f"and at the queue every {delivery.notices.pause_seconds:g} s"
+                if delivery.notices
+                else f"waits {delivery.wait_minutes:g} min with a look every {delivery.poll_seconds:g} s"
+            )
         ),
     )
     yield (

@@ -23,6 +23,6 @@ def schedule_of(delivery: Delivery, deliveries_file: str) -> Any:
     clock = CronDataIntervalTimetable(delivery.schedule, timezone="UTC")
     if delivery.notices is None:
         return clock
-    trigger = NoticesWaitingTrigger(deliveries_file, delivery.name, delivery.notices.poll_seconds)
+    trigger = NoticesWaitingTrigger(deliveries_file, delivery.name, delivery.notices.pause_seconds)
     bell = Asset(f"pismo_notices_{delivery.name}", watchers=[AssetWatcher(name="notices", trigger=trigger)])
     return AssetOrTimeSchedule(timetable=clock, assets=[bell])
