@@ -11,15 +11,32 @@ from tests.lakes import LakeUnderTest
 from tests.polled_feed import DAYS, body, erased, events, key_of
 
 from pismo_lake.build import heartbeat
+from pismo_lake.build.hour import build_hour
 from pismo_lake.errors import PismoError
 from pismo_lake.events.erase import erase
 from pismo_lake.events.find_rows import find_copies
-from pismo_lake.hours import PublishDay
+from pismo_lake.hours import PublishDay, PublishHour
+from pismo_lake.index.run import index_landed
+from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.tables import TableFormat, Tables
 
 # a killed process is overtaken in a second, not in ten
 heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
+
+
+def take_a_slice(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
+    """Land and index some files apart, and build their parts of an hour or those of an earlier slice, like a landing task."""
+    numbers = rng.sample(range(files), 4)
+    missing = [number for number in numbers if not lake.files.find_known([key_of(number)])]
+    lake.land_raw({key_of(number): body(number) for number in missing})
+    waiting = [file.name for file in RawLedger(lake.ledger, lake.settings.lake, "test").list_waiting()]
+    index_landed(lake.settings, lake.ledger, names=set(rng.sample(waiting, min(len(waiting), 4))), apart=True)
+    hours = [unit for unit in lake.files.unbuilt_units() if "T" in unit]
+    for hour in rng.sample(hours, min(len(hours), 2)):
+        parts = sorted({record.part for record in lake.files.of_hour(hour)})
+        chosen = set(rng.sample(parts, min(len(parts), 1)))
+        build_hour(lake.settings, lake.ledger, PublishHour.parse(hour), parts=chosen)
 
 
 def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
@@ -28,6 +45,8 @@ def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
     if todo < 0.35:
         numbers = [number for number in rng.sample(range(files), 8) if not lake.files.find_known([key_of(number)])]
         lake.land({key_of(number): body(number) for number in numbers})
+    elif todo < 0.45:
+        take_a_slice(lake, files, rng)
     elif todo < 0.7:
         lake.index()
         units = lake.files.unbuilt_units()

@@ -63,10 +63,11 @@ class Claim:
                 yield
         except BaseException:
             if not self._is_shared:
-                self._release()
+                self.release()
             raise
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give the claim back, so that the part is as it was."""
         try:
             self._builds.release(self.part, self.token)
         except (LedgerError, SQLAlchemyError) as error:

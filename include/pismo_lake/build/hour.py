@@ -87,6 +87,11 @@ class HourBuilder(UnitBuilder):
         """Return whether a part is chosen."""
         return self._parts is None or part in self._parts
 
+    @property
+    def has_every_part(self) -> bool:
+        """Whether no parts were chosen."""
+        return self._parts is None
+
     def part_of(self, record: FileRecord) -> int:
         """Return the part of the file, which its indexing chose."""
         return record.part

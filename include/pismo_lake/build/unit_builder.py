@@ -88,6 +88,11 @@ class UnitBuilder(ABC):
         """Return whether this builder builds a part of the unit."""
         return True
 
+    @property
+    def has_every_part(self) -> bool:
+        """Whether this builder builds all parts of the unit."""
+        return True
+
     @abstractmethod
     def draft(
         self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]
@@ -231,6 +236,10 @@ class UnitBuilder(ABC):
         with claim.hold():
             # read after the claim: then the last claimant knows every file that an earlier one knew
             inputs, moves = self.claimed_inputs(part)
+            if moves and not self.has_every_part:
+                # its row stays until a run builds the part with the winning copy, and then this one
+                claim.release()
+                return
             files = inputs.parts.get(part, [])
             if not files:
                 self._tables.commit_without(part)
