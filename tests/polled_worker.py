@@ -26,7 +26,7 @@ heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
 
 
 def take_a_slice(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
-    """Land and index some files apart, and build their parts of an hour or those of an earlier slice, like a landing task."""
+    """Land and index some files apart, and build a part of some hours, like the task of a slice."""
     numbers = rng.sample(range(files), 4)
     missing = [number for number in numbers if not lake.files.find_known([key_of(number)])]
     lake.land_raw({key_of(number): body(number) for number in missing})
