@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from pismo.connect.queue import open_queue
-from pismo.connect.source import source_of
+from pismo.connect.source import open_source
 from pismo.runs.spelling import find_landed_spellings, find_named_spelling
 from pismo_lake.errors import AccessDenied, ConfigError, ListingDenied
 from pismo_lake.hours import PublishHour
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from pismo.connect.source import EventSource
+    from pismo.queues.message import NoticeQueue
     from pismo.runs.window import Window
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.sightings import Sighting
@@ -58,14 +59,39 @@ class Found:
 
 def look(delivery: Delivery, ledger: Ledger, window: Window) -> Found:
     """Find the window's new files, and count the waiting notices without taking them."""
-    with source_of(delivery) as source:
-        found = find_files(source, ledger, delivery, window)
-    if delivery.notices is None or window.object_keys or not window.relist:
-        return found
-    with closing(open_queue(delivery)) as queue:
-        backlog = queue.backlog()
-    # if the service has no count, assume one: only taking messages would tell
-    return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
+    with closing(Looker(delivery)) as looker:
+        return looker.look(ledger, window)
+
+
+class Looker:
+    """Looks for new files and notices of a delivery, any number of times.
+
+    Source and queue stay open, because opening them costs more than a look.
+    """
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self._source: EventSource | None = None
+        self._queue: NoticeQueue | None = None
+
+    def look(self, ledger: Ledger, window: Window) -> Found:
+        """Find the window's new files, and count the waiting notices without taking them."""
+        delivery = self.delivery
+        self._source = self._source or open_source(delivery)
+        found = find_files(self._source, ledger, delivery, window)
+        if delivery.notices is None or window.object_keys or not window.relist:
+            return found
+        self._queue = self._queue or open_queue(delivery)
+        backlog = self._queue.backlog()
+        # if the service has no count, assume one: only taking messages would tell
+        return Found(found.files, 1 if backlog is None else backlog, found.unlisted)
+
+    def close(self) -> None:
+        """Close source and queue; the next look opens them again."""
+        for opened in (self._source, self._queue):
+            if opened is not None:
+                opened.close()
+        self._source = self._queue = None
 
 
 def resolve_events(window: Window, delivery: Delivery, ledger: Ledger) -> Window:

@@ -11,6 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from pismo.runs.find import Looker
+
 
 _QUEUE_SECONDS = 1.0
 """Seconds between two looks for queued runs."""
@@ -31,6 +33,7 @@ class NewFilesTrigger(BaseTrigger):
         self.dag_id = dag_id
         self.deliveries_file, self.delivery, self.hours = deliveries_file, delivery, hours
         self.deadline, self.poll_seconds = deadline, poll_seconds
+        self._looker: Looker | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
@@ -44,19 +47,27 @@ class NewFilesTrigger(BaseTrigger):
         """Yield one event: ``found``, ``nothing`` at the end of the wait, or ``error`` with its kind."""
         from pismo_lake.errors import PismoError
 
-        while True:
-            try:
-                # listing and ledger block, so they run in a thread
-                found = await asyncio.to_thread(self._look)
-            except PismoError as error:
-                yield TriggerEvent({"status": "error", "kind": type(error).__name__, "message": str(error)})
-                return
-            if found:
-                yield TriggerEvent({"status": "found", "files": found})
-                return
-            if not await self._wait():
-                yield TriggerEvent({"status": "nothing"})
-                return
+        try:
+            while True:
+                try:
+                    # listing and ledger block, so they run in a thread
+                    found = await asyncio.to_thread(self._look)
+                except PismoError as error:
+                    yield TriggerEvent({"status": "error", "kind": type(error).__name__, "message": str(error)})
+                    return
+                if found:
+                    yield TriggerEvent({"status": "found", "files": found})
+                    return
+                if not await self._wait():
+                    yield TriggerEvent({"status": "nothing"})
+                    return
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._looker is not None:
+            self._looker.close()
+            self._looker = None
 
     async def _wait(self) -> bool:
         """Wait for the time of the next look; return False at the deadline, or if another run is queued."""
@@ -87,12 +98,19 @@ class NewFilesTrigger(BaseTrigger):
 
     def _look(self) -> int:
         from pismo.connect.ledger import open_ledger
-        from pismo.runs.find import look
+        from pismo.runs.find import Looker
         from pismo.runs.window import Window
         from pismo_lake.hours import PublishHour
+        from pismo_lake.settings.channels import Channel
         from pismo_lake.settings.deliveries import find_delivery
 
         delivery = find_delivery(self.deliveries_file, self.delivery)
+        if self._looker is None or self._looker.delivery != delivery:
+            self._close()
+            self._looker = Looker(delivery)
         with open_ledger(delivery) as ledger:
-            found = look(delivery, ledger, Window(tuple(map(PublishHour.parse, self.hours))))
+            found = self._looker.look(ledger, Window(tuple(map(PublishHour.parse, self.hours))))
+        if delivery.channel is Channel.SFTP:
+            # an idle session would take the place of one that a task needs
+            self._close()
         return len(found.files) + found.notices
