@@ -107,7 +107,13 @@ class DayBuilder(UnitBuilder):
         return super().replaces_rows(part) or bool(self._days.hours())
 
     def before_removal(self) -> None:
-        """Build the hours that got a late file during the close, so that no event is ever missing."""
+        """Remove what is staged, and build the hours that got a late file during the close.
+
+        So no event is ever missing.
+        """
+        if self._begun is not None:
+            # only now: a commit that is killed before takes the staged files again
+            self._begun.staging.remove()
         self.checkpoint("late")
         for unit in self.landed.unbuilt_units():
             if unit.startswith(f"{self._day}T"):
@@ -151,14 +157,17 @@ class DayBuilder(UnitBuilder):
         now = {record.name: record.sha256 for record in self.files()}
         try:
             plan = staging.load_plan()
-            if not self.builds.holds(PART, token):
-                self.log.warning("%s: the plan is stale, another run has taken the day over", self.label)
-            elif any(now.get(record.name) != record.sha256 for record in plan.files):
-                self.log.warning("%s: the plan is stale, its files have changed", self.label)
-            else:
-                self._begun = _Begun(token, plan, staging)
         except FileNotFoundError:
             self.log.warning("%s: the plan is gone", self.label)
+            return
+        if not self.builds.holds(PART, token):
+            self.log.warning("%s: the plan is stale, another run has taken the day over", self.label)
+        elif any(now.get(record.name) != record.sha256 for record in plan.files):
+            self.log.warning("%s: the plan is stale, its files have changed", self.label)
+        else:
+            self._begun = _Begun(token, plan, staging)
+            return
+        staging.remove()
 
     def begun_claim(self) -> Claim | None:
         """Return the claim of the plan that this build takes over from earlier tasks."""
@@ -206,8 +215,6 @@ class DayBuilder(UnitBuilder):
             written = sorted((file.folder, file.number, file) for group in groups for file in group.files)
             outputs = [Output(folder, number, bring(file.place), file.sha256) for folder, number, file in written]
             yield Draft(counts, [(output.folder, output.number) for output in outputs], outputs)
-        if begun is not None:
-            begun.staging.remove()
 
     def _groups(self, claim: Claim, plan: DayPlan, staging: Staging, spool: Path) -> list[GroupFiles]:
         """Return the files of each group; write those that no task and no process has written."""
@@ -217,8 +224,8 @@ class DayBuilder(UnitBuilder):
             progress = DayProgress(self.label, self.unit, plan, self.log, self._shown, len(numbers))
             for _ in self._spread.write_day(self.unit, claim.token, staging.root, len(numbers)):
                 self.checkpoint("read")
-                claim.check()
                 progress.add_group()
+            claim.check()
         elif self._begun is None:
             return [self._write(claim, plan, 0, spool)]
         found: list[GroupFiles] = []

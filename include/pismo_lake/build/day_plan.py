@@ -6,7 +6,6 @@ The content of a file depends on the rows of one partition alone. So any number 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from pismo_lake.errors import LakeError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.groups import number_groups
 from pismo_lake.paths import event_name, event_path
+from pismo_lake.rows.schema import event_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +35,8 @@ REJECTS = "rejects"
 """The piece of a day with the bytes that are no event."""
 IDS = "ids"
 """The piece of a day with the sorted ids of its events."""
-_IDS_SHARE = 8
-_COUNTED = ("reason", *TYPE_KEYS, "length")
+_IDS_SHARE = 4
+_COUNTED = ("reason", *TYPE_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +89,33 @@ def plan_day(
     verdicts: dict[str, Verdict], most: int, least: int, **more: Any,
 ) -> DayPlan:  # fmt: skip
     """Plan a day in at most `most` groups of `least` raw bytes or more; `more` are the other fields of the plan."""
-    part, weights = PartCounts(), Counter[str]()
-    for record in files:
-        part.add([record], _count(record, verdicts[record.name], weights))
-    counts = part.total(files, verdicts)
     same = find_same(settings, ledger, contracts, files, verdicts)
-    groups = share_out({name: weights[name] for name in counts["by_type"]}, most, least)
+    part = PartCounts()
+    for of_part in same.values():
+        part.add_recorded(of_part.counts)
+    for record in files:
+        if (record.publish_hour, record.part) not in same or record.closed or not record.built:
+            part.add([record], _count(record, verdicts[record.name]))
+    counts = part.total(files, verdicts)
+    # rows of many columns take longer; the bytes of a type are in no ledger
+    weights = {
+        name: of_type["rows"] * len(event_schema(contracts, *name.split("/", 1)))
+        for name, of_type in counts["by_type"].items()
+    }
+    most = max(1, min(most, sum(record.plain_size for record in files) // max(least, 1)))
+    groups = share_out(weights, most)
     rules = tuple(rules_of(settings, contracts, group) for group in groups)
-    return DayPlan(files, verdicts, counts, same, groups, rules, part_bytes=settings.part_bytes, **more)
+    exact = {part: of_part.counts["exact"] for part, of_part in same.items()}
+    return DayPlan(files, verdicts, counts, exact, groups, rules, part_bytes=settings.part_bytes, **more)
 
 
-def share_out(weights: dict[str, int], most: int, least: int) -> tuple[tuple[str, ...], ...]:
-    """Pack event types, rejects and ids into at most `most` groups of about equal bytes, each of `least` or more.
+def share_out(weights: dict[str, int], most: int) -> tuple[tuple[str, ...], ...]:
+    """Pack event types, rejects and ids into at most `most` groups of about equal weight.
 
     The longest type decides how many groups are of use.
     """
-    total = sum(weights.values())
-    pieces = weights | {IDS: total // _IDS_SHARE, REJECTS: 0}
-    number = max(1, min(most, total // max(least, 1), len(pieces)))
+    pieces = weights | {IDS: sum(weights.values()) // _IDS_SHARE, REJECTS: 0}
+    number = min(most, len(pieces))
     groups: list[list[str]] = [[] for _ in range(number)]
     sizes = [0] * number
     for name in sorted(pieces, key=lambda name: (-pieces[name], name)):
@@ -123,8 +132,8 @@ def rules_of(settings: LakeSettings, contracts: ContractStore, group: Sequence[s
     return hashlib.sha256(f"{exact}|{settings.target_bytes}".encode()).hexdigest()
 
 
-def _count(record: FileRecord, verdict: Verdict, weights: Counter[str]) -> PartRows:
-    """Return the counts of a file, without its rows; add the bytes of its rows to the weights of their types."""
+def _count(record: FileRecord, verdict: Verdict) -> PartRows:
+    """Return the counts of a file, without its rows."""
     part = PartRows()
     if record.status == "unreadable":
         part.rejects.append({})
@@ -136,10 +145,9 @@ def _count(record: FileRecord, verdict: Verdict, weights: Counter[str]) -> PartR
         msg = f"the index of {record.name} and the verdict on it differ: {len(events)} and {len(verdict.kept)} events"
         raise LakeError(msg)
     types, numbers = number_groups(events, TYPE_KEYS, _name_of)
-    lengths = events.column("length").to_numpy()
-    every, kept, conflicts, rows, sizes = (
-        np.bincount(numbers, values, len(types)).astype(np.int64).tolist()
-        for values in (None, verdict.kept, verdict.conflict, verdict.rows, np.where(verdict.rows, lengths, 0))
+    every, kept, conflicts, rows = (
+        np.bincount(numbers[mask], minlength=len(types)).tolist()
+        for mask in (slice(None), verdict.kept, verdict.conflict, verdict.rows)
     )
     for number, name in enumerate(types):
         counts = TypeCounts(
@@ -149,7 +157,6 @@ def _count(record: FileRecord, verdict: Verdict, weights: Counter[str]) -> PartR
         part.duplicates += counts.duplicates
         part.conflicts += counts.conflicts
         part.erased += counts.erased
-        weights[name] += sizes[number]
     part.events = len(events)
     part.rejects = [{}] * (len(index) - len(events) + part.conflicts)
     return part

@@ -52,8 +52,8 @@ class _Partition:
 def find_same(
     settings: LakeSettings, ledger: Ledger, contracts: ContractStore, files: Sequence[FileRecord],
     verdicts: dict[str, Verdict],
-) -> dict[Part, str]:  # fmt: skip
-    """Return the parts of hours whose rows are the ones that a parse would give, each with its digest."""
+) -> dict[Part, PartRecord]:  # fmt: skip
+    """Return the parts of hours whose rows, and counts, are the ones that a parse would give."""
     found = {}
     of_parts = _by_part(files)
     for hour in dict.fromkeys(hour for hour, _ in of_parts):
@@ -63,7 +63,7 @@ def find_same(
                 now = exact_fingerprint(settings, contracts, mine, verdicts, record.counts)
                 folders = _schemas(contracts, record.counts["by_type"])
                 if exact == now and all(_type_of(path) in folders for path in record.outputs if _has_values(path)):
-                    found[hour, record.part] = exact
+                    found[hour, record.part] = record
     return found
 
 
@@ -79,8 +79,8 @@ def _by_part(files: Sequence[FileRecord]) -> dict[Part, list[FileRecord]]:
 class HourRows:
     """The rows of some event types that the builds of the day's hours have written already.
 
-    `same` are the parts that `find_same` has found, `types` names like those of counts. A part that was built anew
-    since is not taken.
+    `same` are the digests of the parts that `find_same` has found, `types` names like those of counts. A part that was
+    built anew since is not taken.
 
     Attributes:
         files: how many raw files were not parsed, because their rows were taken.

@@ -106,6 +106,13 @@ class PartCounts:
         for name, of_type in rows.by_type.items():
             self._by_type.setdefault(name, TypeCounts()).add(of_type)
 
+    def add_recorded(self, counts: Mapping[str, Any]) -> None:
+        """Add the recorded counts of a part whose files, and the verdicts on them, are unchanged."""
+        for name in ("files", "bytes", "rejects", "events", "duplicates", "conflicts", "erased"):
+            self.counts[name] += counts[name]
+        for name, of_type in counts["by_type"].items():
+            self._by_type.setdefault(name, TypeCounts()).add(TypeCounts(**of_type))
+
     def total(self, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> dict[str, Any]:
         """Return the counts of all files of the part, without the rows, which are counted later."""
         by_type = {name: asdict(self._by_type[name]) for name in sorted(self._by_type)}

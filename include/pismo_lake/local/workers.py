@@ -22,7 +22,7 @@ from pismo_lake.build.day_tasks import write_part
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode.container import uncompress
-from pismo_lake.errors import FramingError, LandedFileError, MemoryShortError
+from pismo_lake.errors import FramingError, LandedFileError, MemoryShortError, StalePlanError
 from pismo_lake.hours import NO_HOUR
 from pismo_lake.index.ahead import Ahead
 from pismo_lake.index.files import read_raw, write_index
@@ -121,7 +121,7 @@ class Workers:
     def write_day(self, day: str, token: str, root: str, groups: int) -> Iterator[int]:
         """Write the groups of a planned day, each in a process; yield each group that is staged.
 
-        A group that no process could take is left to the caller.
+        A group that no process could write is left to the caller.
         """
         begun = [(group, self._submit(_write_part, day, token, group, root)) for group in range(groups)]
         for group, future in begun:
@@ -133,6 +133,9 @@ class Workers:
                 self._renew()
                 self._run_alone(_write_part, f"group {group + 1} of publish day {day}", "", day, token, group, root)
                 yield group
+            except StalePlanError as error:
+                # the caller finds out if its claim is lost, and else writes the group with the present contract
+                _LOG.warning("group %d is left: %s", group + 1, error)
 
     def _finish(self, unit: str, begun: Future[BuildSummary] | None, *, force: bool) -> BuildSummary:
         if begun is None:

@@ -22,6 +22,7 @@ from pismo_lake.check.run import check_lake
 from pismo_lake.errors import LandedFileError, StalePlanError
 from pismo_lake.events.erase import erase
 from pismo_lake.hours import PublishDay
+from pismo_lake.ledger.days import PART, DayLedger
 from pismo_lake.local.workers import Workers
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.privacy import Privacy, PrivacyKey
@@ -88,6 +89,12 @@ def ids(lake: LakeUnderTest) -> list[str]:
     return sorted(row["event_id"] for row in lake.rows())
 
 
+def counts(lake: LakeUnderTest) -> dict[str, Any]:
+    record = DayLedger(lake.ledger, lake.settings.lake, "test", DAY).part(PART)
+    assert record is not None
+    return {name: value for name, value in record.counts.items() if name != "seconds"}
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "policy, child tables, chunks across hours": {"privacy": POLICY, "contracts": RULES, "part_bytes": 4000},
@@ -121,6 +128,10 @@ def test_any_number_of_writers_gives_the_bytes_of_one(tmp_path: Path, one: Any, 
     assert lake.digest() == expected
     assert ids(lake) == rows
     assert lake.files.unbuilt_units() == []
+    # the counts of hours are taken, and a forced close counts again
+    before = counts(lake)
+    lake.close(DAY, force=True)
+    assert counts(lake) == before
 
 
 def test_processes_give_the_bytes_of_one(tmp_path: Path, one: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -129,6 +140,9 @@ def test_processes_give_the_bytes_of_one(tmp_path: Path, one: Any, caplog: pytes
     fill(lake)
     # a process has row groups of its own size, and this one makes them again in its way
     with Workers(lake.settings, lake.ledger, 2) as workers, caplog.at_level(logging.WARNING):
+        assert list(workers.write_day(DAY, "no claim", str(tmp_path), 2)) == []
+        assert caplog.text.count("its plan is gone") == 2
+        caplog.clear()
         lake.close(DAY, spread=workers)
     assert lake.digest().keys() == expected.keys()
     assert caplog.messages == []
@@ -340,11 +354,10 @@ def test_tables_get_one_snapshot_of_a_day_of_several_groups(tmp_path: Path) -> N
 
 def test_groups_have_about_equal_bytes() -> None:
     weights = {"a/x": 70, "a/y": 40, "b/z": 30, "c/w": 20}
-    assert share_out(weights, 1, 1) == (("a/x", "a/y", "b/z", "c/w", IDS, REJECTS),)
-    assert share_out(weights, 3, 1) == (("a/x",), ("a/y", IDS), ("b/z", "c/w", REJECTS))
-    assert len(share_out(weights, 99, 60)) == 2
-    assert len(share_out(weights, 99, 1)) == 6
-    assert share_out({}, 4, 1) == ((IDS, REJECTS),)
+    assert share_out(weights, 1) == (("a/x", "a/y", "b/z", "c/w", IDS, REJECTS),)
+    assert share_out(weights, 3) == (("a/x",), ("a/y", "b/z"), ("c/w", IDS, REJECTS))
+    assert len(share_out(weights, 99)) == 6
+    assert share_out({}, 4) == ((IDS, REJECTS),)
 
 
 def test_a_name_of_a_staged_file_has_its_claim(lake: LakeUnderTest) -> None:
