@@ -27,6 +27,8 @@ REPORTS = "reports"
 """The folder of a lake with the reports of its days."""
 TABLES = "_iceberg"
 """The folder of a lake with the metadata of its tables, if it has a table format."""
+TABLES_NOTE = f"{TABLES}/catalog.json"
+"""The file of a lake that notes its table format and its catalog."""
 BUILD_ROOTS = (*VALUE_ROOTS, REJECTS, IDS)
 """The folders of a lake that hold outputs of builds; the ledger records each file in them."""
 OUTPUT_ROOTS = (*BUILD_ROOTS, REPORTS)

@@ -9,18 +9,16 @@ from pydantic import ValidationError
 
 from pismo_lake import storage
 from pismo_lake.errors import LakeError
-from pismo_lake.paths import TABLES
+from pismo_lake.paths import TABLES_NOTE
 from pismo_lake.settings.tables import SNAPSHOTS_KEPT_HOURS, Catalog, FileRemoval, TableFormat, Tables
 
 if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
 
-_NAME = "catalog.json"
-
 
 def remember(settings: LakeSettings) -> None:
     """Note the format and the catalog of a lake, if the lake says otherwise; leave out secrets."""
-    tables, uri = settings.tables, storage.join(settings.lake, TABLES, _NAME)
+    tables, uri = settings.tables, storage.join(settings.lake, TABLES_NOTE)
     assert tables is not None
     given = tables.catalog
     content = {
@@ -46,7 +44,7 @@ def remembered(lake: str) -> Tables | None:
     Raises:
         LakeError: the note is damaged.
     """
-    uri = storage.join(lake, TABLES, _NAME)
+    uri = storage.join(lake, TABLES_NOTE)
     document = _read(uri)
     if document is None:
         return None

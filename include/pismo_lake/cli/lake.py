@@ -8,16 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake import storage
-from pismo_lake.catalog.remembered import remembered
 from pismo_lake.errors import ConfigError
 from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
 from pismo_lake.ledger.sqlite_files import is_alone, sqlite_file
-from pismo_lake.paths import root_of
+from pismo_lake.paths import TABLES_NOTE, root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy, parse_keys
-from pismo_lake.settings.tables import TableFormat, Tables, refuse_key
 from pismo_lake.spelling import list_in_words
 from pismo_lake.storage.encryption import LakeKey
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.cli.options import LakeOptions
     from pismo_lake.settings.deliveries import Delivery
+    from pismo_lake.settings.tables import Tables
 
 _VARIABLES = {
     "deliveries": "PISMO_DELIVERIES",
@@ -142,7 +141,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
     name = options.delivery or "local"
     tables = _tables(given["table_format"], lake)
-    refuse_key(name, tables, key)
+    _refuse_key(name, tables, key)
     settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key, tables=tables)
     return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
 
@@ -156,7 +155,7 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
         raise ConfigError(msg)
     policy = _privacy(options.privacy or delivery.privacy)
     settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
-    refuse_key(settings.delivery, settings.tables, settings.key)
+    _refuse_key(settings.delivery, settings.tables, settings.key)
     if options.contracts:
         settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
     return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
@@ -164,10 +163,23 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
 
 def _tables(table_format: str | None, lake: str) -> Tables | None:
     """Return the tables that the lake remembers, or new ones of the named format."""
+    if table_format is None and storage.is_local(lake) and not storage.exists(storage.join(lake, TABLES_NOTE)):
+        # the models of tables take time to import
+        return None
+    from pismo_lake.catalog.remembered import remembered
+    from pismo_lake.settings.tables import TableFormat, Tables
+
     if table_format is not None and table_format not in set(TableFormat):
         msg = f"--table-format {table_format!r} is not known, allowed: {', '.join(TableFormat)}"
         raise ConfigError(msg)
     return remembered(lake) or (Tables(TableFormat(table_format)) if table_format else None)
+
+
+def _refuse_key(name: str, tables: Tables | None, key: LakeKey | None) -> None:
+    if tables is not None and key is not None:
+        from pismo_lake.settings.tables import refuse_key
+
+        refuse_key(name, tables, key)
 
 
 def _key(kms_key: str | None) -> LakeKey | None:

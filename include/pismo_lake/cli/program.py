@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # imports make many objects that live as long as the process, and lists of events few circles
-_OBJECTS = 100_000
+_OBJECTS = 500_000
 
 
 def run() -> NoReturn:
@@ -25,6 +25,8 @@ def run() -> NoReturn:
     gc.set_threshold(_OBJECTS)
     # pyarrow's allocator would return memory to the system after each file, and ask for it again
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
+    # pydantic would look for plugins in all installed packages
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for stream in (sys.stdout, sys.stderr):
         # a key may hold half a character
         with suppress(AttributeError):
