@@ -24,7 +24,7 @@ from pismo_lake.decode.fields import PAYLOAD_KEY, TEXT_KEYS, VERSION_KEY
 from pismo_lake.decode.scan import find_escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,8 +109,10 @@ class _Reader:
             return None
         table = table.combine_chunks()
         leaves = [leaf for column in table.columns for leaf in _leaves(column.chunk(0))]
-        strings = sum(len(leaf) - leaf.null_count for leaf in leaves if leaf.type.id == Type_STRING)
-        if not all(map(_is_within_limits, leaves)) or strings_in(text) != strings:
+        if not all(map(_is_within_limits, leaves)):
+            return None
+        # only a decimal column accepts a number in quotes
+        if _values(leaves, Type_DECIMAL128) and strings_in(text) != _values(leaves, Type_STRING):
             return None
         return Fitting(table.select([]), table)
 
@@ -153,6 +155,11 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
         yield from _leaves(array.flatten())
     else:
         yield array
+
+
+def _values(leaves: Sequence[pa.Array], kind: int) -> int:
+    """Return the number of values of one type that are not null."""
+    return sum(len(leaf) - leaf.null_count for leaf in leaves if leaf.type.id == kind)
 
 
 def _is_within_limits(leaf: pa.Array) -> bool:
