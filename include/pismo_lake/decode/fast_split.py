@@ -52,15 +52,24 @@ class Pieces:
         return [self.data[start:end] for start, end in spans]
 
 
-def cut_out(data: bytes | pa.Buffer, bounds: NDArray[np.int64], wanted: Sequence[int]) -> pa.BinaryArray:
+def cut_out(
+    data: bytes | NDArray[np.uint8],
+    bounds: NDArray[np.int64],
+    wanted: Sequence[int],
+    rows: NDArray[np.int64] | None = None,
+) -> pa.BinaryArray:
     """Return the ranges between neighbouring bounds that are wanted, row by row, without a copy of each by itself.
 
-    A row of `bounds` ascends, and so do the rows. The `wanted` are numbers of bounds at which a range begins.
+    A row of `bounds` ascends, and so do the rows. The `wanted` are numbers of bounds at which a range begins; `rows`
+    gives another order of the rows.
     """
     count, width = bounds.shape
+    if not count:
+        return pa.array([], pa.binary())
     offsets = pa.py_buffer(bounds.ravel().astype(np.int32))
     ranges = pa.BinaryArray.from_buffers(pa.binary(), count * width - 1, [None, offsets, pa.py_buffer(data)])
-    return ranges.take(pa.array((np.arange(count)[:, None] * width + np.array(wanted)).ravel()))
+    order = np.arange(count) if rows is None else rows
+    return ranges.take(pa.array((order[:, None] * width + np.array(wanted)).ravel()))
 
 
 def find_pieces(data: bytes) -> Pieces | None:

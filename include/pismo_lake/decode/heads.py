@@ -180,9 +180,18 @@ def tails(raw: Sequence[bytes], cuts: Sequence[int]) -> bytes:
     return b"{" + b"\n{".join([event[cut:] for event, cut in zip(raw, cuts, strict=True)])
 
 
-def tails_of(pieces: Pieces, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return `tails` of ascending pieces whose heads are closed, without delimiters."""
-    text, bounds = _parts(cut_out(pieces.data, np.column_stack([pieces.heads[places], pieces.ends[places]]), [0]))
-    # instead of the comma between head and payload
-    text[bounds[:-1]] = _OPEN
-    return text
+class Tails:
+    """The `tails` of pieces whose heads are closed, without delimiters, copied in the order of `places` at once."""
+
+    def __init__(self, pieces: Pieces, places: NDArray[np.int64]) -> None:
+        order = np.argsort(places)
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        spans = np.column_stack([pieces.heads[places[order]], pieces.ends[places[order]]])
+        self._text, self._bounds = _parts(cut_out(pieces.data, spans, [0], rank))
+        # instead of the comma between head and payload
+        self._text[self._bounds[:-1]] = _OPEN
+
+    def of(self, first: int, count: int) -> NDArray[np.uint8]:
+        """Return the tails of some neighbours."""
+        return self._text[self._bounds[first] : self._bounds[first + count]]

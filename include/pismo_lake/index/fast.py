@@ -17,7 +17,7 @@ from pismo_lake.contracts.fit import parse_fitting
 from pismo_lake.decode.envelope import parse
 from pismo_lake.decode.fast_split import Pieces, cut_pieces, find_pieces
 from pismo_lake.decode.fields import TYPE_KEYS, VERSION_KEY
-from pismo_lake.decode.heads import CLOSED, TEXT, read_closed, read_heads, tails_of
+from pismo_lake.decode.heads import CLOSED, TEXT, Tails, read_closed, read_heads
 from pismo_lake.decode.salvage import is_too_large
 from pismo_lake.decode.split import MAX_DEPTH, split
 from pismo_lake.decode.timestamps import timestamps_us
@@ -41,6 +41,8 @@ _FEW = 12
 _BYTES_AN_OBJECT = 8
 # in a smaller file, one parse for each event type gains nothing
 _SMALL_FILE = 1 << 18
+# pyarrow's places in texts have 32 bits
+_LARGE_FILE = 1 << 31
 _NONE = np.zeros(0, dtype=np.int64)
 _NAMED_BY = (*TYPE_KEYS, "form")
 
@@ -72,7 +74,9 @@ def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
     events at the file's beginning are yielded first: the contracts learn from them, and can then say which other
     events fit.
     """
-    if len(data) < _SMALL_FILE or data.count(b"{") > len(data) // _BYTES_AN_OBJECT or not _is_text(data):
+    if not _SMALL_FILE <= len(data) < _LARGE_FILE:
+        return
+    if data.count(b"{") > len(data) // _BYTES_AN_OBJECT or not _is_text(data):
         return
     for found in _splits(data):
         longest = int((found.ends - found.starts).argmax())
@@ -144,12 +148,15 @@ class _Sorter:
         if not len(places):
             return QuickIndex(self._pieces, self._look_at_others(first))
         cuts = np.where(self._envelopes["form"].to_numpy() == CLOSED, self._ends[places] + 1, 0)
-        for event, every in self._groups:
-            rows = every[places[every] >= first]
+        groups = [(event, every[places[every] >= first]) for event, every in self._groups]
+        closed = [rows for event, rows in groups if event is not None and event.form == CLOSED]
+        tails, at = Tails(self._pieces, places[np.concatenate([_NONE, *closed])]), 0
+        for event, rows in groups:
             if len(rows) < _FEW or event is None:
                 self._others.append(places[rows])
             else:
-                self._sort_group(event, places, rows)
+                self._sort_group(event, places, rows, tails, at)
+            at += len(rows) if event is not None and event.form == CLOSED else 0
         stamps = timestamps_us(self._envelopes["timestamp"].combine_chunks())
         has_id = pc.fill_null(pc.not_equal(self._envelopes["event_id"], ""), fill_value=False)
         # a text that is no time is kept in _rescued, which the slow path does
@@ -196,12 +203,16 @@ class _Sorter:
         else:
             self._others.append(places)
 
-    def _sort_group(self, event: _Event, places: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        """Add the rows that fit their contract to those that fit, and the rest to the others."""
+    def _sort_group(
+        self, event: _Event, places: NDArray[np.int64], rows: NDArray[np.int64], tails: Tails, at: int
+    ) -> None:
+        """Add the rows that fit their contract to those that fit, and the rest to the others.
+
+        The tails of closed heads begin with that of the first row `at` a place.
+        """
         contract = self._contract(event)
         some = places[rows]
-        closed = event.form == CLOSED
-        text = tails_of(self._pieces, some) if closed else b"\n".join(self._pieces.bytes_of(some))
+        text = tails.of(at, len(rows)) if event.form == CLOSED else b"\n".join(self._pieces.bytes_of(some))
         found = parse_fitting(contract, text, len(some), event.version_type)
         if found is not None:
             same = event.same_version(found.envelopes)
@@ -212,7 +223,8 @@ class _Sorter:
             self._others.append(places[rows[~same]])
         elif len(rows) > _STEP * _FEW and contract.data.fields:
             for some in _divide(rows):
-                self._sort_group(event, places, some)
+                self._sort_group(event, places, some, tails, at)
+                at += len(some)
         else:
             self._others.append(places[rows])
 
