@@ -16,7 +16,7 @@ from pismo_lake.errors import ConfigError
 from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.table_files import TableFiles, read_table_files, table_folder
 from pismo_lake.paths import REPORTS
-from pismo_lake.settings.tables import refuse_key
+from pismo_lake.settings.tables import refuse_key, refuse_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -35,6 +35,7 @@ def open_tables(settings: LakeSettings, ledger: Ledger) -> Format:
         TableBusyError: the catalog does not answer.
     """
     refuse_key(settings.delivery, settings.tables, settings.key)
+    refuse_store(settings.delivery, settings.tables, settings.lake)
     given = tables_of(settings)
     # credentials that were renewed open it again
     key = (settings.lake, given.format, repr(given.catalog), tuple(sorted(given.secrets.items())))

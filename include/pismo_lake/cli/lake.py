@@ -141,7 +141,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
     name = options.delivery or "local"
     tables = _tables(given["table_format"], lake)
-    _refuse_key(name, tables, key)
+    _refuse_unusable(name, tables, lake, key)
     settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key, tables=tables)
     return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
 
@@ -175,11 +175,12 @@ def _tables(table_format: str | None, lake: str) -> Tables | None:
     return remembered(lake) or (Tables(TableFormat(table_format)) if table_format else None)
 
 
-def _refuse_key(name: str, tables: Tables | None, key: LakeKey | None) -> None:
-    if tables is not None and key is not None:
-        from pismo_lake.settings.tables import refuse_key
+def _refuse_unusable(name: str, tables: Tables | None, lake: str, key: LakeKey | None) -> None:
+    if tables is not None:
+        from pismo_lake.settings.tables import refuse_key, refuse_store
 
         refuse_key(name, tables, key)
+        refuse_store(name, tables, lake)
 
 
 def _key(kms_key: str | None) -> LakeKey | None:

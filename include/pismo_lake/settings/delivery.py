@@ -25,7 +25,15 @@ from pismo_lake.settings.fields import NO_TRUTH, STRICT_MODEL, AtLeastOne, Truth
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import load_privacy
 from pismo_lake.settings.replay import FILES, Replay, TargetKind
-from pismo_lake.settings.tables import KEY_REFUSED, SNAPSHOTS_KEPT_HOURS, Catalog, FileRemoval, TableFormat, Tables
+from pismo_lake.settings.tables import (
+    KEY_REFUSED,
+    SNAPSHOTS_KEPT_HOURS,
+    STORE_REFUSED,
+    Catalog,
+    FileRemoval,
+    TableFormat,
+    Tables,
+)
 
 CONTINUOUS = "@continuous"
 """The schedule that begins the next run as soon as one is over."""
@@ -145,21 +153,31 @@ class Delivery:
         if self.lake_kms_key is not None and self.schemes - {"s3"}:
             msg = f"{self.name}: lake_kms_key is a key of AWS: on another cloud, give the bucket a key"
             raise ValueError(msg)
-        if self.catalog is not None and self.table_format is None:
-            msg = f"{self.name}: catalog is set and table_format is not: give table_format: iceberg"
-            raise ValueError(msg)
-        if self.remove_files is not FileRemoval.AT_ONCE and self.table_format is None:
-            msg = f"{self.name}: remove_files is set and table_format is not: files are kept for snapshots of tables"
-            raise ValueError(msg)
+        self._check_tables()
         if self.replay is not None and self.replay.target not in FILES | {TargetKind.HTTP} and not self.replay.conn_id:
             msg = f"{self.name}: replay.conn_id (an Airflow connection) is missing: {self.replay.target} needs one"
             raise ValueError(msg)
-        if self.lake_kms_key is not None and self.table_format is not None:
-            raise ValueError(KEY_REFUSED.format(self.name))
         policy = self.settings.privacy
         if policy is not None and policy.hashes and self.privacy_key_conn_id is None:
             msg = f"{self.name}: privacy {self.privacy} hashes: privacy_key_conn_id (an Airflow connection) is missing"
             raise ValueError(msg)
+
+    def _check_tables(self) -> None:
+        if self.table_format is None:
+            if self.catalog is not None:
+                msg = f"{self.name}: catalog is set and table_format is not: give table_format: iceberg"
+                raise ValueError(msg)
+            if self.remove_files is not FileRemoval.AT_ONCE:
+                msg = (
+                    f"{self.name}: remove_files is set and table_format is not: files are kept for snapshots of tables"
+                )
+                raise ValueError(msg)
+            return
+        if self.lake_kms_key is not None:
+            raise ValueError(KEY_REFUSED.format(self.name))
+        scheme, found, _ = self.lake.partition("://")
+        if found and scheme != "s3":
+            raise ValueError(STORE_REFUSED.format(self.name, scheme))
 
     def _check_schedule(self) -> None:
         if self.schedule == CONTINUOUS:

@@ -111,6 +111,22 @@ def refuse_key(delivery: str, tables: Tables | None, key: LakeKey | None) -> Non
         raise ConfigError(KEY_REFUSED.format(delivery))
 
 
+def refuse_store(delivery: str, tables: Tables | None, lake: str) -> None:
+    """Refuse a table format over a lake in a store that the catalog's library does not get the credentials of.
+
+    Raises:
+        ConfigError: the lake is neither in a folder nor in S3.
+    """
+    scheme, found, _ = lake.partition("://")
+    if tables is not None and found and scheme != "s3":
+        raise ConfigError(STORE_REFUSED.format(delivery, scheme))
+
+
+STORE_REFUSED = (
+    "{}: table_format needs a lake in a folder or in S3: pyiceberg opens files at {}:// with credentials of its own,"
+    " and would not get those of the lake's connection"
+)
+"""The reason why a lake in another cloud has no tables."""
 KEY_REFUSED = (
     "{}: lake_kms_key and table_format exclude each other: no reader of the table format can decrypt the files. Give"
     " the bucket a key of its own instead"

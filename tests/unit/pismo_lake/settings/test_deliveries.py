@@ -130,6 +130,10 @@ WRONG = {
     "encrypted tables": (
         f"{SFTP}    table_format: iceberg\n    lake_kms_key: k\n{TAIL}", 11, "no reader of the table format can decrypt"
     ),
+    "tables in another cloud": (
+        f"{SFTP}    table_format: iceberg\n{TAIL.replace('lake: l', 'lake: gs://b/l').replace('raw', 'gs://b/raw')}",
+        11, "table_format needs a lake in a folder or in S3",
+    ),
     "two formats of a lake": (f"{SFTP}    table_format: iceberg\n{TAIL}", 11, "differ from those of good"),
     "poll": (
         f"{NOTICES}sqs\n      queue: q\n      conn_id: c\n      poll_seconds: 0\n{TAIL}", 20, "poll_seconds must be 1"

@@ -22,6 +22,7 @@ BEYOND_THE_SCHEMA = {
     "schedule out of range", "continuous with notices", "continuous without a wait", "zone", "no bucket",
     "half a scheme", "another store", "one in the other", "nan", "catalog alone", "catalog with a password",
     "catalog with a token", "rest without a uri", "encrypted tables", "two formats of a lake", "kept files alone",
+    "tables in another cloud",
 }  # fmt: skip
 
 
