@@ -43,6 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     mail.add_argument("folder", metavar="DIR", type=Path)
     mail.set_defaults(run=_serve_mail)
 
+    queue = commands.add_parser("serve-queue", help="an SQS queue for a consumer of events, until a signal arrives")
+    queue.add_argument("file", metavar="FILE", type=Path, help="gets the queue and its credentials, for a shell")
+    queue.set_defaults(run=_serve_queue)
+
+    stream = commands.add_parser("stream", help="send each published event once to a queue, as Pismo does in real time")
+    stream.add_argument("--truth", metavar="FILE", type=_truth, required=True, help="truth ledger of the events")
+    stream.add_argument("--queue", metavar="URL", required=True, help="found with the AWS settings of this shell")
+    stream.add_argument("--type", metavar="TEXT", default="", help="only types that begin so, like pix/pix_in")
+    stream.set_defaults(run=_stream)
+
     publish = commands.add_parser("publish", help="publish into a running look-alike")
     publish.add_argument("--endpoint", default="http://127.0.0.1:5055")
     publish.set_defaults(run=_publish)
@@ -117,6 +127,31 @@ def _serve_gcp(_: argparse.Namespace) -> int:
     with running_gcp() as cloud:
         print(f"{cloud.storage} bucket {BUCKET} pubsub {cloud.pubsub} subscription {SUBSCRIPTION}", flush=True)
         stop.wait()
+    return 0
+
+
+def _serve_queue(options: argparse.Namespace) -> int:
+    from pismo_sandbox.s3.consumer_queue import make_consumer_queue, write_variables
+    from pismo_sandbox.s3.server import running_sandbox
+
+    stop = _stop_signal()
+    with running_sandbox() as sandbox:
+        url = make_consumer_queue(sandbox)
+        write_variables(options.file, sandbox, url)
+        print(url, flush=True)
+        stop.wait()
+    return 0
+
+
+def _stream(options: argparse.Namespace) -> int:
+    import boto3
+
+    from pismo_sandbox.check.truth import Truth
+    from pismo_sandbox.s3.consumer_queue import send_events
+
+    with Truth(options.truth) as truth:
+        sent = send_events(boto3.client("sqs"), options.queue, truth.winning_texts(), options.type)
+    print(f"{sent} event(s) sent")
     return 0
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
 
@@ -24,6 +32,25 @@ def compared(text: str, folder: Path) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip() and not CHANGING.search(line)]
 
 
+def queue_pid(folder: Path) -> int | None:
+    """Return the process of the tutorial's queue; None if it has ended."""
+    file = folder / "data" / "queue.pid"
+    with suppress(FileNotFoundError, ProcessLookupError):
+        pid = int(file.read_text())
+        if b"serve-queue" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    return None
+
+
+@pytest.fixture
+def _ended(tmp_path: Path) -> Iterator[None]:
+    """End the queue if the tutorial has not come to its end."""
+    yield
+    if (pid := queue_pid(tmp_path)) is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("_ended")
 def test_the_first_tutorial_works_as_it_says(tmp_path: Path) -> None:
     # the commands are those of a checkout: its .venv, and folders below it
     binaries = tmp_path / ".venv" / "bin"
@@ -51,5 +78,6 @@ def test_the_first_tutorial_works_as_it_says(tmp_path: Path) -> None:
             lines = compared(text, tmp_path)
             shown += len(lines)
             assert [line for line in lines if line not in compared(printed, tmp_path)] == []
-    assert commands == 16
+    assert commands == 18
+    until(lambda: queue_pid(tmp_path) is None)
     assert shown >= 25
