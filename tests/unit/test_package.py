@@ -29,6 +29,7 @@ PARTS_OF_OTHERS = {
     "fastapi": "apache-airflow",
     "google": "google-cloud-storage",
     "grpc": "google-cloud-pubsub",
+    "itsdangerous": "apache-airflow",
     "markdown_it": "rich",
     "markupsafe": "jinja2",
     "openlineage": "apache-airflow-providers-openlineage",

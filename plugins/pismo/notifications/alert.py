@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SUBJECT_LENGTH = 100
-ALERT_SECONDS = 15.0
+ALERT_SECONDS = 30.0
 """A task waits so long for all receivers of an alert together."""
 
 
@@ -62,30 +62,32 @@ def send_alert(delivery: Delivery, alert: Alert, context: Mapping[str, Any] | No
     If one fails, the log names its class and the kind of error. The others still get the alert, and the caller goes on.
     The error's own text is left out, because it may hold an address with a secret.
 
-    They are called at the same time, each in a thread that ends with the process. One that does not answer delays the
-    caller by `ALERT_SECONDS`, whatever its own limits are. It goes on in its thread, and may send the alert later.
+    Each is called in a thread, which ends with the process. The caller waits for it for its share of `ALERT_SECONDS`,
+    whatever its own limits are. One that does not answer goes on in its thread, and may send the alert later.
     """
-    asked = [
-        _Sending(wanted, alert, context or {}) for wanted in delivery.alerted if alert.event in wanted.events
-    ]  # fmt: skip
+    wanted = [each for each in delivery.alerted if alert.event in each.events]
     until = time.monotonic() + ALERT_SECONDS
-    for sending in asked:
-        sending.join(max(0.0, until - time.monotonic()))
-        if problem := sending.problem:
-            _LOG.warning("alert %r could not be sent by %s: %s", alert.subject, sending.receiver, problem)
-    return sum(not sending.problem for sending in asked)
+    begun = []
+    for number, receiver in enumerate(wanted):
+        # one after another: two threads that import one package at the same time can disturb each other
+        begun.append(_Sending(receiver, alert, context or {}))
+        begun[-1].join(max(0.0, until - time.monotonic()) / (len(wanted) - number))
+    problems = [(sending.name, problem) for sending in begun if (problem := sending.problem)]
+    for name, problem in problems:
+        _LOG.warning("alert %r could not be sent by %s: %s", alert.subject, name, problem)
+    return len(begun) - len(problems)
 
 
 class _Sending(threading.Thread):
     """Sends an alert to one receiver."""
 
     def __init__(self, wanted: Alerts | NotifierAlerts, alert: Alert, context: Mapping[str, Any]) -> None:
-        self.receiver = wanted.topic_arn if isinstance(wanted, Alerts) else wanted.notifier
-        self.problem = f"no answer in {ALERT_SECONDS:g} s"
+        receiver = wanted.topic_arn if isinstance(wanted, Alerts) else wanted.notifier
+        self.problem = "no answer in time"
         self._wanted, self._alert, self._context = wanted, alert, context
         # Airflow keeps the task in a context variable
         copied = contextvars.copy_context()
-        super().__init__(target=copied.run, args=(self._send,), name="pismo-alert", daemon=True)
+        super().__init__(target=copied.run, args=(self._send,), name=receiver, daemon=True)
         self.start()
 
     def _send(self) -> None:

@@ -13,6 +13,7 @@ from airflow.sdk import BaseNotifier
 from tests.mail_server import mail_server
 from tests.silent_sink import silent_sink
 from tests.unit.pismo_lake.settings.test_deliveries import GOOD
+from tests.waiting import PATIENCE
 
 from pismo.notifications import Alert, DeliveryNotifier, send_alert
 from pismo.notifications import alert as alert_module
@@ -52,8 +53,10 @@ class Broken(Kept):
 
 
 @pytest.fixture(autouse=True)
-def nothing_taken() -> None:
+def nothing_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     TAKEN.clear()
+    # a busy machine needs long to load a hook
+    monkeypatch.setattr(alert_module, "ALERT_SECONDS", PATIENCE)
 
 
 def written(folder: Path, alerts: str) -> Path:
@@ -137,7 +140,7 @@ def test_a_notifier_that_fails_stops_no_other(
 def test_receivers_that_never_answer_delay_an_alert_by_a_fixed_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(alert_module, "ALERT_SECONDS", 1.0)
+    monkeypatch.setattr(alert_module, "ALERT_SECONDS", 9.0)
     with silent_sink() as sink:
         smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": sink.port, "login": "", "password": ""}
         smtp["extra"] = {"disable_ssl": True, "disable_tls": True, "from_email": "lake@example.com"}
@@ -154,10 +157,10 @@ def test_receivers_that_never_answer_delay_an_alert_by_a_fixed_time(
         with caplog.at_level(logging.WARNING, "pismo.notifications.alert"):
             assert send_alert(delivery, ALERT) == 1
         # without a limit, SMTP waits 30 s for an answer, five times; SNS waits 60 s, and tries again
-        assert time.monotonic() - before < 25
+        assert time.monotonic() - before < 29
     assert [(ALERT.text, "s")] == TAKEN
     said = [record.getMessage() for record in caplog.records if record.name == "pismo.notifications.alert"]
-    assert [text.rpartition(": ")[2] for text in said] == ["no answer in 1 s"] * 2
+    assert [text.rpartition(": ")[2] for text in said] == ["no answer in time"] * 2
 
 
 def test_the_form_of_one_topic_stays_valid_and_gets_its_events(tmp_path: Path) -> None:
