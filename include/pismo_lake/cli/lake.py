@@ -155,7 +155,7 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
         raise ConfigError(msg)
     policy = _privacy(options.privacy or delivery.privacy)
     settings = replace(delivery.settings, privacy=policy, key=_key(options.kms_key or delivery.lake_kms_key))
-    _refuse_key(settings.delivery, settings.tables, settings.key)
+    _refuse_unusable(settings.delivery, settings.tables, settings.lake, settings.key)
     if options.contracts:
         settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
     return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
