@@ -107,6 +107,16 @@ def test_closing_goes_step_by_step(bag: DagBag) -> None:
     assert asset.name == "pismo_lake_sandbox_s3"
 
 
+def test_large_days_are_written_by_mapped_tasks_if_wanted() -> None:
+    delivery = find_delivery(ROOT / "config" / "deliveries.yaml", "sandbox_s3")
+    dag = close_dag(replace(delivery, close_tasks=16), "deliveries.yaml")
+    assert dag.get_task("index_missing_files").downstream_task_ids == {"flatten_other_hours", "plan_close"}
+    assert dag.get_task("plan_close").downstream_task_ids == {"write_day_files", "close_publish_day"}
+    assert dag.get_task("write_day_files").downstream_task_ids == {"close_publish_day"}
+    assert dag.get_task("close_publish_day").downstream_task_ids == {"report_publish_day"}
+    assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
+
+
 def test_schemas_are_pulled_after_the_report_and_only_if_wanted(bag: DagBag) -> None:
     """A teardown: if the pull fails, the day is closed all the same."""
     assert "pull_schemas" not in bag.dags["pismo_close_sandbox_s3"].task_ids

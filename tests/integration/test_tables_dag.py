@@ -49,6 +49,9 @@ DELIVERY = """\
     {ledger}
     table_format: iceberg
     catalog: {catalog}
+    # two of the days have their files written by several tasks
+    close_tasks: {tasks}
+    close_task_bytes: 1000
 """
 
 
@@ -68,13 +71,19 @@ class Home:
         own = f"ledger_url: sqlite:///{root}/{{}}/pismo-ledger.db"
         text = "deliveries:\n" + "".join(
             DELIVERY.format(
-                endpoint=sandbox.endpoint, name=name, root=place, storage=storage, ledger=ledger, catalog=of
+                endpoint=sandbox.endpoint,
+                name=name,
+                root=place,
+                storage=storage,
+                ledger=ledger,
+                catalog=of,
+                tasks=tasks,
             )
-            for name, place, storage, ledger, of in (
-                ("on_disk", str(root), "null", own.format("on_disk"), "null"),
-                ("on_server", bucket, "store", "ledger_conn_id: ledger", "{type: sql, conn_id: catalog}"),
-                ("in_glue", bucket, "store", own.format("in_glue"), glue),
-                ("in_rest", bucket, "store", own.format("in_rest"), "{type: rest, conn_id: rest}"),
+            for name, place, storage, ledger, of, tasks in (
+                ("on_disk", str(root), "null", own.format("on_disk"), "null", 3),
+                ("on_server", bucket, "store", "ledger_conn_id: ledger", "{type: sql, conn_id: catalog}", 3),
+                ("in_glue", bucket, "store", own.format("in_glue"), glue, 1),
+                ("in_rest", bucket, "store", own.format("in_rest"), "{type: rest, conn_id: rest}", 1),
             )
         )
         (root / "deliveries.yaml").write_text(text)
@@ -152,6 +161,9 @@ def close(home: Home, name: str) -> None:
     run = home.runs.run(f"pismo_close_{name}", {"publish_day": DAY}, days_ago=900)
     # the day has hours without files, so its report fails the run
     assert run.tasks["close_publish_day[-1]"] == "success", run.log[-6000:]
+    writers = [state for task, state in run.tasks.items() if task.startswith("write_day_files")]
+    assert writers == ([] if name in {"in_glue", "in_rest"} else ["success"] * 3)
+    assert "is written again" not in run.log
     assert not any(secret in run.log for secret in (ADMIN_SECRET, SECRET))
 
 

@@ -182,11 +182,13 @@ def test_the_notices_and_alerts_of_the_documents_are_valid(tmp_path: Path) -> No
     (notices,) = blocks(ROOT / "docs" / "how-to" / "notices.md", "yaml")
     (alerts,) = blocks(ROOT / "docs" / "how-to" / "alerts.md", "yml")
     (replay,) = blocks(ROOT / "docs" / "how-to" / "replay.md", "yml")
-    (delivery,) = deliveries_in(whole + textwrap.indent(notices, "    ") + alerts + replay, tmp_path)
+    (days,) = blocks(ROOT / "docs" / "how-to" / "days.md", "yml")
+    (delivery,) = deliveries_in(whole + textwrap.indent(notices, "    ") + alerts + replay + days, tmp_path)
     assert isinstance(delivery, Delivery)
     assert delivery.notices is not None
     assert delivery.alerts is not None
     assert delivery.replay is not None
+    assert delivery.close_tasks > 1
 
 
 def test_every_yaml_block_is_checked() -> None:

@@ -33,7 +33,7 @@ def close(
         str | None,
         typer.Option(
             "--jobs", metavar="N", callback=check_jobs,
-            help="Write the files with N processes. Default: one for each core if there are 50 MB or more.",
+            help="Write the files with N processes. Default: 1.",
         ),
     ] = None,
 ) -> int:  # fmt: skip
@@ -51,7 +51,7 @@ def close(
             print(part)
             print("".join(f"  replace {path}\n" for path in part.replaces), end="")
         return 0
-    number = int(jobs) if jobs else None
+    number = int(jobs) if jobs else 1
     closed = [_close_day(lake, PublishDay.parse(text), force=force, jobs=number) for text in date]
     if lake.json:
         print_json({"days": [document for _, document in closed]})
@@ -70,7 +70,7 @@ def report(lake: OpenLake, date: OneDay) -> int:
     return status
 
 
-def _close_day(lake: OpenLake, day: PublishDay, *, force: bool, jobs: int | None) -> tuple[int, dict[str, Any]]:
+def _close_day(lake: OpenLake, day: PublishDay, *, force: bool, jobs: int) -> tuple[int, dict[str, Any]]:
     """Close one day; return the exit code and the JSON document about it."""
     from pismo_lake.build.day import close_day
     from pismo_lake.build.units import UNIT_ERRORS
@@ -88,8 +88,7 @@ def _close_day(lake: OpenLake, day: PublishDay, *, force: bool, jobs: int | None
         failures = index_landed(settings, ledger, progress=progress).failures
         waiting = {raw.name for raw in raws.list_waiting(raws.hours_of_day(str(day)))}
         try:
-            size = sum(record.plain_size for record in recorded.of_day(str(day)))
-            spread = workers.use_for_input(size)
+            spread = workers if workers.jobs > 1 else None
             built = close_day(settings, ledger, day, force=force, progress=progress, spread=spread)
             done = "rebuilt" if built.parts_built else "unchanged"
             counts = f"{built.files} files, {built.events} events, {built.rows} rows, {built.duplicates} duplicates"

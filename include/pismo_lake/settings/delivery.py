@@ -107,6 +107,10 @@ class Delivery:
     """How many hours after its end a publish day is closed."""
     close_deadline_hours: Annotated[float, Field(ge=0, le=_MONTH_HOURS), NO_TRUTH] = 4.0
     """How many hours later a day that is not closed is late."""
+    close_tasks: Annotated[int, Field(ge=1, le=64), NO_TRUTH] = 1
+    """The most tasks that write the files of a large closing day side by side; with 1, one task closes each day."""
+    close_task_bytes: AtLeastOne = 1 << 30
+    """The raw bytes for which a closing day gets one more task."""
     fail_incomplete: Truth = True
     """If true, the closing run of a day that is not complete fails; if false, the log and an alert say so."""
     accounting_reports: Truth = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule
 
 from pismo.dags.forms import switch
 from pismo.names import CLOSE, FIRST_MOMENT
@@ -17,8 +17,10 @@ from pismo.operators import (
     ClosePublishDayOperator,
     IndexPublishDayOperator,
     LandPublishDayOperator,
+    PlanCloseOperator,
     PullSchemasOperator,
     ReportPublishDayOperator,
+    WriteDayFilesOperator,
 )
 from pismo.sensors import DaySettledSensor
 from pismo.wiring import TASK_DEFAULTS, facts_of
@@ -97,7 +99,7 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         flatten = BuildUnitsOperator.partial(
             task_id="flatten_other_hours", map_index_template="{{ task.units | join(', ') }}", **common
         ).expand(units=index.output)
-        close = ClosePublishDayOperator(task_id="close_publish_day", **common)
+        close = _close_tasks(delivery, index, common)
         report = ReportPublishDayOperator(
             task_id="report_publish_day",
             landing_task_id="land_missing_files",
@@ -106,7 +108,7 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
             **common,
         )
         check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_missing_files", **common)
-        settled >> land >> index >> [flatten, close]
+        settled >> land >> index >> flatten
         announce = AnnounceDayOperator(
             task_id="announce_day", index_task_id="index_missing_files", report_task_id="report_publish_day", **common
         )
@@ -123,3 +125,19 @@ def close_dag(delivery: Delivery, deliveries_file: str) -> DAG:
             )
             report >> pull.as_teardown()
     return dag
+
+
+def _close_tasks(delivery: Delivery, index: IndexPublishDayOperator, common: dict[str, str]) -> ClosePublishDayOperator:
+    """Add the tasks that close the day after its files are indexed, and return the last one."""
+    if delivery.close_tasks == 1:
+        close = ClosePublishDayOperator(task_id="close_publish_day", **common)
+        index >> close
+        return close
+    plan = PlanCloseOperator(task_id="plan_close", **common)
+    write = WriteDayFilesOperator.partial(task_id="write_day_files", map_index_template="{{ task.part }}", **common)
+    # a small day has no tasks between its plan and its close; a run that was skipped before closes nothing
+    close = ClosePublishDayOperator(
+        task_id="close_publish_day", parts=plan.output, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, **common
+    )
+    index >> plan >> write.expand(part=plan.output) >> close
+    return close

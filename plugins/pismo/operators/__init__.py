@@ -1,7 +1,13 @@
 """Run the pipeline's steps as Airflow tasks."""
 
 from pismo.operators.announce import AnnounceDayOperator, AnnounceRowsOperator
-from pismo.operators.build import BuildUnitsOperator, ClosePublishDayOperator, ShareOutUnitsOperator
+from pismo.operators.build import (
+    BuildUnitsOperator,
+    ClosePublishDayOperator,
+    PlanCloseOperator,
+    ShareOutUnitsOperator,
+    WriteDayFilesOperator,
+)
 from pismo.operators.doctor import ExamineDeliveryOperator
 from pismo.operators.index import IndexPublishDayOperator, IndexUnitOperator
 from pismo.operators.land import CheckLandingOperator, LandEventFilesOperator, LandPublishDayOperator
@@ -20,9 +26,11 @@ __all__ = [
     "IndexUnitOperator",
     "LandEventFilesOperator",
     "LandPublishDayOperator",
+    "PlanCloseOperator",
     "PlanReplayOperator",
     "PullSchemasOperator",
     "ReportPublishDayOperator",
     "SendEventsOperator",
     "ShareOutUnitsOperator",
+    "WriteDayFilesOperator",
 ]

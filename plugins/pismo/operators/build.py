@@ -72,13 +72,70 @@ class BuildUnitsOperator(DeliveryOperator):
         return built.counts()
 
 
+class PlanCloseOperator(DeliveryOperator):
+    """Claim and plan a large publish day, so that several tasks write its files."""
+
+    ui_color = "#d9ead3"
+
+    def execute(self, context: Context) -> list[str]:
+        """Return the ids of the tasks, the plan's and a number; none if one task closes the day."""
+        from pismo.connect.ledger import settings_of
+        from pismo_lake.build.day import begin_close
+
+        force = bool(context["params"].get("force"))
+        with self.open_delivery(context) as (delivery, ledger):
+            most, least = delivery.close_tasks, delivery.close_task_bytes
+            begun = begin_close(
+                settings_of(delivery), ledger, day_of(context), most=most, least=least, force=force, log=self.task_log
+            )
+        if begun is None:
+            return []
+        token, groups = begun
+        return [f"{token}/{group}" for group in range(groups)]
+
+
+class WriteDayFilesOperator(DeliveryOperator):
+    """Write the files of some event types of a planned day; they count only after the day is closed."""
+
+    ui_color = "#d9ead3"
+    template_fields = (*DeliveryOperator.template_fields, "part")
+
+    def __init__(self, *, part: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = part
+
+    def execute(self, context: Context) -> None:
+        """Write the files of one id of the plan; skip it if the plan is stale, as the close does without it."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from pismo.connect.ledger import settings_of
+        from pismo.signals.metrics import time_step
+        from pismo_lake.build.day_tasks import write_part
+        from pismo_lake.errors import StalePlanError
+
+        token, _, group = self.part.partition("/")
+        with self.open_delivery(context) as (delivery, ledger), time_step(delivery.name, "close"):
+            try:
+                write_part(
+                    settings_of(delivery), ledger, str(day_of(context)), token, int(group), log=self.task_log
+                )  # fmt: skip
+            except StalePlanError as error:
+                raise AirflowSkipException(str(error)) from None
+
+
 class ClosePublishDayOperator(DeliveryOperator):
     """Rebuild a publish day into a few large files that replace those of its hours.
 
-    An unchanged day is left alone.
+    An unchanged day is left alone. Files that other tasks have written for `parts`, ids of a plan, are checked and
+    taken.
     """
 
     ui_color = "#d9ead3"
+    template_fields = (*DeliveryOperator.template_fields, "parts")
+
+    def __init__(self, *, parts: Sequence[str] | XComArg = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = parts
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Close the day; with `force`, rebuild it even if it has not changed."""
@@ -89,11 +146,15 @@ class ClosePublishDayOperator(DeliveryOperator):
         from pismo_lake.build.day import close_day
 
         force = bool(context["params"].get("force"))
+        parts = list(cast("Iterable[str]", self.parts))
+        begun = parts[0].partition("/")[0] if parts else None
         with self.open_delivery(context) as (delivery, ledger):
             day = day_of(context)
             fresh = find_fresh(delivery, ledger, str(day))
             with time_step(delivery.name, "close"):
-                built = close_day(settings_of(delivery), ledger, day, force=force, log=self.task_log)
+                built = close_day(
+                    settings_of(delivery), ledger, day, force=force, log=self.task_log, begun=begun
+                )  # fmt: skip
             publish_build(delivery, built, fresh)
             publish_backlog(delivery, ledger)
             if is_wanted():
