@@ -51,7 +51,9 @@ class Sink(ThreadingHTTPServer):
     @property
     def settings(self) -> dict[str, str]:
         """Return the environment of an Airflow that sends everything here."""
-        return settings_of_sink(f"http://127.0.0.1:{self.server_address[1]}")
+        # a busy machine needs long to make an event
+        patient = {"AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "600", "OTEL_EXPORTER_OTLP_TIMEOUT": "60"}
+        return settings_of_sink(f"http://127.0.0.1:{self.server_address[1]}") | patient
 
     def keep(self, request: ExportMetricsServiceRequest) -> None:
         """Add up counters by name and tags but the delivery; keep gauges; count the values of timings."""

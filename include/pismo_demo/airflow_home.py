@@ -69,7 +69,7 @@ def airflow_environment(
         "AIRFLOW__OPENLINEAGE__DISABLED": "true",
         # for a caller who sends metrics or lineage somewhere: a sink that never answers delays a task by seconds only
         "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
-        "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "3",
+        "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "5",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
