@@ -47,7 +47,7 @@ def index_files(
     delivery: Delivery, ledger: Ledger, hours: Iterable[str], names: Set[str] | None = None, *, apart: bool = False,
     log: logging.Logger,
 ) -> Indexed:  # fmt: skip
-    """Index the waiting files of publish hours, or those of some names, and publish what it found."""
+    """Index the waiting files of publish hours, or those of some names, and publish metrics of it."""
     hours = list(hours)
     waiting = [file.name for file in RawLedger(ledger, delivery.lake, delivery.name).list_waiting(hours)]
     wanted = tuple(name for name in waiting if names is None or name in names)
