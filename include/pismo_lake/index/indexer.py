@@ -91,6 +91,11 @@ class Indexer:
         self.failures: list[tuple[str, str]] = []
         self.files = self.bytes = self.events = self.rejects = self.ahead = 0
 
+    @property
+    def knows_contracts(self) -> bool:
+        """Return whether the lake has a contract already."""
+        return bool(self._contracts.names())
+
     def take(
         self, file: RawFile, begun: Future[Ahead | None] | Future[Raw] | None, workers: Indexers | None = None
     ) -> FileRecord:

@@ -69,8 +69,11 @@ def index_landed(
         ahead: deque[Future[Ahead | None] | Future[Raw] | None] = deque()
         following = iter(waiting)
         for position, file in enumerate(waiting):
-            while len(ahead) < _READ_AHEAD + (workers.jobs if workers else 0) and (n := next(following, None)):
-                ahead.append(workers.index(n) if workers else pool.submit(read_raw, n))
+            # the first file of a new lake teaches most contracts: files begun before its end would be indexed again
+            able = workers if workers and (position or indexer.knows_contracts) else None
+            most = _READ_AHEAD + (able.jobs if able else 0) if able or not workers else 1
+            while len(ahead) < most and (n := next(following, None)):
+                ahead.append(able.index(n) if able else pool.submit(read_raw, n))
             try:
                 indexer.take(file, ahead.popleft(), workers)
             except (LedgerError, StorageUnavailable):
