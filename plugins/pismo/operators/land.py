@@ -89,10 +89,11 @@ class LandEventFilesOperator(_LandOperator):
 
     def execute(self, context: Context) -> list[str] | None:
         """Land the chunk, index and build it; return the units that are left, or nothing."""
-        from pismo.operators.steps import carry
+        from pismo.operators.steps import carry, indexed_before
         from pismo.runs.chunks import Chunk
         from pismo.runs.find import resolve_events
         from pismo.signals.lineage import is_wanted, join_lineage, lineage_of_build
+        from pismo_lake.contracts.store import count_changes
 
         chunk = Chunk.from_json(self.chunk)
         with self.open_delivery(context) as (delivery, ledger):
@@ -100,6 +101,9 @@ class LandEventFilesOperator(_LandOperator):
             landed = self.land(delivery, ledger, window, chunk)
             units = _units(delivery, ledger, window, landed, chunk)
             self.settle(context, delivery, ledger, window, landed, units)
+            before = indexed_before(delivery, ledger, chunk, window.hours) if context["ti"].try_number > 1 else ()
+            if changes := count_changes(ledger, delivery.lake, before):
+                context["ti"].xcom_push(key=CHANGES, value=changes)
             if not units:
                 return None
             done = carry(
@@ -107,8 +111,8 @@ class LandEventFilesOperator(_LandOperator):
             )  # fmt: skip
             context["ti"].xcom_push(key="indexed", value=done.indexed.counts())
             context["ti"].xcom_push(key="built", value=done.built.counts())
-            if done.indexed.changes:
-                context["ti"].xcom_push(key=CHANGES, value=done.indexed.changes)
+            if changes := count_changes(ledger, delivery.lake, [*before, *done.indexed.names]):
+                context["ti"].xcom_push(key=CHANGES, value=changes)
             if is_wanted() and done.units:
                 self.lineage = join_lineage(self.lineage, lineage_of_build(delivery, ledger, done.units))
         return list(done.left) or None

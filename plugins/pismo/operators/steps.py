@@ -144,6 +144,16 @@ def carry(
     return Carried(indexed, built, tuple(sorted(ready)), tuple(sorted(left)))
 
 
+def indexed_before(delivery: Delivery, ledger: Ledger, chunk: Chunk, hours: Iterable[PublishHour]) -> list[str]:
+    """Return the names of the chunk's files that an earlier try of this task has landed and indexed.
+
+    What that try pushed is lost: Airflow removes it when a task is tried again.
+    """
+    files = FileLedger(ledger, delivery.lake, delivery.name)
+    of_hours = (record for hour in chunk.hours or hours for record in files.of_hour(str(hour)))
+    return [record.name for record in of_hours if record.run == ledger.run and chunk.has_key(record.key)]
+
+
 def _carry_slice(
     delivery: Delivery, ledger: Ledger, chunk: Chunk, units: Set[str], keys: Set[str], log: logging.Logger
 ) -> Carried:

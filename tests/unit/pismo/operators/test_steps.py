@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo.operators.steps import Carried, build_units, carry
+from pismo.operators.steps import Carried, build_units, carry, indexed_before
 from pismo.runs.chunks import WHOLE, Chunk, cut
+from pismo_lake.hours import PublishHour
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.settings.channels import Channel, Environment, S3Source
 from pismo_lake.settings.deliveries import Delivery
@@ -116,3 +117,13 @@ def test_parts_of_other_builders_stay_as_they_are(tmp_path: Path) -> None:
     assert (feed.ids(), rest.counts()["rows"]) == (["a", "b", "c"], 2)
     build_units(feed.delivery, feed.lake.ledger, [H12], parts={0, 2}, log=LOG)
     assert feed.ids() == ["a", "b", "c"]
+
+
+def test_a_later_try_knows_the_files_that_an_earlier_one_has_indexed(feed: Feed) -> None:
+    feed.lake.land({key(12, "older"): event("e-0")})
+    feed.lake.ledger.run = "this run"
+    feed.lake.land({key(12): event("e-1"), key(13): event("e-2")})
+    hours = [PublishHour.parse(hour) for hour in (H12, H13, H14)]
+    names = indexed_before(feed.delivery, feed.lake.ledger, WHOLE, hours)
+    assert names == [key(12), key(13)]
+    assert indexed_before(feed.delivery, feed.lake.ledger, Chunk(first=H13, last=H13), hours) == [key(13)]
