@@ -46,7 +46,7 @@ test-unit: setup ## Only the quick tests: no servers, no Airflow runs
 	@scripts/test -m "not integration" $(ARGS)
 
 .PHONY: test-servers
-test-servers: setup
+test-servers: setup ## Install the servers, browsers and other programs that tests use
 	@if [ "$$(id -u)" = 0 ]; then scripts/openssh || echo "test: no OpenSSH server, its tests are skipped"; fi
 	@if [ "$$(id -u)" = 0 ]; then scripts/rclone || echo "test: no rclone, the tests of SFTP over a bucket are skipped"; fi
 	@scripts/azurite || echo "test: no Azurite, the tests of abfss:// are skipped"

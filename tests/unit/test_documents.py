@@ -200,7 +200,7 @@ def test_every_yaml_block_is_checked() -> None:
     ]
     assert others == ["notices.md"]
     assert {document.stem for document in DOCUMENTS if blocks(document, "yml")} == {
-        "alerts", "contracts", "privacy", "pull-schemas", "replay",
+        "alerts", "contracts", "days", "privacy", "pull-schemas", "replay",
     }  # fmt: skip
 
 
