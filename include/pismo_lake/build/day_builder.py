@@ -20,7 +20,7 @@ from pismo_lake.build.draft import Draft, Inputs, Output
 from pismo_lake.build.heartbeat import wait_for_other
 from pismo_lake.build.hour import build_hour
 from pismo_lake.build.part_recorder import OutdatedError
-from pismo_lake.build.spool import spool_folder
+from pismo_lake.build.spool import remove_staged, spool_folder
 from pismo_lake.build.staging import Staging, bring
 from pismo_lake.build.summary import count_written
 from pismo_lake.build.unit_builder import UnitBuilder
@@ -200,6 +200,7 @@ class DayBuilder(UnitBuilder):
     def draft(self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Iterator[Draft]:
         """Write the day to a spool, or take what tasks have staged; its files are then moved in one by one."""
         begun = self._begun
+        remove_staged(self.settings, self.unit, claim.token)
         with spool_folder(self.settings, self.unit, claim.token) as spool:
             if begun is None:
                 most = self._spread.jobs if self._spread else 1

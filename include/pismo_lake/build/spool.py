@@ -32,7 +32,6 @@ def spool_folder(settings: LakeSettings, unit: str, token: str) -> Iterator[Path
     """
     name = f"{safe_segment(settings.delivery)}-{unit}"
     if not storage.is_local(settings.lake):
-        _remove_staged(settings, name, token)
         with hold_folder(Path(tempfile.mkdtemp(prefix=spool_prefix(settings)))) as folder:
             yield folder
         return
@@ -55,8 +54,11 @@ def claim_of(path: str) -> str | None:
     return folder.removesuffix(STAGED).rpartition("-")[2] if root == SPOOL and folder.endswith(STAGED) else None
 
 
-def _remove_staged(settings: LakeSettings, name: str = "", token: str = "") -> None:
-    """Remove the staged files in an object store of a unit, or of all; leave those of a claim."""
+def remove_staged(settings: LakeSettings, unit: str = "", token: str = "") -> None:
+    """Remove the staged files of a unit, or of all, in the object store of a lake; leave those of a claim."""
+    if storage.is_local(settings.lake):
+        return
+    name = f"{safe_segment(settings.delivery)}-{unit}" if unit else ""
     root = storage.join(settings.lake, SPOOL)
     for folder in storage.list_folders(root):
         if folder.startswith(name) and folder.endswith(STAGED) and not (token and f"-{token}" in folder):
@@ -67,13 +69,12 @@ def _remove_staged(settings: LakeSettings, name: str = "", token: str = "") -> N
 def remove_spools(settings: LakeSettings) -> tuple[list[Path], list[Path]]:
     """Remove folders that killed builds left here; return them, and those still in use.
 
-    The staged files of a closing day are removed too, as no task holds them between two steps. The day is then closed
-    without them.
+    On a local disk the staged files of a closing day are removed too, as no task holds them between two steps. The day
+    is then closed without them. `remove_staged` does the same in an object store.
     """
     if storage.is_local(settings.lake):
         root = storage.local_path(settings.lake) / SPOOL
         return remove_folders(sorted(path for path in root.glob("*") if path.is_dir()))
-    _remove_staged(settings)
     found = Path(tempfile.gettempdir()).glob(f"{spool_prefix(settings)}*")
     return remove_folders(sorted(path for path in found if path.is_dir() and path.stat().st_uid == os.getuid()))
 

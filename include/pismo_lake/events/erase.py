@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
 from pismo_lake.build.kept_files import remove_kept
-from pismo_lake.build.spool import remove_spools
+from pismo_lake.build.spool import remove_spools, remove_staged
 from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.catalog.lake import forget_snapshots
 from pismo_lake.errors import ConfigError, LandedFileError
@@ -180,6 +180,7 @@ def _blank(records: Iterable[FileRecord], blanker: Blanker) -> tuple[int, dict[s
 
 def clear_up(settings: LakeSettings, roots: Sequence[str]) -> tuple[str, ...]:
     """Remove the temporary files and folders that killed processes left; return them."""
+    remove_staged(settings)
     removed = remove_spools(settings)[0]
     for root in (settings.lake, *roots):
         if storage.is_local(root):
