@@ -81,6 +81,10 @@ def airflow_environment(home: Path) -> dict[str, str]:
     }
 
 
+FOR_THE_REST = {("skipped", task) for task in ("index_publish_hour", "share_out_units", "flatten_publish_hour")}
+"""The tasks that are skipped if the landing tasks left nothing to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class DagRun:
     """The state of a run, the states of its tasks as ``task[map index]``, and its whole output."""
@@ -88,6 +92,14 @@ class DagRun:
     state: str
     tasks: dict[str, str]
     log: str
+
+    def failed_tasks(self) -> dict[str, str]:
+        """Return the tasks of an ingest that did not succeed; those for the rest may have nothing to do."""
+        return {
+            task: state
+            for task, state in self.tasks.items()
+            if state != "success" and (state, task.split("[")[0]) not in FOR_THE_REST
+        }
 
 
 class DagRuns:
