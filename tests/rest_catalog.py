@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -30,6 +30,7 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
 )
 from pyiceberg.table import CommitTableRequest, StagedTable
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,12 +157,5 @@ class _Handler(BaseHTTPRequestHandler):
 def running_rest_catalog(folder: Path, **store: str) -> Iterator[RestCatalog]:
     """Run a catalog on a free port, which keeps its table of tables in a folder; `store` opens S3."""
     server = RestCatalog(folder, **store)
-    thread = threading.Thread(target=server.serve_forever, name="rest-catalog", daemon=True)
-    thread.start()
-    try:
+    with closing(server.catalog), serving(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        server.catalog.close()
