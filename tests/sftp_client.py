@@ -55,8 +55,9 @@ def no_leftovers() -> Iterator[None]:
     children = set(me.children(recursive=True))
     files = me.num_fds()
     yield
-    assert our_threads() == threads
-    assert set(me.children(recursive=True)) == children
+    # those of a test before may end meanwhile
+    assert our_threads() <= threads
+    assert set(me.children(recursive=True)) <= children
     assert me.num_fds() <= files
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +74,18 @@ def four_hours_ago() -> str:
     return (datetime.now(UTC) - timedelta(hours=4)).isoformat()
 
 
+def contents(home: Home) -> dict[Path, list[Any]]:
+    """Return the rows of each Parquet file of the lake, without their nulls."""
+    paths = (home.root / "lake").rglob("*.parquet")
+    return {path: without_nulls(pq.ParquetFile(path).read().to_pylist()) for path in paths}
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> Iterator[Home]:
     root = tmp_path_factory.mktemp("home")
@@ -94,14 +106,15 @@ def test_the_dag_lands_and_flattens_exactly_what_was_published(home: Home) -> No
     assert verify(home.root / "lake", home.truth).problems == []
     assert CONSUMER_SECRET not in home.log
 
-    before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
+    before = contents(home)
     state, tasks = home.run(window_start=four_hours_ago(), force=True)
     assert state == "success"
     assert sum(name.startswith("land_event_files") for name in tasks) >= 2
     # nothing is left for them
     rest = [f"{task}[-1]" for task in ("index_publish_hour", "share_out_units", "flatten_publish_hour")]
     assert [tasks[name] for name in rest] == ["skipped"] * 3
-    assert {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")} == before
+    # another chunk of the first run may have found a column after this file was built
+    assert contents(home) == before
 
 
 def test_a_landed_file_that_is_lost_before_its_index_turns_its_own_hour_red(home: Home) -> None:

@@ -14,7 +14,7 @@ from tests.postgres import free_port
 
 from pismo.connect.target import AirflowClients
 from pismo_lake.cli.clients import KAFKA, MachineClients
-from pismo_lake.errors import ConfigError, TargetRefused, TargetUnavailable
+from pismo_lake.errors import ConfigError, TargetDenied, TargetRefused, TargetUnavailable
 from pismo_lake.replay.refused import list_refused
 from pismo_lake.replay.targets.connect import open_target
 from pismo_lake.replay.targets.kafka import KafkaTarget
@@ -110,7 +110,7 @@ def test_brokers_that_do_not_answer_are_a_passing_error(lake: LakeUnderTest, con
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, TargetRefused),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, TargetDenied),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, TargetRefused),
         (KafkaError.NOT_LEADER_FOR_PARTITION, TargetUnavailable),
         (KafkaError._TRANSPORT, TargetUnavailable),
