@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Links", "RunningSftp", "SftpPolicy", "Sizes", "rsa_key_pair", "running_sftp"]
 
 _HOST = "127.0.0.1"
+_TURNS = 5
 _MAX_AUTH_TRIES = 6
 _SILENCE_STEP = 0.02
 
@@ -99,7 +100,12 @@ class RunningSftp:
         ready.set_result(None)
         await self._stop.wait()
         server.close()
+        # a connection that was just accepted is a client after a few turns of the loop
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         await self._drop()
+        # transports close in the turn after
+        await asyncio.sleep(0)
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
