@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.catalog_reader import event_ids, open_table, snapshots, table_files, table_rows, url_of
+from tests.kill_points import KilledError, kill_at
 from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.build.kept_files import remove_kept
@@ -28,7 +29,6 @@ from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.tables import FileRemoval, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 DAY = "2026-03-01"
@@ -64,18 +64,6 @@ def kinds(lake: LakeUnderTest, *, repair: bool = False) -> list[tuple[Kind, bool
 def age_out(lake: LakeUnderTest) -> None:
     """Let all snapshots but the present ones be too old from now on."""
     lake.settings = replace(lake.settings, tables=replace(KEPT, snapshots_kept_hours=-1.0))
-
-
-class KilledError(BaseException):
-    """The process ends here."""
-
-
-def kill_at(wanted: str) -> Callable[[str], None]:
-    def checkpoint(step: str) -> None:
-        if step == wanted:
-            raise KilledError
-
-    return checkpoint
 
 
 def test_a_query_that_opened_an_older_snapshot_reads_on_after_a_close(keeping: LakeUnderTest) -> None:

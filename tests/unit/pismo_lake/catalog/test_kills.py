@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from tests.catalog_reader import event_ids, snapshots, table_files
+from tests.kill_points import KilledError, kill_at
 from tests.lakes import LakeUnderTest, at, event, key
 from tests.waiting import PATIENCE
 
@@ -17,25 +18,12 @@ from pismo_lake.ledger.table_files import TableFiles, read_table_files
 from pismo_lake.settings.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.synchronize import Barrier
     from pathlib import Path
 
     from pismo_lake.catalog.model import Format
 
 DAY = "2026-03-01"
-
-
-class KilledError(BaseException):
-    """The process ends here."""
-
-
-def kill_at(wanted: str) -> Callable[[str], None]:
-    def checkpoint(step: str) -> None:
-        if step == wanted:
-            raise KilledError
-
-    return checkpoint
 
 
 def in_ledger(lake: LakeUnderTest) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.kill_points import KilledError
 from tests.lakes import LakeUnderTest, event
 from tests.published import INT, NUMBER, PIX, TEXT, Puller, brief, of, publish
 
@@ -237,10 +238,6 @@ def test_a_damaged_record_is_named(puller: Puller) -> None:
     newest.write_bytes(b"{")
     with pytest.raises(LakeError, match=newest.name):
         puller.pull()
-
-
-class KilledError(BaseException):
-    """The process ends here."""
 
 
 def _killed_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
