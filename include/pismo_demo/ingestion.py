@@ -19,7 +19,7 @@ _PARSE_SECONDS = 600.0
 _LOG_LINES = 40
 _WAITING, _DONE = "waiting", "success"
 _ENDED = {"success", "failed"}
-_FOR_THE_REST = frozenset({"index_publish_hour", "share_out_units", "flatten_publish_hour"})
+FOR_THE_REST = frozenset({"index_publish_hour", "share_out_units", "flatten_publish_hour"})
 """The tasks that are skipped if the landing tasks have taken all files to the lake."""
 _BROKEN = {"failed", "upstream_failed"}
 _ORDER = (
@@ -65,7 +65,7 @@ def run_dag(
                 api.unpause(dag_id)
                 unpaused = True
             if runs := api.runs(dag_id):
-                follow(api, dag_id, runs[0][0], say, seconds=seconds, may_skip=_FOR_THE_REST)
+                follow(api, dag_id, runs[0][0], say, seconds=seconds, may_skip=FOR_THE_REST)
                 return runs[0][0]
         time.sleep(1)
     msg = f"run (none was made) of {dag_id} did not end: the scheduler made none for {seconds:.0f} s"
