@@ -82,12 +82,12 @@ class PlanCloseOperator(DeliveryOperator):
         from pismo.connect.ledger import settings_of
         from pismo_lake.build.day import begin_close
 
-        force = bool(context["params"].get("force"))
         with self.open_delivery(context) as (delivery, ledger):
             most, least = delivery.close_tasks, delivery.close_task_bytes
             begun = begin_close(
-                settings_of(delivery), ledger, day_of(context), most=most, least=least, force=force, log=self.task_log
-            )
+                settings_of(delivery), ledger, day_of(context), most=most, least=least, force=must_force(context),
+                log=self.task_log,
+            )  # fmt: skip
         if begun is None:
             return []
         token, groups = begun
@@ -145,7 +145,6 @@ class ClosePublishDayOperator(DeliveryOperator):
         from pismo.signals.metrics import find_fresh, publish_backlog, publish_build, time_step
         from pismo_lake.build.day import close_day
 
-        force = bool(context["params"].get("force"))
         parts = list(cast("Iterable[str]", self.parts))
         begun = parts[0].partition("/")[0] if parts else None
         with self.open_delivery(context) as (delivery, ledger):
@@ -153,8 +152,8 @@ class ClosePublishDayOperator(DeliveryOperator):
             fresh = find_fresh(delivery, ledger, str(day))
             with time_step(delivery.name, "close"):
                 built = close_day(
-                    settings_of(delivery), ledger, day, force=force, log=self.task_log, begun=begun
-                )  # fmt: skip
+                    settings_of(delivery), ledger, day, force=must_force(context), log=self.task_log, begun=begun
+                )
             publish_build(delivery, built, fresh)
             publish_backlog(delivery, ledger)
             if is_wanted():

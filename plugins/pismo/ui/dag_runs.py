@@ -91,7 +91,6 @@ def start_run(dag_id: str, user: BaseUser, run_id: str, conf: dict[str, Any]) ->
     from airflow.api_fastapi.core_api.datamodels.dag_run import TriggerDAGRunPostBody
     from airflow.api_fastapi.core_api.routes.public.dag_run import trigger_dag_run
     from airflow.models.dagbag import DBDagBag
-    from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
     from airflow.utils.session import create_session
     from fastapi import HTTPException
@@ -100,10 +99,10 @@ def start_run(dag_id: str, user: BaseUser, run_id: str, conf: dict[str, Any]) ->
     name = user.get_name()
     note = f"Started by {name} on the page Pismo lake."
     body = TriggerDAGRunPostBody(dag_run_id=run_id, logical_date=None, conf=conf, note=note)
+    if run_exists(dag_id, run_id):
+        return
     try:
         with create_session() as session:
-            if DagRun.find(dag_id=dag_id, run_id=run_id, session=session):
-                return
             request: Any = _FromPage()
             trigger_dag_run(dag_id, body, DBDagBag(), user, session, request)
             # the audit log, which Airflow's API writes before it calls the function
