@@ -40,13 +40,10 @@ class DayProgress:
         """Count a group: an equal share of the files."""
         first, last = self._group, self._group + 1
         self._group = last
-        files, size = (total * last // self._groups - total * first // self._groups for total in self._totals)
+        totals = (self._files, self._bytes)
+        files, size = (total * last // self._groups - total * first // self._groups for total in totals)
         self._shown.advance(files, size)
         self._add(size)
-
-    @property
-    def _totals(self) -> tuple[int, int]:
-        return self._files, self._bytes
 
     def _add(self, size: int) -> None:
         self._done += size

@@ -42,11 +42,10 @@ class TableCommits:
         """Note that files were recorded, so that the next commit compares the tables again."""
         self._may_differ = self.exist
 
-    def commit(self) -> set[str]:
-        """Commit the tables if they may differ; return the superseded paths that they still need."""
+    def commit(self) -> None:
+        """Commit the tables if they may differ."""
         if self._may_differ:
             self._commit(())
-        return self._needed
 
     def commit_without(self, part: int) -> None:
         """Take the outputs of a part out of the tables, before they are removed with its record."""
