@@ -107,7 +107,7 @@ class DayBuilder(UnitBuilder):
         return super().replaces_rows(part) or bool(self._days.hours())
 
     def before_removal(self) -> None:
-        """Remove what is staged, and build the hours that got a late file during the close.
+        """Remove the staged files, and build the hours that got a late file during the close.
 
         So no event is ever missing.
         """
@@ -198,7 +198,7 @@ class DayBuilder(UnitBuilder):
 
     @contextmanager
     def draft(self, claim: Claim, files: Sequence[FileRecord], verdicts: dict[str, Verdict]) -> Iterator[Draft]:
-        """Write the day to a spool, or take what tasks have staged; its files are then moved in one by one."""
+        """Write the day to a spool, or take the files that tasks have staged; then they are moved in one by one."""
         begun = self._begun
         remove_staged(self.settings, self.unit, claim.token)
         with spool_folder(self.settings, self.unit, claim.token) as spool:

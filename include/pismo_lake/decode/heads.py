@@ -145,10 +145,10 @@ def _texts(data: NDArray[np.uint8], bounds: NDArray[np.int64], kind: pa.DataType
 def read_heads(raw: Sequence[bytes], ends: Sequence[int]) -> pa.Table | None:
     """Return the envelopes of events, one row each, with `form`; None if one is unreadable.
 
-    `ends` come from `ends_of_heads`; an event without an end is read whole. Unknown keys are ignored. A head is
-    `CLOSED` if its bytes are exactly the seven keys and values, in compact form without escapes: then it was read
-    correctly. Another head may lack keys that come after the payload. In events that are read whole, the version looks
-    like a `NUMBER` (or is missing) or like `TEXT`.
+    `ends` are the places of the comma before the payload; an event without one (-1) is read whole. Unknown keys are
+    ignored. A head is `CLOSED` if its bytes are exactly the seven keys and values, in compact form without escapes:
+    then it was read correctly. Another head may lack keys that come after the payload. In events that are read whole,
+    the version looks like a `NUMBER` (or is missing) or like `TEXT`.
     """
     heads = [event[:end] + b"}" if end > 0 else event for event, end in zip(raw, ends, strict=True)]
     table = read_events(b"\n".join(heads), len(heads), _SCHEMA, unexpected="ignore")

@@ -1,4 +1,4 @@
-"""Say in plain words what a run with given Params will do."""
+"""Describe a run with given Params in plain words."""
 
 from __future__ import annotations
 

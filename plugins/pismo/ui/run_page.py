@@ -1,4 +1,4 @@
-"""Show what a run would do, with its Params filled in, and start it if a person presses the button."""
+"""Describe a run with its Params filled in, and start it if a person presses the button."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _allowed_dag(delivery: Delivery, user: BaseUser, kind: str) -> str:
 
 
 def _read(delivery: Delivery, dag_id: str, texts: Mapping[str, str]) -> _Asked:
-    """Return what a form asks for, with a sentence if it is wrong."""
+    """Return the run of a form, with a sentence if the form is wrong."""
     dag = dag_runs.find_dag(dag_id)
     if dag is None:
         raise HTTPException(404, f"Airflow has no DAG {dag_id}")
