@@ -115,9 +115,7 @@ class PismoSFTPHook(SFTPHookAsync):
 
     def close(self) -> None:
         """Close the connections and end the loop's thread."""
-        if self._loop.started:
-            self._loop.wait(self._close_sessions())
-        self._loop.close()
+        self._loop.close(self._close_sessions)
 
     # --- connecting -------------------------------------------------------------------------------------------
 

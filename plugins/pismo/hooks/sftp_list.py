@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncssh
 
+from pismo.hooks.loop_thread import gather_or_cancel
 from pismo.hooks.sftp_errors import LOST, MISSING, reason_of
 from pismo_lake.landing.remote_file import RemoteFile
 from pismo_lake.paths import can_be_kept
@@ -73,13 +74,13 @@ class Listing:
         Some servers refuse a missing folder instead of reporting it as missing. A refused folder counts as missing if
         its parent can be listed and lacks it, or if another spelling of its hour can be listed.
         """
-        firsts = await asyncio.gather(*(self._look(group) for group in groups))
+        firsts = await gather_or_cancel(self._look(group) for group in groups)
         # a busy server may refuse too, so list refused folders again, one at a time and without other requests
         self._above = {folder: names for folder, names in self._above.items() if names is not None}
         return [file for first in firsts for file in await self._settle(first)]
 
     async def _look(self, folders: Sequence[str]) -> dict[str, list[RemoteFile] | _Refused]:
-        answers = await asyncio.gather(*(self._one(folder, sure=False) for folder in folders))
+        answers = await gather_or_cancel(self._one(folder, sure=False) for folder in folders)
         return dict(zip(folders, answers, strict=True))
 
     async def _settle(self, answers: dict[str, list[RemoteFile] | _Refused]) -> list[RemoteFile]:
@@ -121,7 +122,7 @@ class Listing:
 
     async def _list(self, session: Session, folder: str) -> list[RemoteFile]:
         entries = await self._entries(session, folder)
-        files = await asyncio.gather(*(self._file(session, folder, entry) for entry in entries))
+        files = await gather_or_cancel(self._file(session, folder, entry) for entry in entries)
         return [file for file in files if file is not None]
 
     async def _entries(self, session: Session, folder: str, most: int | None = None) -> list[asyncssh.SFTPName]:
@@ -144,13 +145,15 @@ class Listing:
         async with session.request():
             task, seen = asyncio.create_task(collect()), -1
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            while not task.done():
-                await asyncio.wait({task}, timeout=self._source.stall_seconds)
-                if not task.done() and len(found) == seen:
-                    # do not await it: it would wait until the server closes the folder
-                    task.cancel()
-                    raise TimeoutError
-                seen = len(found)
+            try:
+                while not task.done():
+                    await asyncio.wait({task}, timeout=self._source.stall_seconds)
+                    if not task.done() and len(found) == seen:
+                        raise TimeoutError
+                    seen = len(found)
+            finally:
+                # do not await it: it would wait until the server closes the folder
+                task.cancel()
         error = task.exception()
         if isinstance(error, asyncssh.SFTPError) and found and not isinstance(error, LOST):
             raise _BrokenOffError(f"the listing broke off after {len(found)} names: {reason_of(error)}") from error
