@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import random
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.lakes import LakeUnderTest
+from tests import lakes
 from tests.polled_feed import DAYS, body, erased, events, key_of
 
 from pismo_lake.build import heartbeat
@@ -21,8 +21,13 @@ from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.tables import TableFormat, Tables
 
-# a killed process is overtaken in a second, not in ten
-heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lakes import LakeUnderTest
+
+LOG = "workers.log"
+"""The file below the crowd's folder that has the output of all processes."""
 
 
 def take_a_slice(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
@@ -61,11 +66,24 @@ def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
             erase(lake.settings, lake.ledger, found, "request 1")
 
 
-def main() -> None:
-    """Take the lake's folder, a seed, the number of files, and the table format if there is one."""
-    root, rng, files = Path(sys.argv[1]), random.Random(int(sys.argv[2])), int(sys.argv[3])
-    tables = Tables(TableFormat(sys.argv[4])) if len(sys.argv) > 4 else None
-    lake = LakeUnderTest(root, tables=tables)
+def work_until_stopped(seed: int, root: Path, files: int, server: str, tables: str) -> None:
+    """Work in this process, and write all output to the crowd's log.
+
+    Args:
+        seed: the start of the random order.
+        root: the folder of the lake.
+        files: the number of files of the feed.
+        server: the URL of the server of the ledgers, or nothing for SQLite.
+        tables: a table format, or nothing.
+    """
+    log = os.open(root / LOG, os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # a killed process is overtaken in a second, not in ten
+    heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
+    lakes.SERVER = server or None
+    rng = random.Random(seed)
+    lake = lakes.LakeUnderTest(root, tables=Tables(TableFormat(tables)) if tables else None)
     while not (root / "stop").exists():
         try:
             work(lake, files, rng)
@@ -74,7 +92,3 @@ def main() -> None:
             sys.stdout.flush()
         (root / f"worked-{os.getpid()}").touch()
     lake.ledger.close()
-
-
-if __name__ == "__main__":
-    main()
