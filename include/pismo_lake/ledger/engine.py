@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import create_engine, select
 from sqlalchemy.exc import NoSuchModuleError
 
 from pismo_lake.errors import ConfigError, LedgerRefused, NoLedgerError
@@ -19,6 +19,7 @@ from pismo_lake.ledger.errors import name_errors, read_url
 from pismo_lake.ledger.migrate import migrate
 from pismo_lake.ledger.sqlite_files import holds_table, sqlite_file
 from pismo_lake.ledger.tables import files, raw_files
+from pismo_lake.ledger.transactions import for_writing, prepare_sqlite
 from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from sqlalchemy import Connection, Engine
-
-_READS = "pismo_reads"
-"""The execution option of a connection that writes nothing."""
 
 
 def now_text() -> str:
@@ -107,10 +105,6 @@ class Ledger:
         with self.engine.connect() as connection:
             return not any(connection.execute(select(table.c.name).limit(1)).first() for table in (files, raw_files))
 
-    def for_reading(self) -> Ledger:
-        """Return the same ledger for queries only, which never wait for a writer and never hold one up."""
-        return Ledger(self.engine.execution_options(**{_READS: True}))
-
     def keep(self, key: object, make: Callable[[], C]) -> C:
         """Return the object of a key; make it at the first call. It is closed with the ledger."""
         if key not in self._kept:
@@ -125,8 +119,8 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Begin a write transaction (SQLite: immediate, so that it waits instead of failing)."""
-        with self.engine.begin() as connection:
+        """Begin a transaction that writes; those of `engine` itself only read."""
+        with for_writing(self.engine).begin() as connection:
             yield connection
 
 
@@ -163,7 +157,7 @@ def connect(url: str) -> Engine:
         raise ConfigError(msg) from error
     name_errors(engine)
     if sqlite:
-        _prepare_sqlite(engine)
+        prepare_sqlite(engine)
     return engine
 
 
@@ -180,25 +174,3 @@ def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
     if found is not None and not migrated:
         refuse_version(found, shown)
     migrate(engine)
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    """Set WAL, overwriting deletions, and transactions that take the write lock at the start."""
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
-        try:
-            connection.isolation_level = None
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            # overwrite deleted values, because they may name a person
-            connection.execute("PRAGMA secure_delete=ON")
-        except BaseException:
-            # the pool does not know this connection yet, so it cannot close it
-            connection.close()
-            raise
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get(_READS)
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

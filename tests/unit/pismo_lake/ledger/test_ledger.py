@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
-from tests.lakes import LakeUnderTest, event
+from tests.lakes import SERVER, LakeUnderTest, event
 
 from pismo_lake import errors
 from pismo_lake.cli.main import main
@@ -182,3 +182,13 @@ def test_a_url_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ledger oracl://me:.*@host/db: no driver for it is installed") as raised:
         Ledger.open("oracl://me:hunter2@host/db")
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.skipif(SERVER is not None, reason="only an SQLite file has one writer at a time")
+def test_a_ledger_is_opened_and_read_while_another_process_writes(tmp_path: Path) -> None:
+    """A close may hold the write lock for longer than a reader waits."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with Ledger.open(url) as writer, writer.transaction() as connection:
+        connection.execute(text("DELETE FROM pismo_files"))
+        with Ledger.open(url) as reader:
+            assert reader.is_empty()
