@@ -18,11 +18,11 @@ from pismo_lake.errors import LakeError, LandedFileError, MemoryShortError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.groups import number_groups
 from pismo_lake.index.landed import landed_bytes, landed_map
-from pismo_lake.index.parsed import read_kept
+from pismo_lake.index.parsed import Kept, read_kept
 from pismo_lake.paths import event_name, event_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from mmap import mmap
 
     from numpy.typing import NDArray
@@ -93,10 +93,11 @@ class KeptPayloads:
         self._settings, self._contract_of = settings, contract_of
         self._taken: dict[tuple[str, str, pa.Schema], bool] = {}
 
-    def of(self, record: FileRecord) -> dict[tuple[str, str], list[ParsedRows]]:
-        """Return the kept payloads of a file by domain and event name."""
+    def of(self, record: FileRecord) -> Kept:
+        """Return what is kept of a file, without payloads that do not fit their contracts."""
         found = read_kept(self._settings, record)
-        return {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.items()}
+        fitting = {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.parsed.items()}
+        return Kept(fitting, found.left)
 
     def _takes(self, rows: ParsedRows) -> bool:
         key = (rows.domain, rows.name, rows.payload.schema)
@@ -195,7 +196,7 @@ def _read_file(
     starts = rows.column("offset").to_numpy()
     ends = starts + rows.column("length").to_numpy()
     fit = rows.column("regular").to_numpy()
-    parsed = payloads.of(record) if payloads and bodies else {}
+    stored = payloads.of(record) if payloads and bodies else Kept()
     first = 0
     for number, (domain, name) in enumerate(types):
         count = row_counts[number]
@@ -209,8 +210,9 @@ def _read_file(
             group = part.groups[domain, name]
             mine = slice(first, first + count)
             if bodies:
-                found = [rows.at(starts[mine]) for rows in parsed.get((domain, name), ())]
-                _take(group, file, starts[mine], ends[mine], [placed for placed in found if fit[mine][placed[0]].all()])
+                found = [rows.at(starts[mine]) for rows in stored.parsed.get((domain, name), ())]
+                placed = [each for each in found if fit[mine][each[0]].all()]
+                _take(group, file, starts[mine], ends[mine], placed, stored.left)
             group.rows.append(rows.slice(first, count))
             group.files.append((record.delivery, record.name, count))
         first += count
@@ -241,9 +243,10 @@ def _read_file(
 
 
 def _take(
-    group: Group, file: _Input, starts: NDArray[np.int64], ends: NDArray[np.int64], found: Sequence[Placed]
-) -> None:
-    """Add events of a file to their group, with their parsed payloads or their bytes."""
+    group: Group, file: _Input, starts: NDArray[np.int64], ends: NDArray[np.int64], found: Sequence[Placed],
+    stored: Mapping[int, bytes],
+) -> None:  # fmt: skip
+    """Add events of a file to their group, with their parsed payloads or their bytes, which may be `stored`."""
     first = len(group.raw)
     left = np.ones(len(starts), dtype=bool)
     for here, payload in found:
@@ -251,7 +254,8 @@ def _take(
         group.parsed.append((here + first, payload))
     bodies = [b""] * len(starts)
     for place in np.flatnonzero(left).tolist():
-        bodies[place] = file.data[starts[place] : ends[place]]
+        kept = stored.get(int(starts[place]))
+        bodies[place] = file.data[starts[place] : ends[place]] if kept is None else kept
         if not bodies[place].strip(b" "):
             # blanked like an erased event, although it is not erased
             msg = f"{file.record.name} has blanks at {starts[place]}, the place of an event that is not erased"

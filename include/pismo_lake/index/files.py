@@ -69,7 +69,7 @@ def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
 def write_index(settings: LakeSettings, file: RawFile, hour: str, found: IndexedFile, sha256: str) -> None:
     """Write a file's index, and keep its parsed payloads."""
     storage.write_atomic(index_uri_of(settings, file), index_bytes(found.table, file, hour, sha256))
-    keep(settings, file.name, sha256, found.parsed)
+    keep(settings, file.name, sha256, found.parsed, found.left)
 
 
 def index_bytes(table: pa.Table, file: RawFile, hour: str, sha256: str) -> bytes:

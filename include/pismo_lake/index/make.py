@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,6 +40,8 @@ MOST_REJECTS = 100_000
 """A file with more ranges that are no events is refused as a whole: each would be a row of the index and of rejects."""
 
 _ROWS_AT_ONCE = 1 << 15
+# an eighth of a file: if more events are left, the build reads the raw file for all of them
+_MOST_LEFT = 8
 
 
 _TEXTS = tuple(field.column for field in ENVELOPE)
@@ -108,7 +111,8 @@ def index_file(plain: Plain, contract_of: Callable[[str, str], Contract]) -> Ind
         _index_with_care(data, rows, contract_of)
     if plain.lost:
         rows.damage(Span(len(data), len(data)), "gzip_damaged")
-    return _join([rows.table(), *tables], parsed)
+    found = _join([rows.table(), *tables], parsed)
+    return replace(found, left=_find_left(data, found)) if parsed else found
 
 
 def _join(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> IndexedFile:
@@ -123,6 +127,20 @@ def _join(tables: Sequence[pa.Table], parsed: Sequence[ParsedRows]) -> IndexedFi
     )  # fmt: skip
 
 
+def _find_left(data: bytes, found: IndexedFile) -> pa.Table | None:
+    """Return the offsets and bytes of the events without parsed payloads; None if they are many."""
+    events = found.table.filter(found.table["reason"].is_null())
+    offsets = events["offset"].to_numpy()
+    left = np.ones(len(offsets), dtype=bool)
+    for rows in found.parsed:
+        left[np.searchsorted(offsets, rows.offsets)] = False
+    starts, lengths = offsets[left], events["length"].to_numpy()[left]
+    if lengths.sum() > len(data) // _MOST_LEFT:
+        return None
+    raw = [data[start : start + length] for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
+    return pa.table({"offset": starts, "raw": pa.array(raw, pa.binary())})
+
+
 def add_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
     """Return a blanked file's index with its blanked events' rows from the earlier index.
 
@@ -134,7 +152,8 @@ def add_erased(made: MadeIndex, erased: pa.Table) -> MadeIndex:
     rows = rows.set_column(
         SCHEMA.names.index("payload_at"), SCHEMA.field("payload_at"), pa.nulls(len(rows), pa.int32())
     )
-    return replace(made, found=_join([made.found.table, rows.cast(SCHEMA)], made.found.parsed))
+    found = _join([made.found.table, rows.cast(SCHEMA)], made.found.parsed)
+    return replace(made, found=replace(found, left=made.found.left))
 
 
 def _index_with_care(data: bytes, rows: _Rows, contract_of: Callable[[str, str], Contract]) -> None:

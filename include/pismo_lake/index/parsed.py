@@ -1,8 +1,9 @@
-"""Keep the payloads that were parsed for an index, until the file is built.
+"""Keep the payloads that were parsed for an index, and the few events that were not, until the file is built.
 
-A build that finds them need not parse again. Nothing depends on them: if they are missing or damaged, or belong to
-other bytes, or have other columns than the contract, the build reads the raw file. They are kept only if landing is a
-local folder, and inside that folder, so that no data is copied away from the raw file. The build removes them.
+A build that finds them need neither parse nor read the raw file. Nothing depends on them: if they are missing or
+damaged, or belong to other bytes, or have other columns than the contract, the build reads the raw file. They are
+kept only if landing is a local folder, and inside that folder, so that no data is copied away from the raw file. The
+build removes them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from pismo_lake.errors import LakeError
 from pismo_lake.paths import COLUMNS, columns_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,51 +55,67 @@ class ParsedRows:
         return here, self.payload if whole else self.payload.take(pa.array(places[here]))
 
 
-def keep(settings: LakeSettings, name: str, sha256: str, parsed: Sequence[ParsedRows]) -> None:
-    """Keep the parsed payloads of a raw file; only the raw file needs a sync to disk."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a raw file: payloads by domain and event name, and the bytes of other events by offset."""
+
+    parsed: Mapping[Name, Sequence[ParsedRows]] = field(default_factory=dict)
+    left: Mapping[int, bytes] = field(default_factory=dict)
+
+
+def keep(
+    settings: LakeSettings, name: str, sha256: str, parsed: Sequence[ParsedRows], left: pa.Table | None = None
+) -> None:
+    """Keep the parsed payloads of a raw file, and the events that are `left`; they need no sync to disk."""
     uri = _uri(settings, settings.delivery, name)
     if uri is None or not parsed:
         return
-    pieces, streams = [], []
-    for rows in parsed:
-        sink = pa.BufferOutputStream()
-        # the first column, found by its position: an event's key may have any name
-        table = rows.payload.add_column(0, "offset", pa.array(rows.offsets))
-        with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as stream:
-            stream.write_table(table)
-        pieces.append(sink.getvalue())
-        streams.append([rows.domain, rows.name, pieces[-1].size])
+    # the first column is found by its position: an event's key may have any name
+    pieces = [_to_stream(rows.payload.add_column(0, "offset", pa.array(rows.offsets))) for rows in parsed]
+    streams = [[rows.domain, rows.name, piece.size] for rows, piece in zip(parsed, pieces, strict=True)]
+    if left is not None:
+        pieces.append(_to_stream(left))
     # another lake may have other contracts for the same files
-    about = json.dumps({"lake": settings.lake, "sha256": sha256, "streams": streams}).encode()
+    about = json.dumps({
+        "lake": settings.lake, "sha256": sha256, "streams": streams, "left": pieces[-1].size if left is not None else 0,
+    }).encode()  # fmt: skip
     content = b"".join([*pieces, about, len(about).to_bytes(_LENGTH, "big")])
     storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
 
 
-def read_kept(settings: LakeSettings, file: FileRecord) -> dict[Name, list[ParsedRows]]:
-    """Return the kept payloads of a raw file, by domain and event name; nothing if in doubt."""
+def _to_stream(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=_WRITING) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
+
+def read_kept(settings: LakeSettings, file: FileRecord) -> Kept:
+    """Return what is kept of a raw file; nothing if in doubt."""
     uri = _uri(settings, file.delivery, file.name)
     try:
         content = memoryview(storage.read_bytes(uri) if uri else b"")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return {}
+        return Kept()
     end = len(content) - _DIGEST
     if end < _LENGTH or hashlib.sha256(content[:end]).digest() != content[end:]:
-        return {}
+        return Kept()
     length = int.from_bytes(content[end - _LENGTH : end], "big")
     about = json.loads(bytes(content[end - _LENGTH - length : end - _LENGTH]))
     if about["sha256"] != file.sha256 or about["lake"] != settings.lake:
-        return {}
+        return Kept()
     try:
-        return _read(content, about["streams"])
+        left = _read_left(content, about)
+        return Kept(_read(content, about["streams"]), _by_offset(left))
     except (KeyError, ValueError, pa.ArrowException) as error:
         _LOG.warning(
             "cannot read the parsed payloads of %s (%s): the file is parsed again", file.name, type(error).__name__
         )
-        return {}
+        return Kept()
 
 
 def read_kept_tables(content: bytes) -> list[pa.Table]:
-    """Return the payloads in the bytes of a kept file, of whatever lake and raw file.
+    """Return the payloads and the bytes of events in a kept file, of any lake and raw file.
 
     Raises:
         LakeError: They are damaged, so their content is unknown.
@@ -108,10 +125,12 @@ def read_kept_tables(content: bytes) -> list[pa.Table]:
         length = int.from_bytes(content[end - _LENGTH : end], "big")
         about = json.loads(content[end - _LENGTH - length : end - _LENGTH])
         found = _read(memoryview(content), about["streams"])
+        left = _read_left(memoryview(content), about)
     except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
         msg = f"kept payloads are damaged ({type(error).__name__})"
         raise LakeError(msg) from error
-    return [rows.payload for each in found.values() for rows in each]
+    payloads = [rows.payload for each in found.values() for rows in each]
+    return payloads if left is None else [*payloads, left.select(["raw"])]
 
 
 def _read(content: memoryview, streams: Sequence[tuple[str, str, int]]) -> dict[Name, list[ParsedRows]]:
@@ -124,6 +143,19 @@ def _read(content: memoryview, streams: Sequence[tuple[str, str, int]]) -> dict[
         found.setdefault((domain, event), []).append(rows)
         at += size
     return found
+
+
+def _read_left(content: memoryview, about: Mapping[str, Any]) -> pa.Table | None:
+    """Return the events that are left; None if an earlier version wrote the file, or if there were too many."""
+    size = about.get("left", 0)
+    if not size:
+        return None
+    at = sum(length for _, _, length in about["streams"])
+    return pa.ipc.open_stream(pa.py_buffer(content[at : at + size]), options=_READING).read_all()
+
+
+def _by_offset(left: pa.Table | None) -> dict[int, bytes]:
+    return {} if left is None else dict(zip(left["offset"].to_pylist(), left["raw"].to_pylist(), strict=True))
 
 
 def let_go(settings: LakeSettings, files: Iterable[FileRecord]) -> None:

@@ -35,7 +35,8 @@ class IndexedFile:
     """The index table of a file and its totals.
 
     Times are microseconds since the epoch; None if no event has a time. `parsed` are payloads that a build need not
-    parse again.
+    parse again. `left` has the offsets and the bytes of the other events, if they are few: with both, a build need not
+    read the raw file.
     """
 
     table: pa.Table
@@ -45,3 +46,4 @@ class IndexedFile:
     max_timestamp: int | None
     untimed: int
     parsed: Sequence[ParsedRows] = ()
+    left: pa.Table | None = None

@@ -249,7 +249,7 @@ def _index(file: RawFile) -> Ahead | None:
     write_index(_HERE[0].settings, file, file.publish_hour, found, raw.sha256)
     versions = {key: contracts.version(*key) for key in used}
     # return little: if a worker is killed during a long answer, the pool waits for its end for ever
-    totals = replace(found, table=found.table.schema.empty_table(), parsed=())
+    totals = replace(found, table=found.table.schema.empty_table(), parsed=(), left=None)
     return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), raw.sha256, versions)
 
 

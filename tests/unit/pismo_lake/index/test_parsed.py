@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
+from pismo_lake.build import read as build_read
 from pismo_lake.contracts.columns import FastReader
 from pismo_lake.events.erase import erase
 from pismo_lake.index import fast as quick_index
+from pismo_lake.index.parsed import read_kept_tables
 from pismo_lake.index.rebuild import rebuild_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pismo_lake.ledger import FileRecord
 
 DAY = "2026-03-01"
 NEWER = {f"new_{n}": n for n in range(3)}
@@ -107,6 +111,44 @@ def test_what_is_kept_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.Mo
     # another build of the same finds nothing kept
     lake.build(["2026-03-01T10"], force=True)
     assert sum(counts) == 50
+
+
+def _reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the raw files that builds read."""
+    names: list[str] = []
+    real = build_read.landed_map
+
+    def landed_map(record: FileRecord) -> object:
+        names.append(record.name)
+        return real(record)
+
+    monkeypatch.setattr(build_read, "landed_map", landed_map)
+    return names
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_raw_file_is_read_only_if_many_of_its_events_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, many: bool
+) -> None:
+    lake = LakeUnderTest(tmp_path)
+    raw = b"".join(event(f"e-{n}", {"amount": n + 0.25}) for n in range(99))
+    # a type with one event, and a payload that does not fit, are read one by one
+    odd = event("rare", {"n": 1}, event_type="rare-1") + event("odd", {"amount": "1.5", "secret": "p-7"})
+    lake.land({key(8): raw + odd})
+    lake.build()
+    more = b"".join(event(f"one-{n}", {"amount": f"{n}"}) for n in range(30 if many else 0))
+    lake.land({key(9): (raw + odd + more).replace(b'_id":"', b'_id":"x-')})
+    (kept,) = _kept(lake)
+    tables = read_kept_tables(kept.read_bytes())
+    assert [table.column_names for table in tables].count(["raw"]) == (not many)
+    # the proof of an erasure searches these bytes too
+    assert any(b"p-7" in bytes for table in tables if not many for bytes in table.column(-1).to_pylist()) != many
+    read = _reads(monkeypatch)
+    lake.build()
+    assert bool(read) == many
+    found = {row["event_id"]: row for row in lake.rows()}
+    assert found["x-rare"]["data__n"] == 1
+    assert len(found) == 2 * 101 + len(range(30 if many else 0))
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "of other bytes", "of another lake"])
