@@ -142,8 +142,6 @@ def _lose_a_landed_file(home: Home, ledger: Ledger) -> None:
 def test_a_ledger_that_is_not_the_lakes_own_stops_the_dag(home: Home, how: str, tmp_path: Path) -> None:
     ledger, kept = home.root / "ledger.db", tmp_path / "kept.db"
     home.load_all()
-    before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
-    assert before
     with Ledger.open(f"sqlite:///{ledger}"):
         pass  # the last one to close takes the write-ahead log in
     shutil.copy(ledger, kept)
@@ -158,6 +156,8 @@ def test_a_ledger_that_is_not_the_lakes_own_stops_the_dag(home: Home, how: str, 
             shutil.copy(ledger, newest)
             shutil.copy(kept, ledger)
             kept = newest
+        before = {path: path.read_bytes() for path in (home.root / "lake").rglob("*.parquet")}
+        assert before
         state, tasks = home.run()
         assert (state, tasks["find_new_files[-1]"]) == ("failed", "failed")
         assert "LedgerMismatchError" in home.log

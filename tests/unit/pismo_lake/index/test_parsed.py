@@ -114,7 +114,7 @@ def test_what_is_kept_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def _reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the raw files that builds read."""
+    """Return the names of the raw files that builds read."""
     names: list[str] = []
     real = build_read.landed_map
 
@@ -142,7 +142,7 @@ def test_a_raw_file_is_read_only_if_many_of_its_events_are_not_kept(
     tables = read_kept_tables(kept.read_bytes())
     assert [table.column_names for table in tables].count(["raw"]) == (not many)
     # the proof of an erasure searches these bytes too
-    assert any(b"p-7" in bytes for table in tables if not many for bytes in table.column(-1).to_pylist()) != many
+    assert any(b"p-7" in raw for table in tables if not many for raw in table.column(-1).to_pylist()) != many
     read = _reads(monkeypatch)
     lake.build()
     assert bool(read) == many
