@@ -15,7 +15,7 @@ from tests.page_lake import NOW
 from pismo.dags import build_dags
 from pismo.ui import dag_runs, rights
 from pismo.ui.app import make_app
-from pismo.ui.dag_runs import DagToRun
+from pismo.ui.dag_runs import DagToRun, StartedRun
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
 
@@ -56,11 +56,16 @@ def known_dags(deliveries: str) -> Callable[[str], DagToRun | None]:
     return find
 
 
+def a_run(dag_id: str, run_id: str) -> StartedRun:
+    """Return a run that closes a publish day at this moment."""
+    return StartedRun(run_id, "running", {"publish_day": "2026-03-04"}, "2026-03-05T10:19:00+00:00", None)
+
+
 def allow_everything(deliveries: str) -> None:
     """Let everybody read and run every DAG, without Airflow's database."""
     permit: Any = lambda *_: True  # noqa: E731
     rights.may_read_dag = rights.may_start_runs = permit
-    dag_runs.find_dag = known_dags(deliveries)
+    dag_runs.find_dag, dag_runs.find_started = known_dags(deliveries), a_run
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import uvicorn
 from tests.page_lake import ROOT, make_page_lake
 from tests.page_server import allow_everything, page_app
 from tests.shots import LOOKS, browser
+from tests.waiting import PATIENCE
 
 PICTURES = ROOT / "docs" / "img" / "pages"
 DELIVERY = "deliveries/cards_production"
@@ -34,6 +35,7 @@ PAGES = {
     "events": f"{DELIVERY}/events?event_id=7928dfe3-9863-4a43-bb3a-051292397545",
     "types": f"{DELIVERY}/types",
     "run": f"{DELIVERY}/run?dag=close&publish_day=2026-03-04&force=true",
+    "started": f"{DELIVERY}/started?dag=close&run=manual__2026-03-05T10:19:00",
     "type": f"{DELIVERY}/types?event=pix/pix_in-1",
 }
 """The addresses below /pismo/ by the name of the picture."""
@@ -76,6 +78,7 @@ def _take(base: str, folder: Path) -> None:
         for look in LOOKS:
             context = started.new_context(viewport={"width": look.width, "height": 700}, color_scheme=look.scheme)
             page = context.new_page()
+            page.set_default_timeout(PATIENCE * 1000)
             for name, path in PAGES.items():
                 html = page.goto(base + path).text()
                 height = min(page.evaluate("document.documentElement.scrollHeight"), TALLEST)

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.integration
 PASSWORD = "a-password-of-a-test"
 DAY = "/pismo/deliveries/cards_production/days/2026-03-04"
 RUN = "/pismo/deliveries/cards_production/run"
+STARTED = "/pismo/deliveries/cards_production/started"
 CLOSE, INGEST = "pismo_close_cards_production", "pismo_ingest_cards_production"
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: scripts/chromium installs it")
 
@@ -208,8 +209,13 @@ def test_a_form_of_our_own_page_starts_one_run_with_its_params(server: Server) -
     answers = [server.send(fields, {**session, **own}) for _ in range(2)]
     (run,) = server.runs(INGEST)
     assert [(status, headers["location"]) for status, headers, _ in answers] == [
-        (303, f"/dags/{INGEST}/runs/{quote(run['dag_run_id'], safe='')}")
+        (303, f"{STARTED}?dag=ingest&run={quote(run['dag_run_id'], safe='')}")
     ] * 2
+    page = answers[0][1]["location"]
+    status, _, text = server.get(page, session)
+    assert (status, "<h1>The run is in the queue</h1>" in text, "The DAG is paused" in text) == (200, True, True)
+    assert server.get(page)[0] == 401
+    assert server.get(f"{page}0", session)[0] == 404
     assert run["conf"] == {name: value for name, value in asked.items() if name != "dag"}
     assert (run["state"], run["run_type"], run["triggered_by"]) == ("queued", "manual", "ui")
     assert (run["triggering_user_name"], run["note"]) == ("admin", "Started by admin on the page Pismo lake.")
@@ -236,8 +242,19 @@ def test_a_person_starts_a_run_with_two_clicks_and_another_page_starts_none(serv
         frame.get_by_role("button", name="Show this run").click()
         frame.get_by_text("It does not contact Pismo").wait_for()
         form = frame.locator("form[method=post]").evaluate("form => form.outerHTML")
-        with page.expect_request(f"**/dags/{CLOSE}/runs/*"):
-            frame.get_by_role("button", name="Start the run").click()
+        frame.get_by_role("button", name="Start the run").click()
+        frame.get_by_role("heading", name="The run is in the queue").wait_for()
+        # Airflow's frame forbids a page to change the whole window; a new tab is what is left
+        with context.expect_page() as opened:
+            frame.get_by_role("link", name="Tasks and logs in Airflow").click(modifiers=["Control"])
+        opened.value.wait_for_url(f"**/dags/{CLOSE}/runs/*", wait_until="commit")
+        assert len(page.frames) == 2
+        page.wait_for_url(f"**/plugin/pismo-lake{STARTED}?dag=close&run=*")
+        phone = context.new_page()
+        phone.set_viewport_size({"width": 390, "height": 800})
+        phone.goto(page.url.replace("/plugin/pismo-lake", ""), timeout=PATIENCE * 1000)
+        assert phone.get_by_role("heading", name="The run is in the queue").count() == 1
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
         # a broken rule of the content security policy is told in the console
         assert [problem for problem in problems if "Content Security Policy" in problem] == []
         (run,) = server.runs(CLOSE)

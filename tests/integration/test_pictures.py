@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from httpx import ASGITransport, AsyncClient
-from tests.page_server import known_dags, page_app
+from tests.page_server import a_run, known_dags, page_app
 from tests.screenshots import LOOKS, PAGES, PICTURES, visible_text
 
 from pismo.ui import dag_runs, rights
@@ -23,6 +23,7 @@ def test_each_picture_is_current(page_deliveries: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(rights, "may_read_dag", lambda *_: True)
     monkeypatch.setattr(rights, "may_start_runs", lambda *_: True)
     monkeypatch.setattr(dag_runs, "find_dag", known_dags(str(page_deliveries)))
+    monkeypatch.setattr(dag_runs, "find_started", a_run)
     app = page_app(str(page_deliveries))
 
     async def read(path: str) -> Any:

@@ -78,6 +78,7 @@ def make_app(reader: Reader | None = None, pages: Pages | None = None) -> FastAP
     app = FastAPI(title="Pismo lake", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(StrictHeaders)
     _add_pages(app, made)
+    _add_runs(app, RunPage(made))
     _add_refusals(app, made)
     return app
 
@@ -115,17 +116,6 @@ def _add_pages(app: FastAPI, made: Pages) -> None:
     async def types(request: Request, user: GetUserDep, name: str, event: str = "") -> Response:
         return await in_turn(made.types, _links(request), user, name, event)
 
-    start = RunPage(made)
-
-    @app.get("/deliveries/{name}/run")
-    async def show_run(request: Request, user: GetUserDep, name: str) -> Response:
-        return await in_turn(start.show, _links(request), user, name, dict(request.query_params))
-
-    @app.post("/deliveries/{name}/run")
-    async def start_run(request: Request, user: GetUserDep, name: str) -> Response:
-        texts = await read_form(request)
-        return await in_turn(start.start, _links(request), user, name, texts, dict(request.headers))
-
     @app.get("/runbooks/{name}", dependencies=[Depends(get_user)])
     async def runbook(request: Request, name: str) -> Response:
         return await in_turn(made.runbook, _links(request), name)
@@ -133,6 +123,21 @@ def _add_pages(app: FastAPI, made: Pages) -> None:
     @app.get("/dags/{dag_id}")
     async def dag(request: Request, user: GetUserDep, dag_id: str, run: str = "") -> Response:
         return await in_turn(made.dag, _links(request), user, dag_id, run)
+
+
+def _add_runs(app: FastAPI, runs: RunPage) -> None:
+    @app.get("/deliveries/{name}/run")
+    async def show_run(request: Request, user: GetUserDep, name: str) -> Response:
+        return await in_turn(runs.show, _links(request), user, name, dict(request.query_params))
+
+    @app.post("/deliveries/{name}/run")
+    async def start_run(request: Request, user: GetUserDep, name: str) -> Response:
+        texts = await read_form(request)
+        return await in_turn(runs.start, _links(request), user, name, texts, dict(request.headers))
+
+    @app.get("/deliveries/{name}/started")
+    async def started(request: Request, user: GetUserDep, name: str, dag: str = "", run: str = "") -> Response:
+        return await in_turn(runs.follow, _links(request), user, name, dag, run)
 
 
 def _add_refusals(app: FastAPI, made: Pages) -> None:

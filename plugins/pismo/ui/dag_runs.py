@@ -32,6 +32,22 @@ class DagToRun:
     params: Mapping[str, tuple[Any, Mapping[str, Any]]]
 
 
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A run as Airflow knows it: its state, its Params, and the times of its start and end, if it has any."""
+
+    run_id: str
+    state: str
+    conf: Mapping[str, Any]
+    started_at: str | None
+    ended_at: str | None
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether the run waits or works."""
+        return self.state in {"queued", "running"}
+
+
 class _FromPage:
     """The request that Airflow's function sees: it looks for a referer to tell its own pages from its API."""
 
@@ -120,8 +136,16 @@ def start_run(dag_id: str, user: BaseUser, run_id: str, conf: dict[str, Any]) ->
 
 def run_exists(dag_id: str, run_id: str) -> bool:
     """Return whether Airflow has a run."""
+    return find_started(dag_id, run_id) is not None
+
+
+def find_started(dag_id: str, run_id: str) -> StartedRun | None:
+    """Return a run by its id; None if Airflow has none of this id."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        return bool(DagRun.find(dag_id=dag_id, run_id=run_id, session=session))
+        for run in DagRun.find(dag_id=dag_id, run_id=run_id, session=session):
+            start, end = (moment.isoformat() if moment else None for moment in (run.start_date, run.end_date))
+            return StartedRun(run_id, str(run.state), dict(run.conf or {}), start, end)
+    return None

@@ -48,6 +48,10 @@ class Links:
         """Return the address of the page that starts a run of a delivery's DAG; lists are lines."""
         return self.delivery(name, "run", dag=dag, **{key: _param_text(value) for key, value in params.items()})
 
+    def started(self, name: str, dag: str, run_id: str) -> str:
+        """Return the address of the page of a run that a person has started here."""
+        return self.delivery(name, "started", dag=dag, run=run_id)
+
     def dag_run(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run in Airflow."""
         return f"{self.dag(dag_id)}/runs/{quote(run_id, safe='')}"

@@ -1,4 +1,4 @@
-"""Describe a run with its Params filled in, and start it if a person presses the button."""
+"""Describe a run with its Params filled in, start it if a person presses the button, and show its state."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class RunPage:
     def start(
         self, links: Links, user: BaseUser, name: str, texts: Mapping[str, str], headers: Mapping[str, str]
     ) -> Response:
-        """Start the run that a form asks for, and lead to it; a form that is sent twice starts one run.
+        """Start the run that a form asks for, and lead to its page; a form that is sent twice starts one run.
+
+        That page is one of ours: Airflow shows our pages in a frame, and a frame may not lead its window elsewhere.
 
         Raises:
             RunRefusedError: the person may not start it, or the form is not from a page of ours.
@@ -75,8 +77,22 @@ class RunPage:
                 dag_runs.start_run(dag_id, user, run_id, asked.conf)
             except ParamsError as error:
                 return self._page(links, user, delivery, asked, run_id, str(error))
-            return RedirectResponse(links.dag_run(dag_id, run_id), 303)
+            return RedirectResponse(links.started(name, asked.kind, run_id), 303)
         return self._page(links, user, delivery, asked, run_id)
+
+    def follow(self, links: Links, user: BaseUser, name: str, kind: str, run_id: str) -> str:
+        """Return the page that says how far a run is."""
+        delivery = self._pages.require(name, user)
+        dag_id = _dag_id(delivery, kind)
+        if not rights.may_read_dag(dag_id, user):
+            raise HTTPException(403)
+        dag, run = dag_runs.find_dag(dag_id), dag_runs.find_started(dag_id, run_id)
+        if dag is None or run is None:
+            raise HTTPException(404, f"Airflow has no run {run_id} of the DAG {dag_id}")
+        return self._pages.fill(
+            "started.html.j2", links, tab="run", name=delivery.name, delivery=delivery, kind=kind, dag=dag, run=run,
+            day=_closed_day(kind, run.conf),
+        )  # fmt: skip
 
     def _page(
         self, links: Links, user: BaseUser, delivery: Delivery, asked: _Asked, run_id: str, problem: str = ""
@@ -93,15 +109,25 @@ class RunPage:
 
 def _allowed_dag(delivery: Delivery, user: BaseUser, kind: str) -> str:
     """Return the id of a delivery's DAG, if the person may start runs of it."""
-    own = {"ingest": INGEST, "close": CLOSE, "replay": REPLAY}
-    if kind not in {*own, "doctor"}:
-        raise HTTPException(404, f"dag: give one of {', '.join(own)}, doctor")
-    dag_id = DOCTOR if kind == "doctor" else f"{own[kind]}{delivery.name}"
+    dag_id = _dag_id(delivery, kind)
     if not rights.may_start_runs(dag_id, user):
         raise RunRefusedError(
             f"You may not start runs of the DAG {dag_id}. Ask an administrator of Airflow for that right."
         )
     return dag_id
+
+
+def _dag_id(delivery: Delivery, kind: str) -> str:
+    """Return the id of a delivery's DAG."""
+    own = {"ingest": INGEST, "close": CLOSE, "replay": REPLAY}
+    if kind not in {*own, "doctor"}:
+        raise HTTPException(404, f"dag: give one of {', '.join(own)}, doctor")
+    return DOCTOR if kind == "doctor" else f"{own[kind]}{delivery.name}"
+
+
+def _closed_day(kind: str, conf: Mapping[str, Any]) -> str | None:
+    """Return the publish day that a run closes, if its Params name one."""
+    return str(conf["publish_day"])[:10] if kind == "close" and conf.get("publish_day") else None
 
 
 def _read(delivery: Delivery, dag_id: str, texts: Mapping[str, str]) -> _Asked:

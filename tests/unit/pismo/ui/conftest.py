@@ -15,6 +15,7 @@ from tests.page_server import known_dags
 
 from pismo.ui import dag_runs, rights
 from pismo.ui.app import make_app
+from pismo.ui.dag_runs import StartedRun
 from pismo.ui.notices import NoticeCounts, Notices
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
@@ -23,6 +24,7 @@ from pismo_lake.report.reconcile import reconcile
 from pismo_lake.report.write import write_report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 NOW = datetime(2026, 3, 5, 9, 30, tzinfo=UTC)
@@ -49,13 +51,13 @@ class Client:
     def get(self, path: str) -> Response:
         return self.request("GET", path)
 
-    def request(self, method: str, path: str) -> Response:
-        return asyncio.run(self._ask(method, path))
+    def request(self, method: str, path: str, form: Mapping[str, str] | None = None) -> Response:
+        return asyncio.run(self._ask(method, path, form))
 
-    async def _ask(self, method: str, path: str) -> Response:
+    async def _ask(self, method: str, path: str, form: Mapping[str, str] | None) -> Response:
         transport = ASGITransport(self._app, raise_app_exceptions=False)
         async with AsyncClient(transport=transport, base_url="http://lake") as client:
-            return await client.request(method, path)
+            return await client.request(method, path, data=form, headers={"Origin": "http://lake"})
 
 
 class User:
@@ -112,5 +114,7 @@ def site(lake: LakeUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(rights, "may_read_dag", may_read_dag)
     monkeypatch.setattr(rights, "may_start_runs", lambda *_: True)
     monkeypatch.setattr(dag_runs, "find_dag", known_dags(str(deliveries)))
+    started = StartedRun("manual__1", "queued", {"publish_day": "2026-03-04"}, None, None)
+    monkeypatch.setattr(dag_runs, "find_started", lambda _, run_id: started if run_id == "manual__1" else None)
     monkeypatch.setattr(rights, "find_run", lambda *_: ({"publish_day": "2026-03-04"}, None))
     return Site(lake, Client(outer), app, reader, deliveries, readable)

@@ -16,9 +16,11 @@ from tests.unit.pismo.ui.conftest import NOW, SECRET, Client, Site, User
 
 from pismo.checks.check import Check, State
 from pismo.checks.latest import keep_checks
-from pismo.ui import rights
+from pismo.ui import dag_runs, rights
 from pismo.ui.app import HEADERS, make_app
 from pismo.ui.cache import Cache
+from pismo.ui.dag_runs import StartedRun
+from pismo.ui.forms import TOKEN, make_token
 from pismo.ui.notices import NoticeCounts, Notices
 from pismo.ui.pages import Pages
 from pismo.ui.reader import Reader
@@ -39,6 +41,7 @@ EVERY = (
     "/deliveries/test/types", "/deliveries/test/types?event=pix/pix_in-1", "/runbooks/dead-letters", "/dags/other",
     "/dags/pismo_ingest_test", "/dags/pismo_close_test?run=manual", "/deliveries/test/run?dag=ingest",
     "/deliveries/test/run?dag=close&publish_day=2026-03-04&force=true", "/deliveries/test/run?dag=doctor",
+    "/deliveries/test/started?dag=close&run=manual__1",
 )  # fmt: skip
 
 
@@ -72,6 +75,10 @@ def test_every_page_is_strict_and_without_payloads(site: Site, path: str) -> Non
     assert "<script" not in answer.text
     assert not re.findall(r"https?://(?!www\.w3\.org)", answer.text)
     assert not re.findall(r"\son\w+=", answer.text)
+    # Airflow's frame forbids new windows and changes of the whole window: such a link would do nothing
+    assert "target=" not in answer.text
+    to_airflow = re.findall(r'<a href="/team/(?!pismo/)[^"]+"[^>]*>', answer.text)
+    assert all("in a tab of its own" in link for link in to_airflow), to_airflow
 
 
 @pytest.mark.parametrize("path", [path for path in EVERY if "report" not in path])
@@ -86,8 +93,15 @@ def test_a_person_sees_the_deliveries_of_the_dags_that_they_may_read(site: Site)
     text = site.text("/")
     assert "/team/pismo/deliveries/test" in text
     assert "veiled" not in text
-    for path in ("", "/days/2026-03-04", "/days/2026-03-04/report", "/files", "/events?event_id=e-4", "/types"):
-        site.text(f"/deliveries/veiled{path}", 403)
+    for route in site.app.routes:
+        assert isinstance(route, APIRoute)
+        if route.path.startswith("/deliveries/"):
+            path = route.path.format(name="veiled", day="2026-03-04") + "?dag=close&run=manual__1"
+            for method in route.methods:
+                answer = site.client.request(
+                    method, f"/team/pismo{path}", {"dag": "close"} if method == "POST" else None
+                )
+                assert (answer.status_code, "<h1>Not for you</h1>" in answer.text) == (403, True), path
     site.text("/dags/pismo_ingest_veiled", 403)
     site.readable.add("pismo_ingest_veiled")
     assert "deliveries/veiled" in site.text("/")
@@ -137,6 +151,30 @@ def test_a_day_leads_to_its_neighbours_its_runs_and_the_forms_that_reload_it(sit
         assert '<button class="main">Start the run</button>' in shown
 
 
+def test_a_run_that_was_started_has_a_page_of_ours_in_the_same_frame(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, str, object]] = []
+    monkeypatch.setattr(dag_runs, "start_run", lambda dag, _, run, conf: started.append((dag, run, conf)))
+    form = {"dag": "close", "publish_day": "2026-03-04", TOKEN: make_token("1", "pismo_close_test", "manual__1")}
+    answer = site.client.request("POST", "/team/pismo/deliveries/test/run", form)
+    assert started == [("pismo_close_test", "manual__1", {"publish_day": "2026-03-04"})]
+    own = "/deliveries/test/started?dag=close&run=manual__1"
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/team/pismo{own}")
+    text = site.text(own)
+    assert "<h1>The run is in the queue</h1>" in text
+    assert "/team/dags/pismo_close_test/runs/manual__1" in text
+    assert f'href="/team/pismo{html.escape(own)}"' in text
+    assert 'href="/team/pismo/deliveries/test/days/2026-03-04"' in text
+
+    done = StartedRun("manual__1", "failed", {}, "2026-03-05T09:00:00+00:00", "2026-03-05T09:01:00+00:00")
+    monkeypatch.setattr(dag_runs, "find_started", lambda *_: done)
+    text = site.text(own)
+    assert "<h1>The run has failed</h1>" in text
+    assert "2026-03-05 09:01" in text
+    assert "Load this page again" not in text
+
+
 def test_a_day_that_is_not_complete_names_its_runbooks(site: Site) -> None:
     short = key(14, "short", 4)
     site.lake.land_raw({short: b"{}"}, sizes={short: 99})
@@ -152,6 +190,8 @@ def test_a_day_that_is_not_complete_names_its_runbooks(site: Site) -> None:
         ("/deliveries/none", 403), ("/deliveries/test/days/tomorrow", 404), ("/deliveries/test/days/2026-02-30", 404),
         ("/deliveries/test/days/2026-03-03/report", 404), ("/deliveries/test/types?event=no/type", 404),
         ("/deliveries/test/run?dag=none", 404), ("/deliveries/test/run?dag=replay", 404), ("/deliveries/test/run", 404),
+        ("/deliveries/test/started?dag=close&run=other", 404), ("/deliveries/test/started?dag=none&run=manual__1", 404),
+        ("/deliveries/test/started?dag=ingest", 404), ("/deliveries/test/started?dag=doctor&run=manual__1", 403),
         ("/deliveries/test/run?dag=close&publish_day=2026-02-30", 400), ("/deliveries/test/run?dag=close&day=1", 400),
         ("/deliveries/test/run?dag=ingest&window_start=2026-03-04T00:00:00Z&object_keys=a", 400),
         ("/runbooks/none", 404), ("/runbooks/..%2f..%2fREADME", 404), ("/none", 404),
