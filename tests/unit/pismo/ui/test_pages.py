@@ -12,6 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 from tests.lakes import at, event, key
+from tests.page_labels import find_faults
 from tests.unit.pismo.ui.conftest import NOW, SECRET, Client, Site, User
 
 from pismo.checks.check import Check, State
@@ -75,6 +76,7 @@ def test_every_page_is_strict_and_without_payloads(site: Site, path: str) -> Non
     assert "<script" not in answer.text
     assert not re.findall(r"https?://(?!www\.w3\.org)", answer.text)
     assert not re.findall(r"\son\w+=", answer.text)
+    assert find_faults(answer.text) == []
     # Airflow's frame forbids new windows and changes of the whole window: such a link would do nothing
     assert "target=" not in answer.text
     to_airflow = re.findall(r'<a href="/team/(?!pismo/)[^"]+"[^>]*>', answer.text)
