@@ -71,6 +71,19 @@ def test_house_rules(bag: DagBag) -> None:
             assert issubclass(kind, BaseSensorOperator) is kind.__name__.endswith("Sensor")
 
 
+def test_every_field_of_a_form_says_its_name_its_meaning_and_an_example(bag: DagBag, examples: DagBag) -> None:
+    assert "pismo_replay_acme_production" in examples.dags
+    for dag in (*bag.dags.values(), *examples.dags.values()):
+        for name in dag.params:
+            schema = dag.params.get_param(name).schema
+            assert schema["title"].startswith(f"{name}: "), dag.dag_id
+            assert schema["section"], (dag.dag_id, name)
+            about = schema["description_md"]
+            given = schema["type"] == "boolean" or "examples" in schema or "enum" in schema
+            assert about.endswith("."), (dag.dag_id, name)
+            assert given or "For example `" in about, (dag.dag_id, name)
+
+
 def test_a_file_that_cannot_be_landed_stops_no_step(bag: DagBag) -> None:
     """The check is a leaf: if it fails, all other tasks run, and their success does not hide it."""
     for dag, landing in (("ingest", "land_event_files"), ("close", "land_missing_files")):

@@ -30,6 +30,7 @@ PARAMS = {
         type=["null", "string"],
         title="object_key: an event file to read",
         description_md="Needed only if Pismo does not let you **list** the bucket, and nothing is landed yet.",
+        section="If a check needs it",
         examples=["main_stream/2026/3/1/12/0a1b2c"],
     ),
     "other_host": Param(
@@ -37,6 +38,7 @@ PARAMS = {
         type=["null", "string"],
         title="other_host: the other environment's SFTP server",
         description_md="SFTP only, as `host:port`. It must show **another** host key than your server.",
+        section="If a check needs it",
         examples=["sftp.example.com:22"],
     ),
 }

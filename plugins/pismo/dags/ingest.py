@@ -68,7 +68,8 @@ PARAMS = {
         [],
         type=["null", "array"],
         title="event_ids: the files of these events, one a line",
-        description_md="**Instead of** a window. Builds their hours again. An id is a UUID.",
+        description_md="**Instead of** a window. Builds their hours again. "
+        "For example `7928dfe3-9863-4a43-bb3a-051292397545`.",
         section="Certain files",
     ),
     "dry_run": switch(

@@ -62,18 +62,27 @@ PARAMS: dict[str, Any] = {
         section="Which events",
     ),
     "event_types": _texts("event_types", "patterns, one a line", "For example `cards/*` or `pix/pix_in-1`."),
-    "organisations": _texts("organisations", "ids, one a line", "Only events of these organisations."),
-    "accounts": _texts("accounts", "account ids, one a line", "Only events of these accounts."),
+    "organisations": _texts(
+        "organisations",
+        "ids, one a line",
+        "Only events of these organisations. For example `TN-11111111-2222-4333-8444-555555555555`.",
+    ),
+    "accounts": _texts("accounts", "account ids, one a line", "Only events of these accounts. For example `42`."),
     "where": _texts(
         "where", "values, one a line", "For example `data__card_id=42`, by the names of the lake's columns."
     ),
-    "event_ids": _texts("event_ids", "ids of events, one a line", "Only these events; then no range is needed."),
+    "event_ids": _texts(
+        "event_ids",
+        "ids of events, one a line",
+        "Only these events; then no range is needed. For example `7928dfe3-9863-4a43-bb3a-051292397545`.",
+    ),
     "seen": Param(
         None,
         type=["null", "string"],
         title="seen: a file of the ids that the consumer has",
         description_md="A path or URI that workers can read: Parquet, CSV, or an id a line. These are left out.",
         section="Which events",
+        examples=["s3://our-bucket/consumer/ids.parquet"],
     ),
     "dry_run": switch(
         "dry_run", "only show the plan", "The log of `plan_replay` shows counts, bytes and minutes.", on=True
@@ -83,7 +92,7 @@ PARAMS: dict[str, Any] = {
         type=["null", "number"],
         exclusiveMinimum=0,
         title="per_second: the most messages in a second",
-        description_md="Empty: the delivery's own number, or as fast as the target takes them.",
+        description_md="Empty: the delivery's own number, or as fast as the target takes them. For example `50`.",
         section="How",
     ),
     "raw_bytes": switch(
@@ -97,6 +106,7 @@ PARAMS: dict[str, Any] = {
         title="replay_id: continue this replay",
         description_md="Sends the rest of an earlier replay. Nothing else is read of the form, except `per_second`.",
         section="How",
+        examples=["incident-7"],
     ),
 }
 
