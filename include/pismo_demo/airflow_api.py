@@ -13,8 +13,8 @@ from pismo_demo.errors import DemoError
 if TYPE_CHECKING:
     from datetime import datetime
 
-_OK = 300
-_UNAUTHORISED, _MISSING = 401, 404
+_OK, _NO_CONTENT = 300, 204
+_UNAUTHORISED, _MISSING, _CONFLICT = 401, 404, 409
 _REFUSED = (_UNAUTHORISED, 403)
 _BUSY = frozenset({0, 500, 503})
 _ANSWER_SECONDS = 120.0
@@ -93,17 +93,23 @@ class AirflowApi:
         self._call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": False}, token=self._login())
 
     def make_pool(self, name: str, slots: int) -> None:
-        """Make a pool; without it, its tasks would never start."""
-        self._call("POST", "/api/v2/pools", {"name": name, "slots": slots}, token=self._login())
+        """Make a pool, unless there is one; without it, its tasks would never start."""
+        try:
+            self._call("POST", "/api/v2/pools", {"name": name, "slots": slots}, token=self._login())
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
 
     def runs(self, dag_id: str) -> list[tuple[str, str]]:
         """Return (run id, state) of the DAG's runs, in the order of their start."""
         found = self._get(f"/dags/{quote(dag_id)}/dagRuns?order_by=run_after&limit=50")["dag_runs"]
         return [(run["dag_run_id"], run["state"]) for run in found]
 
-    def trigger(self, dag_id: str, conf: dict[str, Any], logical_date: datetime | None = None) -> str:
-        """Start a run by hand with these Params; return its id."""
-        body = {"logical_date": logical_date and logical_date.isoformat(), "conf": conf}
+    def trigger(
+        self, dag_id: str, conf: dict[str, Any], logical_date: datetime | None = None, run_id: str | None = None
+    ) -> str:
+        """Start a run by hand with these Params; return its id, which Airflow chooses if none is given."""
+        body = {"logical_date": logical_date and logical_date.isoformat(), "conf": conf, "dag_run_id": run_id}
         answer = self._call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body, token=self._login())
         return str(answer["dag_run_id"])
 
@@ -167,6 +173,8 @@ class AirflowApi:
         if response.status >= _OK:
             msg = f"Airflow answered {response.status} to {method} {path.partition('?')[0]}: {text[:300]}"
             raise ApiError(response.status, msg)
+        if response.status == _NO_CONTENT:
+            return None
         try:
             return json.loads(text)
         except ValueError as error:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from pismo_demo.errors import DemoError
-from pismo_demo.ingestion import follow
+from pismo_demo.ingestion import ask_again, follow, make_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pismo_demo.airflow_api import AirflowApi
 
+_BUSY_SECONDS = 600.0
 _PLAN_TASK = "await_settled_day"
 _PLAN = re.compile(r"(DRY RUN|land|index|build): ")
 # there may be no hours of other days to build
@@ -50,7 +51,8 @@ class Closing:
     def __init__(self, api: AirflowApi, delivery: str, day: date) -> None:
         self._api, self._delivery, self._day = api, delivery, day
         self.dag_id = f"pismo_close_{delivery}"
-        self._dry_run = ""
+        self.dry_run = ""
+        """The id of the dry run; empty before its start."""
 
     def start_dry_run(self) -> None:
         """Start a dry run, which can go on beside the ingestion.
@@ -59,8 +61,8 @@ class Closing:
         """
         midnight = datetime.combine(self._day, time(), UTC)
         conf = {"publish_day": str(self._day), "dry_run": True}
-        self._dry_run = self._api.trigger(self.dag_id, conf, midnight)
-        self._api.unpause(self.dag_id)
+        self.dry_run = make_run(self._api, self.dag_id, conf, seconds=_BUSY_SECONDS, logical_date=midnight)
+        ask_again(lambda: self._api.unpause(self.dag_id), seconds=_BUSY_SECONDS)
 
     def close(self, lake: Path, say: Callable[[str], None], *, seconds: float) -> ClosedDay:
         """Wait for the dry run, close the day, and return the results.
@@ -69,7 +71,7 @@ class Closing:
             DemoError: a run failed, or there is no report.
         """
         plan = self._read_plan(seconds)
-        run_id = self._api.trigger(self.dag_id, {"publish_day": str(self._day)})
+        run_id = make_run(self._api, self.dag_id, {"publish_day": str(self._day)}, seconds=seconds)
         took = follow(self._api, self.dag_id, run_id, say, seconds=seconds, may_skip=_MAY_SKIP)
         folder = lake / "reports" / f"publish_date={self._day}"
         report = folder / f"{self._delivery}.html"
@@ -81,7 +83,12 @@ class Closing:
         return ClosedDay(self._day, verdict, report, run_id, took, plan)
 
     def _read_plan(self, seconds: float) -> tuple[str, ...]:
-        follow(self._api, self.dag_id, self._dry_run, lambda _: None, seconds=seconds, may_skip=None)
-        task = next(task for task in self._api.tasks(self.dag_id, self._dry_run) if task.task_id == _PLAN_TASK)
-        lines = self._api.messages(self.dag_id, self._dry_run, task)
+        follow(self._api, self.dag_id, self.dry_run, lambda _: None, seconds=seconds, may_skip=None)
+        lines = ask_again(self._read_log, seconds=seconds)
         return tuple(line for line in lines if _PLAN.match(line))
+
+    def _read_log(self) -> list[str]:
+        """Return the messages of the task that shows the plan of the dry run."""
+        tasks = self._api.tasks(self.dag_id, self.dry_run)
+        task = next(task for task in tasks if task.task_id == _PLAN_TASK)
+        return self._api.messages(self.dag_id, self.dry_run, task)

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pismo_demo import feed, report
@@ -14,7 +15,7 @@ from pismo_demo.alerting import add_alerts, mail_server, read_mails
 from pismo_demo.channels import feed_of, server_of, sink_of, with_tables
 from pismo_demo.closing import Closing
 from pismo_demo.errors import DemoError, PortTakenError
-from pismo_demo.ingestion import run_dag
+from pismo_demo.ingestion import ask_again, run_dag
 from pismo_demo.lock import LOCK, hold, interrupt_holder, signals_raise, signals_wait
 from pismo_demo.ports import free_ports, unusual_ports
 from pismo_demo.processes import Notes, stop
@@ -117,7 +118,7 @@ def _start(options: Options, places: Places, notes: Notes, progress: Progress) -
             notes.remove(airflow.process)
             airflow = start_airflow(options, places, unusual_ports(), notes, source)
     for name, slots in source.pools.items():
-        airflow.api.make_pool(name, slots)
+        ask_again(partial(airflow.api.make_pool, name, slots), seconds=_LONGEST_TASK_SECONDS)
     variables = places.name_lake().items()
     places.settings.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables))
     write_private(places.home / "login.txt", f"{airflow.address}\n{USER}\n{airflow.password}\n")

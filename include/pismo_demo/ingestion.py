@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pismo_demo.airflow_api import ApiError
 from pismo_demo.errors import DemoError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pismo_demo.airflow_api import AirflowApi, TaskInstance
 
+_Answer = TypeVar("_Answer")
 _PARSE_SECONDS = 600.0
 _LOG_LINES = 40
 _WAITING, _DONE = "waiting", "success"
@@ -104,6 +106,48 @@ def follow(
         time.sleep(1)
     msg = f"run {run_id} of {dag_id} did not end: no change for {seconds:.0f} s after: {last}"
     raise DemoError(msg)
+
+
+def make_run(
+    api: AirflowApi, dag_id: str, conf: dict[str, Any], *, seconds: float, logical_date: datetime | None = None
+) -> str:
+    """Start a run by hand, and return its id; ask again while Airflow, or its SQLite, is busy.
+
+    Airflow may answer with an error after it has made the run. So the run has an id of ours: it is made once.
+
+    Args:
+        api: the Airflow.
+        dag_id: the DAG.
+        conf: the Params.
+        seconds: the longest time until Airflow makes the run.
+        logical_date: the logical date of the run, if it has one.
+
+    Raises:
+        ApiError: Airflow refuses the run, or is busy for too long.
+    """
+    run_id = f"manual__{datetime.now(UTC).isoformat()}"
+
+    def make() -> str:
+        made = run_id in dict(api.runs(dag_id))
+        return run_id if made else api.trigger(dag_id, conf, logical_date, run_id)
+
+    return ask_again(make, seconds=seconds)
+
+
+def ask_again(ask: Callable[[], _Answer], *, seconds: float) -> _Answer:
+    """Return Airflow's answer; ask again while it, or its SQLite, is busy.
+
+    Raises:
+        ApiError: Airflow refuses the question, or is busy for too long.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except ApiError as error:
+            if not error.passing or time.monotonic() > until:
+                raise
+        time.sleep(1)
 
 
 def describe(tasks: Sequence[TaskInstance]) -> str:

@@ -11,7 +11,7 @@ from tests.serving import serving
 
 from pismo_demo.airflow_api import AirflowApi, ApiError, TaskInstance
 from pismo_demo.errors import DemoError
-from pismo_demo.ingestion import describe, follow, run_dag
+from pismo_demo.ingestion import ask_again, describe, follow, make_run, run_dag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,17 @@ RUN = f"{DAG}/dagRuns/scheduled__1"
 class StandIn(ThreadingHTTPServer):
     answers: Answers
     seen: list[str]
+    bodies: list[Any]
 
 
 class Handler(BaseHTTPRequestHandler):
     server: StandIn
 
     def answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.partition("?")[0]
         self.server.seen.append(f"{self.command} {path}")
+        self.server.bodies.append(json.loads(sent) if sent else None)
         status, body = self.server.answers.get(path, (404, {"detail": "not found"}))
         if path.startswith("/api/v2/dags") and self.headers["Authorization"] != "Bearer token":
             status, body = 401, {}
@@ -57,7 +59,7 @@ def task(task_id: str, state: str | None, map_index: int = -1, try_number: int =
 @pytest.fixture
 def airflow() -> Iterator[StandIn]:
     server = StandIn(("127.0.0.1", 0), Handler)
-    server.seen = []
+    server.seen, server.bodies = [], []
     healthy = {name: {"status": "healthy"} for name in ("metadatabase", "scheduler", "triggerer", "dag_processor")}
     server.answers = {
         "/api/v2/monitor/health": (200, healthy),
@@ -185,6 +187,43 @@ def test_a_run_may_skip_only_the_tasks_that_are_named(airflow: StandIn, api: Air
     follow(api, DAG_ID, "scheduled__1", lambda _: None, seconds=10, may_skip={"flatten_other_hours"})
     with pytest.raises(DemoError, match="skipped: flatten_other_hours"):
         follow(api, DAG_ID, "scheduled__1", lambda _: None, seconds=10, may_skip={"announce_day"})
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_run_that_a_busy_airflow_may_have_made_is_made_once(airflow: StandIn, api: AirflowApi, made: bool) -> None:
+    runs = f"{DAG}/dagRuns"
+
+    class Busy(dict[str, tuple[int, Any]]):
+        """Answers the first question for a new run with an error."""
+
+        def get(self, path: str, default: Any = None) -> Any:
+            if airflow.seen[-1] != f"POST {runs}":
+                return super().get(path, default)
+            body = airflow.bodies[-1]
+            first = sum(seen == f"POST {runs}" for seen in airflow.seen) == 1
+            if made or not first:
+                self[runs] = (200, {"dag_runs": [{**body, "state": "queued"}]})
+            return (500, {"detail": "database is locked"}) if first else (200, body)
+
+    airflow.answers = Busy(airflow.answers)
+    run_id = make_run(api, DAG_ID, {"dry_run": True}, seconds=600)
+    assert dict(api.runs(DAG_ID)) == {run_id: "queued"}
+    sent = [body for body in airflow.bodies if body and "conf" in body]
+    assert sent == [{"logical_date": None, "conf": {"dry_run": True}, "dag_run_id": run_id}] * (1 if made else 2)
+
+
+def test_a_run_that_airflow_refuses_is_asked_for_once(airflow: StandIn, api: AirflowApi) -> None:
+    with pytest.raises(ApiError, match="Airflow answered 404 to POST"):
+        ask_again(lambda: api.trigger("none", {}), seconds=600)
+    assert sum(seen.startswith("POST /api") for seen in airflow.seen) == 1
+
+
+def test_a_pool_that_is_there_already_is_no_error(airflow: StandIn, api: AirflowApi) -> None:
+    airflow.answers["/api/v2/pools"] = (409, {"detail": "Unique constraint violation"})
+    api.make_pool("pismo", 2)
+    airflow.answers["/api/v2/pools"] = (400, {"detail": "wrong"})
+    with pytest.raises(ApiError, match="400"):
+        api.make_pool("pismo", 0)
 
 
 def test_work_before_the_run_is_done_once_the_dag_is_parsed(airflow: StandIn, api: AirflowApi) -> None:
