@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tests.waiting import PATIENCE
 
@@ -49,6 +50,11 @@ def pause(api: AirflowApi, dag_id: str, *, paused: bool) -> None:
 def trigger(api: AirflowApi, dag_id: str, conf: dict[str, Any]) -> None:
     """Make a run without a logical date."""
     ask_again(lambda: _call(api, "POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf}))
+
+
+def remove_run(api: AirflowApi, dag_id: str, run_id: str) -> None:
+    """Remove a run that is over."""
+    ask_again(lambda: _call(api, "DELETE", f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"))
 
 
 def ask_again(ask: Callable[[], object], but: int | None = None) -> None:

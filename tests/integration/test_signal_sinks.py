@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.airflow_runs import ROOT
-from tests.backfills import list_backfilled, make_backfill
+from tests.backfills import list_backfilled, make_backfill, remove_run
 from tests.integration.test_signals import DAY, WINDOW, asset_events, check_assets, check_lineage, stored_feed
 from tests.sinks import running_sink
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 from pismo_demo.airflow_api import AirflowApi
 from pismo_demo.airflow_home import USER, Secrets, airflow_environment, make_home
+from pismo_demo.closing import Closing
 from pismo_demo.ports import unusual_ports
 from pismo_demo.processes import Notes, start, stop
 from pismo_demo.servers import wait_for_airflow
@@ -102,8 +103,16 @@ def test_sinks_get_the_right_numbers_and_assets_start_the_dags_of_the_page(
     home: Home, scheduled: tuple[Scheduled, Sink]
 ) -> None:
     airflow, sink = scheduled
+    # the demo closes its day in this way
+    closing = Closing(airflow.api, "sandbox_s3", date.fromisoformat(DAY))
+    closing.start_dry_run()
     airflow.run("ingest", WINDOW)
-    airflow.run("close", {"publish_day": DAY})
+    steps: list[str] = []
+    closed = closing.close(home.lake, steps.append, seconds=PATIENCE)
+    assert (closed.verdict, closed.plan[0].startswith("DRY RUN: ")) == ("complete", True)
+    assert closed.report.read_text().startswith("<!DOCTYPE html>")
+    assert f"{DAY} is complete. Its report: {closed.report}" in str(closed)
+    assert steps
     until(lambda: airflow.ended("new_rows") and len(airflow.ended("daily_model")) == 2, pause=0.5)
 
     mine = [each for each in asset_events(airflow.folder / "airflow.db") if each[0].startswith("pismo_")]
@@ -121,6 +130,8 @@ def test_sinks_get_the_right_numbers_and_assets_start_the_dags_of_the_page(
     assert sink.gauges["backlog_files"][-1] == 0
     assert 1 in sink.gauges["day_complete"]
 
+    # the dry run has the logical date of the day, so the backfill would run it again, with its Params
+    remove_run(airflow.api, CLOSE, closing.dry_run)
     _a_backfill_changes_nothing(airflow, home)
 
 
