@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from smtplib import SMTP
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.serving import serving
+from tests.waiting import PATIENCE
 
+from pismo.notifications import Alert, alert, send_alert
 from pismo_demo import alerting
 from pismo_demo.alerting import add_alerts, read_mails
 from pismo_demo.channels import Feed
 from pismo_demo.errors import DemoError
 from pismo_demo.options import ROOT
+from pismo_demo.report import show_mails
 from pismo_lake.settings import Delivery, load_deliveries
 from pismo_lake.settings.alerts import AlertEvent, NotifierAlerts
 from pismo_sandbox.mail import MailServer
@@ -47,6 +51,27 @@ def test_the_latest_mails_are_read_with_their_text(tmp_path: Path) -> None:
     assert [mail.subject for mail in mails] == [f"mail {number}" for number in range(12)]
     assert mails[11].lines == ("a < b", "..11")
     assert mails[11].path == tmp_path / "12.eml"
+
+
+def test_an_alert_of_the_demos_delivery_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert, "ALERT_SECONDS", PATIENCE)
+    mails = tmp_path / "mails"
+    mails.mkdir()
+    sent = Alert(AlertEvent.QUARANTINED, "sandbox_s3", "1 file in quarantine", "main_stream/a\ntruncated & <small>")
+    with serving(MailServer(mails), poll_interval=0.01) as server:
+        feed = add_alerts(Feed(CONFIGS[0], "pismo_ingest_sandbox", {}, {}, {}), tmp_path, str(server.server_address[1]))
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(feed.connections["smtp_default"]))
+        (delivery,) = load_deliveries(feed.deliveries)
+        assert isinstance(delivery, Delivery)
+        assert [send_alert(delivery, sent) for _ in range(2)] == [1, 1]
+    assert show_mails(read_mails(mails)).splitlines() == [
+        f"     An alert came by mail: {mails / '1.eml'}, and 1 more",
+        "  Subject: sandbox_s3: 1 file in quarantine",
+        "  main_stream/a",
+        "  truncated & <small>",
+    ]
+    # the mail server is gone, and its port refuses connections: the work goes on
+    assert send_alert(delivery, sent) == 0
 
 
 def test_an_alert_that_does_not_come_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
