@@ -39,6 +39,11 @@ class SilentSink:
                 pass
         self.held.append(time.monotonic() - begun)
 
+    @property
+    def accepted(self) -> int:
+        """Return how many connections have come."""
+        return len(self._open)
+
     def close(self) -> None:
         """Take no connection any more, and end those that are open."""
         self._listener.close()

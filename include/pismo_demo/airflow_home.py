@@ -70,6 +70,7 @@ def airflow_environment(
         # for a caller who sends metrics or lineage somewhere: a sink that never answers delays a task by seconds only
         "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
         "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "5",
+        "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.airflow_runs import dag_runs
+from tests.airflow_runs import ROOT, dag_runs
 from tests.integration.test_close_dag import Home
 from tests.integration.test_one_bad_file import put
 from tests.lakes import event
@@ -166,9 +167,11 @@ def test_dead_sinks_fail_no_run(home: Home) -> None:
     with socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{dead.getsockname()[1]}"
+        page = (ROOT / "docs" / "how-to" / "lineage.md").read_text()
+        (transport,) = re.findall(r"^AIRFLOW__OPENLINEAGE__TRANSPORT='(.*)'$", page, re.MULTILINE)
         environment = home.environment | {
             "AIRFLOW__OPENLINEAGE__DISABLED": "false",
-            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "http", "url": url, "retry": {"total": 0}}),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(json.loads(transport) | {"url": url}),
             "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
             "AIRFLOW__METRICS__OTEL_ON": "True",
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
@@ -179,4 +182,7 @@ def test_dead_sinks_fail_no_run(home: Home) -> None:
             ingest, close = home.run(("ingest", WINDOW), ("close", {"publish_day": DAY}))
     assert [ingest.state, close.state] == ["success", "success"], ingest.log[-3000:]
     assert "Failed to emit" in ingest.log
+    # the client tries again at once, and then gives up: nothing waits
+    assert "Retrying (Retry(total=4, connect=0" in ingest.log
+    assert "Retry(total=3" not in ingest.log
     check_assets(asset_events(home.root / "airflow" / "airflow.db"), home)
