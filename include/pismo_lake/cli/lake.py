@@ -21,6 +21,7 @@ from pismo_lake.storage.encryption import LakeKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from enum import StrEnum
     from pathlib import Path
 
     from pismo_lake.cli.options import LakeOptions
@@ -36,6 +37,7 @@ _VARIABLES = {
     "privacy": "PISMO_PRIVACY",
     "kms_key": "PISMO_LAKE_KMS_KEY",
     "table_format": "PISMO_TABLE_FORMAT",
+    "remove_files": "PISMO_REMOVE_FILES",
 }
 
 
@@ -140,7 +142,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     rules = ContractRules(folder=given["contracts"])
     privacy, key = _privacy(given["privacy"]), _key(given["kms_key"])
     name = options.delivery or "local"
-    tables = _tables(given["table_format"], lake)
+    tables = _tables(given["table_format"], given["remove_files"], lake)
     _refuse_unusable(name, tables, lake, key)
     settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key, tables=tables)
     return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
@@ -161,18 +163,30 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
     return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
 
 
-def _tables(table_format: str | None, lake: str) -> Tables | None:
-    """Return the tables that the lake remembers, or new ones of the named format."""
-    if table_format is None and storage.is_local(lake) and not storage.exists(storage.join(lake, TABLES_NOTE)):
+def _tables(table_format: str | None, remove_files: str | None, lake: str) -> Tables | None:
+    """Return the tables that the lake remembers, or new ones of the named format; options of the call win."""
+    noted = not storage.is_local(lake) or storage.exists(storage.join(lake, TABLES_NOTE))
+    if table_format is None and remove_files is None and not noted:
         # the models of tables take time to import
         return None
     from pismo_lake.catalog.remembered import remembered
-    from pismo_lake.settings.tables import TableFormat, Tables
+    from pismo_lake.settings.tables import FileRemoval, TableFormat, Tables
 
-    if table_format is not None and table_format not in set(TableFormat):
-        msg = f"--table-format {table_format!r} is not known, allowed: {', '.join(TableFormat)}"
+    _refuse_unknown("--table-format", table_format, TableFormat)
+    _refuse_unknown("--remove-files", remove_files, FileRemoval)
+    tables = remembered(lake) or (Tables(TableFormat(table_format)) if table_format else None)
+    if remove_files is None:
+        return tables
+    if tables is None:
+        msg = "--remove-files needs --table-format: files are kept for snapshots of tables"
         raise ConfigError(msg)
-    return remembered(lake) or (Tables(TableFormat(table_format)) if table_format else None)
+    return replace(tables, remove_files=FileRemoval(remove_files))
+
+
+def _refuse_unknown(option: str, value: str | None, allowed: type[StrEnum]) -> None:
+    if value is not None and value not in set(allowed):
+        msg = f"{option} {value!r} is not known, allowed: {', '.join(allowed)}"
+        raise ConfigError(msg)
 
 
 def _refuse_unusable(name: str, tables: Tables | None, lake: str, key: LakeKey | None) -> None:

@@ -31,6 +31,7 @@ class LakeOptions:
     privacy: str | None = None
     kms_key: str | None = None
     table_format: str | None = None
+    remove_files: str | None = None
 
 
 def _lake_option(name: str, metavar: str, text: str) -> Any:
@@ -64,6 +65,11 @@ LAKE_OPTIONS: dict[str, Any] = {
     "table_format": _lake_option(
         "--table-format", "FORMAT",
         "Keep tables of this format over the lake's files: iceberg (PISMO_TABLE_FORMAT). The lake remembers it.",
+    ),
+    "remove_files": _lake_option(
+        "--remove-files", "WHEN",
+        "Remove files that newer ones have replaced at_once, or after_snapshots: when no snapshot of a table names them"
+        " (PISMO_REMOVE_FILES). The lake remembers it. Default: at_once.",
     ),
 }  # fmt: skip
 """Each option of `LakeOptions`, as typer reads it."""

@@ -65,9 +65,28 @@ def test_tables_of_a_lake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [row["value"] for row in reports if (row["section"], row["metric"]) == ("day", "events")] == [3]
 
 
+def test_a_lake_remembers_when_replaced_files_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake, raw = str(tmp_path / "lake"), str(tmp_path / "raw")
+    write(tmp_path, 3, event("e-3", timestamp=at(3)))
+    assert main(["flatten", raw, "--lake", lake, "--table-format", "iceberg"]) == 0
+    (before,) = (tmp_path / "lake" / "events").rglob("*.parquet")
+    # the option alone changes the note of the lake, and a later call needs no option
+    assert main(["tables", "--lake", lake, "--remove-files", "after_snapshots"]) == 0
+    assert main(["close", "--lake", lake, "--date", DAY]) == 0
+    assert before.exists()
+    assert len(list((tmp_path / "lake" / "events").rglob("*.parquet"))) == 2
+    assert listed(lake, capsys)["pix.pix_in_1"]["files"] == 1
+    assert main(["close", "--lake", lake, "--date", DAY, "--remove-files", "at_once"]) == 0
+    assert not before.exists()
+
+
 def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lake = str(tmp_path / "lake")
     assert main(["flatten", str(tmp_path), "--lake", lake, "--table-format", "parquet"]) == 1
     assert "allowed: iceberg" in capsys.readouterr().err
     assert main(["flatten", str(tmp_path), "--lake", lake, "--table-format", "iceberg", "--kms-key", "alias/x"]) == 1
     assert "no reader of the table format can decrypt" in capsys.readouterr().err
+    assert main(["flatten", str(tmp_path), "--lake", lake, "--table-format", "iceberg", "--remove-files", "never"]) == 1
+    assert "allowed: at_once, after_snapshots" in capsys.readouterr().err
+    assert main(["flatten", str(tmp_path), "--lake", lake, "--remove-files", "after_snapshots"]) == 1
+    assert "--remove-files needs --table-format" in capsys.readouterr().err
