@@ -21,7 +21,7 @@ from pismo_lake.ledger.builds import OutputInUseError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -137,14 +137,14 @@ class Claim:
             raise ClaimLostError
         return superseded
 
-    def remove_part(self) -> None:
-        """Remove all files, and the record, of a part without raw files."""
+    def remove_part(self, kept: Collection[str] = ()) -> None:
+        """Remove the files and the record of a part without raw files; leave the kept files, and a record of them."""
         self.check()
         record = self._builds.part(self.part)
         if record is not None:
-            for path in (*record.outputs, *record.superseded):
+            for path in {*record.outputs, *record.superseded}.difference(kept):
                 storage.remove(storage.join(self._lake, path), gate=self._fence)
-        self._builds.drop(self.part, self.token)
+        self._builds.drop(self.part, self.token, kept)
 
 
 def remove_superseded(builds: BuildLedger, lake: str, part: int, superseded: Iterable[str]) -> None:

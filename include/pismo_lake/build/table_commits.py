@@ -47,13 +47,20 @@ class TableCommits:
         if self._may_differ:
             self._commit(())
 
-    def commit_without(self, part: int) -> None:
-        """Take the outputs of a part out of the tables, before they are removed with its record."""
+    def commit_without(self, part: int) -> set[str]:
+        """Take the outputs of a part out of the tables, before they are removed with its record.
+
+        Returns:
+            The files of the part that stay, because older snapshots name them.
+        """
         record = self._builds.part(part) if self.exist else None
-        if record is not None and record.outputs:
+        if record is None:
+            return set()
+        if record.outputs:
             self._commit(record.outputs)
         else:
             self.commit()
+        return self._find_kept({*record.outputs, *record.superseded}, self._oldest)
 
     def remove_replaced(self, units: Iterable[str]) -> None:
         """Remove the replaced files of other units that waited for the commit of this unit.
@@ -83,12 +90,16 @@ class TableCommits:
             remove_kept(self._settings, self._ledger, expired=self._folders)
 
     def _remove(self, builds: BuildLedger, part: int, superseded: Collection[str], replaced: str | None) -> None:
-        unneeded, kept = [path for path in superseded if path not in self._needed], set[str]()
-        if self._keeps_files and not self._forget_erased(replaced):
-            kept = {path for path in unneeded if table_folder(path) is not None}
+        unneeded = [path for path in superseded if path not in self._needed]
+        kept = self._find_kept(unneeded, replaced)
         remove_superseded(builds, self._settings.lake, part, [path for path in unneeded if path not in kept])
         if kept:
             builds.keep(part, kept)
+
+    def _find_kept(self, paths: Collection[str], replaced: str | None) -> set[str]:
+        """Return the paths that older snapshots may name, if the lake keeps their files."""
+        kept = {path for path in paths if table_folder(path) is not None} if self._keeps_files else set[str]()
+        return set() if kept and self._forget_erased(replaced) else kept
 
     def _forget_erased(self, replaced: str | None) -> bool:
         """Return whether files of a build at a time may hold erased events; then forget the snapshots with them.

@@ -187,7 +187,7 @@ class UnitBuilder(ABC):
                 if self.waits and wait_for_other(self.builds, part, self.log):
                     inputs, before = self.inputs(), self.builds.part(part)
                 files = inputs.parts.get(part, [])
-                if not files and before is None:
+                if not files and (before is None or before.is_emptied):
                     return
                 if before is not None and not force and self.is_unchanged(before, files, inputs.verdicts):
                     self._settle(before, files)
@@ -242,8 +242,7 @@ class UnitBuilder(ABC):
                 return
             files = inputs.parts.get(part, [])
             if not files:
-                self._tables.commit_without(part)
-                claim.remove_part()
+                claim.remove_part(self._tables.commit_without(part))
                 return
             self.contracts = ContractStore(self.ledger, self.settings)
             with note_problems(self.landed, self.label, files):

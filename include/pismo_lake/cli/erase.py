@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake.cli.output import print_json, print_table
 from pismo_lake.errors import ConfigError
-from pismo_lake.events.erase import clear_up, erase_events, landing_roots
+from pismo_lake.events.erase import clear_up, erase_events, landing_roots, remove_older
 from pismo_lake.events.find_person import find_person
 from pismo_lake.events.needle import LEAST_TELLING
 from pismo_lake.events.traces import find_traces
@@ -72,6 +72,8 @@ def carry_out(lake: OpenLake, order: Order) -> int:
         with lake.progress() as progress:
             done = erase_events(settings, ledger, person.events, order.reference, raw=order.raw, progress=progress)
     else:
+        # an erasure that was killed may have left them
+        remove_older(settings, ledger)
         clear_up(settings, landing_roots(settings, ledger))
     if not clean_pages(ledger):
         print("the ledger is in use: its old pages could not be cleared", file=sys.stderr)

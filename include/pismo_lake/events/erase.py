@@ -19,13 +19,14 @@ from pismo_lake.build.units import UNIT_ERRORS
 from pismo_lake.catalog.lake import forget_snapshots
 from pismo_lake.errors import ConfigError, LandedFileError
 from pismo_lake.events.find import copies_of
-from pismo_lake.events.find_rows import Found, find_copies
+from pismo_lake.events.find_rows import Found, find_copies, search_rows
 from pismo_lake.index.blank import Blanker, select_holders
 from pismo_lake.index.parsed import let_all_go
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.engine import now_text
 from pismo_lake.ledger.erasures import Erasure, record_erasure
+from pismo_lake.ledger.known_files import kept_outputs
 from pismo_lake.paths import ERASURES, landing_root, safe_segment
 from pismo_lake.progress import SILENT
 from pismo_lake.storage.leftovers import remove_leftovers
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
-__all__ = ["Erased", "Found", "clear_up", "erase", "erase_events", "find_copies", "landing_roots"]
+__all__ = ["Erased", "Found", "clear_up", "erase", "erase_events", "find_copies", "landing_roots", "remove_older"]
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3
@@ -95,7 +96,11 @@ def erase_events(
     before = {(record.delivery, record.name) for record in files.every()}
     by_id = {event_id: copies_of(settings, ledger, event_id) for event_id in {event.event_id for event in found}}
     unknown = tuple(event for event in found if not by_id[event.event_id])
-    if found and len(unknown) == len(found):
+    if unknown and kept_outputs(ledger, settings.lake):
+        # older snapshots keep rows of files that were forgotten
+        remove_older(settings, ledger)
+        unknown = _select_present(settings, unknown)
+    if unknown and len(unknown) == len(found):
         msg = (
             f"{len(found)} event(s) are in the lake, but the ledger has no file with any of them, so nothing would be"
             " erased: is it the lake's own ledger?"
@@ -119,15 +124,27 @@ def erase_events(
     if raw:
         done, refused = _blank(records.values(), Blanker(ledger, settings.lake))
         blanked, failures = done, failures | refused
-    if settings.tables is not None:
-        # an older snapshot still names the files with the events
-        forget_snapshots(settings, ledger)
-        remove_kept(settings, ledger)
+    # an older snapshot still names the files with the events
+    remove_older(settings, ledger)
     left = tuple(sorted({f"{record.delivery} {record.unit}" for record in others}))
     return Erased(
         dict(Counter(event.event_type for event in found)), tuple(units), left, blanked, failures, unknown,
         clear_up(settings, roots),
     )  # fmt: skip
+
+
+def remove_older(settings: LakeSettings, ledger: Ledger) -> None:
+    """Forget all snapshots of tables but the present ones, and remove the files that were kept for them."""
+    if settings.tables is not None:
+        forget_snapshots(settings, ledger)
+        remove_kept(settings, ledger)
+
+
+def _select_present(settings: LakeSettings, events: Sequence[Found]) -> tuple[Found, ...]:
+    """Return the events that are in a row of the lake; others were in files that were kept for older snapshots."""
+    rows = search_rows(settings, (), {event.event_id for event in events})
+    present = {event.key for event in rows.events.values()}
+    return tuple(event for event in events if event.key in present)
 
 
 def landing_roots(settings: LakeSettings, ledger: Ledger) -> list[str]:

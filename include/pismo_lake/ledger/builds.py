@@ -56,6 +56,11 @@ class PartRecord:
         """The superseded paths that no build has to remove: older snapshots of tables name their files."""
         return () if self.pending or self.claim is not None else self.superseded
 
+    @property
+    def is_emptied(self) -> bool:
+        """Whether the part has lost its files, and only its kept files are left."""
+        return bool(self.kept) and not self.outputs
+
 
 class BuildLedger:
     """The builds of one unit, a publish hour or a closed day, of one delivery in one lake."""
@@ -220,6 +225,10 @@ class BuildLedger:
                 left = sorted(set(row["superseded"]) - set(removed))
                 values = {"superseded": left, "pending": row["pending"] and bool(left)}
                 connection.execute(update(builds).where(*self._where(part)).values(values))
+                # the record of a part without files was there for its kept files alone
+                is_empty = (builds.c.fingerprint == "", builds.c.claim.is_(None))
+                if not left and not row["outputs"]:
+                    connection.execute(delete(builds).where(*self._where(part), *is_empty))
 
     def keep(self, part: int, kept: Collection[str]) -> None:
         """Record that no build has to remove these superseded paths: older snapshots of tables name their files."""
@@ -233,10 +242,15 @@ class BuildLedger:
         with self._ledger.transaction() as connection:
             _mark_built(connection, taken_in)
 
-    def drop(self, part: int, token: str) -> None:
-        """Delete the record of a part that has no files any more, if the claim still holds."""
+    def drop(self, part: int, token: str, kept: Collection[str] = ()) -> None:
+        """Delete the record of a part that has no files any more, if the claim still holds.
+
+        If older snapshots of tables name files of the part, the record stays for these alone.
+        """
+        values = fresh_build(part) | {"superseded": sorted(kept), "claim": None}
         with self._ledger.transaction() as connection:
-            connection.execute(delete(builds).where(*self._where(part), builds.c.claim == token))
+            mine = (*self._where(part), builds.c.claim == token)
+            connection.execute(update(builds).where(*mine).values(values) if kept else delete(builds).where(*mine))
 
 
 def builds_of_run(ledger: Ledger, lake: str, delivery: str, run: str) -> list[tuple[str, PartRecord]]:

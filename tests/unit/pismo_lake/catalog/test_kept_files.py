@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.catalog_reader import event_ids, open_table, snapshots, table_files, table_rows, url_of
@@ -16,7 +17,8 @@ from pismo_lake.catalog.lake import older_paths
 from pismo_lake.check.model import Kind
 from pismo_lake.check.run import check_lake
 from pismo_lake.cli.main import main
-from pismo_lake.events.erase import erase
+from pismo_lake.events.erase import erase, erase_events
+from pismo_lake.events.forget import forget_file
 from pismo_lake.events.needle import Needle
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import rebuild_ledger
@@ -27,9 +29,6 @@ from pismo_lake.report.accounting import compare
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.tables import FileRemoval, Tables
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY = "2026-03-01"
 KEPT = Tables(remove_files=FileRemoval.AFTER_SNAPSHOTS)
@@ -59,6 +58,13 @@ def superseded(lake: LakeUnderTest) -> list[str]:
 def kinds(lake: LakeUnderTest, *, repair: bool = False) -> list[tuple[Kind, bool]]:
     result = check_lake(lake.settings, lake.ledger, repair=repair)
     return [(finding.kind, finding.repaired) for finding in result.findings]
+
+
+def lost_files(lake: LakeUnderTest, name: str = "pix.pix_in_1") -> list[str]:
+    """Return the paths that a snapshot of a table names, and that are not there."""
+    with open_table(lake, name) as table:
+        named = set(table.inspect.all_data_files()["file_path"].to_pylist())
+    return sorted(path for path in named if not Path(path.removeprefix("file://")).exists())
 
 
 def age_out(lake: LakeUnderTest) -> None:
@@ -220,6 +226,46 @@ def test_an_erasure_removes_them_at_once(keeping: LakeUnderTest) -> None:
     needle = Needle.of([name])
     rows = [*keeping.rows(), *table_rows(keeping)]
     assert not needle.is_in_text(repr(rows))
+
+
+def test_a_forgotten_file_stays_in_older_snapshots(keeping: LakeUnderTest) -> None:
+    name = "Maria da Silva"
+    keeping.land({key(6): event("e-6", {"name": name}, timestamp=at(6)) + event("e-7", timestamp=at(6))})
+    keeping.build()
+    with open_table(keeping) as table:
+        scan = table.scan()
+        scan.plan_files()
+        # it is the only file of its hour
+        assert forget_file(keeping.settings, keeping.ledger, key(6)) is not None
+        assert len(scan.to_arrow()) == 5
+    assert event_ids(keeping) == ["e-3", "e-4", "e-5"]
+    assert keeping.files.unbuilt_units() == []
+    assert kinds(keeping) == []
+    # another build of the hour has nothing to do with them
+    keeping.land({key(6, "b"): event("e-8", timestamp=at(6))})
+    keeping.build()
+    assert len(files(keeping)) == 5
+    # an order to erase that comes later finds the row, although no landed file has it any more
+    found = find_in_rows(keeping.settings, [("data__name", name)])
+    assert [event.event_id for event in found] == ["e-6"]
+    done = erase_events(keeping.settings, keeping.ledger, found, "TICKET-1")
+    assert done.unknown == ()
+    assert files(keeping) == table_files(keeping)
+    assert event_ids(keeping) == ["e-3", "e-4", "e-5", "e-8"]
+    assert not Needle.of([name]).is_in_text(repr(keeping.rows()))
+
+
+def test_the_last_file_of_a_closed_day_stays_in_older_snapshots_too(keeping: LakeUnderTest) -> None:
+    keeping.close(DAY)
+    for hour in (3, 4, 5):
+        assert forget_file(keeping.settings, keeping.ledger, key(hour)) is not None
+    assert event_ids(keeping) == []
+    assert lost_files(keeping) == []
+    assert kinds(keeping) == []
+    age_out(keeping)
+    keeping.close(DAY)
+    assert files(keeping) == superseded(keeping) == []
+    assert LakeBuilds(keeping.ledger, keeping.settings.lake).every() == []
 
 
 def test_a_unit_that_another_delivery_left_to_be_erased_keeps_nothing(keeping: LakeUnderTest) -> None:
