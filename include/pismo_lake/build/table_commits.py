@@ -98,8 +98,15 @@ class TableCommits:
 
     def _find_kept(self, paths: Collection[str], replaced: str | None) -> set[str]:
         """Return the paths that older snapshots may name, if the lake keeps their files."""
-        kept = {path for path in paths if table_folder(path) is not None} if self._keeps_files else set[str]()
-        return set() if kept and self._forget_erased(replaced) else kept
+        folders = {path: folder for path in paths if (folder := table_folder(path)) is not None}
+        if not self._keeps_files or not folders or self._forget_erased(replaced):
+            return set()
+        if replaced:
+            return set(folders)
+        # a killed build has left files that no snapshot ever named
+        from pismo_lake.catalog.lake import reached_paths
+
+        return folders.keys() & reached_paths(self._settings, self._ledger, set(folders.values()))
 
     def _forget_erased(self, replaced: str | None) -> bool:
         """Return whether files of a build at a time may hold erased events; then forget the snapshots with them.
@@ -115,11 +122,11 @@ class TableCommits:
         return True
 
     def _oldest_build(self) -> str | None:
-        parts = [part for part in self._builds.parts() if part.built_at]
+        parts = [part for part in self._builds.parts() if part.built_at or part.pending]
         if len(self._unit) == DAY_LENGTH:
             # it takes over the files of its hours
             every = LakeBuilds(self._ledger, self._settings.lake).of_day(self._settings.delivery, self._unit)
-            parts = [part.record for part in every if part.record.built_at]
+            parts = [part.record for part in every if part.record.built_at or part.record.pending]
         # a killed build has replaced files of an unknown time
         return min(("" if part.pending else str(part.built_at) for part in parts), default=None)
 

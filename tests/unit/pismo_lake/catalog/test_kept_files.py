@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.catalog_reader import event_ids, open_table, snapshots, table_files, table_rows, url_of
-from tests.kill_points import KilledError, kill_at
+from tests.kept_lake import DAY, KEPT, age_out, files, lost_files, superseded
+from tests.kill_points import KilledError
 from tests.lakes import LakeUnderTest, at, event, find_in_rows, key
 
 from pismo_lake.build.kept_files import remove_kept
@@ -28,48 +28,15 @@ from pismo_lake.ledger.sqlite_files import sqlite_file
 from pismo_lake.report.accounting import compare
 from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules
-from pismo_lake.settings.tables import FileRemoval, Tables
+from pismo_lake.settings.tables import Tables
 
-DAY = "2026-03-01"
-KEPT = Tables(remove_files=FileRemoval.AFTER_SNAPSHOTS)
-
-
-@pytest.fixture
-def keeping(tmp_path: Path) -> LakeUnderTest:
-    """Return a lake with three hours, that keeps replaced files for older snapshots."""
-    lake = LakeUnderTest(tmp_path, tables=KEPT, contracts=ContractRules(shipped=False))
-    lake.land({key(hour): event(f"e-{hour}", timestamp=at(hour)) for hour in (3, 4, 5)})
-    lake.build()
-    return lake
-
-
-def files(lake: LakeUnderTest) -> list[str]:
-    """Return the names of the Parquet files of events."""
-    return sorted(path.name for path in (lake.root / "lake" / "events").rglob("*.parquet"))
-
-
-def superseded(lake: LakeUnderTest) -> list[str]:
-    """Return the paths that the ledger still has to remove, or keeps."""
-    return sorted(
-        path for part in LakeBuilds(lake.ledger, lake.settings.lake).every() for path in part.record.superseded
-    )
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def kinds(lake: LakeUnderTest, *, repair: bool = False) -> list[tuple[Kind, bool]]:
     result = check_lake(lake.settings, lake.ledger, repair=repair)
     return [(finding.kind, finding.repaired) for finding in result.findings]
-
-
-def lost_files(lake: LakeUnderTest, name: str = "pix.pix_in_1") -> list[str]:
-    """Return the paths that a snapshot of a table names, and that are not there."""
-    with open_table(lake, name) as table:
-        named = set(table.inspect.all_data_files()["file_path"].to_pylist())
-    return sorted(path for path in named if not Path(path.removeprefix("file://")).exists())
-
-
-def age_out(lake: LakeUnderTest) -> None:
-    """Let all snapshots but the present ones be too old from now on."""
-    lake.settings = replace(lake.settings, tables=replace(KEPT, snapshots_kept_hours=-1.0))
 
 
 def test_a_query_that_opened_an_older_snapshot_reads_on_after_a_close(keeping: LakeUnderTest) -> None:
@@ -102,19 +69,6 @@ def test_the_close_after_the_kept_time_removes_them(keeping: LakeUnderTest) -> N
     assert superseded(keeping) == []
     assert snapshots(keeping) == 1
     assert event_ids(keeping) == ["e-3", "e-4", "e-5"]
-
-
-@pytest.mark.parametrize("step", ["record", "table", "commit", "remove"])
-def test_a_killed_close_and_its_retry_keep_them_too(keeping: LakeUnderTest, step: str) -> None:
-    before = set(files(keeping))
-    with pytest.raises(KilledError):
-        keeping.close(DAY, checkpoint=kill_at(step))
-    assert before <= set(files(keeping))
-    keeping.close(DAY)
-    assert before < set(files(keeping))
-    assert event_ids(keeping) == ["e-3", "e-4", "e-5"]
-    assert keeping.files.unbuilt_units() == []
-    assert kinds(keeping) == []
 
 
 def test_a_check_names_those_that_a_killed_close_did_not_remove(
