@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pismo_lake.settings.privacy import Privacy
+    from pismo_lake.settings.tables import Tables
 
 HOSTILE = """it's \\ "quoted" -- no comment */ </script><b>|`x`* {{ env_var('HOME') }} {% raw %} {# no #} $$ é"""
 """A description that means something in SQL, YAML, Jinja, Markdown and HTML."""
 
 
-def describe_lake(root: Path, privacy: Privacy | None = None) -> LakeUnderTest:
+def describe_lake(root: Path, privacy: Privacy | None = None, tables: Tables | None = None) -> LakeUnderTest:
     """Return a lake with two versions of an event type, whose schemas describe some columns."""
     amount = {"type": "number", "description": f"{HOSTILE}\n; DROP TABLE x; --"}
     for version, account in ((1, "integer"), (2, "string")):
@@ -41,7 +42,7 @@ def describe_lake(root: Path, privacy: Privacy | None = None) -> LakeUnderTest:
         schema = {"description": f"Money that came in. {HOSTILE}", "properties": properties}
         (folder / f"pix_in-{version}.json").write_text(json.dumps(schema))
     rules = ContractRules(str(root / "schemas"), shipped=False, child_tables=("**/lines",))
-    lake = LakeUnderTest(root, contracts=rules, privacy=privacy)
+    lake = LakeUnderTest(root, contracts=rules, privacy=privacy, tables=tables)
     first = [
         event("e-1", {"account_id": 7, "amount": Decimal("1.10"), "lines": [{"value": 1}, {"value": 2}]}),
         event("e-2", {"account_id": 7, "amount": Decimal("2.25"), "due": "2026-03-05", "tags": ["a"]}),

@@ -21,7 +21,9 @@ from pismo_lake.settings.tables import refuse_key, refuse_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from pismo_lake.catalog.model import Format
+    import pyarrow as pa
+
+    from pismo_lake.catalog.model import Format, TableState
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.tables import Tables
@@ -177,6 +179,17 @@ def snapshot_ids(settings: LakeSettings, ledger: Ledger, folders: Iterable[str])
     tables = open_tables(settings, ledger)
     states = [state for folder in folders if (state := tables.state(table_of(folder))) is not None]
     return {state.name: state.snapshot_id for state in states if state.snapshot_id is not None}
+
+
+def committed_columns(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[TableState, pa.Schema]]:
+    """Return the state and the columns of every table of the lake that has a snapshot, by its folder."""
+    tables = open_tables(settings, ledger)
+    found = {known.folder: (tables.state(known), tables.columns(known)) for known in tables.tables()}
+    return {
+        folder: (state, columns)
+        for folder, (state, columns) in found.items()
+        if state is not None and state.snapshot_id is not None and columns is not None
+    }
 
 
 def _every_folder(tables: Format, read: Callable[[], TableFiles]) -> set[str]:

@@ -17,6 +17,8 @@ from pismo_lake.spelling import identifier
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import pyarrow as pa
+
 _OWN_NAMESPACE = "lake"
 _FOLDER = re.compile(r"(events|items)/domain=([^/]+)/event_type=([^/]+)")
 
@@ -103,6 +105,9 @@ class Format(Protocol):
 
     def state(self, table: LakeTable) -> TableState | None:
         """Return the state of a table; None if the catalog does not have it."""
+
+    def columns(self, table: LakeTable) -> pa.Schema | None:
+        """Return the columns of a table; None if the catalog does not have it."""
 
     def expire(self, tables: Collection[LakeTable], hours: float | None = None) -> None:
         """Forget older snapshots, and remove metadata that no snapshot reaches.

@@ -10,6 +10,7 @@ import typer
 from pismo_lake.cli.command import OpenLake, command
 from pismo_lake.cli.options import check_choice
 from pismo_lake.cli.output import print_json
+from pismo_lake.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ ENGINES = ("duckdb", "athena", "spark", "snowflake", "bigquery")
 """The names of `pismo_lake.ddl.dialects.DIALECTS`, which takes long to load."""
 DBT = "dbt"
 _DIALECTS = (*ENGINES, DBT)
+FOLDERS, CATALOG = PLACES = ("folders", "catalog")
 
 Domains = Annotated[
     list[str] | None, typer.Option("--domain", metavar="NAME", help="Take only this domain; may be repeated.")
@@ -52,29 +54,51 @@ def ddl(
         ),
     ] = "duckdb",
     domain: Domains = None,
+    over: Annotated[
+        str,
+        typer.Option(
+            "--over", metavar="PLACE", callback=check_choice("place", PLACES), autocompletion=lambda: list(PLACES),
+            show_default=True, help=f"Read the lake's {FOLDERS}, or with a table format the tables of its {CATALOG}.",
+        ),
+    ] = FOLDERS,
+    catalog_name: Annotated[
+        str,
+        typer.Option(
+            "--catalog-name", metavar="NAME",
+            help="Put NAME before each table of the catalog: the name that the engine has for the catalog.",
+        ),
+    ] = "",
     no_comments: Annotated[
         bool, typer.Option("--no-comments", help="Leave out the comments on tables, views and columns.")
     ] = False,
 ) -> int:  # fmt: skip
     """Print statements that make tables and views over the lake in a query engine, or the sources of dbt."""
     from pismo_lake.contracts.store import ContractStore
+    from pismo_lake.ddl.over_catalog import open_catalog
     from pismo_lake.ddl.statements import statements
     from pismo_lake.ddl.tables import lake_tables, refuse_kept_files
 
     settings = lake.settings
-    refuse_kept_files(settings)
+    if over == FOLDERS:
+        refuse_kept_files(settings)
+        if catalog_name:
+            msg = "--catalog-name needs --over catalog"
+            raise ConfigError(msg)
+    catalog = open_catalog(settings, lake.ledger, catalog_name) if over == CATALOG else None
     store = ContractStore(lake.ledger, settings)
     tables = lake_tables(settings.lake, store, domain or [])
     if dialect == DBT:
         from pismo_lake.ddl.dbt import dbt_sources, dbt_yaml
 
-        sources = dbt_sources(tables, engine, schema)
+        sources = dbt_sources(tables, engine, schema, catalog)
         if lake.json:
             print_json({"dialect": dialect, "sources": sources})
         else:
             print(dbt_yaml(sources, engine), end="")
     else:
-        written = statements(settings.lake, tables, dialect, schema, stage, comments=not no_comments)
+        written = statements(
+            settings.lake, tables, dialect, schema, stage, comments=not no_comments, catalog=catalog
+        )  # fmt: skip
         if lake.json:
             print_json({"dialect": dialect, "statements": written})
         else:

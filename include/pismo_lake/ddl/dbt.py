@@ -12,6 +12,7 @@ from pismo_lake.ddl.statements import find_dialect, relations
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pismo_lake.ddl.over_catalog import LakeCatalog
     from pismo_lake.ddl.statements import Relation
     from pismo_lake.ddl.tables import DescribedTable
 
@@ -23,7 +24,9 @@ _HEAD = "# Made by `pismo_lake ddl --dialect dbt`. The tables and views are thos
 _DESCRIPTION = 1000
 
 
-def dbt_sources(tables: Iterable[DescribedTable], engine: str, schema: str = "") -> dict[str, Any]:
+def dbt_sources(
+    tables: Iterable[DescribedTable], engine: str, schema: str = "", catalog: LakeCatalog | None = None
+) -> dict[str, Any]:
     """Return the content of a `sources.yml` for the tables and views that `statements` make for an engine.
 
     `schema` is theirs, with the database before it if there is one. Without it, dbt takes the schema of its target.
@@ -33,7 +36,7 @@ def dbt_sources(tables: Iterable[DescribedTable], engine: str, schema: str = "")
     if database:
         source["database"] = database
     source["schema"] = own or "{{ target.schema }}"
-    source["tables"] = [_table(relation, engine) for relation in relations(tables, engine)]
+    source["tables"] = [_table(relation, engine) for relation in relations(tables, engine, catalog=catalog)]
     return {"version": 2, "sources": [source]}
 
 

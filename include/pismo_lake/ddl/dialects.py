@@ -23,7 +23,9 @@ class Dialect:
 
     `many` is a list of a type, `struct` a struct of fields, `field` one field. An engine with one type for any value
     has `nested` instead. `escapes` are the signs of a text that it writes in another way. `as_json` makes text of a
-    nested value. `text` is the type of text in a cast, if it differs. A comment has at most `comment` bytes.
+    nested value. `text` is the type of text in a cast, if it differs. A comment has at most `comment` bytes. `scan`
+    reads a table by its metadata, `moment` makes a time with a zone fit for a view. `keeps_case` is false if the engine
+    changes the case of names that are not quoted, and has created the tables so.
     """
 
     quote: str
@@ -40,6 +42,9 @@ class Dialect:
     typed_null: bool = True
     comment: int = _COMMENT
     reads_mixed_folders: bool = True
+    scan: str = ""
+    moment: str = ""
+    keeps_case: bool = True
 
     def quote_name(self, name: str) -> str:
         """Quote a name."""
@@ -109,13 +114,13 @@ DIALECTS = {
     "duckdb": Dialect(
         '"', _scalars("VARCHAR", "BIGINT", "INTEGER", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMPTZ", "BLOB"),
         engines.duckdb_table, engines.duckdb_view, _DOUBLED, many="{}[]", struct="STRUCT({})", field='"{}" {}',
-        as_json="CAST(TO_JSON({0}) AS VARCHAR)",
+        as_json="CAST(TO_JSON({0}) AS VARCHAR)", scan="iceberg_scan({})",
     ),
     "athena": Dialect(
         '"', _scalars("string", "bigint", "int", "decimal(38, 18)", "boolean", "timestamp", "binary"),
         engines.athena_table, engines.plain_view, _BACKSLASHED, many="array<{}>", struct="struct<{}>", field="`{}`:{}",
         as_json="JSON_FORMAT(CAST({0} AS JSON))", text="varchar", typed_null=False, comment=255,
-        reads_mixed_folders=False,
+        reads_mixed_folders=False, moment="CAST({} AT TIME ZONE 'UTC' AS TIMESTAMP(6))",
     ),
     "spark": Dialect(
         "`", _scalars("STRING", "BIGINT", "INT", "DECIMAL(38, 18)", "BOOLEAN", "TIMESTAMP", "BINARY"),
@@ -127,7 +132,7 @@ DIALECTS = {
             "VARCHAR", "NUMBER(38, 0)", "NUMBER(10, 0)", "NUMBER(38, 18)", "BOOLEAN", "TIMESTAMP_TZ", "BINARY",
         ),
         engines.snowflake_table, engines.commented_view("COMMENT {}", "COMMENT = {}"),
-        _DOUBLED | {"\\": "\\\\"}, nested="VARIANT",
+        _DOUBLED | {"\\": "\\\\"}, nested="VARIANT", keeps_case=False,
     ),
     "bigquery": Dialect(
         "`", _scalars("STRING", "INT64", "INT64", "BIGNUMERIC(38, 18)", "BOOL", "TIMESTAMP", "BYTES"),

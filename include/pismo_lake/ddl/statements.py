@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pismo_lake.ddl.columns import DescribedColumn
     from pismo_lake.ddl.dialects import Dialect
+    from pismo_lake.ddl.over_catalog import LakeCatalog
     from pismo_lake.ddl.tables import DescribedTable
 
 
@@ -43,21 +44,27 @@ def statements(
     stage: str = "",
     *,
     comments: bool = True,
+    catalog: LakeCatalog | None = None,
 ) -> list[str]:
     """Return the statements of a dialect, in the order in which to run them.
 
-    `schema` precedes each name; `stage` is Snowflake's.
+    `schema` precedes each name; `stage` is Snowflake's. With a catalog, the tables are views over its tables.
     """
     speech = find_dialect(dialect)
     if not comments:
         speech = replace(speech, comment=0)
-    known = readable_tables(tables, speech)
+    known = readable_tables(tables, speech, catalog)
     place = f"@{stage or 'pismo_lake'}" if dialect == "snowflake" else lake
     out: list[str] = []
     for table in known:
         day, *columns = _made(table.columns, speech)
+        called, about = speech.qualify_name(schema, table.name), shorten(describe_table(table), speech.comment)
+        if catalog is not None:
+            query = catalog.query(table, speech)
+            out += speech.make_view(speech, MadeView(called, [day, *columns], about, query))
+            continue
         made = MadeTable(
-            speech.qualify_name(schema, table.name), columns, shorten(describe_table(table), speech.comment),
+            called, columns, about,
             storage.join(place, table.folder), day, table.dates, ("domain", "event_type") if table.is_of_events else (),
             table.name == REPORT_VALUES,
         )  # fmt: skip
@@ -68,10 +75,12 @@ def statements(
     return out
 
 
-def relations(tables: Iterable[DescribedTable], dialect: str, schema: str = "") -> Iterator[Relation]:
+def relations(
+    tables: Iterable[DescribedTable], dialect: str, schema: str = "", catalog: LakeCatalog | None = None
+) -> Iterator[Relation]:
     """Yield the tables and views that `statements` make."""
     speech = find_dialect(dialect)
-    known = readable_tables(tables, speech)
+    known = readable_tables(tables, speech, catalog)
     for table in known:
         yield Relation(table.name, describe_table(table), table.columns)
     for view in make_views(known, speech, schema):
@@ -90,8 +99,12 @@ def find_dialect(name: str) -> Dialect:
     return DIALECTS[name]
 
 
-def readable_tables(tables: Iterable[DescribedTable], speech: Dialect) -> list[DescribedTable]:
+def readable_tables(
+    tables: Iterable[DescribedTable], speech: Dialect, catalog: LakeCatalog | None = None
+) -> list[DescribedTable]:
     """Return the tables that an engine can read: some engines refuse a folder with files of other formats."""
+    if catalog is not None:
+        return catalog.select(tables)
     return [table for table in tables if speech.reads_mixed_folders or table.name != REPORT_VALUES]
 
 

@@ -97,7 +97,7 @@ def refuse_kept_files(settings: LakeSettings) -> None:
     if settings.tables is not None and settings.tables.keeps_files:
         msg = (
             f"{settings.lake} keeps replaced files for older snapshots (remove_files: after_snapshots), so tables over"
-            " its folders would have rows twice: read it through its catalog"
+            " its folders would have rows twice: read it through its catalog, or give --over catalog"
         )
         raise ConfigError(msg)
 

@@ -85,6 +85,11 @@ class IcebergTables:
         found, _ = self._find(table)
         return None if found is None else _state(found, table)
 
+    def columns(self, table: LakeTable) -> pa.Schema | None:
+        """Return the columns of a table; None if the catalog does not have it."""
+        found, _ = self._find(table)
+        return None if found is None else found.schema().as_arrow()
+
     def expire(self, tables: Collection[LakeTable], hours: float | None = None) -> None:
         """Forget older snapshots, and remove metadata that no snapshot reaches."""
         for table in tables:
