@@ -140,6 +140,10 @@ def _compare(
     if hold is not None:
         held = hold(set(unit_of.values()), held, present.rebuilt.get(folder, ()))
     waiting = {path for path, unit in unit_of.items() if is_within(unit, held)} if held else set()
+    if late := sorted({unit_of[path][0] for path in (wished - has) & waiting}):
+        count, names = len((wished - has) & waiting), " and ".join(late)
+        text = "%d file(s) of %s wait in the table of %s: they share events with units that are to be built again"
+        _LOG.info(text, count, names, folder)
     again = has & wished & renewing
     new, gone = wished - has - waiting, has - wished - waiting
     return _Change(new | again, gone | again, (has - wished) & waiting, (has | new) - gone)

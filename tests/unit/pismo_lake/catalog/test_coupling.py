@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
 
 import pytest
 from tests.catalog_reader import event_ids, snapshots, table_files
-from tests.lakes import at, event, key
+from tests.lakes import LakeUnderTest, at, event, key
 
+from pismo_lake.build.day import build_unit
 from pismo_lake.catalog.lake import commit_lake
 from pismo_lake.check.run import check_lake
-
-if TYPE_CHECKING:
-    from tests.lakes import LakeUnderTest
+from pismo_lake.ledger import FileLedger
+from pismo_lake.settings.tables import Tables
 
 DAY = "2026-03-01"
 EARLY, LATE = f"{DAY}T03", f"{DAY}T05"
@@ -96,3 +96,19 @@ def test_the_later_hour_waits_for_a_day_that_is_being_closed(moving: LakeUnderTe
     # the later hour's replaced file waited for this commit
     moving.build()
     assert table_files(moving) == on_disk(moving)
+
+
+def test_an_hour_waits_for_the_run_of_another_delivery(tabled: LakeUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    """A reader misses no row and sees none twice; the new rows of the hour come with the other delivery's run."""
+    other = LakeUnderTest(tabled.root, tables=Tables(), contracts=tabled.settings.contracts, delivery="other")
+    other.land({key(5): event("e-5", timestamp=at(5))})
+    build_unit(other.settings, other.ledger, LATE)
+    tabled.land({key(3): event("e-5", timestamp=at(5)) + event("e-4", timestamp=at(3))})
+    with caplog.at_level(logging.INFO):
+        tabled.build()
+    assert event_ids(tabled) == ["e-5"]
+    assert "1 file(s) of test wait in the table of events/domain=pix/event_type=pix_in-1" in caplog.text
+    (left,) = FileLedger(other.ledger, other.settings.lake, "other").unbuilt_units()
+    build_unit(other.settings, other.ledger, left)
+    assert event_ids(tabled) == ["e-4", "e-5"]
+    assert table_files(tabled) == on_disk(tabled)
