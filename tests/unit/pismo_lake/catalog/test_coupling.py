@@ -11,6 +11,9 @@ from tests.lakes import LakeUnderTest, at, event, key
 from pismo_lake.build.day import build_unit
 from pismo_lake.catalog.lake import commit_lake
 from pismo_lake.check.run import check_lake
+from pismo_lake.events.erase import erase, landing_roots, remove_older
+from pismo_lake.events.find_person import find_person
+from pismo_lake.events.traces import Trace, find_traces
 from pismo_lake.ledger import FileLedger
 from pismo_lake.settings.tables import Tables
 
@@ -110,5 +113,33 @@ def test_an_hour_waits_for_the_run_of_another_delivery(tabled: LakeUnderTest, ca
     assert "1 file(s) of test wait in the table of events/domain=pix/event_type=pix_in-1" in caplog.text
     (left,) = FileLedger(other.ledger, other.settings.lake, "other").unbuilt_units()
     build_unit(other.settings, other.ledger, left)
+    assert event_ids(tabled) == ["e-4", "e-5"]
+    assert table_files(tabled) == on_disk(tabled)
+
+
+def test_an_erasure_of_an_hour_that_waits_is_complete_after_the_other_run(tabled: LakeUnderTest) -> None:
+    asked = [("data__name", "Maria da Silva")]
+    tabled.land({key(3): event("e-3", {"name": "Maria da Silva"}, timestamp=at(3)) + event("e-4", {"name": "x"})})
+    tabled.build()
+    other = LakeUnderTest(tabled.root, tables=Tables(), contracts=tabled.settings.contracts, delivery="other")
+    other.land({key(5): event("e-5", timestamp=at(5))})
+    build_unit(other.settings, other.ledger, LATE)
+    tabled.land({key(3, "late"): event("e-5", timestamp=at(5))})
+    tabled.build()
+
+    def traces() -> list[Trace]:
+        found = find_person(tabled.settings, tabled.ledger, asked).events
+        if found:
+            erase(tabled.settings, tabled.ledger, found, "TICKET-1", raw=True)
+        else:
+            remove_older(tabled.settings, tabled.ledger)
+        roots = landing_roots(tabled.settings, tabled.ledger)
+        return find_traces(tabled.settings, tabled.ledger, roots, asked, (), raw=True).found
+
+    # the table still needs the file, and the search says so
+    assert traces()[0].place.rsplit("/", 1)[-1] in table_files(tabled)
+    assert event_ids(tabled) == ["e-3", "e-4", "e-5"]
+    build_unit(other.settings, other.ledger, LATE)
+    assert traces() == []
     assert event_ids(tabled) == ["e-4", "e-5"]
     assert table_files(tabled) == on_disk(tabled)

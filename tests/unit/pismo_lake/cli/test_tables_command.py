@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from pyiceberg.table import StaticTable
@@ -90,3 +91,18 @@ def test_what_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "allowed: at_once, after_snapshots" in capsys.readouterr().err
     assert main(["flatten", str(tmp_path), "--lake", lake, "--remove-files", "after_snapshots"]) == 1
     assert "--remove-files needs --table-format" in capsys.readouterr().err
+
+
+def test_a_lake_with_tables_needs_the_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 3, event("e-3", timestamp=at(3)))
+    lake, call = tmp_path / "lake", ["flatten", str(tmp_path / "raw"), "--lake", str(tmp_path / "lake")]
+    # as if the package were not installed
+    monkeypatch.setitem(sys.modules, "pismo_lake.catalog.iceberg", None)
+    assert main([*call, "--table-format", "iceberg"]) != 0
+    assert "table_format needs pyiceberg: pip install -r requirements-iceberg.txt" in capsys.readouterr().err
+    # the lake has not become one with tables
+    assert not (lake / "_iceberg").exists()
+    assert main(call) == 0
+    assert len(list((lake / "events").rglob("*.parquet"))) == 1
