@@ -28,12 +28,12 @@ class Crowd:
     """Processes that work on one lake until a file says stop; each one that is killed is started again.
 
     They are forks of one process that has imported the code: a hundred take a third of the memory of a hundred
-    interpreters, and a new one starts at once. If `tables` is a table format, the lake has tables.
+    interpreters, and a new one starts at once. If the removal of files is given, the lake has tables.
     """
 
-    def __init__(self, root: Path, server: str, processes: int, files: int, tables: str = "") -> None:
+    def __init__(self, root: Path, server: str, processes: int, files: int, remove_files: str = "") -> None:
         self._root, self._processes = root, processes
-        self._arguments = (root, files, server, tables)
+        self._arguments = (root, files, server, remove_files)
         (root / LOG).touch()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.polled_worker"])

@@ -19,7 +19,7 @@ from pismo_lake.hours import PublishDay, PublishHour
 from pismo_lake.index.run import index_landed
 from pismo_lake.ledger.raw_files import RawLedger
 from pismo_lake.report.reconcile import reconcile
-from pismo_lake.settings.tables import TableFormat, Tables
+from pismo_lake.settings.tables import FileRemoval, Tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def work_until_stopped(seed: int, root: Path, files: int, server: str, tables: s
         root: the folder of the lake.
         files: the number of files of the feed.
         server: the URL of the server of the ledgers, or nothing for SQLite.
-        tables: a table format, or nothing.
+        tables: the removal of files of a lake with tables; empty for a lake without tables.
     """
     log = os.open(root / LOG, os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
@@ -83,7 +83,7 @@ def work_until_stopped(seed: int, root: Path, files: int, server: str, tables: s
     heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
     lakes.SERVER = server or None
     rng = random.Random(seed)
-    lake = lakes.LakeUnderTest(root, tables=Tables(TableFormat(tables)) if tables else None)
+    lake = lakes.LakeUnderTest(root, tables=Tables(remove_files=FileRemoval(tables)) if tables else None)
     while not (root / "stop").exists():
         try:
             work(lake, files, rng)

@@ -24,7 +24,7 @@ from tests.polled_crowd import Crowd, finish_and_compare
 from tests.polled_feed import erased
 
 from pismo_lake.check.run import check_lake
-from pismo_lake.settings.tables import Tables
+from pismo_lake.settings.tables import FileRemoval, Tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,11 +90,12 @@ class Reader:
         self._checked.add(snapshot_id)
 
 
-def test_a_reader_through_the_catalog_sees_each_row_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("remove_files", list(FileRemoval))
+def test_a_reader_through_the_catalog_sees_each_row_once(tmp_path: Path, remove_files: FileRemoval) -> None:
     # the first one makes the ledger
-    lake = LakeUnderTest(tmp_path, tables=Tables())
+    lake = LakeUnderTest(tmp_path, tables=Tables(remove_files=remove_files))
     reader, patience = Reader(lake), random.Random(3)
-    crowd = Crowd(tmp_path, "", PROCESSES, FILES, "iceberg")
+    crowd = Crowd(tmp_path, "", PROCESSES, FILES, remove_files.value)
     end, kill_at = time.monotonic() + SECONDS, 0.0
     try:
         crowd.start()
@@ -109,7 +110,8 @@ def test_a_reader_through_the_catalog_sees_each_row_once(tmp_path: Path) -> None
         crowd.stop()
     finally:
         crowd.close()
-    finished = finish_and_compare(tmp_path, FILES, tables=Tables())
+    # a close forgets all older snapshots now, so that it removes the files that were kept for them
+    finished = finish_and_compare(tmp_path, FILES, tables=Tables(remove_files=remove_files, snapshots_kept_hours=0))
     assert event_ids(finished) == sorted(row["event_id"] for row in finished.rows())
     assert table_files(finished) == sorted(path.name for path in (tmp_path / "lake" / "events").rglob("*.parquet"))
     assert not check_lake(finished.settings, finished.ledger).findings

@@ -11,7 +11,7 @@ from pismo_lake.catalog.comments import comments_of
 from pismo_lake.catalog.coupling import Coupling
 from pismo_lake.catalog.model import table_of
 from pismo_lake.catalog.remembered import remember
-from pismo_lake.catalog.sync import find_changes, sync_tables
+from pismo_lake.catalog.sync import expire_tables, find_changes, look_again, sync_tables
 from pismo_lake.errors import ConfigError
 from pismo_lake.hours import DAY_LENGTH
 from pismo_lake.ledger.table_files import TableFiles, read_table_files, table_folder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from pismo_lake.catalog.model import Format, TableState
+    from pismo_lake.catalog.model import Format, LakeTable, TableState
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.tables import Tables
@@ -104,29 +104,31 @@ def forget_older(settings: LakeSettings, ledger: Ledger, folders: Iterable[str])
     """Let the tables of some folders forget the snapshots that the setting keeps no longer."""
     found = list(map(table_of, sorted(folders)))
     if found:
-        open_tables(settings, ledger).expire(found, tables_of(settings).snapshots_kept_hours)
+        expire_tables(open_tables(settings, ledger), found, tables_of(settings).snapshots_kept_hours)
 
 
 def reached_paths(settings: LakeSettings, ledger: Ledger, folders: Iterable[str]) -> set[str]:
     """Return the paths that the tables of some folders need: with kept files, those of all snapshots."""
-    tables, found = open_tables(settings, ledger), set[str]()
-    for folder in sorted(folders):
+    tables, keeps = open_tables(settings, ledger), tables_of(settings).keeps_files
+
+    def read(folder: str) -> set[str]:
         table = tables.open(table_of(folder))
-        if table is not None:
-            found |= table.reached() if tables_of(settings).keeps_files else table.files()
-    return found
+        return set() if table is None else table.reached() if keeps else table.files()
+
+    return {path for folder in sorted(folders) for path in look_again(partial(read, folder), [folder])}
 
 
 def older_paths(settings: LakeSettings, ledger: Ledger) -> set[str]:
     """Return the paths that only older snapshots of the tables name; none if replaced files are removed at once."""
     if settings.tables is None or not settings.tables.keeps_files:
         return set()
-    tables, found = open_tables(settings, ledger), set[str]()
-    for known in tables.tables():
+    tables = open_tables(settings, ledger)
+
+    def read(known: LakeTable) -> set[str]:
         table = tables.open(known)
-        if table is not None:
-            found |= table.reached() - table.files()
-    return found
+        return set() if table is None else table.reached() - table.files()
+
+    return {path for known in tables.tables() for path in look_again(partial(read, known), [known.folder])}
 
 
 def find_differences(settings: LakeSettings, ledger: Ledger) -> dict[str, tuple[int, int, int]]:
@@ -141,12 +143,12 @@ def forget_snapshots(settings: LakeSettings, ledger: Ledger) -> None:
     tables = open_tables(settings, ledger)
     read = partial(_read_all, settings, ledger)
     sync_tables(tables, _every_folder(tables, read), read, hold=Coupling(settings, ledger).hold)
-    tables.expire(tables.tables())
+    expire_tables(tables, tables.tables())
 
 
 def forget_all_older(settings: LakeSettings, ledger: Ledger, folders: Iterable[str]) -> None:
     """Forget every snapshot, tag and branch of the tables of some folders but the present snapshots."""
-    open_tables(settings, ledger).expire(list(map(table_of, sorted(folders))))
+    expire_tables(open_tables(settings, ledger), list(map(table_of, sorted(folders))))
 
 
 def commit_lake(settings: LakeSettings, ledger: Ledger, *, folders: Collection[str] | None = None) -> set[str]:

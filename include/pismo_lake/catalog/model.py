@@ -67,10 +67,14 @@ class OpenTable(Protocol):
     """A table as it was when it was loaded."""
 
     def files(self) -> set[str]:
-        """Return the paths of its files, below the lake."""
+        """Return the paths of its files, below the lake.
+
+        Raises:
+            CommitRefusedError: another process has forgotten the snapshot since the table was loaded.
+        """
 
     def reached(self) -> set[str]:
-        """Return the paths of the files of all its snapshots, below the lake."""
+        """Return the paths of the files of all its snapshots, below the lake; it raises the same as `files`."""
 
     def replace(self, new: Collection[str], gone: Collection[str], wished: Collection[str]) -> bool:
         """Add and remove files in one transaction, with the columns that the new files need.
@@ -109,13 +113,16 @@ class Format(Protocol):
     def columns(self, table: LakeTable) -> pa.Schema | None:
         """Return the columns of a table; None if the catalog does not have it."""
 
-    def expire(self, tables: Collection[LakeTable], hours: float | None = None) -> None:
-        """Forget older snapshots, and remove metadata that no snapshot reaches.
+    def expire(self, table: LakeTable, hours: float | None = None) -> None:
+        """Forget older snapshots of a table, and remove metadata that no snapshot reaches.
 
         Args:
-            tables: the tables.
+            table: the table; nothing is done if the catalog does not have it.
             hours: a snapshot is forgotten that many hours after the next one. If None, all but the present one are
                 forgotten, with tags and branches.
+
+        Raises:
+            CommitRefusedError: another process changed the table meanwhile.
         """
 
     def close(self) -> None:

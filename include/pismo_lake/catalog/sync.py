@@ -13,7 +13,8 @@ import random
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from pismo_lake.catalog.model import CommitRefusedError, table_of
 from pismo_lake.errors import TableBusyError
@@ -22,10 +23,12 @@ from pismo_lake.ledger.table_files import is_within
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from pismo_lake.catalog.model import Format, OpenTable
+    from pismo_lake.catalog.model import Format, LakeTable, OpenTable
     from pismo_lake.ledger.table_files import TableFiles, Unit
 
     Hold = Callable[[Collection[Unit], Collection[Unit], Collection[Unit]], Collection[Unit]]
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 60
@@ -69,14 +72,15 @@ def sync_tables(
         present = read()
         waiting = set()
         for folder, table in loaded.items():
-            change = _compare(folder, table, present, hold, own, without, renewing)
-            needed |= change.left
-            if not change.new and not change.gone:
-                continue
-            waiting.add(folder)
             try:
+                change = _compare(folder, table, present, hold, own, without, renewing)
+                needed |= change.left
+                if not change.new and not change.gone:
+                    continue
+                waiting.add(folder)
                 outcome = _commit(tables, folder, table, change, checkpoint)
             except CommitRefusedError as error:
+                waiting.add(folder)
                 _LOG.info("the table of %s was changed by another process, it is loaded again: %s", folder, error)
                 continue
             if outcome is _Outcome.DONE:
@@ -87,23 +91,59 @@ def sync_tables(
                 needed |= change.gone
         if not waiting:
             return needed
-        if attempt:
-            # another process was faster: let it finish first
-            time.sleep(min(_LONGEST_PAUSE, _PAUSE * attempt) * random.random())  # noqa: S311 - not a secret
-    msg = f"other processes changed {', '.join(sorted(waiting))} {_ATTEMPTS} times: a later run completes the table"
-    raise TableBusyError(msg)
+        _let_finish(attempt)
+    raise _busy_error(waiting)
+
+
+def expire_tables(tables: Format, found: Iterable[LakeTable], hours: float | None = None) -> None:
+    """Forget older snapshots of some tables, as `Format.expire`; the errors are those of `look_again`."""
+    for table in found:
+        look_again(partial(tables.expire, table, hours), [table.folder])
+
+
+def look_again(work: Callable[[], T], folders: Iterable[str]) -> T:
+    """Load some tables and work with them; load them again if another process changes one meanwhile.
+
+    Raises:
+        TableBusyError: other processes changed them again and again.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return work()
+        except CommitRefusedError as error:
+            _LOG.info("%s was changed by another process, it is loaded again: %s", ", ".join(sorted(folders)), error)
+        _let_finish(attempt)
+    raise _busy_error(folders)
+
+
+def _let_finish(attempt: int) -> None:
+    """Let the other process finish, which was faster; after the first attempt, try again at once."""
+    if attempt:
+        time.sleep(min(_LONGEST_PAUSE, _PAUSE * attempt) * random.random())  # noqa: S311 - not a secret
+
+
+def _busy_error(folders: Iterable[str]) -> TableBusyError:
+    return TableBusyError(
+        f"other processes changed {', '.join(sorted(folders))} {_ATTEMPTS} times: a later run completes the table"
+    )
 
 
 def find_changes(
-    tables: Format, folders: Iterable[str], read: Callable[[], TableFiles], hold: Hold | None = None
+    tables: Format, folders: Collection[str], read: Callable[[], TableFiles], hold: Hold | None = None
 ) -> dict[str, tuple[int, int, int]]:
     """Return the tables that differ from the ledger: how many files it has, they lack, and they have too many."""
-    loaded = {folder: tables.open(table_of(folder)) for folder in folders}
-    present = read()
-    changes = {folder: _compare(folder, table, present, hold, (), (), set()) for folder, table in loaded.items()}
+
+    def compare() -> dict[str, tuple[_Change, int]]:
+        loaded = {folder: tables.open(table_of(folder)) for folder in folders}
+        present = read()
+        return {
+            folder: (_compare(folder, table, present, hold, (), (), set()), len(present.folders.get(folder, ())))
+            for folder, table in loaded.items()
+        }
+
     return {
-        folder: (len(present.folders.get(folder, ())), len(change.new), len(change.gone))
-        for folder, change in changes.items()
+        folder: (count, len(change.new), len(change.gone))
+        for folder, (change, count) in look_again(compare, folders).items()
         if change.new or change.gone
     }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from pyiceberg.exceptions import CommitFailedException
 
 from pismo_lake.catalog.iceberg.private import list_location
 
@@ -39,12 +42,16 @@ def expire_table(table: Table, hours: float | None) -> None:
     ids = [snapshot.snapshot_id for snapshot in old if snapshot.snapshot_id not in kept]
     if not ids:
         return
-    table.maintenance.expire_snapshots().by_ids(ids).commit()
+    try:
+        table.maintenance.expire_snapshots().by_ids(ids).commit()
+    except ValueError as error:
+        # pyiceberg's own words are "Snapshot with snapshot id … does not exist"
+        msg = "another process has forgotten a snapshot"
+        raise CommitFailedException(msg) from error
     table.refresh()
     left = _reached(table.snapshots(), table.io)
     # a commit that is under way names manifests of the present snapshot only
-    for path in _reached((snapshot for snapshot in before if snapshot.snapshot_id in ids), table.io) - left:
-        table.io.delete(path)
+    _delete(_reached((snapshot for snapshot in before if snapshot.snapshot_id in ids), table.io) - left, table.io)
 
 
 def sweep_table(table: Table) -> None:
@@ -63,8 +70,14 @@ def sweep_table(table: Table) -> None:
         if not left:
             return
         left -= _reached([snapshot], table.io)
-    for uri in left:
-        table.io.delete(uri)
+    _delete(left, table.io)
+
+
+def _delete(uris: Iterable[str], io: FileIO) -> None:
+    for uri in uris:
+        # another process may sweep too
+        with suppress(FileNotFoundError):
+            io.delete(uri)
 
 
 def _reached(snapshots: Iterable[Snapshot], io: FileIO) -> set[str]:

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
 _REFUSALS = (
     CommitFailedException, CommitStateUnknownException, ValidationException, NoSuchTableError, TableAlreadyExistsError,
-    NamespaceAlreadyExistsError, DBAPIError,
+    NamespaceAlreadyExistsError, DBAPIError, FileNotFoundError,
 )  # fmt: skip
-"""Errors after which the table is loaded again: another process was first, or the answer was lost."""
+"""Errors after which the table is loaded again: another process was first, or the answer was lost.
+
+A manifest is not found if another process has forgotten the snapshot that was loaded.
+"""
 _PERMANENT = (UnauthorizedError, ForbiddenError, OAuthError, AuthorizationExpiredError, BadRequestError)
 """Answers of a rest catalog that the same request gets again."""
 

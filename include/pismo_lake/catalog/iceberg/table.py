@@ -42,18 +42,19 @@ class IcebergTable:
     def reached(self) -> set[str]:
         """Return the paths of the files of all its snapshots, below the lake."""
         root, io = uri_of(self._lake, ""), self._found.io
-        manifests = {
-            manifest.manifest_path: manifest
-            for snapshot in self._found.snapshots()
-            for manifest in snapshot.manifests(io)
-        }
         found = set[str]()
-        for path, manifest in manifests.items():
-            # entries of older snapshots are read once, so they are not kept in memory
-            files = self._read.get(path) or [
-                entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)
-            ]
-            found |= {file.file_path.removeprefix(root) for file in files}
+        with refusing():
+            manifests = {
+                manifest.manifest_path: manifest
+                for snapshot in self._found.snapshots()
+                for manifest in snapshot.manifests(io)
+            }
+            for path, manifest in manifests.items():
+                # entries of older snapshots are read once, so they are not kept in memory
+                files = self._read.get(path) or [
+                    entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)
+                ]
+                found |= {file.file_path.removeprefix(root) for file in files}
         return found
 
     def replace(self, new: Collection[str], gone: Collection[str], wished: Collection[str]) -> bool:
@@ -107,10 +108,11 @@ class IcebergTable:
         """Return the entries of the present snapshot, by path below the lake."""
         if self._entries is None:
             root, snapshot = uri_of(self._lake, ""), self._found.current_snapshot()
-            manifests = snapshot.manifests(self._found.io) if snapshot is not None else []
-            self._entries = {
-                file.file_path.removeprefix(root): file for manifest in manifests for file in self._of(manifest)
-            }
+            with refusing():
+                manifests = snapshot.manifests(self._found.io) if snapshot is not None else []
+                self._entries = {
+                    file.file_path.removeprefix(root): file for manifest in manifests for file in self._of(manifest)
+                }
         return self._entries
 
     def _of(self, manifest: ManifestFile) -> list[DataFile]:

@@ -17,7 +17,7 @@ from pismo_lake.catalog.model import TableState, table_of
 from pismo_lake.paths import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
@@ -90,14 +90,13 @@ class IcebergTables:
         found, _ = self._find(table)
         return None if found is None else found.schema().as_arrow()
 
-    def expire(self, tables: Collection[LakeTable], hours: float | None = None) -> None:
-        """Forget older snapshots, and remove metadata that no snapshot reaches."""
-        for table in tables:
-            found, _ = self._find(table)
-            if found is not None:
-                with refusing():
-                    expire_table(found, hours)
-                sweep_table(found)
+    def expire(self, table: LakeTable, hours: float | None = None) -> None:
+        """Forget older snapshots of a table, and remove metadata that no snapshot reaches."""
+        found, _ = self._find(table)
+        if found is not None:
+            with refusing():
+                expire_table(found, hours)
+            sweep_table(found)
 
     def close(self) -> None:
         """Close all connections."""
