@@ -185,18 +185,14 @@ class Indexer:
         def index() -> pa.Table:
             return read_index_at(index_uri, KEY_COLUMNS) if made.written else indexed.table
 
-        # in one transaction with the record, so that a crash cannot hide a doubled event; and again after it, for
-        # files recorded in between
+        # this reads most of the indexes before the transaction that records the file
         shared = self._later.hours_sharing(wanted, index)
-        record = self._blank_and_record(wanted, shared)
+        record = self._blank_and_record(wanted, shared, index)
         if record.built:
             # the index was lost and is made again: no build is needed
             let_go(settings, [record])
-        between = self._later.hours_sharing(wanted, index) - shared
-        for delivery, sharer in between:
-            FileLedger(self._ledger, settings.lake, delivery).mark_unbuilt(sharer)
         self._hours.add(record.publish_hour)
-        self._hours.update(hour for delivery, hour in shared | between if delivery == settings.delivery)
+        self._hours.update(hour for delivery, hour in shared if delivery == settings.delivery)
         self.files += 1
         self.bytes += record.size
         self.events += record.events
@@ -212,10 +208,14 @@ class Indexer:
         if fresh := restore_erasures(ledger, settings.lake, folder):
             mark_holders(settings, ledger, fresh)
 
-    def _blank_and_record(self, file: FileRecord, shared: Iterable[tuple[str, str]]) -> FileRecord:
+    def _blank_and_record(
+        self, file: FileRecord, shared: set[tuple[str, str]], index: Callable[[], pa.Table]
+    ) -> FileRecord:
         """Blank the events in a file that were erased with their bytes before this copy came, and record the file.
 
-        An erasure that comes meanwhile does not know the file: the file is blanked again before it is recorded.
+        An erasure that comes meanwhile does not know the file: the file is blanked again before it is recorded. Units
+        with a later copy of an event are marked in the same transaction. Else a build of this file, by another
+        process, could show the event a second time. Those of files that were recorded meanwhile join `shared`.
 
         Raises:
             FileForgottenError: The file was forgotten meanwhile.
@@ -225,6 +225,7 @@ class Indexer:
             self._blanker.refuse_further(connection)
             if self._waiting is not None:
                 self._waiting.refuse_forgotten(connection, file.name)
+            shared.update(self._later.hours_sharing(file, index, connection))
 
         while True:
             if self._blanker.blank(file):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from numpy.typing import NDArray
+    from sqlalchemy import Connection
 
     from pismo_lake.ledger import FileRecord, Ledger
     from pismo_lake.settings.lake import LakeSettings
@@ -65,12 +66,14 @@ class LaterCopies:
         self._settings, self._ledger = settings, ledger
         self._hours: dict[tuple[str, str], _HourKeys] = {}
 
-    def hours_sharing(self, record: FileRecord, index: Callable[[], pa.Table]) -> set[tuple[str, str]]:
+    def hours_sharing(
+        self, record: FileRecord, index: Callable[[], pa.Table], within: Connection | None = None
+    ) -> set[tuple[str, str]]:
         """Return (delivery, publish hour) of files whose copy of an event of this file loses now.
 
         `index` is called for the file's own index if there are later files. The hours need a new build: mark them
         unbuilt, so that a crash before the build does not leave a doubled event. Only hours with a file whose event
-        times overlap are read.
+        times overlap are read. In a transaction of the caller, only indexes that came since the last call are read.
         """
         if not record.events:
             return set()
@@ -79,17 +82,19 @@ class LaterCopies:
         later: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         times = time_range([record])
         for hour, name, delivery, uri in LakeFiles(self._ledger, settings.lake).list_overlapping_indexes(
-            record.publish_hour, last, times
+            record.publish_hour, last, times, within
         ):
             if Rank(hour, name, delivery) > record.rank:
                 later[delivery, hour][name] = uri
         if not later:
             return set()
         mine, _ = usable_keys(index())
-        return {place for place, uris in later.items() if self._keys_of(place, uris).shares(mine)}
+        return {
+            place for place, uris in later.items() if self._keys_of(place, uris, keep=within is not None).shares(mine)
+        }
 
-    def _keys_of(self, place: tuple[str, str], uris: dict[str, str]) -> _HourKeys:
-        if sum(hour.keys.nbytes for hour in self._hours.values()) > _CACHED_BYTES:
+    def _keys_of(self, place: tuple[str, str], uris: dict[str, str], *, keep: bool) -> _HourKeys:
+        if not keep and sum(hour.keys.nbytes for hour in self._hours.values()) > _CACHED_BYTES:
             self._hours.clear()
         hour = self._hours.setdefault(place, _HourKeys())
         missing = {name: uri for name, uri in uris.items() if name not in hour.names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from pismo_lake.hours import DAY_LENGTH, NO_HOUR, Rank
@@ -116,6 +116,7 @@ class FileLedger:
         same = (*self._where(files), files.c.name == record.name)
         hour = (*self._where(files), files.c.publish_hour == record.publish_hour)
         with self._ledger.transaction() as connection:
+            lock_recording(connection, self._lake)
             verify(connection)
             if connection.execute(select(files.c.id).where(*same)).first() is None:
                 last = connection.execute(select(func.max(files.c.part)).where(*hour)).scalar()
@@ -263,6 +264,15 @@ def read_records(ledger: Ledger, *conditions: ColumnElement[bool]) -> list[FileR
 
 def _unit(hour: str, closed: bool) -> str:  # noqa: FBT001 - a row's two columns
     return hour[:10] if closed else hour
+
+
+def lock_recording(connection: Connection, lake: str) -> None:
+    """Let no other process record a file of the lake before the end of this transaction.
+
+    In an SQLite file, one process at a time writes anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lake, 0))"), {"lake": lake})
 
 
 def mark_unbuilt(connection: Connection, lake: str, delivery: str, hour: str) -> None:

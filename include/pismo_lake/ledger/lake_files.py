@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, union
@@ -13,7 +14,7 @@ from pismo_lake.ledger.raw_files import RawFile, raw_file
 from pismo_lake.ledger.tables import builds, files, raw_files
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
     from pismo_lake.ledger.engine import Ledger
     from pismo_lake.ledger.files import FileRecord
@@ -50,12 +51,15 @@ class LakeFiles:
         return self._records(*_overlap(first, last, times))
 
     def list_overlapping_indexes(
-        self, first: str, last: str, times: tuple[int, int] | None
+        self, first: str, last: str, times: tuple[int, int] | None, within: Connection | None = None
     ) -> list[tuple[str, str, str, str]]:
-        """Return (publish hour, name, delivery, index URI) of the files of `list_overlapping`, unordered."""
+        """Return (publish hour, name, delivery, index URI) of the files of `list_overlapping`, unordered.
+
+        `within` is a transaction of the caller; by default the method reads in one of its own.
+        """
         columns = (files.c.publish_hour, files.c.name, files.c.delivery, files.c.index_uri)
         query = select(*columns).where(files.c.lake == self._lake, *_overlap(first, last, times))
-        with self._ledger.engine.connect() as connection:
+        with nullcontext(within) if within is not None else self._ledger.engine.connect() as connection:
             return [(hour, name, delivery, uri) for hour, name, delivery, uri in connection.execute(query)]
 
     def list_waiting(self) -> list[tuple[str, RawFile]]:
