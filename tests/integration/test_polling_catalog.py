@@ -90,7 +90,9 @@ class Reader:
         self._checked.add(snapshot_id)
 
 
-@pytest.mark.parametrize("remove_files", list(FileRemoval))
+@pytest.mark.parametrize(
+    "remove_files", [FileRemoval.AT_ONCE, pytest.param(FileRemoval.AFTER_SNAPSHOTS, marks=pytest.mark.slow)]
+)
 def test_a_reader_through_the_catalog_sees_each_row_once(tmp_path: Path, remove_files: FileRemoval) -> None:
     # the first one makes the ledger
     lake = LakeUnderTest(tmp_path, tables=Tables(remove_files=remove_files))
