@@ -19,7 +19,7 @@ from pismo_lake.ledger.errors import name_errors, read_url
 from pismo_lake.ledger.migrate import migrate
 from pismo_lake.ledger.sqlite_files import holds_table, sqlite_file
 from pismo_lake.ledger.tables import files, raw_files
-from pismo_lake.ledger.transactions import for_writing, prepare_sqlite
+from pismo_lake.ledger.transactions import for_reading, prepare_sqlite
 from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ class Ledger:
         with self.engine.connect() as connection:
             return not any(connection.execute(select(table.c.name).limit(1)).first() for table in (files, raw_files))
 
+    def for_reading(self) -> Ledger:
+        """Return the same ledger for queries only, which never wait for a writer and never hold one up."""
+        return Ledger(for_reading(self.engine))
+
     def keep(self, key: object, make: Callable[[], C]) -> C:
         """Return the object of a key; make it at the first call. It is closed with the ledger."""
         if key not in self._kept:
@@ -119,8 +123,8 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Begin a transaction that writes; those of `engine` itself only read."""
-        with for_writing(self.engine).begin() as connection:
+        """Begin a write transaction (SQLite: immediate, so that it waits instead of failing)."""
+        with self.engine.begin() as connection:
             yield connection
 
 
@@ -164,7 +168,8 @@ def connect(url: str) -> Engine:
 def _prepare(engine: Engine, *, new: bool, migrated: bool) -> None:
     """Bring a ledger to the version of this program if that is allowed; refuse it otherwise."""
     shown, sqlite = engine.url.render_as_string(hide_password=True), engine.dialect.name == "sqlite"
-    with engine.connect() as connection:
+    # not a moment's wait for a writer: many processes may open a ledger at once
+    with for_reading(engine).connect() as connection:
         found = read_version(connection)
     if found == VERSION:
         return

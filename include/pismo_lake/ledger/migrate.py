@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, text
 
 from pismo_lake.ledger.tables import metadata
-from pismo_lake.ledger.transactions import for_writing
 from pismo_lake.ledger.version import UNNUMBERED, VERSION, VERSION_TABLE, read_version, refuse_version
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def migrate(engine: Engine) -> str | None:
     Raises:
         LedgerVersionError: the ledger is newer than this program.
     """
-    with _ONE_AT_A_TIME, for_writing(engine).begin() as connection:
+    with _ONE_AT_A_TIME, engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             # an SQLite transaction takes its lock at the start
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

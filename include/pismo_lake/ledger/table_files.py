@@ -71,7 +71,7 @@ def read_table_files(ledger: Ledger, lake: str) -> TableFiles:
     of_unit: dict[Unit, set[str]] = defaultdict(set)
     moving = set[Unit]()
     columns = (builds.c.delivery, builds.c.unit, builds.c.outputs, builds.c.pending, builds.c.claim)
-    with ledger.engine.connect() as connection:
+    with ledger.for_reading().engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         rows = connection.execute(select(*columns).where(builds.c.lake == lake)).all()

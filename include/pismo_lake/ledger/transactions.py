@@ -1,4 +1,4 @@
-"""Begin transactions: readers of an SQLite file wait for nobody, and writers wait for each other."""
+"""Begin transactions in an SQLite file: those that may write wait for each other at their start."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from sqlalchemy import event
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-_WRITES = "pismo_writes"
-"""The execution option of a connection that writes."""
+_READS = "pismo_reads"
+"""The execution option of a connection that writes nothing."""
 
 
-def for_writing(engine: Engine) -> Engine:
-    """Return the same engine for transactions that write.
-
-    In an SQLite file, such a transaction takes the write lock at its start: so it waits for another writer instead of
-    failing at its first write. Transactions of the plain engine only read.
-    """
-    return engine.execution_options(**{_WRITES: True})
+def for_reading(engine: Engine) -> Engine:
+    """Return the same engine for queries only, which never wait for a writer and never hold one up."""
+    return engine.execution_options(**{_READS: True})
 
 
 def prepare_sqlite(engine: Engine) -> None:
-    """Set WAL, overwriting deletions, and transactions that take a lock only if they write."""
+    """Set WAL, overwriting deletions, and transactions that take the write lock at the start."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
@@ -40,5 +36,5 @@ def prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        reads = connection.get_execution_options().get(_READS)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -65,7 +65,7 @@ class Reader:
         from pismo_lake.ledger.lookups import Lookups
 
         with open_ledger(delivery, new=False) as ledger:
-            return Lookups(ledger, delivery.lake, delivery.name).revision()
+            return Lookups(ledger.for_reading(), delivery.lake, delivery.name).revision()
 
     def _work(self, delivery: Delivery, work: Work[Answer], *, keys: bool) -> Answer:
         from pismo.connect.ledger import open_ledger, settings_of
@@ -75,4 +75,4 @@ class Reader:
             configure_storage(delivery)
             settings = settings_of(delivery) if keys else delivery.settings
             with open_ledger(delivery, new=False) as ledger:
-                return work(settings, ledger)
+                return work(settings, ledger.for_reading())
