@@ -227,7 +227,7 @@ class BuildLedger:
                 connection.execute(update(builds).where(*self._where(part)).values(values))
                 # the record of a part without files was there for its kept files alone
                 is_empty = (builds.c.fingerprint == "", builds.c.claim.is_(None))
-                if not left and not row["outputs"]:
+                if not left and not row["outputs"] and not row["pending"]:
                     connection.execute(delete(builds).where(*self._where(part), *is_empty))
 
     def keep(self, part: int, kept: Collection[str]) -> None:
