@@ -66,7 +66,7 @@ def work(lake: LakeUnderTest, files: int, rng: random.Random) -> None:
             erase(lake.settings, lake.ledger, found, "request 1")
 
 
-def work_until_stopped(seed: int, root: Path, files: int, server: str, tables: str) -> None:
+def work_until_stopped(seed: int, root: Path, files: int, server: str, remove_files: str) -> None:
     """Work in this process, and write all output to the crowd's log.
 
     Args:
@@ -74,7 +74,7 @@ def work_until_stopped(seed: int, root: Path, files: int, server: str, tables: s
         root: the folder of the lake.
         files: the number of files of the feed.
         server: the URL of the server of the ledgers, or nothing for SQLite.
-        tables: the removal of files of a lake with tables; empty for a lake without tables.
+        remove_files: the removal of files of a lake with tables; empty for a lake without tables.
     """
     log = os.open(root / LOG, os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
@@ -83,7 +83,8 @@ def work_until_stopped(seed: int, root: Path, files: int, server: str, tables: s
     heartbeat.BEAT_SECONDS, heartbeat.QUIET_SECONDS = 0.2, 1.0
     lakes.SERVER = server or None
     rng = random.Random(seed)
-    lake = lakes.LakeUnderTest(root, tables=Tables(remove_files=FileRemoval(tables)) if tables else None)
+    tables = Tables(remove_files=FileRemoval(remove_files)) if remove_files else None
+    lake = lakes.LakeUnderTest(root, tables=tables)
     while not (root / "stop").exists():
         try:
             work(lake, files, rng)

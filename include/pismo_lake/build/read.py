@@ -94,7 +94,7 @@ class KeptPayloads:
         self._taken: dict[tuple[str, str, pa.Schema], bool] = {}
 
     def of(self, record: FileRecord) -> Kept:
-        """Return what is kept of a file, without payloads that do not fit their contracts."""
+        """Return the kept parts of a file, without payloads that do not fit their contracts."""
         found = read_kept(self._settings, record)
         fitting = {name: [rows for rows in parsed if self._takes(rows)] for name, parsed in found.parsed.items()}
         return Kept(fitting, found.left)

@@ -57,7 +57,7 @@ class ParsedRows:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of a raw file: payloads by domain and event name, and the bytes of other events by offset."""
+    """The kept parts of a raw file: payloads by domain and event name, and the bytes of other events by offset."""
 
     parsed: Mapping[Name, Sequence[ParsedRows]] = field(default_factory=dict)
     left: Mapping[int, bytes] = field(default_factory=dict)
@@ -73,13 +73,11 @@ def keep(
     # the first column is found by its position: an event's key may have any name
     pieces = [_to_stream(rows.payload.add_column(0, "offset", pa.array(rows.offsets))) for rows in parsed]
     streams = [[rows.domain, rows.name, piece.size] for rows, piece in zip(parsed, pieces, strict=True)]
-    if left is not None:
-        pieces.append(_to_stream(left))
+    others = b"" if left is None else _to_stream(left).to_pybytes()
     # another lake may have other contracts for the same files
-    about = json.dumps({
-        "lake": settings.lake, "sha256": sha256, "streams": streams, "left": pieces[-1].size if left is not None else 0,
-    }).encode()  # fmt: skip
-    content = b"".join([*pieces, about, len(about).to_bytes(_LENGTH, "big")])
+    about = {"lake": settings.lake, "sha256": sha256, "streams": streams, "left": len(others)}
+    note = json.dumps(about).encode()
+    content = b"".join([*pieces, others, note, len(note).to_bytes(_LENGTH, "big")])
     storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
 
 
@@ -91,7 +89,7 @@ def _to_stream(table: pa.Table) -> pa.Buffer:
 
 
 def read_kept(settings: LakeSettings, file: FileRecord) -> Kept:
-    """Return what is kept of a raw file; nothing if in doubt."""
+    """Return the kept parts of a raw file; none if they are in doubt."""
     uri = _uri(settings, file.delivery, file.name)
     try:
         content = memoryview(storage.read_bytes(uri) if uri else b"")
