@@ -79,8 +79,7 @@ class TableCommits:
 
     def remove_superseded(self, part: int, superseded: Collection[str]) -> None:
         """Remove the replaced files of a part; leave those that a table still needs, or its older snapshots."""
-        if superseded:
-            self._remove(self._builds, part, superseded, self._oldest)
+        self._remove(self._builds, part, superseded, self._oldest)
 
     def remove_kept(self) -> None:
         """Remove the files that no snapshot needs any more, after a day was closed."""

@@ -66,6 +66,7 @@ class UnitBuilder(ABC):
         self.contracts = ContractStore(ledger, settings)
         self.judged = JudgedInputs(settings, ledger)
         self._to_finish: list[tuple[int, Sequence[str]]] = []
+        self._pending, self._moved = set[int](), False
         self.others: list[BuildSummary] = []
         self.winners = Winners(settings, self.landed, self.unit, self.build_other, log)
         self._recorder = PartRecorder(settings.delivery, self.unit, self.checkpoint, self._refuse_outdated)
@@ -147,8 +148,14 @@ class UnitBuilder(ABC):
         inputs = self.inputs()
         recorded = {record.part: record for record in self.builds.parts() if self.has_part(record.part)}
         # if a recorded part has no files, a closed day has taken them, or they were forgotten
-        for part in sorted(inputs.parts.keys() | recorded.keys()):
-            self._update(part, inputs, recorded.get(part), summary, force=force)
+        done, todo = set[int](), inputs.parts.keys() | recorded.keys()
+        while todo:
+            for part in sorted(todo):
+                self._update(part, inputs, recorded.get(part), summary, force=force)
+            done |= todo
+            # rows may have moved to a part with a file that came during the build
+            inputs = self.inputs() if self._moved else inputs
+            todo = inputs.parts.keys() - done
         while self._to_finish:
             self._finish(*self._to_finish.pop())
         self._tables.commit()
@@ -221,8 +228,10 @@ class UnitBuilder(ABC):
 
         Files are removed at the end of the run: their rows may be in a part that is still to be built.
         """
-        if record.pending and record.superseded:
+        if record.pending:
+            # also if nothing is left to remove: until then the rows of a day's late hours count as moving
             self._to_finish.append((record.part, record.superseded))
+            self._pending.add(record.part)
         let_go(self.settings, files)
         if not all(item.built for item in files):
             self.builds.mark_built(files)
@@ -240,6 +249,7 @@ class UnitBuilder(ABC):
                 # its row stays until a run builds the part with the winning copy, and then this one
                 claim.release()
                 return
+            self._moved |= moves
             files = inputs.parts.get(part, [])
             if not files:
                 claim.remove_part(self._tables.commit_without(part))
@@ -275,4 +285,5 @@ class UnitBuilder(ABC):
         self.before_removal()
         self._tables.commit()
         self.checkpoint("remove")
-        self._tables.remove_superseded(part, superseded)
+        if superseded or part in self._pending:
+            self._tables.remove_superseded(part, superseded)

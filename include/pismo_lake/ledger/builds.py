@@ -146,10 +146,13 @@ class BuildLedger:
         """
         with self._ledger.transaction() as connection:
             # before the own record: a close locks its day first, too
-            self._keep_from_removal(connection, outputs)
+            leaving = self._lock_leaving(connection, outputs)
             row = self._lock_claimed(connection, part, token)
             if row is None:
                 return False
+            for day_part, left in leaving.items():
+                of_day = (*self._of_day(), builds.c.part == day_part)
+                connection.execute(update(builds).where(*of_day).values(superseded=left))
             may_exist = sorted((set(row["superseded"]) | set(outputs)) - set(row["outputs"]))
             values = {"superseded": may_exist, "pending": bool(may_exist)}
             connection.execute(update(builds).where(*self._where(part)).values(values))
@@ -201,21 +204,23 @@ class BuildLedger:
         """Return the outputs of other units that these replace: none for a publish hour."""
         return set()
 
-    def _keep_from_removal(self, connection: Connection, outputs: Sequence[str]) -> None:
-        """Take outputs off the list of files that the closed day of this hour still removes.
+    def _of_day(self) -> tuple[ColumnElement[bool], ...]:
+        day = self._key | {"unit": self._key["unit"][:DAY_LENGTH]}
+        return tuple(builds.c[name] == value for name, value in day.items())
+
+    def _lock_leaving(self, connection: Connection, outputs: Sequence[str]) -> dict[int, list[str]]:
+        """Lock the closed day of this hour, and return what it still removes without some outputs, by its part.
 
         An hour with late files alone may be built before its day is closed and again after it. Its inputs are the
         same both times, so its files have the same names. The closer must not remove the new ones as the old ones.
+        The day stays pending: its rows move until the hour is recorded.
         """
-        day = self._key | {"unit": self._key["unit"][:DAY_LENGTH]}
-        where = tuple(builds.c[name] == value for name, value in day.items())
-        leaving = select(builds.c.part, builds.c.superseded, builds.c.pending).where(*where).with_for_update()
-        for part, superseded, pending in connection.execute(leaving).all():
-            left = sorted(set(superseded) - set(outputs))
-            if len(left) == len(superseded):
-                continue
-            values = {"superseded": left, "pending": pending and bool(left)}
-            connection.execute(update(builds).where(*where, builds.c.part == part).values(values))
+        query = select(builds.c.part, builds.c.superseded).where(*self._of_day()).with_for_update()
+        return {
+            part: sorted(set(superseded).difference(outputs))
+            for part, superseded in connection.execute(query).all()
+            if not set(superseded).isdisjoint(outputs)
+        }
 
     def record_removed(self, part: int, removed: Iterable[str]) -> None:
         """Record that superseded paths are removed."""

@@ -38,8 +38,9 @@ class DayLedger(BuildLedger):
     def _hours(self) -> tuple[ColumnElement[bool], ...]:
         return (builds.c.lake == self._lake, builds.c.delivery == self._delivery, of_day(builds.c.unit, self._day))
 
-    def _keep_from_removal(self, connection: Connection, outputs: Sequence[str]) -> None:
-        """Do nothing: the record of the day itself lists the files that the day removes."""
+    def _lock_leaving(self, connection: Connection, outputs: Sequence[str]) -> dict[int, list[str]]:  # noqa: ARG002
+        """Return nothing: the record of the day itself lists the files that the day removes."""
+        return {}
 
     def _take_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:
         """Take the day's files from their hours, in the transaction that records the day.

@@ -180,6 +180,25 @@ def test_an_hour_that_is_built_while_its_day_is_closed_leaves_nothing(lake: Lake
     assert unbuilt(lake) == []
 
 
+def test_an_hour_that_was_overtaken_by_the_close_keeps_none_of_its_files(lake: LakeUnderTest) -> None:
+    """It wakes up after the day was recorded, and plans the files that the closer is about to remove."""
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    lake.build()
+    hour = BuildLedger(lake.ledger, lake.settings.lake, "test", f"{DAY}T03")
+    (record,), tokens = hour.parts(), list[str]()
+
+    def wake_up(step: str) -> None:
+        if step == "record":
+            tokens.append(hour.claim(0))
+        elif step == "remove":
+            assert not hour.plan(0, tokens[0], record.outputs)
+
+    lake.close(DAY, checkpoint=wake_up)
+    assert tokens
+    assert ids(lake) == ["e-3"]
+    assert all(name.startswith(f"test-{DAY}-p") for name in names(lake))
+
+
 def test_a_mark_set_while_a_build_is_at_work_is_not_lost(lake: LakeUnderTest) -> None:
     lake.land({key(3): event("e-3", timestamp=at(3))})
 

@@ -241,6 +241,25 @@ def test_a_row_moves_to_another_part_of_its_hour_without_a_moment_in_which_it_is
     assert lake.files.unbuilt_units() == []
 
 
+def test_a_row_moves_to_a_part_with_a_file_that_came_while_its_hour_was_built(tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path, part_bytes=1)
+    lake.land({key(3, "b"): event("e-1", timestamp=at(3)), key(3, "c"): event("e-2", timestamp=at(3))})
+    lake.build()
+    seen: list[list[str]] = []
+
+    def look(step: str) -> None:
+        if step == "write" and not seen:
+            lake.land({key(3, "a"): event("e-2", timestamp=at(3))})
+        seen.append(ids(lake))
+
+    lake.build([f"{DAY}T03"], force=True, checkpoint=look)
+    assert all({"e-1", "e-2"} <= set(moment) for moment in seen)
+    assert ids(lake) == ["e-1", "e-2"]
+    # the file has marked the part that was built before it came
+    lake.build()
+    assert lake.files.unbuilt_units() == []
+
+
 def test_a_late_file_that_cannot_be_built_holds_up_no_later_hour(
     lake: LakeUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
