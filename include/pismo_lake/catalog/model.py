@@ -63,6 +63,17 @@ class CommitRefusedError(Exception):
     """Another process has changed the table since it was loaded: load it again."""
 
 
+class FileGoneError(CommitRefusedError):
+    """A file that the table was to get is gone, for example because another process has replaced it.
+
+    `path` is its path below the lake.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is gone")
+        self.path = path
+
+
 class OpenTable(Protocol):
     """A table as it was when it was loaded."""
 
@@ -89,6 +100,7 @@ class OpenTable(Protocol):
 
         Raises:
             CommitRefusedError: another process has changed the table since it was loaded.
+            FileGoneError: a file is not in the lake (any more).
         """
 
 

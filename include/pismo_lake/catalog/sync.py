@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from pismo_lake.catalog.model import CommitRefusedError, table_of
-from pismo_lake.errors import TableBusyError
+from pismo_lake.catalog.model import CommitRefusedError, FileGoneError, table_of
+from pismo_lake.errors import LakeError, TableBusyError
 from pismo_lake.ledger.table_files import is_within
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 60
+_LOOKS_FOR_FILE = 3
 _PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
@@ -64,9 +66,10 @@ def sync_tables(
 
     Raises:
         TableBusyError: other processes changed a table again and again.
+        LakeError: a file of the ledger is not in the lake.
     """
     waiting, renewing = set(folders), set(renewed)
-    needed = set[str]()
+    needed, absent = set[str](), Counter[str]()
     for attempt in range(_ATTEMPTS):
         loaded = {folder: tables.open(table_of(folder)) for folder in sorted(waiting)}
         present = read()
@@ -81,6 +84,8 @@ def sync_tables(
                 outcome = _commit(tables, folder, table, change, checkpoint)
             except CommitRefusedError as error:
                 waiting.add(folder)
+                if isinstance(error, FileGoneError):
+                    _refuse_absent(error, absent)
                 _LOG.info("the table of %s was changed by another process, it is loaded again: %s", folder, error)
                 continue
             if outcome is _Outcome.DONE:
@@ -93,6 +98,14 @@ def sync_tables(
             return needed
         _let_finish(attempt)
     raise _busy_error(waiting)
+
+
+def _refuse_absent(error: FileGoneError, absent: Counter[str]) -> None:
+    """Refuse a file that is gone although the ledger, which was read again, still has it."""
+    absent[error.path] += 1
+    if absent[error.path] == _LOOKS_FOR_FILE:
+        msg = f"{error.path} is recorded, but is not in the lake: see `python -m pismo_lake check`"
+        raise LakeError(msg) from error
 
 
 def expire_tables(tables: Format, found: Iterable[LakeTable], hours: float | None = None) -> None:

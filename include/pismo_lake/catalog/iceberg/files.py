@@ -12,7 +12,7 @@ from pyiceberg.typedef import Record
 
 from pismo_lake import storage
 from pismo_lake.catalog.iceberg.private import statistics
-from pismo_lake.catalog.model import partition_of
+from pismo_lake.catalog.model import FileGoneError, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,11 +37,18 @@ class Footers:
         self._read: dict[str, tuple[Any, int]] = {}
 
     def of(self, path: str) -> tuple[Any, int]:
-        """Return the footer and the size of a file."""
+        """Return the footer and the size of a file.
+
+        Raises:
+            FileGoneError: the file is not in the lake (any more).
+        """
         if path not in self._read:
             given = self._io.new_input(uri_of(self._lake, path))
-            with given.open() as stream:
-                self._read[path] = pq.read_metadata(stream), len(given)
+            try:
+                with given.open() as stream:
+                    self._read[path] = pq.read_metadata(stream), len(given)
+            except FileNotFoundError as error:
+                raise FileGoneError(path) from error
         return self._read[path]
 
     def schema(self, path: str) -> pa.Schema:
