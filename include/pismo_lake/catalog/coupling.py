@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Links:
-    """The units that have earlier copies of a unit's events, and the hours that have later ones."""
+    """The publish hours that have earlier copies of a unit's events, and those that have later ones.
+
+    They are hours also if a closed day has their files. A close may have taken them after the caller read the ledger.
+    """
 
     earlier: frozenset[Unit]
     later: frozenset[Unit]
@@ -80,13 +83,14 @@ class Coupling:
             for delivery in {delivery for delivery, _ in winners}
             for record in self._of(delivery).find_named(name for other, name in winners if other == delivery)
         )
-        return _Links(frozenset((record.delivery, record.unit) for record in found) - {unit}, frozenset(later) - {unit})
+        # the unit itself is left in: the parts of an hour may share events, and are built one after another
+        return _Links(frozenset((record.delivery, record.publish_hour) for record in found), frozenset(later))
 
     def _files(self, unit: Unit) -> list[FileRecord]:
-        """Return the files of a publish hour or a closed day."""
+        """Return the files of a publish hour, also those that its day has taken, or of a closed day."""
         ledger = self._of(unit[0])
         if len(unit[1]) > DAY_LENGTH:
-            return ledger.of_hour(unit[1])
+            return ledger.every_of_hour(unit[1])
         return [record for record in ledger.of_day(unit[1]) if record.closed]
 
     def _of(self, delivery: str) -> FileLedger:

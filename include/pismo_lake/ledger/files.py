@@ -143,6 +143,10 @@ class FileLedger:
         """Return the files of one publish hour that no closed day has taken, in rank order."""
         return self._records(files.c.publish_hour == hour, files.c.closed.is_(False))
 
+    def every_of_hour(self, hour: str) -> list[FileRecord]:
+        """Return all files of one publish hour, in rank order."""
+        return self._records(files.c.publish_hour == hour)
+
     def of_day(self, day: str) -> list[FileRecord]:
         """Return all files of one publish day (YYYY-MM-DD), in rank order."""
         return self._records(of_day(files.c.publish_hour, day))

@@ -62,7 +62,7 @@ def read_table_files(ledger: Ledger, lake: str) -> TableFiles:
 
     A recorded unit that still has to remove files, while other files of it are not built, is *moving*: some of its
     rows are only in files that it replaces. For example, a closed day has taken the files of an hour that got a late
-    file, and this hour is not built again yet.
+    file, and this hour is not built again yet. A further build that has claimed the unit changes nothing.
 
     An hour is *built again* if files of it were marked after they had been built: for example, because an earlier hour
     got a late copy of one of its events.
@@ -70,18 +70,18 @@ def read_table_files(ledger: Ledger, lake: str) -> TableFiles:
     folders: dict[str, set[str]] = defaultdict(set)
     of_unit: dict[Unit, set[str]] = defaultdict(set)
     moving = set[Unit]()
-    columns = (builds.c.delivery, builds.c.unit, builds.c.outputs, builds.c.pending, builds.c.claim)
+    columns = (builds.c.delivery, builds.c.unit, builds.c.outputs, builds.c.pending, builds.c.built_at)
     with ledger.for_reading().engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         rows = connection.execute(select(*columns).where(builds.c.lake == lake)).all()
-        for delivery, unit, outputs, pending, claim in rows:
+        for delivery, unit, outputs, pending, built_at in rows:
             for path in outputs:
                 folder = table_folder(path)
                 if folder is not None:
                     folders[folder].add(path)
                     of_unit[delivery, unit].add(folder)
-            if pending and claim is None and outputs and _has_unbuilt(connection, lake, delivery, unit):
+            if pending and (outputs or built_at) and _has_unbuilt(connection, lake, delivery, unit):
                 moving.add((delivery, unit))
         deliveries = {row.delivery for row in rows}
         rebuilt: dict[str, set[Unit]] = defaultdict(set)
