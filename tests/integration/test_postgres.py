@@ -11,21 +11,25 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
 from tests.lakes import ORG, LakeUnderTest, at, event, key
 from tests.postgres import PostgresServer, maintenance, make_database, running_postgres
+from tests.waiting import PATIENCE
 
 from pismo_lake.build.day import build_unit, close_day
+from pismo_lake.check.run import check_lake
 from pismo_lake.errors import LedgerError, LedgerRefused
 from pismo_lake.hours import PublishDay
-from pismo_lake.ledger import FileLedger, LakeFiles, Ledger
+from pismo_lake.ledger import FileLedger, LakeFiles, Ledger, days
+from pismo_lake.ledger.builds import BuildLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pismo_lake.settings.lake import LakeSettings
 
@@ -175,3 +179,38 @@ def test_processes_that_build_and_close_at_once_give_one_lake(server: str, tmp_p
     lake.close("2026-03-01")
     assert sorted(row["event_id"] for row in lake.rows()) == sorted(f"e-{number}" for number in range(600))
     assert {row["org_id"] for row in lake.rows()} == {ORG}
+
+
+def test_a_builder_that_begins_while_a_close_is_recorded_gives_no_row_twice(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It claims an hour without a build after the close has looked for builds of hours, and reads its files before."""
+    lake = LakeUnderTest(tmp_path)
+    lake.open_ledger(make_database(server, "begins"))
+    lake.land({key(3): event("e-3", timestamp=at(3)), key(4): event("e-4", timestamp=at(4))})
+    lake.build(["2026-03-01T04"])
+    plan, mark, builders = BuildLedger.plan, days.mark_files, list[threading.Thread]()
+    has_read, is_closed = threading.Event(), threading.Event()
+
+    def plan_after_the_read(self: BuildLedger, part: int, token: str, outputs: Sequence[str]) -> bool:
+        if builders:
+            has_read.set()
+            assert is_closed.wait(PATIENCE)
+        return plan(self, part, token, outputs)
+
+    def begin_a_build(*arguments: Any, **named: Any) -> None:
+        if not builders:
+            builders.append(threading.Thread(target=lake.build, args=(["2026-03-01T03"],)))
+            builders[0].start()
+            assert has_read.wait(PATIENCE)
+        mark(*arguments, **named)
+
+    monkeypatch.setattr(BuildLedger, "plan", plan_after_the_read)
+    monkeypatch.setattr(days, "mark_files", begin_a_build)
+    lake.close("2026-03-01")
+    is_closed.set()
+    builders[0].join(PATIENCE)
+    assert not builders[0].is_alive()
+    assert sorted(row["event_id"] for row in lake.rows()) == ["e-3", "e-4"]
+    assert lake.files.unbuilt_units() == []
+    assert not check_lake(lake.settings, lake.ledger).findings

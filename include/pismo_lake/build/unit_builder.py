@@ -234,7 +234,7 @@ class UnitBuilder(ABC):
             self._pending.add(record.part)
         let_go(self.settings, files)
         if not all(item.built for item in files):
-            self.builds.mark_built(files)
+            self.builds.mark_built(record, files)
 
     def claim(self, part: int) -> Claim:
         """Claim a part; another builder at work on it loses it."""

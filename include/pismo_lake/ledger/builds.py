@@ -146,13 +146,12 @@ class BuildLedger:
         """
         with self._ledger.transaction() as connection:
             # before the own record: a close locks its day first, too
-            leaving = self._lock_leaving(connection, outputs)
+            day = self._lock_day(connection)
             row = self._lock_claimed(connection, part, token)
             if row is None:
                 return False
-            for day_part, left in leaving.items():
-                of_day = (*self._of_day(), builds.c.part == day_part)
-                connection.execute(update(builds).where(*of_day).values(superseded=left))
+            if day is not None:
+                self._keep_from_removal(connection, day, outputs)
             may_exist = sorted((set(row["superseded"]) | set(outputs)) - set(row["outputs"]))
             values = {"superseded": may_exist, "pending": bool(may_exist)}
             connection.execute(update(builds).where(*self._where(part)).values(values))
@@ -173,11 +172,13 @@ class BuildLedger:
     ) -> tuple[str, ...] | None:
         """Record a part's outputs and mark its files built; return the superseded paths.
 
-        Return None if the claim is lost. If the outputs must not be used, `verify` raises in the same transaction.
+        Return None if the claim is lost, or a close has taken a file. If the outputs must not be used, `verify` raises
+        in the same transaction.
         """
         with self._ledger.transaction() as connection:
+            day = self._lock_day(connection)
             row = self._lock_claimed(connection, part, token)
-            if row is None:
+            if row is None or (day is not None and self._are_taken(connection, taken_in)):
                 return None
             verify(connection)
             gone = set(row["outputs"]) | set(row["superseded"]) | self._take_over(connection, taken_in)
@@ -204,23 +205,30 @@ class BuildLedger:
         """Return the outputs of other units that these replace: none for a publish hour."""
         return set()
 
+    def _lock_day(self, connection: Connection) -> RowMapping | None:
+        """Lock the closed day of this publish hour, and return its record: no close can take the hour meanwhile."""
+        return connection.execute(select(builds).where(*self._of_day()).with_for_update()).mappings().first()
+
     def _of_day(self) -> tuple[ColumnElement[bool], ...]:
         day = self._key | {"unit": self._key["unit"][:DAY_LENGTH]}
         return tuple(builds.c[name] == value for name, value in day.items())
 
-    def _lock_leaving(self, connection: Connection, outputs: Sequence[str]) -> dict[int, list[str]]:
-        """Lock the closed day of this hour, and return what it still removes without some outputs, by its part.
+    def _keep_from_removal(self, connection: Connection, day: RowMapping, outputs: Sequence[str]) -> None:
+        """Take outputs off the list of files that the closed day of this hour still removes.
 
         An hour with late files alone may be built before its day is closed and again after it. Its inputs are the
         same both times, so its files have the same names. The closer must not remove the new ones as the old ones.
         The day stays pending: its rows move until the hour is recorded.
         """
-        query = select(builds.c.part, builds.c.superseded).where(*self._of_day()).with_for_update()
-        return {
-            part: sorted(set(superseded).difference(outputs))
-            for part, superseded in connection.execute(query).all()
-            if not set(superseded).isdisjoint(outputs)
-        }
+        left = sorted(set(day["superseded"]).difference(outputs))
+        if len(left) < len(day["superseded"]):
+            connection.execute(update(builds).where(*self._of_day()).values(superseded=left))
+
+    def _are_taken(self, connection: Connection, taken_in: Sequence[FileRecord]) -> bool:
+        """Return whether a close has taken one of these files since they were read."""
+        hour = (files.c.lake == self._key["lake"], files.c.delivery == self._key["delivery"], files.c.closed)
+        query = select(files.c.name).where(*hour, files.c.publish_hour == self._key["unit"])
+        return not {record.name for record in taken_in}.isdisjoint(connection.execute(query).scalars())
 
     def record_removed(self, part: int, removed: Iterable[str]) -> None:
         """Record that superseded paths are removed."""
@@ -242,10 +250,15 @@ class BuildLedger:
             if row is not None and row["claim"] is None and set(row["superseded"]) <= set(kept):
                 connection.execute(update(builds).where(*self._where(part)).values(pending=False))
 
-    def mark_built(self, taken_in: Sequence[FileRecord]) -> None:
-        """Record that these files are in the lake."""
+    def mark_built(self, record: PartRecord, taken_in: Sequence[FileRecord]) -> None:
+        """Record that these files are in the lake, if their part is still as it was recorded.
+
+        A close may have taken the outputs of an hour with late files meanwhile.
+        """
         with self._ledger.transaction() as connection:
-            _mark_built(connection, taken_in)
+            row = self._lock(connection, record.part)
+            if row is not None and part_record(row) == record:
+                _mark_built(connection, taken_in)
 
     def drop(self, part: int, token: str, kept: Collection[str] = ()) -> None:
         """Delete the record of a part that has no files any more, if the claim still holds.

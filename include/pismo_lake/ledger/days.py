@@ -13,7 +13,7 @@ from pismo_lake.ledger.tables import builds, files
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
     from pismo_lake.ledger.engine import Ledger
     from pismo_lake.ledger.files import FileRecord
@@ -38,9 +38,9 @@ class DayLedger(BuildLedger):
     def _hours(self) -> tuple[ColumnElement[bool], ...]:
         return (builds.c.lake == self._lake, builds.c.delivery == self._delivery, of_day(builds.c.unit, self._day))
 
-    def _lock_leaving(self, connection: Connection, outputs: Sequence[str]) -> dict[int, list[str]]:  # noqa: ARG002
-        """Return nothing: the record of the day itself lists the files that the day removes."""
-        return {}
+    def _lock_day(self, connection: Connection) -> RowMapping | None:  # noqa: ARG002
+        """Return nothing: the day locks its own record, which lists the files that it removes."""
+        return None
 
     def _take_over(self, connection: Connection, taken_in: Sequence[FileRecord]) -> set[str]:
         """Take the day's files from their hours, in the transaction that records the day.
@@ -48,13 +48,11 @@ class DayLedger(BuildLedger):
         The builds of the hours end. If another run builds one of these hours now, it loses its claim with the row. If
         a file arrived meanwhile, its hour builds it again, because the outputs of that hour are removed.
         """
-        rows = connection.execute(
-            select(builds.c.outputs, builds.c.superseded)
-            .where(*self._hours())
-            .order_by(builds.c.unit, builds.c.part)
-            .with_for_update()
-        ).all()
-        connection.execute(delete(builds).where(*self._hours()))
+        # locked in order, so that two transactions never wait for each other
+        order = (builds.c.unit, builds.c.part)
+        connection.execute(select(builds.c.part).where(*self._hours()).order_by(*order).with_for_update())
+        taken = delete(builds).where(*self._hours()).returning(builds.c.outputs, builds.c.superseded)
+        rows = connection.execute(taken).all()
         mark_files(connection, taken_in, {"closed": True})
         place = (files.c.lake == self._lake, files.c.delivery == self._delivery)
         late = (of_day(files.c.publish_hour, self._day), files.c.closed.is_(False))

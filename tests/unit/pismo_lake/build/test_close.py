@@ -199,6 +199,29 @@ def test_an_hour_that_was_overtaken_by_the_close_keeps_none_of_its_files(lake: L
     assert all(name.startswith(f"test-{DAY}-p") for name in names(lake))
 
 
+def test_a_run_that_found_a_late_hour_unchanged_does_not_mark_it_built_after_a_close(lake: LakeUnderTest) -> None:
+    """The close has taken the files of the hour in the lake, and the late file must be built again."""
+    lake.land({key(3): event("e-3", timestamp=at(3))})
+    lake.close(DAY)
+    hour = BuildLedger(lake.ledger, lake.settings.lake, "test", f"{DAY}T03")
+
+    def interfere(step: str) -> None:
+        if step == "record":
+            lake.land({key(3, "late"): event("e-4", timestamp=at(4))})
+            lake.build([f"{DAY}T03"])
+            lake.files.mark_unbuilt(f"{DAY}T03")
+            found.extend([(record, lake.files.of_hour(f"{DAY}T03")) for record in hour.parts()])
+        elif step == "late":
+            hour.mark_built(*found[0])
+
+    found: list[Any] = []
+    lake.close(DAY, force=True, checkpoint=interfere)
+    assert found
+    assert ids(lake) == ["e-3", "e-4"]
+    lake.build()
+    assert ids(lake) == ["e-3", "e-4"]
+
+
 def test_a_mark_set_while_a_build_is_at_work_is_not_lost(lake: LakeUnderTest) -> None:
     lake.land({key(3): event("e-3", timestamp=at(3))})
 
