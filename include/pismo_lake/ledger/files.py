@@ -129,7 +129,8 @@ class FileLedger:
                 values = asdict(record) | {"lake": self._lake, "delivery": self._delivery}
                 values |= {"part": part, "built": False}
                 values |= {"landed_at": record.landed_at or now_text(), "run": record.run or self._ledger.run}
-                for delivery, sharer in sharing:
+                # in order: two transactions that lock the same hours must not wait for each other
+                for delivery, sharer in sorted(sharing):
                     mark_unbuilt(connection, self._lake, delivery, sharer)
                 try:
                     with connection.begin_nested():

@@ -60,7 +60,7 @@ def _reopen(connection: Connection, record: FileRecord, sharing: Iterable[tuple[
     part = PART if record.closed else record.part
     unit = (*_of(builds, record.lake, record.delivery), builds.c.unit == record.unit)
     connection.execute(update(builds).where(*unit, builds.c.part == part).values(pending=True))
-    for delivery, hour in {*sharing, (record.delivery, record.publish_hour)}:
+    for delivery, hour in sorted({*sharing, (record.delivery, record.publish_hour)}):
         mark_unbuilt(connection, record.lake, delivery, hour)
 
 
