@@ -122,8 +122,13 @@ def close_the_days(runs: DagRuns, told: Feed, storage: str, lake: Path) -> None:
 
 @pytest.mark.parametrize(
     ("channel", "in_google"),
-    # with landing and lake in the bucket, too, the test says more: the other one of GCS is a slow test
-    [("s3-notices", False), ("sftp", False), pytest.param("gcs", False, marks=pytest.mark.slow), ("gcs", True)],
+    # a bucket of Google is in test_gcs.py, too
+    [
+        ("s3-notices", False),
+        ("sftp", False),
+        pytest.param("gcs", False, marks=pytest.mark.slow),
+        pytest.param("gcs", True, marks=pytest.mark.slow),
+    ],
 )
 def test_the_lake_is_what_was_published(places: Places, airflow_database: Path, channel: str, in_google: bool) -> None:
     if channel == "sftp" and find_sshd() is None:

@@ -100,17 +100,17 @@ def test_running_again_changes_no_byte(feed: Feed, expected: dict[str, str], tmp
 
 KILLS = [
     "raw:1",
-    "raw:9",
+    pytest.param("raw:9", marks=pytest.mark.slow),
     "index:1",
-    "index:17",
+    pytest.param("index:17", marks=pytest.mark.slow),
     "kept:1",
     "kept:5",
     "write:1",
-    "write:40",
+    pytest.param("write:40", marks=pytest.mark.slow),
     "output:1",
     "output:77",
     "record:1",
-    "record:3",
+    pytest.param("record:3", marks=pytest.mark.slow),
     "remove:2",
 ]
 

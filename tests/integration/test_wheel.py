@@ -176,6 +176,7 @@ def test_a_starter_project_runs(installed: Installed) -> None:
     assert "pismo.notifications.delivery.DeliveryNotifier" in str(form["notifications"])
 
 
+@pytest.mark.slow
 def test_one_command_runs_the_dag_of_a_new_project(installed: Installed) -> None:
     told = installed.run("pismo-lake", "init", "new").splitlines()
     # what the command says is all that a newcomer has to call; the project of the shell is another one
