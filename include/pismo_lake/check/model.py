@@ -17,6 +17,7 @@ class Kind(StrEnum):
     MISSING = "missing file"
     UNFINISHED = "unfinished build"
     DAMAGED = "damaged file"
+    NO_BUILD = "file without a build"
     ROWS = "row counts differ"
     CHILD_TABLE = "child table differs"
     IDS = "id index differs"

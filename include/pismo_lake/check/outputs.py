@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pismo_lake import storage
 from pismo_lake.build.kept_files import find_overdue
 from pismo_lake.check.model import Finding, Kind, Rebuild, Remove, RemoveKept
+from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.lake_builds import LakeBuilds
 from pismo_lake.paths import IDS, VALUE_ROOTS, rejects_path, split_output_name
 
@@ -64,6 +65,17 @@ def overdue_outputs(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
         for path in paths
         if storage.exists(storage.join(settings.lake, path))
     ]
+
+
+def lost_builds(settings: LakeSettings, ledger: Ledger) -> list[Finding]:
+    """Return the findings on landed files that count as built, although no build of their part is recorded."""
+    return [
+        Finding(
+            Kind.NO_BUILD, record.raw_uri, f"built in {record.unit}", "no build of its part is recorded",
+            Rebuild(record.delivery, record.unit),
+        )
+        for record in LakeFiles(ledger, settings.lake).list_without_build()
+    ]  # fmt: skip
 
 
 def stray_outputs(lake: str, ledger: Ledger, delivery: str, day: str) -> list[Finding]:

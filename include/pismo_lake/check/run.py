@@ -13,7 +13,7 @@ from pismo_lake.check.content import check_part
 from pismo_lake.check.documents import check_contracts
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
 from pismo_lake.check.model import CheckResult, Finding, Kind, Reindex, Remove
-from pismo_lake.check.outputs import compare_outputs, overdue_outputs
+from pismo_lake.check.outputs import compare_outputs, lost_builds, overdue_outputs
 from pismo_lake.check.repair import repair_all
 from pismo_lake.check.tables import check_tables
 from pismo_lake.ledger import LakeFiles
@@ -57,6 +57,7 @@ def check_lake(
     log.info("checking %d part(s) and %d landed file(s)", len(parts), len(records) + len(waiting))
     of_records = _each(records, check_record)
     damaged = {finding.repair.name for finding in of_records if isinstance(finding.repair, Reindex)}
+    findings += lost_builds(settings, ledger)
     findings += _each(parts, lambda part: check_part(settings, ledger, part, damaged))
     findings += of_records
     findings += check_contracts(settings, ledger)

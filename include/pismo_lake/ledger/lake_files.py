@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, union
+from sqlalchemy import and_, case, func, select, union
 
 from pismo_lake.hours import DAY_LENGTH
-from pismo_lake.ledger.files import read_records
+from pismo_lake.ledger.days import PART
+from pismo_lake.ledger.files import file_record, read_records
 from pismo_lake.ledger.queries import of_day
 from pismo_lake.ledger.raw_files import RawFile, raw_file
 from pismo_lake.ledger.tables import builds, files, raw_files
@@ -61,6 +62,18 @@ class LakeFiles:
         query = select(*columns).where(files.c.lake == self._lake, *_overlap(first, last, times))
         with nullcontext(within) if within is not None else self._ledger.engine.connect() as connection:
             return [(hour, name, delivery, uri) for hour, name, delivery, uri in connection.execute(query)]
+
+    def list_without_build(self) -> list[FileRecord]:
+        """Return the files that count as built, although no build of their part is recorded, in rank order."""
+        unit = case((files.c.closed, func.substr(files.c.publish_hour, 1, DAY_LENGTH)), else_=files.c.publish_hour)
+        part = case((files.c.closed, PART), else_=files.c.part)
+        place = (builds.c.lake == files.c.lake, builds.c.delivery == files.c.delivery, builds.c.unit == unit)
+        # one statement, so that it sees one moment
+        query = select(files).outerjoin(builds, and_(*place, builds.c.part == part))
+        query = query.where(files.c.lake == self._lake, files.c.built, func.coalesce(builds.c.fingerprint, "") == "")
+        with self._ledger.engine.connect() as connection:
+            found = map(file_record, connection.execute(query).mappings())
+            return sorted(found, key=lambda record: record.rank)
 
     def list_waiting(self) -> list[tuple[str, RawFile]]:
         """Return (delivery, file) of every raw file without an index."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import delete
 from tests.lakes import LakeUnderTest, at, event, is_bond, key
 
 from pismo_lake.check import run as check_run
@@ -17,6 +18,7 @@ from pismo_lake.check.run import check_lake
 from pismo_lake.cli.main import main
 from pismo_lake.events.erase import Found, erase
 from pismo_lake.ledger.days import DayLedger
+from pismo_lake.ledger.tables import builds
 from pismo_lake.paths import SPOOL, columns_path, index_path, landing_path
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.storage.leftovers import hold, hold_folder
@@ -214,6 +216,25 @@ def test_damage_is_found_by_name_and_mended(built: LakeUnderTest, name: str) -> 
     repaired = findings(built, repair=True)
     assert [finding.path for finding in repaired] == [finding.path for finding in found]
     assert all(finding.repaired and finding.done for finding in repaired)
+    assert findings(built) == []
+    assert everything(built) == before
+
+
+@pytest.mark.parametrize(("unit", "files"), [(f"{NEXT}T05", 1), (DAY, 2)])
+def test_a_file_whose_build_is_lost_is_built_again(built: LakeUnderTest, unit: str, files: int) -> None:
+    """Its rows are not in the lake, and no file of the lake shows it."""
+    before = everything(built)
+    with built.ledger.transaction() as connection:
+        connection.execute(delete(builds).where(builds.c.unit == unit))
+    outputs = list((built.root / "lake").rglob(f"test-{unit}-*.parquet"))
+    assert outputs
+    for path in outputs:
+        path.unlink()
+    assert built.files.unbuilt_units() == []
+    found = findings(built)
+    assert [finding.kind for finding in found] == [Kind.NO_BUILD] * files
+    assert {finding.path for finding in found} <= {record.raw_uri for record in built.lake_files.every()}
+    assert all(finding.repaired for finding in findings(built, repair=True))
     assert findings(built) == []
     assert everything(built) == before
 
