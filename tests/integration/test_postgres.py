@@ -19,14 +19,14 @@ import pytest
 from sqlalchemy import text
 from tests.lakes import ORG, LakeUnderTest, at, event, key
 from tests.postgres import PostgresServer, maintenance, make_database, running_postgres
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 from pismo_lake.build.day import build_unit, close_day
 from pismo_lake.check.run import check_lake
 from pismo_lake.errors import LedgerError, LedgerRefused
 from pismo_lake.hours import PublishDay
 from pismo_lake.ledger import FileLedger, LakeFiles, Ledger, days
-from pismo_lake.ledger.builds import BuildLedger
+from pismo_lake.ledger.builds import BuildLedger, mark_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -214,3 +214,27 @@ def test_a_builder_that_begins_while_a_close_is_recorded_gives_no_row_twice(
     assert sorted(row["event_id"] for row in lake.rows()) == ["e-3", "e-4"]
     assert lake.files.unbuilt_units() == []
     assert not check_lake(lake.settings, lake.ledger).findings
+
+
+def test_a_mark_and_a_build_that_lock_the_same_files_do_not_stop_each_other(server: str, tmp_path: Path) -> None:
+    lake = LakeUnderTest(tmp_path)
+    lake.open_ledger(make_database(server, "locks"))
+    # the database finds the second one first
+    for name in "ba":
+        lake.land({key(3, name): event(f"e-{name}", timestamp=at(3))})
+    hour = lake.files.of_hour("2026-03-01T03")
+    locked = "datname = current_database() AND wait_event_type = 'Lock'"
+    waiting = text(f"SELECT count(*) FROM pg_stat_activity WHERE {locked}")
+    marking = threading.Thread(target=lake.files.mark_unbuilt, args=("2026-03-01T03",))
+    with lake.ledger.transaction() as connection:
+        mark_files(connection, hour[:1], {"built": True})
+        marking.start()
+
+        def waits() -> bool:
+            with lake.ledger.engine.connect() as other:
+                return bool(other.execute(waiting).scalar())
+
+        until(waits)
+        mark_files(connection, hour[1:], {"built": True})
+    marking.join(PATIENCE)
+    assert [(record.built, record.touched) for record in lake.files.of_hour("2026-03-01T03")] == [(False, 1)] * 2

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from pismo_lake.ledger.builds import BuildLedger, mark_files
+from pismo_lake.ledger.files import lock_files
 from pismo_lake.ledger.queries import of_day
 from pismo_lake.ledger.tables import builds, files
 
@@ -53,8 +54,10 @@ class DayLedger(BuildLedger):
         connection.execute(select(builds.c.part).where(*self._hours()).order_by(*order).with_for_update())
         taken = delete(builds).where(*self._hours()).returning(builds.c.outputs, builds.c.superseded)
         rows = connection.execute(taken).all()
+        of_day_files = (
+            files.c.lake == self._lake, files.c.delivery == self._delivery, of_day(files.c.publish_hour, self._day),
+        )  # fmt: skip
+        lock_files(connection, *of_day_files)
         mark_files(connection, taken_in, {"closed": True})
-        place = (files.c.lake == self._lake, files.c.delivery == self._delivery)
-        late = (of_day(files.c.publish_hour, self._day), files.c.closed.is_(False))
-        connection.execute(update(files).where(*place, *late).values(built=False))
+        connection.execute(update(files).where(*of_day_files, files.c.closed.is_(False)).values(built=False))
         return {path for outputs, superseded in rows for path in (*outputs, *superseded)}

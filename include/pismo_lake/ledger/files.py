@@ -280,8 +280,20 @@ def lock_recording(connection: Connection, lake: str) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lake, 0))"), {"lake": lake})
 
 
+def lock_files(connection: Connection, *conditions: ColumnElement[bool]) -> None:
+    """Lock files in the order in which builds lock theirs, so that two transactions never wait for each other.
+
+    In an SQLite file, one process at a time writes anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        # by code points, like ranks: a database may sort in another order
+        query = select(files.c.id).where(*conditions).order_by(files.c.publish_hour, files.c.name.collate("C"))
+        connection.execute(query.with_for_update())
+
+
 def mark_unbuilt(connection: Connection, lake: str, delivery: str, hour: str) -> None:
     """Mark the files of a publish hour unbuilt, in a transaction of the caller."""
     where = (files.c.delivery == delivery, files.c.lake == lake, files.c.publish_hour == hour)
+    lock_files(connection, *where)
     values: dict[str, Any] = {"built": False, "touched": files.c.touched + 1}
     connection.execute(update(files).where(*where).values(values))

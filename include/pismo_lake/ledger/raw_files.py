@@ -97,7 +97,8 @@ class RawLedger:
         same = self._place | {"landed_at": now_text(), "run": self._ledger.run}
         rows = [
             {name: getattr(file, name) for name in _FIELDS} | same | {"publish_hour": file.publish_hour}
-            for file in landed
+            # in order: two transactions that record the same files must not wait for each other
+            for file in sorted(landed, key=lambda file: file.name)
         ]
         with self._ledger.transaction() as connection:
             if rows:
@@ -109,11 +110,11 @@ class RawLedger:
     def touch(self, etags: Mapping[str, tuple[str, str | None]]) -> None:
         """Record (key, ETag) of unchanged content by file name, so that it is not fetched again."""
         with self._ledger.transaction() as connection:
-            for name, (_, etag) in etags.items():
+            for name, (_, etag) in sorted(etags.items()):
                 for table in (files, raw_files) if etag is not None else ():
                     same = (*self._where(table), table.c.name == name)
                     connection.execute(update(table).where(*same).values(etag=etag))
-            self._forget_sightings(connection, [key for key, _ in etags.values()])
+            self._forget_sightings(connection, sorted(key for key, _ in etags.values()))
 
     def _forget_sightings(self, connection: Connection, keys: Sequence[str]) -> None:
         """Forget the sightings of landed files."""
