@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 SECONDS = float(os.environ.get("PISMO_READER_SECONDS", "12"))
 PROCESSES = int(os.environ.get("PISMO_READER_PROCESSES", "3"))
-FILES = max(60, int(SECONDS))
+FILES = max(80, int(SECONDS))
+"""More than the 72 hours of the feed, so that files of one hour have copies of one event."""
 PAUSE = 0.02
 """Seconds between two looks of the reader."""
 
