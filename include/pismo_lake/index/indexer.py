@@ -185,9 +185,7 @@ class Indexer:
         def index() -> pa.Table:
             return read_index_at(index_uri, KEY_COLUMNS) if made.written else indexed.table
 
-        # this reads most of the indexes before the transaction that records the file
-        shared = self._later.hours_sharing(wanted, index)
-        record = self._blank_and_record(wanted, shared, index)
+        record, shared = self._blank_and_record(wanted, index)
         if record.built:
             # the index was lost and is made again: no build is needed
             let_go(settings, [record])
@@ -209,29 +207,35 @@ class Indexer:
             mark_holders(settings, ledger, fresh)
 
     def _blank_and_record(
-        self, file: FileRecord, shared: set[tuple[str, str]], index: Callable[[], pa.Table]
-    ) -> FileRecord:
+        self, file: FileRecord, index: Callable[[], pa.Table]
+    ) -> tuple[FileRecord, set[tuple[str, str]]]:
         """Blank the events in a file that were erased with their bytes before this copy came, and record the file.
 
         An erasure that comes meanwhile does not know the file: the file is blanked again before it is recorded. Units
         with a later copy of an event are marked in the same transaction. Else a build of this file, by another
-        process, could show the event a second time. Those of files that were recorded meanwhile join `shared`.
+        process, could show the event a second time.
+
+        Returns:
+            The record, and (delivery, publish hour) of the marked units.
 
         Raises:
             FileForgottenError: The file was forgotten meanwhile.
         """
+        # this reads most of the indexes before the transaction that records the file
+        shared = self._later.hours_sharing(file, index)
 
         def verify(connection: Connection) -> None:
             self._blanker.refuse_further(connection)
             if self._waiting is not None:
                 self._waiting.refuse_forgotten(connection, file.name)
+            # files that were recorded meanwhile
             shared.update(self._later.hours_sharing(file, index, connection))
 
         while True:
             if self._blanker.blank(file):
                 let_go(self._settings, [file])
             with suppress(ErasedMeanwhileError):
-                return self._record_in_part(file, shared, verify)
+                return self._record_in_part(file, shared, verify), shared
 
     def _record_in_part(
         self, file: FileRecord, shared: Iterable[tuple[str, str]], verify: Callable[[Connection], None]
