@@ -1,10 +1,12 @@
 """Sinks of metrics and lineage that accept a connection and never answer: a run succeeds, and is hardly later.
 
-The limits are those that the deployments of this project set. The alerts have a test of their own.
+The limits are those that the deployments of this project set, and the transport of lineage is that of the how-to. The
+alerts have a test of their own.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -52,6 +54,23 @@ def test_every_deployment_sets_the_limits(tmp_path: Path) -> None:
         assert LIMITS.items() <= found.items()
 
 
+def test_a_lineage_sink_that_never_answers_delays_one_event_of_a_run(tmp_path: Path, airflow_database: Path) -> None:
+    with silent_sink() as sink, stored_feed(tmp_path, airflow_database) as home:
+        http = {"type": "http", "url": sink.url, "endpoint": "api/v1/lineage"}
+        transport = {"type": "pismo.signals.transport.PatientTransport", "transport": http}
+        # the pause of this test is its own
+        home.environment |= settings_of_sink(sink.url) | LIMITS | {"TMPDIR": str(tmp_path)}
+        home.environment["AIRFLOW__OPENLINEAGE__TRANSPORT"] = json.dumps(transport)
+        with dag_runs(home.environment, tmp_path) as runs:
+            run = runs.run("pismo_ingest_sandbox_s3", WINDOW | {"dry_run": True})
+        assert run.state == "success", run.log[-3000:]
+    assert run.log.count("did not answer in 2.0 s; events are left out for 300") == 1, run.log[-3000:]
+    assert "A lineage event is left out" in run.log
+    assert "did not finish within execution_timeout" not in run.log
+    assert sink.accepted >= 1
+
+
+@pytest.mark.slow
 def test_a_lineage_sink_that_never_answers_delays_a_run_by_seconds(tmp_path: Path, airflow_database: Path) -> None:
     with silent_sink() as sink, stored_feed(tmp_path, airflow_database) as home:
         home.environment |= settings_of_sink(sink.url) | LIMITS
