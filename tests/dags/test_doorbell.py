@@ -67,11 +67,11 @@ def test_after_a_ring_it_leaves_time_for_the_run(monkeypatch: pytest.MonkeyPatch
         (1, {hour: 2}),
         (1, {hour: 2}),
     ]
-    assert asyncio.run(pauses_of(looks, monkeypatch, 2.0)) == [2, 5, 2, 5, 10]
+    assert asyncio.run(pauses_of(looks, monkeypatch, 2.0)) == [2, 8, 2, 8, 16]
 
 
 @pytest.mark.parametrize(
-    ("channel", "queue", "seconds"), [("sqs", "url", 2.0), ("pubsub", "projects/p/subscriptions/s", 15.0)]
+    ("channel", "queue", "seconds"), [("sqs", "url", 1.0), ("pubsub", "projects/p/subscriptions/s", 15.0)]
 )
 def test_pub_sub_is_looked_at_less_often_since_a_look_lists_folders(channel: str, queue: str, seconds: float) -> None:
     notices = Notices(NoticeChannel(channel), queue, "pismo")

@@ -58,6 +58,18 @@ class IndexSummary:
     unreadable: tuple[str, ...]
     failures: tuple[tuple[str, str], ...] = ()
 
+    def join(self, later: IndexSummary) -> IndexSummary:
+        """Return the sums of this indexing and a later one; each file that failed is named once."""
+        return IndexSummary(
+            self.files + later.files,
+            self.bytes + later.bytes,
+            self.events + later.events,
+            self.rejects + later.rejects,
+            tuple(sorted({*self.publish_hours, *later.publish_hours})),
+            (*self.unreadable, *later.unreadable),
+            tuple({**dict(self.failures), **dict(later.failures)}.items()),
+        )
+
 
 class Indexer:
     """Indexes and records landed files one by one.

@@ -165,12 +165,12 @@ class Notices:
     most: Annotated[int, Field(ge=1, le=100_000), NO_TRUTH] = 10_000
     """The most messages that one run takes."""
     poll_seconds: Annotated[float, Field(ge=1), NO_TRUTH] | None = None
-    """The pause between two looks of the doorbell: by default 2 seconds, and 15 for Pub/Sub, which lists folders."""
+    """The pause between two looks of the doorbell: by default 1 second, and 15 for Pub/Sub, which lists folders."""
 
     @property
     def pause_seconds(self) -> float:
         """The pause between two looks of the doorbell."""
-        usual = 15.0 if self.channel is NoticeChannel.PUBSUB else 2.0
+        usual = 15.0 if self.channel is NoticeChannel.PUBSUB else 1.0
         return usual if self.poll_seconds is None else self.poll_seconds
 
     def __post_init__(self) -> None:

@@ -108,8 +108,9 @@ def ingest_dag(delivery: Delivery, deliveries_file: str) -> DAG:
         find = NewFilesSensor(task_id="find_new_files", pool=delivery.pool, **common)
         several = {"max_active_tis_per_dagrun": delivery.parallel_tasks, **common}
         land = LandEventFilesOperator.partial(
-            task_id="land_event_files", map_index_template="{{ task.label }}", pool=delivery.pool, **several
-        ).expand(chunk=find.output)
+            task_id="land_event_files", map_index_template="{{ task.label }}", pool=delivery.pool,
+            build_task_ids=["index_publish_hour", "share_out_units", "flatten_publish_hour"], **several,
+        ).expand(chunk=find.output)  # fmt: skip
         check = CheckLandingOperator(task_id="check_landing", landing_task_id="land_event_files", **common)
         # a landing task takes its chunk to the lake; the next three tasks are skipped if all chunks are there
         index = IndexUnitOperator.partial(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from pismo.operators.announce import CHANGES
 from pismo.operators.build import must_force
@@ -11,11 +14,13 @@ from pismo.operators.delivery import DeliveryOperator
 from pismo.runs.window import day_of, day_window, window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping, Sequence, Set
 
     from airflow.sdk import Context
 
+    from pismo.operators.steps import Carried
     from pismo.runs.chunks import Chunk
+    from pismo.runs.failures import FailedFile
     from pismo.runs.land import Landed
     from pismo.runs.window import Window
     from pismo_lake.ledger import Ledger
@@ -23,6 +28,17 @@ if TYPE_CHECKING:
 
 FAILURES = "failures"
 """The XCom key of the files that could not be landed."""
+_LATER_SECONDS = 60.0
+"""A task takes no new notices after this time: the files that are in the lake have to be announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The landings of a task so far, the failures that the run shows, and the units that need an index or a build."""
+
+    landed: Landed
+    failed: tuple[FailedFile, ...]
+    units: Set[str]
 
 
 class _LandOperator(DeliveryOperator):
@@ -33,18 +49,15 @@ class _LandOperator(DeliveryOperator):
     def land(self, delivery: Delivery, ledger: Ledger, window: Window, chunk: Chunk) -> Landed:
         """Land a chunk of a window, or all of it."""
         from pismo.runs.land import land_window
-        from pismo.signals.lineage import is_wanted, lineage_of_landing
         from pismo.signals.metrics import time_step
 
         with time_step(delivery.name, "land"):
-            landed = land_window(delivery, ledger, window, self.task_log, chunk)
-        if is_wanted():
-            self.lineage = lineage_of_landing(delivery, landed.summary.files, landed.summary.bytes)
-        return landed
+            return land_window(delivery, ledger, window, self.task_log, chunk)
 
     def settle(
-        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed, units: Set[str]
-    ) -> None:
+        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, landed: Landed, units: Set[str],
+        earlier: Settled | None = None,
+    ) -> Settled:  # fmt: skip
         """Count and push the failures and the landed files, and send alerts.
 
         A file that fails does not stop the others: the task succeeds, and `CheckLandingOperator` names the failed
@@ -53,18 +66,32 @@ class _LandOperator(DeliveryOperator):
         from pismo.notifications import send_alert
         from pismo.runs.failures import count_failures, failures_for_xcom
         from pismo.signals.alerts import alerts_of_landing
+        from pismo.signals.lineage import is_wanted, lineage_of_landing
         from pismo_lake.errors import landing_error
 
-        if landed.failures and not units and _may_try_again(context):
+        every = landed if earlier is None else earlier.landed.join(landed)
+        if is_wanted():
+            self.lineage = lineage_of_landing(delivery, every.summary.files, every.summary.bytes)
+        if every.failures and not units and earlier is None and _may_try_again(context):
             error = landing_error(landed.failures)
             if not error.permanent:
                 raise error
+        if earlier is not None:
+            # a run counts one try for a file
+            known = earlier.landed.failures
+            landed = replace(landed, failures={key: why for key, why in landed.failures.items() if key not in known})
         failed = count_failures(delivery, ledger, window, landed)
         for alert in alerts_of_landing(delivery, landed, failed):
             send_alert(delivery, alert, dict(context))
-        counts = landed.counts | asdict(landed.summary) | {"failed": len(landed.failures)}
-        context["ti"].xcom_push(key="counts", value=counts | {"publish_hours": len(units), "listed": landed.listed})
-        context["ti"].xcom_push(key=FAILURES, value=failures_for_xcom(failed))
+        settled = Settled(
+            every, (*(earlier.failed if earlier else ()), *failed), (earlier.units if earlier else units) | units
+        )
+        counts = every.counts | asdict(every.summary) | {"failed": len(every.failures)}
+        context["ti"].xcom_push(
+            key="counts", value=counts | {"publish_hours": len(settled.units), "listed": every.listed}
+        )
+        context["ti"].xcom_push(key=FAILURES, value=failures_for_xcom(settled.failed))
+        return settled
 
 
 class LandEventFilesOperator(_LandOperator):
@@ -72,13 +99,20 @@ class LandEventFilesOperator(_LandOperator):
 
     All files of the chunk are landed before the first one is indexed. So their notices are deleted early, and a retry
     fetches nothing again. A unit is a publish hour or a closed day.
+
+    If the chunk is the whole run, and new notices wait at its end, their files are landed and taken to the lake too:
+    the next run could only begin after the end of this one. For the same reason the run ends early: if nothing is left,
+    `build_task_ids` are skipped together, and not one after the other by the scheduler.
     """
 
     template_fields = (*DeliveryOperator.template_fields, "chunk")
 
-    def __init__(self, *, chunk: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, chunk: Mapping[str, Any] | None = None, build_task_ids: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.chunk = chunk or {}
+        self.build_task_ids = list(build_task_ids)
 
     @property
     def label(self) -> str:
@@ -88,27 +122,38 @@ class LandEventFilesOperator(_LandOperator):
         return str(Chunk.from_json(self.chunk))
 
     def execute(self, context: Context) -> list[str] | None:
-        """Land the chunk, index and build it; return the units that are left, or nothing."""
-        from pismo.operators.steps import carry, indexed_before
+        """Land the chunk, index and build it; return the units that are left, or nothing.
+
+        Raises:
+            DownstreamTasksSkipped: nothing is left in the whole run. For Airflow this is a success.
+        """
         from pismo.runs.chunks import Chunk
+
+        left = self._take(context, chunk := Chunk.from_json(self.chunk))
+        if left is None and chunk.is_whole and self.build_task_ids:
+            raise DownstreamTasksSkipped(tasks=self.build_task_ids)
+        return left
+
+    def _take(self, context: Context, chunk: Chunk) -> list[str] | None:
+        from pismo.operators.steps import carry, indexed_before
         from pismo.runs.find import resolve_events
         from pismo.signals.lineage import is_wanted, join_lineage, lineage_of_build
         from pismo_lake.contracts.store import count_changes
 
-        chunk = Chunk.from_json(self.chunk)
         with self.open_delivery(context) as (delivery, ledger):
             window = resolve_events(window_of(context, delivery), delivery, ledger)
             landed = self.land(delivery, ledger, window, chunk)
             units = _units(delivery, ledger, window, landed, chunk)
-            self.settle(context, delivery, ledger, window, landed, units)
+            settled = self.settle(context, delivery, ledger, window, landed, units)
             before = indexed_before(delivery, ledger, chunk, window.hours) if context["ti"].try_number > 1 else ()
             if changes := count_changes(ledger, delivery.lake, before):
                 context["ti"].xcom_push(key=CHANGES, value=changes)
             if not units:
                 return None
-            done = carry(
-                delivery, ledger, chunk, units, landed.keys, force=must_force(context), log=self.task_log
-            )  # fmt: skip
+            force, log = must_force(context), self.task_log
+            done = carry(delivery, ledger, chunk, units, landed.keys, force=force, log=log)
+            if delivery.notices is not None and chunk.is_whole and not window.object_keys and not force:
+                done = self._take_later(context, delivery, ledger, window, settled, done)
             context["ti"].xcom_push(key="indexed", value=done.indexed.counts())
             context["ti"].xcom_push(key="built", value=done.built.counts())
             if changes := count_changes(ledger, delivery.lake, [*before, *done.indexed.names]):
@@ -116,6 +161,27 @@ class LandEventFilesOperator(_LandOperator):
             if is_wanted() and done.units:
                 self.lineage = join_lineage(self.lineage, lineage_of_build(delivery, ledger, done.units))
         return list(done.left) or None
+
+    def _take_later(
+        self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, settled: Settled, done: Carried
+    ) -> Carried:
+        """Take the files of notices that came meanwhile to the lake; return the result of the whole task."""
+        from pismo.operators.steps import carry
+        from pismo.runs.chunks import WHOLE, Chunk
+        from pismo.runs.land import notices_wait
+
+        assert delivery.notices is not None
+        end = time.monotonic() + _LATER_SECONDS
+        while time.monotonic() < end and notices_wait(delivery, self.task_log):
+            landed = self.land(delivery, ledger, window, Chunk(messages=delivery.notices.most))
+            units = _units(delivery, ledger, window, landed, WHOLE)
+            settled = self.settle(context, delivery, ledger, window, landed, units, settled)
+            if not landed.counts["notices"]["messages"]:
+                # the service counts messages that it gives to nobody
+                break
+            if units:
+                done = done.join(carry(delivery, ledger, WHOLE, units, landed.keys, force=False, log=self.task_log))
+        return done
 
 
 def _units(delivery: Delivery, ledger: Ledger, window: Window, landed: Landed, chunk: Chunk) -> set[str]:

@@ -5,6 +5,7 @@ This module imports the code of the steps, so operators import it while they run
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,14 @@ class Indexed:
     summary: IndexSummary
     names: tuple[str, ...]
     changes: dict[str, dict[str, int]]
+
+    def join(self, later: Indexed) -> Indexed:
+        """Return the result of this indexing and a later one of the same task."""
+        changes = {name: Counter(kinds) for name, kinds in self.changes.items()}
+        for name, kinds in later.changes.items():
+            changes.setdefault(name, Counter()).update(kinds)
+        merged = {name: dict(kinds) for name, kinds in changes.items()}
+        return Indexed(self.summary.join(later.summary), (*self.names, *later.names), merged)
 
     def counts(self) -> dict[str, Any]:
         """Return the counts for XCom."""
@@ -112,6 +121,15 @@ class Carried:
     built: Built
     units: tuple[str, ...]
     left: tuple[str, ...]
+
+    def join(self, later: Carried) -> Carried:
+        """Return the result of this chunk and of later files of the same run."""
+        built = Built(BuildSummary(), {**self.built.failures, **later.built.failures})
+        built.summary.join(self.built.summary)
+        built.summary.join(later.built.summary)
+        left = set(self.left) - set(later.units) | set(later.left)
+        units = {*self.units, *later.units}
+        return Carried(self.indexed.join(later.indexed), built, tuple(sorted(units)), tuple(sorted(left)))
 
 
 def carry(

@@ -45,6 +45,26 @@ class Landed:
     source_works: bool = True
     keys: set[str] = field(default_factory=set)
 
+    def join(self, later: Landed) -> Landed:
+        """Return the result of this landing and a later one of the same run."""
+        notices = [each.counts["notices"] for each in (self, later) if "notices" in each.counts]
+        counts = {"notices": {name: sum(each[name] for each in notices) for name in notices[0]}} if notices else {}
+        return Landed(
+            add_summaries([self.summary, later.summary]), self.listed, {**self.failures, **later.failures}, counts,
+            self.source_works or later.source_works, self.keys | later.keys,
+        )  # fmt: skip
+
+
+def notices_wait(delivery: Delivery, log: logging.Logger) -> bool:
+    """Return whether new notices wait; False if the service has no count, or does not answer."""
+    try:
+        with closing(open_queue(delivery)) as queue:
+            return bool(queue.backlog())
+    except PismoError as error:
+        # the landed files are safe, and the next run meets the same error
+        log.warning("cannot look for more notices: %s", error)
+        return False
+
 
 def land_window(
     delivery: Delivery, ledger: Ledger, window: Window, log: logging.Logger, chunk: Chunk = WHOLE

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pismo_lake.settings.deliveries import Delivery
 
 _LONGEST_SILENCE = 300.0
-_ANSWER_SECONDS = 5.0
-"""The pause after an event, if looks are closer: another event, before its run took the messages, would make a run
-without work."""
+_ANSWER_SECONDS = 8.0
+"""The shortest pause after an event: another event, before its run took the messages, would make a run
+without work. A run takes longer than this, and looks for new messages itself."""
 
 
 class NoticesWaitingTrigger(BaseEventTrigger):
@@ -116,5 +116,5 @@ def pause_after(pause: float, poll_seconds: float, *, waits: bool, taken: bool) 
     """
     if not waits:
         return poll_seconds
-    answer = max(poll_seconds, min(_ANSWER_SECONDS, 2.5 * poll_seconds))
+    answer = max(poll_seconds, _ANSWER_SECONDS)
     return answer if taken else min(max(pause * 2, answer), _LONGEST_SILENCE)
