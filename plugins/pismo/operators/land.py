@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import DownstreamTasksSkipped
@@ -14,7 +15,7 @@ from pismo.operators.delivery import DeliveryOperator
 from pismo.runs.window import day_of, day_window, window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from airflow.sdk import Context
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from pismo.runs.failures import FailedFile
     from pismo.runs.land import Landed
     from pismo.runs.window import Window
+    from pismo_lake.hours import PublishHour
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.deliveries import Delivery
 
 FAILURES = "failures"
 """The XCom key of the files that could not be landed."""
 _LATER_SECONDS = 60.0
-"""A task takes no new notices after this time: the files that are in the lake have to be announced."""
+"""A task takes no new files after this time: the files that are in the lake have to be announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ class LandEventFilesOperator(_LandOperator):
     All files of the chunk are landed before the first one is indexed. So their notices are deleted early, and a retry
     fetches nothing again. A unit is a publish hour or a closed day.
 
-    If the chunk is the whole run, and new notices wait at its end, their files are landed and taken to the lake too:
-    the next run could only begin after the end of this one. For the same reason the run ends early: if nothing is left,
+    If the chunk is the whole run, and new notices or files wait at its end, they are taken to the lake too: the next
+    run could only begin after the end of this one. For the same reason the run ends early: if nothing is left,
     `build_task_ids` are skipped together, and not one after the other by the scheduler.
     """
 
@@ -152,7 +154,7 @@ class LandEventFilesOperator(_LandOperator):
                 return None
             force, log = must_force(context), self.task_log
             done = carry(delivery, ledger, chunk, units, landed.keys, force=force, log=log)
-            if delivery.notices is not None and chunk.is_whole and not window.object_keys and not force:
+            if chunk.is_whole and not window.object_keys and not force:
                 done = self._take_later(context, delivery, ledger, window, settled, done)
             context["ti"].xcom_push(key="indexed", value=done.indexed.counts())
             context["ti"].xcom_push(key="built", value=done.built.counts())
@@ -165,23 +167,33 @@ class LandEventFilesOperator(_LandOperator):
     def _take_later(
         self, context: Context, delivery: Delivery, ledger: Ledger, window: Window, settled: Settled, done: Carried
     ) -> Carried:
-        """Take the files of notices that came meanwhile to the lake; return the result of the whole task."""
+        """Take notices and files that came meanwhile to the lake; return the result of the whole task."""
         from pismo.operators.steps import carry
-        from pismo.runs.chunks import WHOLE, Chunk
-        from pismo.runs.land import notices_wait
+        from pismo.runs.chunks import WHOLE
+        from pismo.runs.land import more_waits
 
-        assert delivery.notices is not None
+        newest = replace(window, hours=_newest(window.hours), retry_failed=False)
         end = time.monotonic() + _LATER_SECONDS
-        while time.monotonic() < end and notices_wait(delivery, self.task_log):
-            landed = self.land(delivery, ledger, window, Chunk(messages=delivery.notices.most))
-            units = _units(delivery, ledger, window, landed, WHOLE)
-            settled = self.settle(context, delivery, ledger, window, landed, units, settled)
-            if not landed.counts["notices"]["messages"]:
-                # the service counts messages that it gives to nobody
+        while (
+            (newest.hours or delivery.notices is not None)
+            and time.monotonic() < end
+            and more_waits(delivery, ledger, newest, settled.landed.failures, self.task_log)
+        ):
+            landed = self.land(delivery, ledger, newest, WHOLE)
+            units = _units(delivery, ledger, newest, landed, WHOLE)
+            settled = self.settle(context, delivery, ledger, newest, landed, units, settled)
+            if not (landed.summary.files or landed.counts.get("notices", {}).get("messages")):
+                # a service may count messages that it gives to nobody
                 break
             if units:
                 done = done.join(carry(delivery, ledger, WHOLE, units, landed.keys, force=False, log=self.task_log))
         return done
+
+
+def _newest(hours: Iterable[PublishHour]) -> tuple[PublishHour, ...]:
+    """Return the publish hours that may get new files now: the present one and those beside it."""
+    now = datetime.now(UTC)
+    return tuple(hour for hour in hours if hour.plus(2).start > now)
 
 
 def _units(delivery: Delivery, ledger: Ledger, window: Window, landed: Landed, chunk: Chunk) -> set[str]:

@@ -20,7 +20,7 @@ from pismo_lake.ledger.sightings import ASKED_FOR
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from pismo.connect.source import EventSource
     from pismo.runs.chunks import Chunk
@@ -55,14 +55,20 @@ class Landed:
         )  # fmt: skip
 
 
-def notices_wait(delivery: Delivery, log: logging.Logger) -> bool:
-    """Return whether new notices wait; False if the service has no count, or does not answer."""
+def more_waits(delivery: Delivery, ledger: Ledger, window: Window, failed: Container[str], log: logging.Logger) -> bool:
+    """Return whether new notices wait, or without notices new files that have not `failed`.
+
+    Return False if a service has no count of its messages, or does not answer.
+    """
     try:
-        with closing(open_queue(delivery)) as queue:
-            return bool(queue.backlog())
+        if delivery.notices is not None:
+            with closing(open_queue(delivery)) as queue:
+                return bool(queue.backlog())
+        with source_of(delivery) as source:
+            return any(file.key not in failed for file in find_files(source, ledger, delivery, window).files)
     except PismoError as error:
         # the landed files are safe, and the next run meets the same error
-        log.warning("cannot look for more notices: %s", error)
+        log.warning("cannot look for more files: %s", error)
         return False
 
 

@@ -1,10 +1,11 @@
-"""Notices that come while a landing task works: the task takes their files to the lake too."""
+"""Notices and files that come while a landing task works: the task takes the files to the lake too."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,12 @@ class Task:
         self.pushed: dict[str, Any] = {}
         self.coming: list[list[str]] = []
         self.landings: list[Landed] = []
+        self.folder = FOLDER
         self._sink = announce
 
     def announce(self, *names: str) -> None:
         for name in names:
-            self._sink.put(f"{FOLDER}/{name}", event(name))
+            self._sink.put(f"{self.folder}/{name}", event(name))
         self._sink.announce()
 
     def run(self, **params: Any) -> Any:
@@ -142,7 +144,7 @@ def test_a_queue_that_does_not_answer_at_the_second_look_fails_nothing(
     task.announce("a")
     task.run()
     assert task.ids == ["a"]
-    assert "cannot look for more notices: the queue is gone" in capsys.readouterr().out
+    assert "cannot look for more files: the queue is gone" in capsys.readouterr().out
 
 
 def test_a_count_of_messages_that_nobody_gets_ends_the_looks(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,3 +155,40 @@ def test_a_count_of_messages_that_nobody_gets_ends_the_looks(task: Task, monkeyp
     task.run()
     assert task.ids == ["a"]
     assert len(task.landings) == 2
+
+
+@pytest.fixture
+def listing(task: Task) -> Task:
+    """Return the task of a delivery without notices; its files are of the present publish hour."""
+    task.sandbox.policy.list_allowed = True
+    task.delivery = replace(task.delivery, notices=None)
+    now = datetime.now(UTC)
+    task.folder = f"main_stream/{now.year}/{now.month}/{now.day}/{now.hour}"
+    return task
+
+
+def test_without_notices_new_files_of_the_present_hour_are_listed_again(listing: Task) -> None:
+    listing.announce("a")
+    listing.coming = [["b"], ["c", "d"]]
+    assert listing.run() is None
+    assert listing.ids == ["a", "b", "c", "d"]
+    assert len(listing.landings) == 3
+    assert (listing.pushed["counts"]["files"], listing.pushed["built"]["parts_built"]) == (4, 3)
+
+
+def test_a_file_that_failed_is_no_reason_to_land_again(listing: Task) -> None:
+    bad = f"{listing.folder}/bad"
+    listing.sandbox.policy.vanished.add(bad)
+    listing.announce("a", "bad")
+    listing.run()
+    assert listing.ids == ["a"]
+    assert len(listing.landings) == 1
+    assert [(file["key"], file["tries"]) for file in listing.pushed["failures"]] == [(bad, 1)]
+
+
+def test_the_files_of_earlier_hours_are_not_listed_again(listing: Task) -> None:
+    listing.folder = FOLDER
+    listing.announce("a")
+    listing.coming = [["b"]]
+    listing.run(window_start="2026-03-01T09:00:00Z", window_end="2026-03-01T09:30:00Z")
+    assert listing.ids == ["a"]
