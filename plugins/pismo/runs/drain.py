@@ -83,7 +83,7 @@ def drain(
         for message in waiting:
             queue.extend([message], _pause(message))
         left_before |= stays.keys()
-        # an empty queue would keep the landed files waiting for a second; a message that comes now rings for a new run
+        # an empty queue would keep the landed files waiting for a second; a message that comes now is for a later look
         if queue.backlog() == 0:
             break
     log.info("notices of %s: %s", queue.name, ", ".join(f"{count} {name}" for name, count in drained.counts().items()))
