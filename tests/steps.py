@@ -115,6 +115,7 @@ class _Tracer:
     def __init__(self, order: _Order, log: int) -> None:
         self._root, self._kill, self._stop, self._log = order.root, order.kill, order.stop, log
         self._pattern, self._dies = order.pattern, order.dies
+        self._last = ""
         self._count = 0
         self._busy = False
 
@@ -123,17 +124,27 @@ class _Tracer:
         if self._busy:
             return
         self._busy = True
-        self._count += 1
         text = f"{kind} {_shown(place, self._root)}"
         os.write(self._log, f"{text}\n".encode())
+        if text == self._last:
+            # the same request once more, because the first one failed
+            self._busy = False
+            return
+        self._count += 1
         if self._pattern and re.search(self._pattern, text):
             self._pattern, self._stop = "", self._count
-            self._kill = self._count + 1 if self._dies else 0
+            if self._dies:
+                self._kill, self._last = self._count + 1, text
         if self._count == self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._count == self._stop:
             os.kill(os.getpid(), signal.SIGSTOP)
         self._busy = False
+
+    def end(self, kind: str, place: object) -> None:
+        """Take note of a step that has been taken; die if it was to be the last one."""
+        if self._last == f"{kind} {_shown(place, self._root)}":
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self, busy_ms: int | None) -> None:
         """Trace from now on."""
@@ -188,12 +199,16 @@ class _Tracer:
     def _wrap_store(self) -> None:
         from s3fs import S3FileSystem
 
-        call, step = S3FileSystem._call_s3, self.step
+        call, step, end = S3FileSystem._call_s3, self.step, self.end
 
         async def called(store: Any, method: str, *arguments: Any, **options: Any) -> Any:
-            if method.startswith(("put", "delete", "upload", "complete", "copy")):
+            changes = method.startswith(("put", "delete", "upload", "complete", "copy"))
+            if changes:
                 step(method, options.get("Key", ""))
-            return await call(store, method, *arguments, **options)
+            answer = await call(store, method, *arguments, **options)
+            if changes:
+                end(method, options.get("Key", ""))
+            return answer
 
         S3FileSystem._call_s3 = called
 
