@@ -117,14 +117,14 @@ class _Reader:
     def _text(self, text: str | bytes, name: str, depth: int) -> None:
         """Read a text that must be a JSON object, or a list of objects."""
         try:
-            value = loads(text.lstrip("\ufeff") if isinstance(text, str) else text)
+            value = loads(text.lstrip("\ufeff") if isinstance(text, str) else text, self._found.unknown)
             if isinstance(value, str):
-                value = loads(value)
+                value = loads(value, self._found.unknown)
         except NoticeError:
             plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
             inner = decode_if_base64(plain.strip())
             try:
-                value = None if inner is None else loads(inner)
+                value = None if inner is None else loads(inner, self._found.unknown)
             except NoticeError:
                 value = None
             if not isinstance(value, dict | list):
@@ -143,16 +143,24 @@ class _Reader:
                 self._found.faults.append(f"{name} is not a JSON object")
 
     def _object(self, value: dict[str, Any], depth: int) -> None:
-        """Read a JSON object by the shape that its keys show."""
+        """Read a JSON object; if it has an unknown part and no notice, all of it is of unknown shape."""
         if depth == 0:
             msg = "it has too many wrappers"
             raise NoticeError(msg)
+        before = len(self._found.unknown), len(self._found.notices)
+        self._shape(value, depth)
+        if len(self._found.unknown) > before[0] and len(self._found.notices) == before[1]:
+            # the wrapper of an unknown part may name the object: a subject, an ARN, an attribute
+            self._found.unknown.append(value)
+
+    def _shape(self, value: dict[str, Any], depth: int) -> None:
+        """Read a JSON object by the shape that its keys show."""
         message, detail = value.get("message"), value.get("detail")
         records = next((value[name] for name in ("Records", "Event") if isinstance(value.get(name), list)), None)
         if _is_pismo(value):
             data = value["data"]
             self._add(data.get("bucket_name"), data.get("object_name"), data.get("object_size"), value.get("org_id"))
-        elif records is not None:
+        elif records:
             for record in records:
                 self._try(lambda record=record: self._record(record, depth))  # type: ignore[misc]
         elif value.get("Event") == "s3:TestEvent":
@@ -279,10 +287,14 @@ class _Reader:
         inside = Contents()
         reader = _Reader(inside)
         for item in value.values() if depth > 1 else ():
+            faults = len(inside.faults)
             if isinstance(item, dict | list):
                 reader._value(item, "it", depth - 1)
             elif isinstance(item, str) and item[:1] in {"{", "["}:
                 reader._try(lambda item=item: reader._text(item, "it", depth - 1))  # type: ignore[misc]
+            if len(inside.faults) > faults:
+                # any text or list may be here: it matters only if it names an object
+                inside.unknown.append(item)
         if inside.notices:
             self._found.notices += inside.notices
             self._found.unknown += inside.unknown

@@ -21,7 +21,8 @@ DEPTH = 5
 """A notice may be inside this many wrappers."""
 
 _DIGITS = len(str(1 << 63))
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+# in lines, as in mails
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:\r?\n[A-Za-z0-9+/_-]+)*={0,2}\s*")
 
 
 def texts_of(value: Any) -> Iterator[str]:
@@ -43,10 +44,12 @@ def _insides(text: str) -> Iterator[Any]:
     """Yield the values that a text may encode: percent-encoded text, JSON, base64."""
     if "%" in text and (decoded_text := unquote(text)) != text:
         yield decoded_text
+    shadowed: list[Any] = []
     try:
-        inner = loads(text)
+        inner = loads(text, shadowed)
     except NoticeError:
         inner = decode_if_base64(text)
+    yield from shadowed
     if isinstance(inner, Mapping | list | str) and inner != text:
         yield inner
 
@@ -56,22 +59,32 @@ def decode_if_base64(text: str) -> str | None:
     if not _BASE64.fullmatch(text):
         return None
     try:
-        return base64.b64decode(text.translate({45: 43, 95: 47}) + "=" * (-len(text) % 4)).decode()
+        plain = "".join(text.split()).translate({45: 43, 95: 47})
+        return base64.b64decode(plain + "=" * (-len(plain) % 4)).decode()
     except ValueError:
         return None
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, shadowed: list[Any] | None = None) -> Any:
     """Parse JSON; a number with too many digits becomes a text.
+
+    If a key is repeated, its last value counts; the others that differ are added to `shadowed`.
 
     Raises:
         NoticeError: the text is not JSON, or has too many levels.
     """
     msg = "it is not JSON"
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        plain = dict(items)
+        if len(plain) < len(items) and shadowed is not None:
+            shadowed.extend({key: value} for key, value in items if value != plain[key])
+        return plain
+
     if is_too_deep(text if isinstance(text, str) else text.decode("latin-1")):
         raise NoticeError(msg)
     try:
-        return json.loads(text, parse_int=_whole)
+        return json.loads(text, parse_int=_whole, object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         raise NoticeError(msg) from None
 
@@ -87,10 +100,11 @@ def spellings(key: str, *, form: bool) -> tuple[str, str | None]:
         # S3 encodes nearly every sign: a key with a plus and no percent sign may be unencoded
         other = key if "+" in key and "%" not in key else None
     else:
-        name = key
-        while "/" not in name and "%2f" in name.lower():
-            # every key of the stream has a slash
-            name = unquote_plus(name)
+        name, other = key, None
+    while "/" not in name and "%2f" in name.lower():
+        # every key of the stream has a slash
+        name = unquote_plus(name)
+    if not form:
         decoded = unquote(name)
         other = decoded if decoded != name and can_be_kept(decoded) else None
     other = other.lstrip("/") if other else None

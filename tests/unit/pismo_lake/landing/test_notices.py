@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,22 @@ UNKNOWN = {
     "a call that is not known": {"detail": TRAIL | {"eventName": "MoveObject"}},
     "a kind of CloudEvent that is not known": CLOUD | {"type": "google.cloud.storage.object.v1.moved"},
     "Pismo's event with other names": {**EVENT, "data": {"bucket": BUCKET, "path": KEY}},
+    "names in base64 of several lines": {
+        "blob": base64.encodebytes(json.dumps({"b": BUCKET, "k": KEY, "x": "y" * 60}).encode()).decode()
+    },
+    "the subject of a CloudEvent": {
+        "specversion": "1.0", "type": "com.amazonaws.s3.objectcreated", "source": f"arn:aws:s3:::{BUCKET}",
+        "subject": KEY, "data": {"size": 5},
+    },
+    "the subject of a CloudEvent with text": {
+        "specversion": "1.0", "type": "x", "source": BUCKET, "subject": KEY, "data": "{}",
+    },
+    "a resource of EventBridge": {"detail-type": "x", "resources": [f"arn:aws:s3:::{BUCKET}/{KEY}"], "detail": {}},
+    "the subject of SNS": sns({"a": 1}) | {"Subject": f"s3://{BUCKET}/{KEY}"},
+    "an attribute of SQS": {"Records": [{"messageId": "1", "body": "{}", "messageAttributes": {"key": KEY}}]},
+    "the key of a partition": {"Records": [{"kinesis": {"data": "e30=", "partitionKey": KEY}}]},
+    "beside a message of Pub/Sub": {"message": {"data": "e30="}, "bucket": BUCKET, "object": KEY},
+    "beside no records": {"Records": [], "bucket": BUCKET, "key": KEY},
 }  # fmt: skip
 
 
@@ -202,6 +219,44 @@ def test_a_part_that_is_not_understood_does_not_hide_the_others() -> None:
     found = read_announced(json.dumps({"Records": records}), None, EXPECTED)
     assert [notice.key for notice in found.notices] == ["main_stream/2020/4/1/23/a=b c"]
     assert len(found.problems) == 3
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"Records": [{"eventName": "ObjectCreated:Put", "s3": {"object": {"key": KEY}}}]},
+        {"message": {"data": "%%%", "attributes": {"object": KEY}}},
+        "{" + f"s3://{BUCKET}/{KEY}",
+        [KEY],
+    ],
+    ids=["no bucket", "not base64", "not JSON", "a list"],
+)
+def test_a_broken_part_of_an_unknown_wrapper_does_not_go_with_its_sound_parts(part: Any) -> None:
+    found = read_announced(
+        json.dumps({"first": part, "second": {"Records": [RECORD]}, "tags": ["a", "b"]}), None, EXPECTED
+    )
+    assert [notice.key for notice in found.notices] == ["main_stream/2020/4/1/23/a=b c"]
+    assert len(found.problems) == 1
+
+
+SOUND = json.dumps(RECORD)
+REPEATED = {
+    "records": f'{{"Records": [{SOUND}], "Records": []}}',
+    "an object": SOUND.replace('"object": {', '"object": {"key": "main_stream/2020/4/1/23/other", '),
+    "in a text": json.dumps({"TopicArn": "t", "Message": f'{{"Records": [{SOUND}], "Records": [{{}}]}}'}),
+    "in base64": json.dumps({"x": base64.b64encode(f'{{"k": "{KEY}", "k": 1}}'.encode()).decode()}),
+}
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_the_values_of_a_repeated_key_are_all_read(name: str) -> None:
+    assert read_announced(REPEATED[name], None, EXPECTED).problems == [
+        f"it names {BUCKET} or an event file in an unknown shape"
+    ]
+
+
+def test_a_repeated_key_that_says_the_same_makes_no_difference() -> None:
+    assert read_announced(SOUND.replace("{", '{"x": 1, "x": 1, ', 1), None, EXPECTED).problems == []
 
 
 GCS = {"bucketId": BUCKET, "objectId": KEY, "eventType": "OBJECT_FINALIZE"}
@@ -253,6 +308,7 @@ def test_a_size_that_is_none_is_as_good_as_not_there(name: str) -> None:
         ("a%3Db+c", True, ("a=b c", None)),
         ("a+b", True, ("a b", "a+b")),
         ("a%2Bb", True, ("a+b", None)),
+        ("a%253Db", True, ("a%3Db", None)),
     ],
 )
 def test_the_spellings_of_a_key(key: str, form: bool, expected: tuple[str, str | None]) -> None:
@@ -264,6 +320,13 @@ def test_the_spellings_of_a_key(key: str, form: bool, expected: tuple[str, str |
         body = {**EVENT, "data": {"bucket_name": BUCKET, "object_name": folder + key}}
     (notice,) = read_notices(json.dumps(body))
     assert (notice.key, notice.other_key) == (folder + name, other and folder + other)
+
+
+def test_a_key_that_was_encoded_twice_is_one_of_the_stream() -> None:
+    key = quote(quote(KEY, safe=""), safe="")
+    s3 = {"bucket": {"name": BUCKET}, "object": {"key": key}}
+    found = read_announced(json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": s3}]}), None, EXPECTED)
+    assert [notice.key for notice in found.notices] == [KEY]
 
 
 def test_attributes_of_a_pulled_message_count() -> None:
