@@ -15,7 +15,8 @@ from tests.lakes import LakeUnderTest, event
 
 from pismo.operators import LandEventFilesOperator
 from pismo.operators import land as land_module
-from pismo_lake.errors import SourceUnavailable
+from pismo.operators import steps as steps_module
+from pismo_lake.errors import RoleDenied, SourceUnavailable
 from pismo_sandbox.s3.notices import furnish_notices
 from pismo_sandbox.s3.server import CONSUMER_KEY, CONSUMER_SECRET, running_sandbox
 
@@ -36,6 +37,7 @@ class Task:
         self.delivery, self.sandbox, self.lake = delivery, sandbox, lake
         self.pushed: dict[str, Any] = {}
         self.coming: list[list[str]] = []
+        self.heal = self.failing = False
         self.landings: list[Landed] = []
         self.folder = FOLDER
         self._sink = announce
@@ -56,6 +58,8 @@ class Task:
             def land(self, *given: Any) -> Landed:
                 landed = super().land(*given)
                 task.landings.append(landed)
+                if task.heal:
+                    task.sandbox.policy.vanished.clear()
                 if task.coming:
                     task.announce(*task.coming.pop(0))
                 return landed
@@ -109,6 +113,46 @@ def test_a_later_file_that_fails_is_named_and_stops_nothing(task: Task) -> None:
     assert task.ids == ["a", "c", "d"]
     assert [(file["key"], file["tries"]) for file in task.pushed["failures"]] == [(f"{FOLDER}/bad", 1)]
     assert (task.pushed["counts"]["files"], task.pushed["counts"]["failed"]) == (3, 1)
+
+
+@pytest.mark.parametrize("step", ["land", "carry"])
+def test_an_error_of_a_later_landing_takes_nothing_from_the_first(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    """The task succeeds, so that the rows in the lake are announced; the next run takes the other files."""
+    place: Any = land_module._LandOperator if step == "land" else steps_module
+    real = getattr(place, step)
+
+    def fail(*given: Any, **more: Any) -> Any:
+        if task.failing and (task.landings if step == "land" else len(task.landings) > 1):
+            msg = "sts:AssumeRole was refused"
+            raise RoleDenied(msg)
+        return real(*given, **more)
+
+    monkeypatch.setattr(place, step, fail)
+    task.failing = True
+    task.announce("a")
+    task.coming = [["b"]]
+    task.run()
+    assert task.ids == ["a"]
+    assert task.pushed["built"]["rows"] == 1
+    assert task.pushed["indexed"]["events"] == 1
+    assert task.pushed["contract_changes"]
+    assert "later files are left to the next run: sts:AssumeRole was refused" in capsys.readouterr().out
+    task.failing = False
+    task.run()
+    assert task.ids == ["a", "b"]
+
+
+def test_a_run_takes_no_more_messages_than_it_may(task: Task) -> None:
+    assert task.delivery.notices is not None
+    task.delivery = replace(task.delivery, notices=replace(task.delivery.notices, most=3))
+    task.announce("a", "b")
+    task.coming = [["c", "d"], ["e"]]
+    task.run()
+    assert (len(task.ids), task.pushed["counts"]["notices"]["messages"]) == (3, 3)
+    task.run()
+    assert task.ids == ["a", "b", "c", "d", "e"]
 
 
 def test_it_announces_after_a_minute_although_notices_come_all_the_time(
@@ -184,6 +228,17 @@ def test_a_file_that_failed_is_no_reason_to_land_again(listing: Task) -> None:
     assert listing.ids == ["a"]
     assert len(listing.landings) == 1
     assert [(file["key"], file["tries"]) for file in listing.pushed["failures"]] == [(bad, 1)]
+
+
+def test_a_file_that_is_landed_after_its_failure_is_no_failure(listing: Task) -> None:
+    listing.announce("a", "bad")
+    listing.sandbox.policy.vanished.add(f"{listing.folder}/bad")
+    listing.coming = [["b"]]
+    listing.heal = True
+    listing.run()
+    assert listing.ids == ["a", "b", "bad"]
+    assert listing.pushed["failures"] == []
+    assert (listing.pushed["counts"]["files"], listing.pushed["counts"]["failed"]) == (3, 0)
 
 
 def test_the_files_of_earlier_hours_are_not_listed_again(listing: Task) -> None:

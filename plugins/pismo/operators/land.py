@@ -85,9 +85,9 @@ class _LandOperator(DeliveryOperator):
         failed = count_failures(delivery, ledger, window, landed)
         for alert in alerts_of_landing(delivery, landed, failed):
             send_alert(delivery, alert, dict(context))
-        settled = Settled(
-            every, (*(earlier.failed if earlier else ()), *failed), (earlier.units if earlier else units) | units
-        )
+        # a file may fail first and be landed later
+        before = [file for file in earlier.failed if file.key not in landed.keys] if earlier else []
+        settled = Settled(every, (*before, *failed), (earlier.units if earlier else units) | units)
         counts = every.counts | asdict(every.summary) | {"failed": len(every.failures)}
         context["ti"].xcom_push(
             key="counts", value=counts | {"publish_hours": len(settled.units), "listed": every.listed}
@@ -171,23 +171,38 @@ class LandEventFilesOperator(_LandOperator):
         from pismo.operators.steps import carry
         from pismo.runs.chunks import WHOLE
         from pismo.runs.land import more_waits
+        from pismo_lake.errors import PismoError
 
         newest = replace(window, hours=_newest(window.hours), retry_failed=False)
         end = time.monotonic() + _LATER_SECONDS
         while (
             (newest.hours or delivery.notices is not None)
             and time.monotonic() < end
+            and (rest := _rest(delivery, settled.landed)) is not None
             and more_waits(delivery, ledger, newest, settled.landed.failures, self.task_log)
         ):
-            landed = self.land(delivery, ledger, newest, WHOLE)
-            units = _units(delivery, ledger, newest, landed, WHOLE)
-            settled = self.settle(context, delivery, ledger, newest, landed, units, settled)
-            if not (landed.summary.files or landed.counts.get("notices", {}).get("messages")):
-                # a service may count messages that it gives to nobody
+            try:
+                landed = self.land(rest, ledger, newest, WHOLE)
+                units = _units(delivery, ledger, newest, landed, WHOLE)
+                settled = self.settle(context, rest, ledger, newest, landed, units, settled)
+                if not (landed.summary.files or landed.counts.get("notices", {}).get("messages")):
+                    # a service may count messages that it gives to nobody
+                    break
+                if units:
+                    done = done.join(carry(delivery, ledger, WHOLE, units, landed.keys, force=False, log=self.task_log))
+            except PismoError as error:
+                # a failed task would not announce the rows that are in the lake; the next run meets the same error
+                self.task_log.warning("later files are left to the next run: %s", error)
                 break
-            if units:
-                done = done.join(carry(delivery, ledger, WHOLE, units, landed.keys, force=False, log=self.task_log))
         return done
+
+
+def _rest(delivery: Delivery, landed: Landed) -> Delivery | None:
+    """Return the delivery with the number of messages that its run may still take; None if there are none."""
+    if delivery.notices is None:
+        return delivery
+    left = delivery.notices.most - landed.counts.get("notices", {}).get("messages", 0)
+    return replace(delivery, notices=replace(delivery.notices, most=left)) if left > 0 else None
 
 
 def _newest(hours: Iterable[PublishHour]) -> tuple[PublishHour, ...]:

@@ -49,8 +49,9 @@ class Landed:
         """Return the result of this landing and a later one of the same run."""
         notices = [each.counts["notices"] for each in (self, later) if "notices" in each.counts]
         counts = {"notices": {name: sum(each[name] for each in notices) for name in notices[0]}} if notices else {}
+        failures = {key: why for key, why in self.failures.items() if key not in later.keys}
         return Landed(
-            add_summaries([self.summary, later.summary]), self.listed, {**self.failures, **later.failures}, counts,
+            add_summaries([self.summary, later.summary]), self.listed, failures | later.failures, counts,
             self.source_works or later.source_works, self.keys | later.keys,
         )  # fmt: skip
 
