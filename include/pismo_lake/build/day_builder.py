@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pismo_lake.hours import PublishDay, PublishHour
     from pismo_lake.index.dedupe import Verdict
     from pismo_lake.ledger import FileRecord, Ledger
+    from pismo_lake.ledger.builds import PartRecord
     from pismo_lake.progress import Progress
     from pismo_lake.settings.lake import LakeSettings
 
@@ -97,10 +98,15 @@ class DayBuilder(UnitBuilder):
 
     def replaces(self) -> list[str]:
         """Return the outputs of the day's hours."""
+        return [path for record in self._records_of_hours() for path in record.outputs]
+
+    def replaced_records(self, part: int) -> list[PartRecord]:
+        """Return the record of the day, and those of its hours."""
+        return [*super().replaced_records(part), *self._records_of_hours()]
+
+    def _records_of_hours(self) -> list[PartRecord]:
         place = (self.ledger, self.settings.lake, self.settings.delivery)
-        return [
-            path for hour in self._days.hours() for part in BuildLedger(*place, hour).parts() for path in part.outputs
-        ]
+        return [record for hour in self._days.hours() for record in BuildLedger(*place, hour).parts()]
 
     def replaces_rows(self, part: int) -> bool:
         """Return whether the day, or one of its hours, has rows."""

@@ -16,6 +16,7 @@ from pismo_lake.build.claim import Claim, ClaimLostError
 from pismo_lake.build.draft import Inputs
 from pismo_lake.build.fingerprint import fingerprint
 from pismo_lake.build.heartbeat import wait_for_other
+from pismo_lake.build.only_copies import refuse_only_copies
 from pismo_lake.build.part_recorder import OutdatedError, PartRecorder
 from pismo_lake.build.summary import BuildSummary
 from pismo_lake.build.table_commits import TableCommits
@@ -111,6 +112,11 @@ class UnitBuilder(ABC):
     def replaces(self) -> list[str]:
         """Return paths of other units that a build of this unit replaces."""
         return []
+
+    def replaced_records(self, part: int) -> list[PartRecord]:
+        """Return the records whose outputs a build of a part replaces."""
+        before = self.builds.part(part)
+        return [before] if before is not None else []
 
     def replaces_rows(self, part: int) -> bool:
         """Return whether the lake may have rows that a build of a part replaces."""
@@ -249,6 +255,7 @@ class UnitBuilder(ABC):
                 # its row stays until a run builds the part with the winning copy, and then this one
                 claim.release()
                 return
+            refuse_only_copies(self.settings, self.ledger, self.unit, self.replaced_records(part))
             self._moved |= moves
             files = inputs.parts.get(part, [])
             if not files:

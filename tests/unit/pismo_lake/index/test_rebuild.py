@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,15 @@ from tests.lakes import SERVER, LakeUnderTest, event, find_in_rows, key
 
 from pismo_lake import storage
 from pismo_lake.build.day import build_unit
-from pismo_lake.errors import LedgerMismatchError
+from pismo_lake.errors import LakeError, LedgerMismatchError
 from pismo_lake.events.erase import erase
+from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import Rebuilt, rebuild_ledger
 from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.known_files import known_outputs
 from pismo_lake.paths import BUILD_ROOTS, OUTPUT_ROOTS
+from pismo_lake.report.model import DayVerdict
+from pismo_lake.report.reconcile import reconcile
 from pismo_lake.settings.contracts import ContractRules
 
 if TYPE_CHECKING:
@@ -281,6 +285,56 @@ def test_a_raw_file_that_cannot_be_indexed_stops_no_other(lake: LakeUnderTest) -
     done = finish(lake)
     assert [name for name, _ in done.failures] == [key(11, "b")]
     assert people(lake) == ["bob", "dora", "emil"]
+
+
+def remove_landing(lake: LakeUnderTest, *names: str) -> None:
+    """Remove raw files and their indexes; all of them if none is named."""
+    for path in (lake.root / "landing").rglob("*"):
+        if path.is_file() and (not names or path.name.removesuffix(".parquet") in names):
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("gone", "units"), [((), {DAY, "2026-03-02T09"}), (("b",), {DAY}), (("c",), {"2026-03-02T09"})]
+)
+def test_rows_whose_raw_file_is_gone_stay_until_it_comes_again(
+    lake: LakeUnderTest, gone: tuple[str, ...], units: set[str]
+) -> None:
+    fill(lake)
+    kept = people(lake)
+    before = {path: digest for path, digest in lake.digest().items() if "/events/" in path or "/rejects/" in path}
+    raws = {key(10, "a"): person("anna") + person("bob"), key(11, "b"): person("cleo") + b'{"broken'}
+    raws |= {key(9, "c", day=2): person("dora") + person("emil")}
+    lake.lose_ledger()
+    lake = anew(lake)
+    remove_landing(lake, *gone)
+    done = rebuild_ledger(lake.settings, lake.ledger)
+    for unit in units:
+        with pytest.raises(LakeError, match="would remove the only copy"):
+            build_unit(lake.settings, lake.ledger, unit)
+    for unit in set(done.units) - units:
+        build_unit(lake.settings, lake.ledger, unit)
+    assert people(lake) == kept
+    for unit in units:
+        day = PublishDay.parse(unit[:10])
+        assert reconcile(lake.settings, lake.ledger, day).verdict is DayVerdict.INCOMPLETE
+        with suppress(LakeError):
+            lake.close(str(day), force=True)
+    assert people(lake) == kept
+    lake.land(raws)
+    lake.build()
+    assert {path: digest for path, digest in lake.digest().items() if path in before} == before
+    assert people(lake) == kept
+
+
+def test_a_damaged_output_is_built_again_after_a_rebuild(lake: LakeUnderTest) -> None:
+    fill(lake)
+    lake.lose_ledger()
+    lake = anew(lake)
+    for path in (lake.root / "lake" / "events").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:-100])
+    finish(lake)
+    assert people(lake) == ["bob", "cleo", "dora", "emil"]
 
 
 def test_reports_are_output_too_and_no_build_owns_them() -> None:
