@@ -70,13 +70,29 @@ def duckdb_table(speech: Quotes, table: MadeTable) -> list[str]:
     # the empty select first: it sets the types of columns that some files lack, or have with another type
     columns, day = [table.partition, *table.columns], table.partition.name
     empty = _lines([f"NULL::{column.type} AS {speech.quote_name(column.name)}" for column in columns])
-    more = f"* EXCLUDE ({', '.join(table.above)})" if table.above else "*"
+    files = speech.quote_text(f"{_without_wildcards(table.folder)}/*/*.parquet")
+    if _names_a_value(table.folder, table.above):
+        # DuckDB would take the folders above the lake for columns too, and their values instead of those in the files
+        date = f"CAST(regexp_extract(filename, '{day}=([^/]*)/[^/]*$', 1) AS DATE) AS {speech.quote_name(day)}"
+        more, options = f"* EXCLUDE (filename), {date}", "filename = true, hive_partitioning = false"
+    else:
+        more = f"* EXCLUDE ({', '.join(table.above)})" if table.above else "*"
+        options = f"hive_partitioning = true, hive_types = {{'{day}': DATE}}"
     query = (
         f"SELECT\n  {empty}\nWHERE false\nUNION ALL BY NAME\n"
-        f"SELECT {more} FROM read_parquet({speech.quote_text(f'{table.folder}/*/*.parquet')},\n"
-        f"  union_by_name = true, hive_partitioning = true, hive_types = {{'{day}': DATE}})"
+        f"SELECT {more} FROM read_parquet({files},\n  union_by_name = true, {options})"
     )
     return duckdb_view(speech, MadeView(table.name, columns, table.comment, query))
+
+
+def _without_wildcards(path: str) -> str:
+    """Return DuckDB's pattern for a path, in which no sign stands for others."""
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in path)
+
+
+def _names_a_value(folder: str, above: Sequence[str]) -> bool:
+    """Return whether a folder above the lake is named key=value, as the folders of dates are."""
+    return len([part for part in folder.split("/") if "=" in part]) > len(above)
 
 
 def duckdb_view(speech: Quotes, view: MadeView) -> list[str]:

@@ -81,9 +81,9 @@ class DescribedTable:
 
     def dates(self) -> tuple[date, date] | None:
         """Return the first and the last date of its files; None without files."""
-        found = set()
-        for uri in storage.list_files(storage.join(self.lake, self.folder)) if self.lake else ():
-            if match := _PARTITION.search(uri):
+        found, folder = set(), storage.join(self.lake, self.folder)
+        for uri in storage.list_files(folder) if self.lake else ():
+            if match := _PARTITION.match(uri.removeprefix(folder)):
                 found.add(date.fromisoformat(match[1]))
         return (min(found), max(found)) if found else None
 

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
-from tests.lakes import LakeUnderTest, event
+from tests.lakes import ORG, LakeUnderTest, event
 
 from pismo_lake.cli.main import main
 from pismo_lake.contracts.store import ContractStore
@@ -103,6 +103,31 @@ def test_declared_dates_have_their_type(tmp_path: Path) -> None:
             base.execute(statement)
         rows = base.execute("SELECT due, due_typed FROM pix_in_1 ORDER BY event_id").fetchall()
         assert rows == [("2026-03-05", date(2026, 3, 5)), ("soon", None)]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["org_id=TN-9", "delivery=other", "event_date=2020-01-01", "domain=cards/_source_file=x", "lak*", "l[a]", "*"],
+)
+def test_duckdb_reads_the_values_of_the_files_whatever_the_path_of_the_lake(tmp_path: Path, place: str) -> None:
+    # the patterns among the names of lakes meet the other lakes too
+    for number, neighbour in enumerate([place, "lake", "la"]):
+        lake = LakeUnderTest(tmp_path / neighbour)
+        lake.land({f"{HOUR}/a": event(f"e-{number}", {"lines": [{"n": 1}]}) + b"{broken"})
+        lake.build()
+    lake = LakeUnderTest(tmp_path / place)
+    tables = lake_tables(lake.settings.lake, ContractStore(lake.ledger, lake.settings))
+    assert tables[0].dates() == (date(2026, 3, 1), date(2026, 3, 1))
+    assert "'/data/la[?]e/events/" in made(lake, "duckdb", "/data/la?e")[0]
+    with duckdb.connect() as base:
+        for statement in made(lake, "duckdb"):
+            base.execute(statement)
+        found = base.execute("SELECT * FROM pix__pix_in_1")
+        (row,) = [dict(zip([column[0] for column in found.description], row, strict=True)) for row in found.fetchall()]
+        assert row.keys() == {column.name for column in tables[0].columns}
+        assert (row["event_id"], row["org_id"], row["event_date"]) == ("e-0", ORG, date(2026, 3, 1))
+        assert row["_source_file"] == f"{HOUR}/a"
+        assert base.execute("SELECT delivery, publish_date FROM rejects").fetchall() == [("test", date(2026, 3, 1))]
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
