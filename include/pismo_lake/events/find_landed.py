@@ -36,6 +36,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 8
+# the digits of 1.2345678E7 do not show that it is 12345678
+_EXPONENT = rb"[\[:,]\s*-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]"
 _COLUMNS = ["offset", "length", "org_id", "event_id", "domain", "event_type", "schema_version", "reason"]
 
 
@@ -83,7 +85,7 @@ def _matches(record: FileRecord, conditions: Sequence[Condition]) -> list[tuple[
     except (PismoError, FileNotFoundError):
         return None
     wanted = [(column, column_path(column), value) for column, value in conditions]
-    suspect = re.compile(b"|".join([rb"\\", *(value_pattern(value) for _, value in conditions)]))
+    suspect = suspect_pattern(value for _, value in conditions)
     found = []
     if suspect.search(data) is None:
         return []
@@ -99,11 +101,13 @@ def _matches(record: FileRecord, conditions: Sequence[Condition]) -> list[tuple[
     return found
 
 
-def value_pattern(value: str) -> bytes:
-    """Return a pattern (of bytes) for all spellings of a value without an escape.
+def suspect_pattern(values: Iterable[str]) -> re.Pattern[bytes]:
+    """Return a pattern for all events that may hold one of some values, in any spelling of JSON."""
+    return re.compile(b"|".join([rb"\\", _EXPONENT, *map(_value_pattern, values)]))
 
-    Other digits of a number may match too.
-    """
+
+def _value_pattern(value: str) -> bytes:
+    """Return a pattern for a value without an escape; other digits of a number may match too."""
     whole = value.split(".")[0] if re.fullmatch(r"-?\d+\.\d+", value) else value
     return re.escape(whole.encode("utf-8", "surrogatepass"))
 

@@ -5,7 +5,6 @@ Raw files hold all values in clear, also those that a policy keeps out of the la
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ import numpy as np
 
 from pismo_lake.contracts.names import column_path
 from pismo_lake.decode.envelope import parse_exact
-from pismo_lake.events.find_landed import leaf_texts, value_pattern
+from pismo_lake.events.find_landed import leaf_texts, suspect_pattern
 from pismo_lake.replay.account import account_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
@@ -41,9 +41,8 @@ class ValueFilter:
         if not columns and not selection.accounts:
             return None
         asked = [*(value for _, value in selection.values), *selection.accounts]
-        # a value may also be spelled with escapes
-        suspect = re.compile(b"|".join([rb"\\", *map(value_pattern, asked)]))
-        return cls({path: frozenset(of) for path, of in columns.items()}, frozenset(selection.accounts), suspect)
+        wanted = {path: frozenset(of) for path, of in columns.items()}
+        return cls(wanted, frozenset(selection.accounts), suspect_pattern(asked))
 
     def match(self, data: bytes, places: Iterable[tuple[int, int]]) -> NDArray[np.bool_]:
         """Return for each (offset, length) in the bytes of a file whether its event has the values."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DOCUMENT = "00666777889"
 CONDITION = [("data__document_number", DOCUMENT)]
+AT = at(5)
 OLD, NEW = PrivacyKey("2026-1", b"o" * 32), PrivacyKey("2026-2", b"n" * 32)
 
 
@@ -70,6 +71,15 @@ def test_a_raw_file_spells_a_value_as_it_likes(rotated: LakeUnderTest) -> None:
     escaped = plain.replace(DOCUMENT.encode(), b"\\u0030" + DOCUMENT[1:].encode())
     rotated.land({key(4): escaped})
     assert "e-escaped" in found(rotated)
+
+
+def test_a_dropped_number_with_an_exponent_is_found(rotated: LakeUnderTest) -> None:
+    spelled = (b"12345678", b"1.2345678E7", b"1.2345678e+7", b"123456780e-1", b"1.2345679E7")
+    events = [event(f"e-{at}", {"salary": "?"}, timestamp=AT).replace(b'"?"', text) for at, text in enumerate(spelled)]
+    rotated.land({key(5): b"".join(events)})
+    rotated.build()
+    person = find_person(rotated.settings, rotated.ledger, [("data__salary", "12345678")])
+    assert [item.event_id for item in person.events] == ["e-0", "e-1", "e-2", "e-3"]
 
 
 def command(lake: LakeUnderTest, *more: str) -> list[str]:
