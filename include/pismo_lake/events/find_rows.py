@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -250,13 +251,21 @@ def _convert_value(leaf: pa.Field, value: str) -> pa.Array:
     nothing: pa.Array = pa.array([], leaf.type)
     if pa.types.is_string(leaf.type):
         return pa.array([value])
+    if pa.types.is_integer(leaf.type) or pa.types.is_decimal(leaf.type):
+        return as_numbers([value], leaf.type)
     try:
-        if pa.types.is_integer(leaf.type) or pa.types.is_decimal(leaf.type):
-            # 007 is a text, not the number 7
-            return pa.array([Decimal(value)]).cast(leaf.type) if _NUMBER.fullmatch(value) else nothing
         return pa.array([value]).cast(leaf.type)
-    except (InvalidOperation, pa.ArrowInvalid):
+    except pa.ArrowInvalid:
         return nothing
     except pa.ArrowNotImplementedError:
         msg = f"column {leaf.name} holds {leaf.type}: give a column of single values"
         raise ConfigError(msg) from None
+
+
+def as_numbers(values: Iterable[str], kind: pa.DataType) -> pa.Array:
+    """Return those of some values that a column of numbers can hold; 007 is a text, not the number 7."""
+    found: list[Any] = []
+    for value in filter(_NUMBER.fullmatch, values):
+        with suppress(InvalidOperation, pa.ArrowInvalid):
+            found += pa.array([Decimal(value)]).cast(kind).to_pylist()
+    return pa.array(found, kind)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,7 @@ LEAST_TELLING = 6
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _DEEPEST = 3
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _BACKSLASH = b"\\"
 
 
@@ -29,16 +31,23 @@ class Needle:
 
     @classmethod
     def of(cls, values: Iterable[str]) -> Needle:
-        """Return one for the values that are long enough to identify a person."""
-        return cls(tuple(dict.fromkeys(value for value in values if len(value) >= LEAST_TELLING)))
+        """Return one for the values that are long enough to identify a person.
+
+        An accented letter may be one character or two.
+        """
+        long = [value for value in values if len(value) >= LEAST_TELLING]
+        spelled = (unicodedata.normalize(form, value) for value in long for form in _FORMS)
+        return cls(tuple(dict.fromkeys([*long, *spelled])))
 
     def is_in_bytes(self, data: bytes) -> bool:
         """Return whether bytes hold a value as UTF-8, or as JSON in text spells it."""
-        if not self.values:
-            return False
-        if self._bytes.search(data) is not None:
+        if self.is_plainly_in(data):
             return True
-        return _BACKSLASH in data and self._is_in_escaped(data.decode("utf-8", "replace"))
+        return bool(self.values) and _BACKSLASH in data and self._is_in_escaped(data.decode("utf-8", "replace"))
+
+    def is_plainly_in(self, data: bytes) -> bool:
+        """Return whether bytes hold a value as UTF-8, without escapes."""
+        return bool(self.values) and self._bytes.search(data) is not None
 
     def is_in_text(self, text: str) -> bool:
         """Return whether a text holds a value, or JSON in it does."""
@@ -59,11 +68,11 @@ class Needle:
 
     @cached_property
     def _text(self) -> re.Pattern[str]:
-        return re.compile("|".join(map(_add_bounds, self.values)), re.IGNORECASE)
+        return re.compile("|".join(map(_pattern, self.values)), re.IGNORECASE)
 
     @cached_property
     def _bytes(self) -> re.Pattern[bytes]:
-        return re.compile("|".join(map(_add_bounds, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
+        return re.compile("|".join(map(_pattern, self.values)).encode("utf-8", "surrogatepass"), re.IGNORECASE)
 
 
 def unescape(text: str) -> str:
@@ -73,8 +82,15 @@ def unescape(text: str) -> str:
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _add_bounds(value: str) -> str:
+def _pattern(value: str) -> str:
     """Return a pattern for a value, but not for a part of a longer number or word."""
     before = "(?<![0-9])" if value[0].isdecimal() else "(?<![A-Za-z])" if value[0].isalpha() else ""
     after = "(?![0-9])" if value[-1].isdecimal() else "(?![A-Za-z])" if value[-1].isalpha() else ""
-    return before + re.escape(value) + after
+    return before + "".join(map(_either_case, value)) + after
+
+
+def _either_case(sign: str) -> str:
+    """Return a pattern for a sign; patterns of bytes know the two cases of ASCII letters only."""
+    if sign.isascii():
+        return re.escape(sign)
+    return f"(?:{'|'.join(dict.fromkeys((sign, sign.lower(), sign.upper(), sign.title())))})"

@@ -20,7 +20,7 @@ from pismo_lake.decode.container import GZIP, uncompress
 from pismo_lake.errors import LandedFileError, PismoError
 from pismo_lake.events.avro import MAGIC, plain_avro
 from pismo_lake.events.find_landed import search_landed, work_ahead
-from pismo_lake.events.find_rows import search_rows
+from pismo_lake.events.find_rows import as_numbers, search_rows
 from pismo_lake.events.needle import Needle
 from pismo_lake.index.blank import DAMAGED
 from pismo_lake.index.files import read_index_at
@@ -184,6 +184,15 @@ class _Search:
             return
         content = storage.read_bytes(uri)
         plain = uncompress(content, uri, self._settings.max_plain_bytes)
+        if content.startswith(GZIP):
+            # compressed bytes show nothing but the name of a file, in their header
+            if self.needle.is_plainly_in(content):
+                yield Trace(uri, "a value in its gzip header")
+            if plain.data.startswith(GZIP):
+                yield f"{uri} is compressed twice"
+            else:
+                # an error names a file in another form
+                uncompress(plain.data, uri)
         if plain.lost.strip(b"\0") not in {b"", DAMAGED}:
             yield f"{uri}: its damaged end cannot be decompressed"
         try:
@@ -266,7 +275,7 @@ class _Search:
             yield Trace(uri, f"{len(rows)} row(s) of erased events", _ids_of(table, rows))
 
     def _rows_with(self, array: pa.Array) -> list[int]:
-        """Return the numbers of rows with a value in their texts, also inside lists and objects."""
+        """Return the numbers of rows with a value in texts or as a number, also inside lists and objects."""
         kind = array.type
         if not self.needle.values:
             return []
@@ -283,6 +292,8 @@ class _Search:
                 suspects = pc.or_(suspects, pc.match_substring(array, value, ignore_case=True))
             rows = pc.indices_nonzero(pc.fill_null(suspects, fill_value=False)).to_pylist()
             return [row for row in rows if self.needle.is_in_text(array[row].as_py())]
+        if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+            return [*pc.indices_nonzero(pc.is_in(array, as_numbers(self.needle.values, kind))).to_pylist()]
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             return [row for row, value in enumerate(array.to_pylist()) if value and self.needle.is_in_bytes(value)]
         return []

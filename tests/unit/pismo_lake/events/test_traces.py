@@ -6,6 +6,7 @@ import gzip
 import os
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -198,6 +199,55 @@ def test_a_value_with_odd_letters_is_found_in_every_spelling(peopled: LakeUnderT
         assert Needle.of([NAME]).is_in_bytes(spelled.encode()), spelled
         assert Needle.of([NAME]).is_in_text(spelled), spelled
     assert unescape("\\ud83d\\ude00 \\u0041") == "\U0001f600 A"
+
+
+@pytest.mark.parametrize(
+    "spelled", ["José Ávila", "JOSÉ ÁVILA", "josé ávila", "Jose\u0301 A\u0301vila", "JOSE\u0301 A\u0301VILA"]
+)
+@pytest.mark.parametrize("sought", ["José Ávila", "JOSE\u0301 A\u0301VILA"])
+def test_accented_letters_are_found_in_both_cases_and_both_forms(sought: str, spelled: str) -> None:
+    needle = Needle.of([sought])
+    assert needle.is_in_bytes(f'{{"name":"{spelled}"}}'.encode())
+    assert needle.is_in_text(f"paid by {spelled}.")
+    assert not needle.is_in_bytes(spelled.encode()[:-2])
+
+
+def test_a_number_is_found_in_columns_of_numbers(peopled: LakeUnderTest, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = {"other": 12345678, "people": [{"n": 12345678}], "sum": Decimal("12345678.00")}
+    peopled.land({
+        key(6): event("e-6", {"customer": 12345678}, timestamp=at(6)),
+        key(7): event("e-7", numbers, timestamp=at(7)) + event("e-8", {"other": 123456789}, timestamp=at(7)),
+    })  # fmt: skip
+    peopled.build()
+    # without its raw file only the rows hold the number
+    (peopled.root / "landing" / "test" / key(7)).unlink()
+    assert erase(peopled, where="data__customer=12345678") == 1
+    err = capsys.readouterr().err
+    for column in ("data__other", "data__sum", "data__people__n"):
+        assert f"a value in column {column} (event e-7)" in err
+    assert "e-8" not in err
+
+
+def pack_name(content: bytes) -> bytes:
+    """Return gzip bytes whose header names a file of the person."""
+    packed = gzip.compress(content)
+    return packed[:3] + b"\x08" + packed[4:10] + VALUE.encode() + b".json\0" + packed[10:]
+
+
+@pytest.mark.parametrize(
+    ("pack", "told"),
+    [
+        (pack_name, "LEFT: {}: a value in its gzip header"),
+        (lambda content: gzip.compress(gzip.compress(content)), "NOT SEARCHED: {} is compressed twice"),
+        (lambda content: gzip.compress(content.decode().encode("utf-16")), "NOT SEARCHED: {} is UTF-16"),
+    ],
+)  # fmt: skip
+def test_a_gzip_file_is_searched_whole_or_named(
+    peopled: LakeUnderTest, capsys: pytest.CaptureFixture[str], pack: Callable[[bytes], bytes], told: str
+) -> None:
+    peopled.land({key(7): pack(event("e-7", {"document": "1"}, timestamp=at(7)))})
+    assert erase(peopled) == 1
+    assert told.format(peopled.root / "landing" / "test" / key(7)) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
