@@ -1,8 +1,8 @@
 """Find card numbers in text and in JSON numbers: by prefix, length, Luhn check and groups.
 
 A number is a card number if a network issues numbers with its first digits and length, and it passes the Luhn check.
-In text its digits are in one run, or in the groups that a network prints on its cards. Other digits beside it do not
-hide it. The search reads a text once: its time depends only on the length of the text.
+In text its digits are in one run, or in the groups that a network prints on its cards. Other digits beside it, or
+invisible signs in it, do not hide it. The search reads a text once: its time depends only on the length of the text.
 """
 
 from __future__ import annotations
@@ -76,12 +76,20 @@ _GROUP_STARTS = frozenset(groups[:count] for groups in _GROUPS for count in rang
 _MOST_GROUPS = max(map(len, _GROUPS))
 
 _DIGITS = re.compile(r"\d+")
+_INVISIBLE_SIGNS = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_INVISIBLE = re.compile(f"[{_INVISIBLE_SIGNS}]")
 # blanks, dashes, dots, slashes, and invisible signs
 _BETWEEN = re.compile(
-    r"[\s\-._/\xad\xb7\u180e\u200b-\u2015\u2022\u2027-\u202f\u2043\u2060-\u2064\u2212\u2219\u22c5"
-    r"\u2e3a\u2e3b\u3002\ufe58\ufe63\ufeff\uff0d\uff0e]{1,4}"
+    rf"[\s\-._/{_INVISIBLE_SIGNS}\xb7\u058a\u05be\u1400\u1806\u2010-\u2015\u2022\u2024\u2027-\u202f\u2043\u2044\u2212\u2215"
+    r"\u2219\u22c5\u2800\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d\u3002\u301c\u3030\u30a0\u30fb\ufe31\ufe32\ufe58\ufe63\uff0d\uff0e\uff0f"
+    r"\uff65\U00010ead]{1,4}"
 )
 _DECIMAL = re.compile(r"\s*[+-]?\d{1,40}\.\d{1,40}\s*", re.ASCII)
+# a number of 13 to 19 digits, as Java writes it
+_SCIENTIFIC = re.compile(r"(?<![\d.,])\d\.\d{1,18}[eE]\+?1[2-8](?!\d)", re.ASCII)
 # UUIDs and digests: their digits are no card number, even if they pass the check
 _HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -91,7 +99,10 @@ _HEX = re.compile(
 _TRACK_1 = re.compile(r"\^[^\^?\n]{0,40}\^[^?\n]{0,80}")
 _TRACK_2 = re.compile(r"[=Dd]\d{4,}")
 
-SUSPECT = r"\p{Nd}{13}|\p{Nd}{4}[^\p{L}\p{N}]{1,4}(?:\p{Nd}{8}|\p{Nd}{3,8}[^\p{L}\p{N}]{1,4}\p{Nd}{3})"
+SUSPECT = (
+    r"\p{Nd}{13}|\p{Nd}{4}[^\p{L}\p{N}]{1,4}(?:\p{Nd}{8}|\p{Nd}{3,8}[^\p{L}\p{N}]{1,4}\p{Nd}{3})"
+    rf"|\p{{Nd}}[^\p{{L}}\p{{N}}]{{0,8}}[{_INVISIBLE_SIGNS}]|[0-9]\.[0-9]{{1,18}}[eE]\+?1[2-8]"
+)
 """A pattern (RE2) that matches every text with a card number, and few other texts."""
 
 
@@ -119,6 +130,7 @@ def mask_text(text: str) -> str:
     """Mask each card number in a text except its last four digits, and the track data after it."""
     if _DECIMAL.fullmatch(text):
         return mask_number(Decimal(text.strip())) or text
+    text = _SCIENTIFIC.sub(lambda found: mask_number(Decimal(found[0])) or found[0], text)
     parts, done = [], 0
     for start, end in _spans(text):
         if start < done:
@@ -136,7 +148,7 @@ def mask_text(text: str) -> str:
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield start and end of each card number; numbers that overlap are one."""
     start = end = 0
-    for here, there in _find(text):
+    for here, there in sorted([*_find(text), *_find_without_invisible(text)]):
         if here < end:
             end = max(end, there)
             continue
@@ -145,6 +157,15 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
         start, end = here, there
     if end:
         yield start, end
+
+
+def _find_without_invisible(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the places of card numbers that show only without the invisible signs between digits."""
+    if text.isascii() or not _INVISIBLE.search(text):
+        return
+    seen = [at for at, sign in enumerate(text) if not _INVISIBLE.match(sign)]
+    for start, end in _find("".join(text[at] for at in seen)):
+        yield seen[start], seen[end - 1] + 1
 
 
 def _find(text: str) -> Iterator[tuple[int, int]]:

@@ -27,7 +27,7 @@ STRICT = "strict"
 
 _RULE_KEYS = {"path", "names", "action", "event", "last", "alone", "values", "below", "about"}
 _POLICY_KEYS = {"extends", "card_numbers", "words", "rules", "earlier_keys"}
-_VERSION = 2
+_VERSION = 3
 """Raised if the same policy gives other values: then each new build writes its files again."""
 _LEAST_KEY_BYTES = 16
 

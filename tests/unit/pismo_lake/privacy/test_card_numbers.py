@@ -71,7 +71,8 @@ def test_neighbours_do_not_hide_a_number(text: str, left: str) -> None:
 
 
 BETWEEN = [" ", "-", ".", "/", "  ", "\u00a0", "\u2009", "\u202f", "\u3000", "\u2013", "\u2014", "\u2011", "\u2212",
-           "\u200b", "\u00b7", " - ", "\t", "_"]  # fmt: skip
+           "\u200b", "\u00b7", " - ", "\t", "_", "\uff0f", "\u2044", "\u30fb", "\u2024", "\u301c", "\u2e3a",
+           "\u2069 \u2068", "\u061c", "\u200b\u200b \u200b\u200b", "\u3164"]  # fmt: skip
 
 
 @pytest.mark.parametrize("between", BETWEEN)
@@ -91,8 +92,29 @@ def test_numbers_in_every_grouping_are_masked(prefix: str, sizes: tuple[int, ...
 
 
 @pytest.mark.parametrize(
+    "sign", ["\u200b", "\u200d", "\u2060", "\ufeff", "\xad", "\u2069", "\ufe0f", "\u034f", "\u3164"]
+)
+def test_invisible_signs_do_not_hide_a_number(sign: str) -> None:
+    for text in (sign.join(VISA), f"41{sign}11 1111 1111 1111", f"{VISA[:5]}{sign}{VISA[5:]}", f"{sign}{VISA}"):
+        assert mask_text(f"card {text}.").endswith("****1111.")
+        assert pc.match_substring_regex(pa.array([text]), SUSPECT)[0].as_py()
+    assert mask_text(f"{VISA}{sign}1229") == f"****1111{sign}1229"
+    assert mask_text(f"n\xe3o{sign}12 {sign}") == f"n\xe3o{sign}12 {sign}"
+
+
+@pytest.mark.parametrize(
+    "text", ["4.111111111111111E15", "4.111111111111111e+15", "[4.111111111111111E15]", "a 4.111111111111111E15 b"]
+)
+def test_numbers_with_an_exponent_are_masked(text: str) -> None:
+    assert pc.match_substring_regex(pa.array([text]), SUSPECT)[0].as_py()
+    assert "****1111" in mask_text(text)
+    assert "4.1" not in mask_text(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "4.111111111111112E15", "4.1E15", "1.7E12", "24.111111111111111E15", "4.111111111111111E150",
         "4111111111111112", f"{VISA}0000", "0.4111111111111111", "651.4111111111111111", "1000000000000008",
         "12345678-1234-1234-1234-123456789012", "2026-03-01T12:04:00.417790545Z", "TN::79227164117::2026-03-01",
         "E18236120202001199999s0123456789012", "709841762429", "74537604221431003881865",
