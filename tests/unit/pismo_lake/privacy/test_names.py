@@ -43,7 +43,9 @@ PERSONAL = str.split("""
     pixKey clabe sexo estadoCivil selfie photo fingerprint biometricData salary renda occupation displayName
     cardHolderName CARDHOLDERNAME nameOnCard name_on_card embossingName payerName beneficiaryName senderName
     creditorname note remarks memo observacao message reason firstname lname familyName givenName birthDate
-    date_of_birth placeOfBirth \uff45mail em\u200bail FIRST__NAME
+    date_of_birth cliente.nome favorecidoNome clienteNombre nmCliente nm_mae custName filiacao filiação1 nomeGenitora
+    dtNascto data_nascto cel cel1 acct_nbr doc_no idNo telNo cel_number contactNo cardNbr
+    placeOfBirth \uff45mail em\u200bail FIRST__NAME
 """)
 OTHER = str.split("""
     event_name product_name merchant_name program_name file_name bucket_name object_name schema_name server_name
