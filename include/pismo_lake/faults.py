@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 400
+_MOST_READ = 4000
 _DEEPEST = 8
 
 
@@ -142,16 +143,22 @@ _AZURE_CODES = {
 _AZURE_ADVICE = {"BlobImmutableDueToPolicy": "take the immutability policy off the container: builds replace files"}
 
 _TELLING_NAMES = (
-    r"(?:x-amz-)?(?:security-token|signature|credential)|passw(?:or)?d|secret\w*|\w*token|authorization"
-    r"|(?:aws)?access_?key_?id"
+    r"(?:x-amz-)?(?:security-token|signature|credential)|sig|\w*passw(?:or)?d|pwd|passphrase|\w*secret\w*|\w*token"
+    r"|authorization|(?:aws)?access_?key_?id|\w*(?:account|access|private|api)[_-]?key"
 )
 _HIDDEN: tuple[tuple[str, str], ...] = (
-    # credentials in URLs, and values with the name of a secret
+    # credentials in URLs: in those of databases and servers, a password may have an @ or a slash
+    (r"\b(?!https?:|s3:|gs:|abfss:)([a-z][a-z0-9+.-]{0,30})://[^\s\"'<>]{0,500}@", r"\1://***@"),
     (r"//[^/\s@]+@", "//***@"),
-    (rf"(?i)\b({_TELLING_NAMES})([\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s&,;\"'<>]+", r"\1\2***"),
+    # values with the name of a secret: in quotes with all their words, in XML up to the next tag
+    (rf"(?i)\b({_TELLING_NAMES})([\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*')", r"\1\2***"),
+    (
+        rf"(?i)\b({_TELLING_NAMES})([\"']?\s*(?:[=:]\s*[\"']?|>))(?:(?:bearer|basic)\s+)?[^\s&,;\"'<>]+",
+        r"\1\2***",
+    ),
     (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", "***"),
     # a word that contains "secret"
-    (r"(?i)\S*secret[-_]\S*", "***"),
+    (r"(?i)(?<!\S)\S*secret[-_]\S*", "***"),
     # a long run of letters with upper case, lower case and a digit is not a name
     (r"(?<![\w/+.:-])(?=[a-zA-Z/+]*\d)(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])[A-Za-z0-9/+=]{32,}", "***"),
     (r"(?s)-----BEGIN [^-]+-----.*?(?:-----END [^-]+-----|$)", "***"),
@@ -160,6 +167,9 @@ _HIDDEN: tuple[tuple[str, str], ...] = (
 
 def remove_secrets(text: str) -> str:
     """Make a foreign text fit for a message: one line of bounded length, without secrets."""
+    if len(text) > _MOST_READ:
+        # the patterns need much more time for a long text, e.g. the page of a proxy; a cut word may be half a secret
+        text = text[:_MOST_READ].rsplit(maxsplit=1)[0]
     for pattern, instead in _HIDDEN:
         text = re.sub(pattern, instead, text)
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

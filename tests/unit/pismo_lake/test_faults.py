@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import Any
 
 import botocore.session
@@ -143,6 +144,12 @@ def test_secrets_are_masked(secret: str, around: str) -> None:
         "https://b/k?X-Amz-Signature=hunter2&x=1", "https://b/k?X-Amz-Security-Token=hunter2",
         "Authorization: Bearer hunter2",
         '{"aws_session_token": "hunter2"}', "aws_secret_access_key=hunter2", "-----BEGIN PRIVATE KEY-----\nhunter2",
+        "https://a.blob.core.windows.net/c/b?sv=2022&sig=hunter2%2Bx%3D&se=2026", "sv=2022&sig=hunter2",
+        "AccountName=a;AccountKey=hunter2==;EndpointSuffix=core.windows.net", "account_key='hunter2'",
+        "client_secret=hunter2", "api_key: hunter2", "api-key=hunter2", "private_key: hunter2", "passphrase=hunter2",
+        "pwd=hunter2", "db_password=hunter2", 'password="two hunter2"', "'password': 'two, hunter2'",
+        "<SessionToken>hunter2</SessionToken>", "<AWSAccessKeyId>hunter2</AWSAccessKeyId>",
+        "postgresql+psycopg2://user:p@hunter2@db/x", "postgresql://user:p/hunter2@db/x", "sftp://user:hunter2@host/x",
     ],
 )  # fmt: skip
 def test_values_of_secret_names_are_masked(text: str) -> None:
@@ -157,6 +164,9 @@ def test_values_of_secret_names_are_masked(text: str) -> None:
         "s3://pismo-dataplatform-tn/main_stream/2026/03/01/09/3f2b9c1e7f6a4b5c8d9e0f1a2b3c4d5e",
         "User: arn:aws:sts::123456789012:assumed-role/Admin/someone is not authorized to perform: sts:AssumeRole",
         "The provided token has expired.",
+        "could not connect to postgresql://db.example.com:5432/lake",
+        "https://host:443/a/b@c/d",
+        "a design of a signal: x",
     ],
 )
 def test_names_stay(text: str) -> None:
@@ -166,6 +176,18 @@ def test_names_stay(text: str) -> None:
 def test_a_text_is_one_line_of_bounded_length() -> None:
     assert remove_secrets("a\nb\x1b[31m\tc") == "a b [31m c"
     assert len(remove_secrets("word " * 10_000)) < 500
+
+
+@pytest.mark.parametrize("word", ["a.", "a://", "//a", "secret", "<p>", "key=", "'"])
+def test_a_long_text_costs_little(word: str) -> None:
+    begin = time.process_time()
+    remove_secrets(word * 100_000)
+    assert time.process_time() - begin < 3
+
+
+def test_the_cut_of_a_long_text_shows_no_half_of_a_secret() -> None:
+    pem = f"-----BEGIN PRIVATE KEY-----{'x' * 3900}-----END PRIVATE KEY-----"
+    assert "wJalr" not in remove_secrets(f"{pem} wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY end")
 
 
 @pytest.mark.parametrize(
