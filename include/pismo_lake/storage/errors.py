@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.errors import LakeError, StorageError, StorageRefused, StorageUnavailable
+from pismo_lake.errors import LakeError, PismoError, StorageError, StorageRefused, StorageUnavailable
 from pismo_lake.faults import Fault, reason_of, remove_secrets
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _LIBRARIES = frozenset({"aiobotocore", "aiohttp", "azure", "boto3", "botocore", 
 _ANSWERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
+_TOO_LONG = "KeyTooLongError"
 _ADVICE = "give the identity of storage_conn_id the rights to list, read, write and delete there"
 
 
@@ -38,8 +39,9 @@ _ADVICE = "give the identity of storage_conn_id the rights to list, read, write 
 def naming(uri: str, done: str, advice: str = _ADVICE) -> Iterator[None]:
     """Raise a `StorageError` that names the file if the disk or the store refuses.
 
-    `done` is the participle of the work: ``read``, ``written``, ``listed``. If there is no file, or one already, this
-    is an answer and no error. `advice` is for a right that is missing.
+    A path that is too long is the fault of this file alone, so it is a `LakeError`. `done` is the participle of the
+    work: ``read``, ``written``, ``listed``. If there is no file, or one already, this is an answer and no error.
+    `advice` is for a right that is missing.
     """
     try:
         yield
@@ -77,15 +79,19 @@ def _is_foreign(error: Exception) -> bool:
     return isinstance(error, OSError) or library in _LIBRARIES
 
 
-def _convert(error: Exception, uri: str, done: str, advice: str) -> StorageError:
+def _convert(error: Exception, uri: str, done: str, advice: str) -> PismoError:
     if "://" not in uri or uri.startswith("file://"):
         number = error.errno if isinstance(error, OSError) else None
+        if number == errno.ENAMETOOLONG:
+            return LakeError(f"{uri} cannot be {done}: {os.strerror(number)}")
         text = os.strerror(number) if number else str(error) or type(error).__name__
         how = f"; {_ON_DISK[number]}" if number in _ON_DISK else ""
         kind = StorageUnavailable if number in _PASSING_ON_DISK else StorageRefused
         return kind(f"{uri} cannot be {done}: {text}{how}", uri=uri)
     reason = reason_of(error)
     text = f"{uri} cannot be {done}: {reason}"
+    if reason.code == _TOO_LONG:
+        return LakeError(text)
     if reason.fault is Fault.DENIED and not reason.advice:
         text += f"; {advice}"
     return (StorageRefused if reason.fault.permanent else StorageUnavailable)(text, uri=uri)

@@ -51,7 +51,7 @@ class Landed:
         counts = {"notices": {name: sum(each[name] for each in notices) for name in notices[0]}} if notices else {}
         failures = {key: why for key, why in self.failures.items() if key not in later.keys}
         return Landed(
-            add_summaries([self.summary, later.summary]), self.listed, failures | later.failures, counts,
+            add_summaries([self.summary, later.summary]), self.listed, {**failures, **later.failures}, counts,
             self.source_works or later.source_works, self.keys | later.keys,
         )  # fmt: skip
 

@@ -32,8 +32,8 @@ class PatientConfig(Config):
     """The settings of a `PatientTransport`: another transport, and two times in seconds."""
 
     transport: dict[str, Any]
-    wait_seconds: float = 2.0
-    pause_seconds: float = 300.0
+    wait_seconds: float = attr.field(default=2.0, converter=float)
+    pause_seconds: float = attr.field(default=300.0, converter=float)
 
     @classmethod
     def from_dict(cls, params: dict[str, Any]) -> PatientConfig:
@@ -58,7 +58,7 @@ class PatientTransport(Transport):
         """Make the other transport, and find the file that says since when its sink does not answer."""
         self._config = config
         # nothing but the address: other settings may hold a key
-        address = f"{config.transport['type']} {config.transport.get('url')}"
+        address = " ".join(str(config.transport.get(key)) for key in ("type", "url", "topic"))
         digest = hashlib.sha256(address.encode()).hexdigest()[:16]
         self.pause_file = Path(tempfile.gettempdir()) / f"pismo-lineage-{os.getuid()}-{digest}"
         self._inner = get_default_factory().create(dict(config.transport))

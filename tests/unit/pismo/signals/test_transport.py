@@ -125,6 +125,11 @@ def test_settings_without_another_transport_are_refused(settings: dict[str, obje
         PatientConfig.from_dict(settings)
 
 
+def test_times_may_be_texts() -> None:
+    told = {"transport": REFUSED, "wait_seconds": "0.5", "pause_seconds": "60"}
+    assert (PatientConfig.from_dict(told).wait_seconds, PatientConfig.from_dict(told).pause_seconds) == (0.5, 60.0)
+
+
 def test_closing_waits_no_longer_than_for_an_event() -> None:
     with silent_sink() as sink:
         transport = patient(sink.url)

@@ -202,3 +202,11 @@ def test_a_refused_credential_ends_the_landing(lake: LakeUnderTest, error: Sourc
 
     with pytest.raises(type(error)):
         land_files(lake.settings, lake.ledger, [RemoteFile(A, None), RemoteFile(B, None)], fetch)
+
+
+def test_a_path_that_is_too_long_stops_no_other_file(lake: LakeUnderTest) -> None:
+    long = "n/" * 3000 + HOUR + "/long"
+    landing = lake.land_raw({long: event("long"), A: event("a")})
+    assert (landing.summary.files, list(landing.failures)) == (1, [long])
+    assert "File name too long" in str(landing.failures[long])
+    assert waiting(lake) == [A]

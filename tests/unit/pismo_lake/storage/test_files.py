@@ -239,7 +239,7 @@ def test_a_missing_right() -> None:
 def test_a_name_that_is_too_long(tmp_path: Path) -> None:
     uri = f"{tmp_path}/{'n' * 300}"
     for write in (storage.write_atomic, storage.create):
-        with pytest.raises(StorageRefused, match="cannot be written: File name too long"):
+        with pytest.raises(LakeError, match="cannot be written: File name too long"):
             write(uri, b"x")
     assert list(tmp_path.iterdir()) == []
 
