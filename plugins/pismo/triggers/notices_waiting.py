@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST_SILENCE = 300.0
 _ANSWER_SECONDS = 8.0
-"""The shortest pause after an event: another event, before its run took the messages, would make a run
-without work. A run takes longer than this, and looks for new messages itself."""
+"""The shortest pause after an event. Another event before its run takes the messages would make a run without work.
+A run takes about as long, and looks for new messages at its end."""
 
 
 class NoticesWaitingTrigger(BaseEventTrigger):
