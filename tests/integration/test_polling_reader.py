@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 SECONDS = float(os.environ.get("PISMO_READER_SECONDS", "12"))
 PROCESSES = int(os.environ.get("PISMO_READER_PROCESSES", "3"))
-FILES = max(80, int(SECONDS))
-"""More than the 72 hours of the feed, so that files of one hour have copies of one event."""
+FILES = min(max(80, int(SECONDS)), 2400)
+"""More than the 72 hours of the feed, so that files of one hour have copies of one event. Hours of work change the
+same files again and again; more files would only make the comparison at the end longer."""
 PAUSE = 0.02
 """Seconds between two looks of the reader."""
 
