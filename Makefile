@@ -8,8 +8,8 @@ MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 SOURCES := $(wildcard include plugins dags tests benchmarks)
 
-# Many tests wait for Airflow or a disk, so two processes more than there are cores, but no more than six.
-WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 2 : 6)))
+# Many tests wait for Airflow or a disk, so three processes more than there are cores, but no more than six.
+WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 3 : 6)))
 
 # What the caller's shell knows of another Airflow, AWS account or delivery must not leak into this project's runs.
 $(foreach name,$(filter AIRFLOW_% AWS_% PISMO_%,$(.VARIABLES)),$(eval unexport $(name)))

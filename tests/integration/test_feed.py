@@ -55,7 +55,7 @@ def expected(feed: Feed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return lake.digest()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_all_dials_on_any_seed(tmp_path: Path, seed: int) -> None:
     fresh = Feed(tmp_path / "feed", 6, seed, Dials.everything())
     lake = LakeUnderTest(tmp_path / "lake", part_bytes=1_000_000)

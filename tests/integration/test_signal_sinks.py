@@ -99,6 +99,7 @@ def scheduled(home: Home) -> Iterator[tuple[Scheduled, Sink]]:
                 stop(started)
 
 
+@pytest.mark.slow
 def test_sinks_get_the_right_numbers_and_assets_start_the_dags_of_the_page(
     home: Home, scheduled: tuple[Scheduled, Sink]
 ) -> None:

@@ -181,7 +181,15 @@ def check_snapshots(home: Home, catalog: Catalog) -> None:
         assert snapshot.snapshot_id == snapshot_id
 
 
-@pytest.mark.parametrize("name", ["on_disk", "on_server", "in_glue", "in_rest"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "on_disk",
+        pytest.param("on_server", marks=pytest.mark.slow),
+        "in_glue",
+        pytest.param("in_rest", marks=pytest.mark.slow),
+    ],
+)
 def test_a_day_is_ingested_and_closed_with_tables(home: Home, truth: Truth, name: str) -> None:
     # the other days are closed at once: each run costs ten seconds
     if name == "on_server":

@@ -121,6 +121,7 @@ def example(path: Path) -> dict[str, str]:
     return dict(word.split("=", 1) for line in lines for word in line)
 
 
+@pytest.mark.slow
 def test_a_starter_project_runs(installed: Installed) -> None:
     project = installed.folder / "project"
     assert installed.run("pismo-lake", "--version") == f"pismo-lake {__version__}\n"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 RANDOM = re.compile(r"[0-9a-f]{32}|[0-9a-f]{10}(?=\.parquet)|\d{12}(?=\.json)")
 LASTING = {"rename", "link", "remove", "close", "rmdir", "commit"}
-REPEATED = 4
+REPEATED = 2
 """How many steps are chosen of the sorts that a command before had too."""
 
 

@@ -56,7 +56,9 @@ def choose(steps: tuple[str, ...], *, dies: bool) -> list[int]:
     return [number for place, number in enumerate(numbers) if EVERY_STEP or place // 2 % 2 == dies]
 
 
-@pytest.mark.parametrize("dies", [True, False], ids=["dies", "goes on"])
+@pytest.mark.parametrize(
+    "dies", [pytest.param(True, id="dies"), pytest.param(False, id="goes on", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("unit", ["hour", "day"])
 def test_an_overtaken_builder_doubles_no_row(lake: SmallLake, stepper: Stepper, unit: str, dies: bool) -> None:
     flatten = [("flatten", lake.source(folder), "--jobs", "1", *lake.options) for folder in ("first", "late")]
