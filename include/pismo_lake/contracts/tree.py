@@ -78,11 +78,10 @@ class Node:
 def leaves(node: Node) -> Iterator[Node]:
     """Yield every node below a node: its fields and their items, at any depth."""
     for child in node.fields.values():
-        if child.kind is Kind.OBJECT:
-            yield from leaves(child)
+        yield from leaves(child)
         yield child
-        if child.item is not None:
-            yield from leaves(child.item)
+    if node.item is not None:
+        yield from leaves(node.item)
 
 
 def widened_paths(node: Node, path: str) -> Iterator[str]:

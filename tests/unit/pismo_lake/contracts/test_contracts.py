@@ -14,7 +14,7 @@ import jsonschema_rs
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo_lake.contracts.contract import MAX_KEYS, Contract
+from pismo_lake.contracts.contract import MAX_COLUMNS, MAX_KEYS, Contract
 from pismo_lake.contracts.describe import changes_of, column_lines, differences, schema_of
 from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder, forget_schemas
 from pismo_lake.contracts.store import ContractStore
@@ -417,3 +417,16 @@ def test_a_typed_column_tells_no_more_than_a_policy_leaves(lake: LakeUnderTest, 
     lake.settings = replace(lake.settings, contracts=rules, privacy=privacy)
     lake.put(event("e-1", {"birth_date": "1990-02-28"}))
     assert (lake.row()["data__birth_date"], lake.row()["typed__birth_date"]) == ("1990", None)
+
+
+def test_a_saved_contract_has_as_many_columns_as_the_one_that_learned() -> None:
+    options: dict[str, Any] = {"free_form": FREE_FORM, "decimals": DECIMAL_NAMES}
+    learned = Contract(**options)
+    groups = {f"g{group}": {f"k{number}": 1 for number in range(280)} for group in range(5)}
+    learned.learn({"lists": [[{f"k{number}": 1 for number in range(90)}]], **groups}, {})
+    saved = Contract.from_json(learned.to_json(), **options)
+    more = {f"n{number}": 1 for number in range(20)}
+    for contract in (learned, saved):
+        contract.learn(more, {})
+        # the lists of lists are counted too: 90 fields, 5 groups of 280, and the 6 columns above them
+        assert len(contract.data.fields) == 6 + MAX_COLUMNS - (90 + 5 * 280 + 6)
