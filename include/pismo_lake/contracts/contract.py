@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.contracts.names import distinct_segment
-from pismo_lake.contracts.tree import Kind, Node, leaves, widened_paths
+from pismo_lake.contracts.tree import Kind, Node, extends, has_new_lists, leaves, widened_paths
 from pismo_lake.decode.exact_json import DuplicateKeys, Unbounded
 from pismo_lake.settings.contracts import EVOLVING, ContractRules, Mode
 
@@ -95,6 +95,15 @@ class Contract:
     def find_widened(self) -> tuple[str, ...]:
         """Return the paths that were int64 columns and are decimal now."""
         return (*widened_paths(self.data, "/data"), *widened_paths(self.envelope, ""))
+
+    def extends(self, older: Contract) -> bool:
+        """Return whether it has all of an older contract unchanged; it may have new paths and oddities."""
+        trees = ((self.data, older.data), (self.envelope, older.envelope))
+        return older.noted <= self.noted and all(extends(*pair) for pair in trees)
+
+    def has_new_lists(self, older: Contract) -> bool:
+        """Return whether it has a list that an older contract lacks."""
+        return has_new_lists(self.data, older.data) or has_new_lists(self.envelope, older.envelope)
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any], **options: Any) -> Contract:

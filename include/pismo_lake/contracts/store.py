@@ -24,7 +24,7 @@ from pismo_lake.ledger.tables import contract_changes, contracts
 from pismo_lake.paths import CONTRACTS, safe_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
     from pismo_lake.settings.privacy import Privacy
+
+    Key = tuple[str, str]
+
+_EARLIER = 20
+"""How many earlier versions of a contract are kept in memory."""
 
 
 class ContractStore:
@@ -41,7 +46,9 @@ class ContractStore:
         self._ledger = ledger
         self._settings = settings
         self.schemas = schema_folders(settings.contracts)
-        self._loaded: dict[tuple[str, str], tuple[Contract, int]] = {}
+        self._loaded: dict[Key, tuple[Contract, int]] = {}
+        # the saved trees of the last versions that this store has loaded or saved
+        self._trees: dict[Key, dict[int, dict[str, Any]]] = defaultdict(dict)
 
     def get(self, domain: str, event_type: str) -> Contract:
         """Return the contract of an event type (name with version); a new type has an empty one."""
@@ -68,6 +75,30 @@ class ContractStore:
         self._of((domain, event_type))
         return self._loaded[domain, event_type][1]
 
+    def extends(self, key: Key, version: int) -> bool:
+        """Return whether a contract has all of an earlier version unchanged, as far as this store knows.
+
+        An event that taught the earlier version nothing then has the same index under the present one.
+        """
+        if self.version(*key) == version:
+            return True
+        earlier = self._earlier(key, version)
+        return earlier is not None and self._of(key).extends(earlier)
+
+    def knows(self, key: Key, version: int, learned: Contract) -> bool:
+        """Return whether a contract has all that another one learned from a file since an earlier version.
+
+        The events of the file then teach the present contract nothing, and have the same index. This is not so for a
+        new list: an event with an empty list fits only if an event before it had an item.
+        """
+        earlier = self._earlier(key, version)
+        return (
+            earlier is not None
+            and learned.extends(earlier)
+            and self._of(key).extends(learned)
+            and not learned.has_new_lists(earlier)
+        )
+
     def refresh(self) -> None:
         """Forget contracts that others have saved since; the next use reads them again."""
         query = select(contracts.c.domain, contracts.c.event_type, contracts.c.version)
@@ -76,12 +107,16 @@ class ContractStore:
             now = {(domain, event_type): version for domain, event_type, version in rows}
         self._loaded = {key: loaded for key, loaded in self._loaded.items() if loaded[1] == now.get(key, 0)}
 
-    def forget_learned(self) -> bool:
-        """Forget contracts that learned and were not saved; return whether there was one."""
-        same = {key: loaded for key, loaded in self._loaded.items() if not loaded[0].changes}
-        learned = len(same) < len(self._loaded)
-        self._loaded = same
+    def forget_learned(self) -> dict[Key, Contract]:
+        """Forget contracts that learned and were not saved, and return them."""
+        learned = {key: contract for key, (contract, _) in self._loaded.items() if contract.changes}
+        self._loaded = {key: loaded for key, loaded in self._loaded.items() if key not in learned}
         return learned
+
+    def adopt(self, learned: Mapping[Key, Contract]) -> None:
+        """Take over contracts that another process let learn from the present versions; `save` saves them."""
+        for key, contract in learned.items():
+            self._loaded[key] = (contract, self.version(*key))
 
     def _of(self, key: tuple[str, str]) -> Contract:
         if key not in self._loaded:
@@ -122,13 +157,28 @@ class ContractStore:
                 return False
             self._loaded[key] = (contract, version + 1)
             contract.changes.clear()
+            self._note_tree(key, version + 1, contract.to_json())
         return True
 
     def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
         query = select(contracts.c.tree, contracts.c.version).where(*self._where(key))
         with self._ledger.engine.connect() as connection:
             row = connection.execute(query).first()
-        return self._parse(key, None if row is None else row.tree), 0 if row is None else row.version
+        if row is None:
+            return self._parse(key, None), 0
+        self._note_tree(key, row.version, row.tree)
+        return self._parse(key, row.tree), row.version
+
+    def _earlier(self, key: Key, version: int) -> Contract | None:
+        """Return an earlier version of a contract; None if this store does not know it."""
+        tree = self._trees[key].get(version)
+        return None if tree is None else self._parse(key, tree)
+
+    def _note_tree(self, key: Key, version: int, tree: dict[str, Any]) -> None:
+        trees = self._trees[key]
+        trees[version] = tree
+        if len(trees) > _EARLIER:
+            del trees[min(trees)]
 
     def _parse(self, key: tuple[str, str], tree: dict[str, Any] | None) -> Contract:
         """Return a saved contract, with the additions of the present schemas."""

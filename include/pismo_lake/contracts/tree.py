@@ -75,6 +75,30 @@ class Node:
         )
 
 
+def extends(node: Node, older: Node) -> bool:
+    """Return whether a tree has all paths of an older one unchanged; it may have more fields.
+
+    An event that taught the older tree nothing then has the same meaning under both: it has none of the new fields.
+    """
+    same = all(getattr(node, name) == getattr(older, name) for name in ("kind", "segment", "widened", "format"))
+    # whether an event with an empty list fits depends on the type of the items
+    if not same or (node.kind is Kind.LIST and node.typed != older.typed):
+        return False
+    if node.item is not older.item and not (node.item and older.item and extends(node.item, older.item)):
+        return False
+    return all(key in node.fields and extends(node.fields[key], child) for key, child in older.fields.items())
+
+
+def has_new_lists(node: Node, older: Node | None) -> bool:
+    """Return whether a tree has a list that an older tree lacks."""
+    if older is None and node.kind is Kind.LIST:
+        return True
+    known = {} if older is None else older.fields
+    return any(has_new_lists(child, known.get(key)) for key, child in node.fields.items()) or (
+        node.item is not None and has_new_lists(node.item, None if older is None else older.item)
+    )
+
+
 def leaves(node: Node) -> Iterator[Node]:
     """Yield every node below a node: its fields and their items, at any depth."""
     for child in node.fields.values():

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import BrokenExecutor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pismo_lake.index.make import index_file
+from pismo_lake.paths import safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pismo_lake.contracts.store import ContractStore
+    from pismo_lake.contracts.contract import Contract
+    from pismo_lake.contracts.store import ContractStore, Key
+    from pismo_lake.decode.container import Plain
     from pismo_lake.index.make import MadeIndex
+    from pismo_lake.index.table import IndexedFile
     from pismo_lake.ledger.raw_files import RawFile
 
 _LOG = logging.getLogger(__name__)
@@ -19,22 +25,65 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """An index made before its file's turn, with its contracts' versions and the file's SHA-256."""
+    """An index made before its file's turn, with its contracts' versions and the file's SHA-256.
+
+    `learned` are the contracts that learned from the file.
+    """
 
     index: MadeIndex
     sha256: str
-    versions: Mapping[tuple[str, str], int]
+    versions: Mapping[Key, int]
+    learned: Mapping[Key, Contract] = field(default_factory=dict)
 
-    def holds(self, contracts: ContractStore) -> bool:
-        """Return whether indexing the file now would give the same index."""
-        if self._is_same(contracts):
-            return True
-        # another run may have saved the contracts that the worker read: refresh, and compare again
-        contracts.refresh()
-        return self._is_same(contracts)
+    def is_taken(self, contracts: ContractStore, name: str) -> bool:
+        """Save the contracts that learned from the file if indexing it now would give the same index.
 
-    def _is_same(self, contracts: ContractStore) -> bool:
-        return all(contracts.version(*key) == version for key, version in self.versions.items())
+        Return False if the file must be indexed again.
+        """
+        if not self._holds(contracts):
+            # another run may have saved the contracts that the worker read: refresh, and compare again
+            contracts.refresh()
+            if not self._holds(contracts):
+                return False
+        contracts.adopt({key: each for key, each in self.learned.items() if self._is_present(key, contracts)})
+        return contracts.save(name)
+
+    def _holds(self, contracts: ContractStore) -> bool:
+        return all(self._is_same_under(contracts, key) for key in self.versions)
+
+    def _is_same_under(self, contracts: ContractStore, key: Key) -> bool:
+        """Return whether the index of an event type would be the same under its present contract."""
+        if key not in self.learned:
+            return contracts.extends(key, self.versions[key])
+        return self._is_present(key, contracts) or contracts.knows(key, self.versions[key], self.learned[key])
+
+    def _is_present(self, key: Key, contracts: ContractStore) -> bool:
+        return contracts.version(*key) == self.versions[key]
+
+
+def index_early(plain: Plain, contracts: ContractStore) -> tuple[IndexedFile, dict[Key, int], dict[Key, Contract]]:
+    """Index a file with the present contracts, and save none of them.
+
+    Returns:
+        The index, the versions of the contracts that it was made with, and the contracts that learned from the file.
+
+    Raises:
+        FramingError: the bytes hold too many values to be events.
+    """
+    contracts.refresh()
+    versions: dict[Key, int] = {}
+
+    def contract_of(domain: str, event_type: str) -> Contract:
+        key = (safe_segment(domain), safe_segment(event_type))
+        if key not in versions:
+            versions[key] = contracts.version(*key)
+        return contracts.of(*key)
+
+    try:
+        found = index_file(plain, contract_of)
+    finally:
+        learned = contracts.forget_learned()
+    return found, versions, learned
 
 
 class Indexers(Protocol):

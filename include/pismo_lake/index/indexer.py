@@ -131,7 +131,7 @@ class Indexer:
         got = workers.index_alone(file) if workers is not None and broken else result_of(begun)
         if isinstance(got, Raw):
             return self.index(file, got)
-        if got is not None and got.holds(self._contracts):
+        if got is not None and got.is_taken(self._contracts, file.name):
             self.ahead += 1
             return self._record(file, got.index, got.sha256)
         return self.index(file, read_raw(file))

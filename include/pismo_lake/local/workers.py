@@ -1,8 +1,8 @@
 """Use other processes to index files early and to build units, on all cores.
 
-A worker indexes a file before its turn, with the contracts of that moment. Its index is used only if, at the file's
-turn, each of these contracts is unchanged and none had to learn. Otherwise the file is indexed again in its turn. So
-the result is always that of a single process.
+A worker indexes a file before its turn, with the contracts of that moment. Its index is used only if it would be the
+same at the file's turn: each contract that learned from the file is unchanged until then, and each other one has at
+most new paths. Otherwise the file is indexed again in its turn. So the result is always that of a single process.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import atexit
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
@@ -24,11 +25,10 @@ from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode.container import uncompress
 from pismo_lake.errors import FramingError, LandedFileError, MemoryShortError, StalePlanError
 from pismo_lake.hours import NO_HOUR
-from pismo_lake.index.ahead import Ahead
+from pismo_lake.index.ahead import Ahead, index_early
 from pismo_lake.index.files import read_raw, write_index
-from pismo_lake.index.make import MadeIndex, index_file
+from pismo_lake.index.make import MadeIndex
 from pismo_lake.ledger import Ledger
-from pismo_lake.paths import safe_segment
 from pismo_lake.progress import SILENT
 from pismo_lake.storage.without_pandas import leave_pandas_out
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pismo_lake.build.summary import BuildSummary
-    from pismo_lake.contracts.contract import Contract
     from pismo_lake.errors import PismoError
     from pismo_lake.ledger.raw_files import RawFile
     from pismo_lake.progress import Progress
@@ -46,6 +45,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _WORTH_IT = 50_000_000
+_LONGEST_ANSWER = 30_000
+"""The most bytes of learned contracts that a worker returns: they fit into a pipe of 64 KiB at once."""
 
 
 class Workers:
@@ -226,31 +227,22 @@ def _end_with_parent() -> None:
 
 
 def _index(file: RawFile) -> Ahead | None:
-    """Return an index, if the present contracts need not learn from the file."""
-    contracts, used = _HERE[0].contracts, set[tuple[str, str]]()
-    contracts.refresh()
-
-    def contract_of(domain: str, event_type: str) -> Contract:
-        used.add((safe_segment(domain), safe_segment(event_type)))
-        return contracts.get(domain, event_type)
-
+    """Return an index, and the contracts that learned from the file."""
+    settings, contracts = _HERE[0].settings, _HERE[0].contracts
     try:
         raw = read_raw(file)
-        plain = uncompress(raw.data, file.key, _HERE[0].settings.max_plain_bytes)
-        found = index_file(plain, contract_of)
+        plain = uncompress(raw.data, file.key, settings.max_plain_bytes)
+        found, versions, learned = index_early(plain, contracts)
     except (FramingError, LandedFileError, MemoryError):
         # the file's turn reports the error
         return None
-    finally:
-        learned = contracts.forget_learned()
-    if learned:
+    if learned and len(pickle.dumps(learned)) > _LONGEST_ANSWER:
         return None
     # the caller writes it again if its own index would differ
-    write_index(_HERE[0].settings, file, file.publish_hour, found, raw.sha256)
-    versions = {key: contracts.version(*key) for key in used}
+    write_index(settings, file, file.publish_hour, found, raw.sha256)
     # return little: if a worker is killed during a long answer, the pool waits for its end for ever
     totals = replace(found, table=found.table.schema.empty_table(), parsed=(), left=None)
-    return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), raw.sha256, versions)
+    return Ahead(MadeIndex(totals, len(plain.data), plain.framing, written=True), raw.sha256, versions, learned)
 
 
 def _build(unit: str, force: bool) -> BuildSummary:  # noqa: FBT001 - called by the pool alone

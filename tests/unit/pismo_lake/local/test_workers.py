@@ -21,8 +21,8 @@ from tests.waiting import PATIENCE, until
 
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.decode.container import uncompress
-from pismo_lake.index.ahead import Ahead, result_of
-from pismo_lake.index.make import MadeIndex, index_file
+from pismo_lake.index.ahead import Ahead, index_early, result_of
+from pismo_lake.index.make import MadeIndex, make_index
 from pismo_lake.ledger.raw_files import RawFile
 from pismo_lake.local.workers import Workers
 from pismo_sandbox.check.truth import Truth
@@ -140,20 +140,22 @@ def lake(tmp_path: Path) -> LakeUnderTest:
 
 def indexed(lake: LakeUnderTest, raw: bytes) -> Ahead:
     """Return an index made with the present contracts."""
-    contracts = ContractStore(lake.ledger, lake.settings)
-    found = index_file(uncompress(raw, "x"), contracts.get)
-    version = contracts.version("pix", "pix_in-1")
-    return Ahead(MadeIndex(found, len(raw), "undelimited"), "", {("pix", "pix_in-1"): version})
+    found, versions, learned = index_early(uncompress(raw, "x"), ContractStore(lake.ledger, lake.settings))
+    return Ahead(MadeIndex(found, len(raw), "undelimited"), "", versions, learned)
+
+
+def is_taken(ahead: Ahead, contracts: ContractStore) -> bool:
+    return ahead.is_taken(contracts, "x")
 
 
 def test_an_index_made_with_an_older_contract_is_not_taken(lake: LakeUnderTest) -> None:
     lake.put(event("e-1"))
     ahead, contracts = indexed(lake, event("e-2")), ContractStore(lake.ledger, lake.settings)
-    assert ahead.holds(contracts)
+    assert is_taken(ahead, contracts)
     lake.put(event("e-3", {"account_id": "now a text"}), key=f"{HOUR}/b")
     # a landing that read its contracts before would make the same one; one that begins would not
-    assert ahead.holds(contracts)
-    assert not ahead.holds(ContractStore(lake.ledger, lake.settings))
+    assert is_taken(ahead, contracts)
+    assert not is_taken(ahead, ContractStore(lake.ledger, lake.settings))
 
 
 def test_an_index_made_with_a_newer_contract_is_taken(lake: LakeUnderTest) -> None:
@@ -161,7 +163,64 @@ def test_an_index_made_with_a_newer_contract_is_taken(lake: LakeUnderTest) -> No
     contracts = ContractStore(lake.ledger, lake.settings)
     contracts.get("pix", "pix_in-1")
     lake.put(event("e-3", {"account_id": "now a text"}), key=f"{HOUR}/b")
-    assert indexed(lake, event("e-2")).holds(contracts)
+    assert is_taken(indexed(lake, event("e-2")), contracts)
+
+
+def learn(contracts: ContractStore, **payload: object) -> None:
+    """Save a contract that has learned from one event."""
+    make_index(event("e-9", {"account_id": 7, **payload}), "f", contracts)
+
+
+def test_new_paths_of_an_earlier_file_change_no_index(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1"))
+    contracts = ContractStore(lake.ledger, lake.settings)
+    known, same, other, a_list = (
+        indexed(lake, event("e-2", {"account_id": 7, **payload}))
+        for payload in ({}, {"new": 1}, {"new": "text"}, {"items": [1]})
+    )
+    learn(contracts, new=1, items=[1])
+    version = contracts.version("pix", "pix_in-1")
+    assert [is_taken(ahead, contracts) for ahead in (known, same, other, a_list)] == [True, True, False, False]
+    # none of them taught anything more
+    assert contracts.version("pix", "pix_in-1") == version
+
+
+def test_what_a_worker_learned_is_saved_at_the_turn_of_the_file(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1"))
+    contracts = ContractStore(lake.ledger, lake.settings)
+    ahead = indexed(lake, event("e-2", {"account_id": 7, "new": 1}))
+    assert is_taken(ahead, contracts)
+    saved = ContractStore(lake.ledger, lake.settings).get("pix", "pix_in-1")
+    assert (list(saved.data.fields), contracts.version("pix", "pix_in-1")) == (["account_id", "new"], 2)
+
+
+def test_a_contract_that_another_run_saves_first_is_learned_again(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.put(event("e-1"))
+    contracts = ContractStore(lake.ledger, lake.settings)
+    ahead = indexed(lake, event("e-2", {"account_id": 7, "new": 1}))
+    save = ContractStore.save
+
+    def save_late(store: ContractStore, name: str) -> bool:
+        monkeypatch.undo()
+        learn(ContractStore(lake.ledger, lake.settings), other=1)
+        return save(store, name)
+
+    monkeypatch.setattr(ContractStore, "save", save_late)
+    assert not is_taken(ahead, contracts)
+    assert list(contracts.get("pix", "pix_in-1").data.fields) == ["account_id", "other"]
+
+
+def test_few_earlier_versions_are_kept(lake: LakeUnderTest) -> None:
+    lake.put(event("e-1"))
+    contracts = ContractStore(lake.ledger, lake.settings)
+    first = indexed(lake, event("e-2"))
+    for number in range(19):
+        learn(contracts, **{f"new{number}": 1})
+    assert is_taken(first, contracts)
+    learn(contracts, one_more=1)
+    assert not is_taken(first, contracts)
 
 
 @pytest.fixture
@@ -178,15 +237,18 @@ def raw_of(lake: LakeUnderTest, raw: bytes, name: str = "b", folder: str = HOUR)
     return RawFile(name, f"{folder}/{name}", len(raw), None, None, str(uri))
 
 
-def test_only_what_is_known_to_the_contracts_is_indexed_ahead(lake: LakeUnderTest, workers: Workers) -> None:
+def test_only_whole_files_with_little_to_learn_are_indexed_ahead(lake: LakeUnderTest, workers: Workers) -> None:
     lake.put(event("e-1"))
     known, new, zipped = event("e-2"), event("e-3", {"another": 1}), b"PK\x03\x04" + event("e-4")
-    raws = [raw_of(lake, raw, f"f{number}") for number, raw in enumerate((known, new, zipped, known, known))]
+    # the answer would not fit into the pipe
+    very_new = event("e-5", {f"{number}{'x' * 200}": 1 for number in range(299)})
+    raws = [raw_of(lake, raw, f"f{number}") for number, raw in enumerate((known, new, zipped, known, very_new, known))]
     (lake.root / "raws" / "f3").write_bytes(b"not what was landed")
     results = [workers.index(raw) for raw in raws]
-    taken, learned, unread, damaged, again = [result_of(future) for future in results]
-    assert taken.index.found.events == again.index.found.events == 1
-    assert (learned, unread, damaged) == (None, None, None)
+    taken, learned, unread, damaged, long, again = [result_of(future) for future in results]
+    assert taken.index.found.events == again.index.found.events == learned.index.found.events == 1
+    assert (unread, damaged, long) == (None, None, None)
+    assert [list(each.learned) for each in (taken, learned, again)] == [[], [("pix", "pix_in-1")], []]
     assert workers.index(raw_of(lake, known, "by-hand.json", "nowhere")) is None
 
 
