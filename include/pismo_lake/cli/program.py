@@ -25,6 +25,8 @@ def run() -> NoReturn:
     gc.set_threshold(_OBJECTS)
     # pyarrow's allocator would return memory to the system after each file, and ask for it again
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "-1")
+    # NumPy's linear algebra, which no command uses, would start a thread for each core
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # pydantic would look for plugins in all installed packages
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for stream in (sys.stdout, sys.stderr):

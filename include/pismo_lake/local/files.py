@@ -97,6 +97,8 @@ class LocalFiles:
                 raise NoEventFileError(msg, key=file.key)
             yield iter([raw])
 
+        if workers is not None and workers.use_for_input(sum(file.size or 0 for file in fresh)):
+            workers.prepare()
         landing = land_files(settings, ledger, fresh, fetch, anywhere=True, progress=progress)
         if landing.failures:
             failures.append(landing_error(landing.failures))

@@ -8,14 +8,17 @@ most new paths. Otherwise the file is indexed again in its turn. So the result i
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.build.day import build_unit
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
     from pismo_lake.settings.lake import LakeSettings
 
 _LOG = logging.getLogger(__name__)
+_FORKS = "forkserver"
+"""The workers are forks of one process that has imported their code, and nothing else."""
+_IMPORTED_LATE = ("pismo_lake.contracts.references", "dateutil.relativedelta", "numpy.ma")
+"""Modules that the first index or build of a process imports, if they are installed."""
 _WORTH_IT = 50_000_000
 _LONGEST_ANSWER = 30_000
 """The most bytes of learned contracts that a worker returns: they fit into a pipe of 64 KiB at once."""
@@ -61,6 +68,9 @@ class Workers:
         shared = ledger.engine.url.database not in (None, "", ":memory:")
         self.jobs = (jobs or cores()) if shared else 1
         self._asked = jobs is not None
+        # a fork of this process would share connections and the locks of other threads
+        self._context = multiprocessing.get_context(_FORKS if sys.platform == "linux" else "spawn")
+        self._context.set_forkserver_preload([__name__, *_IMPORTED_LATE])
         self._pool: ProcessPoolExecutor | None = None
         self._starting = threading.Lock()
 
@@ -76,6 +86,11 @@ class Workers:
     def use_for_input(self, size: int) -> Workers | None:
         """Return these workers if an input of this many bytes is worth their start."""
         return self if self.jobs > 1 and (self._asked or size >= _WORTH_IT) else None
+
+    def prepare(self) -> None:
+        """Let another process import the code of the workers, which are its forks; do not wait for it."""
+        if self._context.get_start_method() == _FORKS:
+            forkserver.ensure_running()
 
     def index(self, file: RawFile) -> Future[Ahead | None] | None:
         """Begin to index a landed file; return None if its turn must come first."""
@@ -179,10 +194,9 @@ class Workers:
         url = self._ledger.engine.url.render_as_string(hide_password=False)
         return ProcessPoolExecutor(
             jobs or self.jobs,
-            # a forked process would share connections and the locks of other threads
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=self._context,
             initializer=_begin,
-            initargs=(self._settings, url, self._ledger.run, logging.getLogger().level),
+            initargs=(self._settings, url, self._ledger.run, logging.getLogger().level, gc.get_threshold()),
         )
 
 
@@ -206,9 +220,12 @@ class _Process:
 _HERE: list[_Process] = []
 
 
-def _begin(settings: LakeSettings, url: str, run: str | None, level: int) -> None:
+def _begin(settings: LakeSettings, url: str, run: str | None, level: int, thresholds: tuple[int, int, int]) -> None:
     """Prepare a worker process."""
     leave_pandas_out()
+    # the parent's own choice; the objects of now live as long as the process
+    gc.set_threshold(*thresholds)
+    gc.freeze()
     # Ctrl-C reaches every process of the terminal: let the first one stop the others
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
