@@ -7,7 +7,8 @@ transaction, every part with the event type, and a build that began before it is
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,7 +20,6 @@ from pismo_lake.contracts.contract import Contract
 from pismo_lake.contracts.json_schema import find_schema, schema_folders
 from pismo_lake.ledger.builds import reopen_parts
 from pismo_lake.ledger.engine import now_text
-from pismo_lake.ledger.queries import chunks
 from pismo_lake.ledger.tables import contract_changes, contracts
 from pismo_lake.paths import CONTRACTS, safe_segment
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+    from pismo_lake.contracts.contract import Change
     from pismo_lake.contracts.tree import Node
     from pismo_lake.ledger import Ledger
     from pismo_lake.settings.lake import LakeSettings
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 
 _EARLIER = 20
 """How many earlier versions of a contract are kept in memory."""
+_WRITERS = 8
+
+
+class _NewerContractError(Exception):
+    """Another run has saved the contract since it was read."""
 
 
 class ContractStore:
@@ -149,15 +155,18 @@ class ContractStore:
 
         Then all contracts are forgotten, and the caller must learn again.
         """
-        for key, (contract, version) in list(self._loaded.items()):
-            if not contract.changes:
-                continue
-            if not self._save(key, contract, version, first_file):
+        changed = sorted(key for key, (contract, _) in self._loaded.items() if contract.changes)
+        new = [key for key in changed if not self._loaded[key][1]]
+        # a known one may wait for a build that has locked it, and must then hold no lock of another one
+        for keys in filter(None, (new, *([key] for key in changed if key not in new))):
+            if not self._save({key: self._loaded[key] for key in keys}, first_file):
                 self._loaded.clear()
                 return False
-            self._loaded[key] = (contract, version + 1)
-            contract.changes.clear()
-            self._note_tree(key, version + 1, contract.to_json())
+            for key in keys:
+                contract, version = self._loaded[key]
+                self._loaded[key] = (contract, version + 1)
+                contract.changes.clear()
+                self._note_tree(key, version + 1, contract.to_json())
         return True
 
     def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
@@ -205,32 +214,39 @@ class ContractStore:
         same = (contracts.c.lake == self._settings.lake, contracts.c.domain == domain)
         return (*same, contracts.c.event_type == event_type)
 
-    def _save(self, key: tuple[str, str], contract: Contract, version: int, first_file: str) -> bool:
-        place = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1], "version": version + 1}
-        seen = {"first_file": first_file, "seen_at": now_text()}
+    def _save(self, changed: Mapping[Key, tuple[Contract, int]], first_file: str) -> bool:
+        trees = {key: contract.to_json() for key, (contract, _) in changed.items()}
         try:
-            with self._ledger.transaction() as connection:
-                if version == 0:
-                    connection.execute(contracts.insert().values(**place, tree=contract.to_json()))
-                else:
-                    same = (*self._where(key), contracts.c.version == version)
-                    values = {"version": version + 1, "tree": contract.to_json()}
-                    if not connection.execute(update(contracts).where(*same).values(values)).rowcount:
-                        return False
-                changes = [
-                    {"path": c.path, "before": c.before, "after": c.after, "first_offset": c.offset}
-                    for c in contract.changes
-                ]
-                rows = [place | seen | change for change in changes]
-                connection.execute(contract_changes.insert(), rows)
-                if any(change.widens for change in contract.changes):
-                    # after the contract's own row: a build that is being recorded holds its lock, or waits for it
-                    reopen_parts(connection, self._settings.lake, "/".join(key))
+            with self._ledger.transaction() as connection, ThreadPoolExecutor(_WRITERS) as writers:
+                for key, (contract, version) in changed.items():
+                    self._record(connection, key, trees[key], version, contract.changes, first_file)
                 # before the commit, so that a killed process never leaves a document that is older than the ledger
-                self.write_document(key, version + 1, contract.to_json())
-        except IntegrityError:
+                list(writers.map(lambda key: self.write_document(key, changed[key][1] + 1, trees[key]), changed))
+        except (IntegrityError, _NewerContractError):
             return False
         return True
+
+    def _record(
+        self, connection: Connection, key: Key, tree: dict[str, Any], version: int, changes: Sequence[Change],
+        first_file: str,
+    ) -> None:  # fmt: skip
+        place = {"lake": self._settings.lake, "domain": key[0], "event_type": key[1], "version": version + 1}
+        if version == 0:
+            connection.execute(contracts.insert().values(**place, tree=tree))
+        else:
+            same = (*self._where(key), contracts.c.version == version)
+            values = {"version": version + 1, "tree": tree}
+            if not connection.execute(update(contracts).where(*same).values(values)).rowcount:
+                raise _NewerContractError
+        seen = {"first_file": first_file, "seen_at": now_text()}
+        rows = [
+            {**place, **seen, "path": c.path, "before": c.before, "after": c.after, "first_offset": c.offset}
+            for c in changes
+        ]
+        connection.execute(contract_changes.insert(), rows)
+        if any(change.widens for change in changes):
+            # after the contract's own row: a build that is being recorded holds its lock, or waits for it
+            reopen_parts(connection, self._settings.lake, "/".join(key))
 
     def write_document(self, key: tuple[str, str], version: int, tree: dict[str, Any]) -> None:
         """Write the JSON document of a contract, from which a lost ledger gets it back."""
@@ -277,37 +293,6 @@ class ContractStore:
         # a column may have been widened since
         reopen_parts(connection, self._settings.lake, "/".join(key))
         return True
-
-
-def changes_by_files(ledger: Ledger, lake: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return contract changes by their first file.
-
-    Each is (event type, path, before, after, first file, seen at, first offset).
-    """
-    found: list[tuple[Any, ...]] = []
-    table = contract_changes.c
-    columns = [
-        table.domain, table.event_type, table.path, table.before, table.after, table.first_file, table.seen_at,
-        table.first_offset,
-    ]  # fmt: skip
-    with ledger.engine.connect() as connection:
-        for chunk in chunks(names):
-            query = select(*columns).where(table.lake == lake, table.first_file.in_(chunk)).order_by(table.id)
-            found += [(f"{domain}/{event_type}", *rest) for domain, event_type, *rest in connection.execute(query)]
-    return found
-
-
-def count_changes(ledger: Ledger, lake: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Count the contract changes that files have made, by event type and kind.
-
-    Kinds are ``added``, ``widened``, ``rescued`` and ``discarded``.
-    """
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for event_type, _, before, after, *_ in changes_by_files(ledger, lake, names):
-        verb = after.partition(" ")[0]
-        kind = verb if verb in {"rescued", "discarded"} else "widened" if before else "added"
-        found[event_type][kind] += 1
-    return {event_type: dict(kinds) for event_type, kinds in found.items()}
 
 
 def contract_path(domain: str, event_type: str) -> tuple[str, str]:

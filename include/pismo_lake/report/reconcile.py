@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pismo_lake import storage
 from pismo_lake.build.summary import BuildSummary
 from pismo_lake.check.outputs import stray_outputs
-from pismo_lake.contracts.store import changes_by_files
+from pismo_lake.contracts.recorded import changes_by_files
 from pismo_lake.hours import PublishHour
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger

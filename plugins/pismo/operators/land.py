@@ -140,7 +140,7 @@ class LandEventFilesOperator(_LandOperator):
         from pismo.operators.steps import carry, indexed_before
         from pismo.runs.find import resolve_events
         from pismo.signals.lineage import is_wanted, join_lineage, lineage_of_build
-        from pismo_lake.contracts.store import count_changes
+        from pismo_lake.contracts.recorded import count_changes
 
         with self.open_delivery(context) as (delivery, ledger):
             window = resolve_events(window_of(context, delivery), delivery, ledger)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.contracts.store import count_changes
+from pismo_lake.contracts.recorded import count_changes
 from pismo_lake.hours import PublishHour
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger

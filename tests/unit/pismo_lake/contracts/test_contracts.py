@@ -17,6 +17,7 @@ from tests.lakes import LakeUnderTest, event, key
 from pismo_lake.contracts.contract import MAX_COLUMNS, MAX_KEYS, Contract
 from pismo_lake.contracts.describe import changes_of, column_lines, differences, schema_of
 from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder, forget_schemas
+from pismo_lake.contracts.recorded import changes_by_files
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.contracts.validator import validator_of
@@ -430,3 +431,22 @@ def test_a_saved_contract_has_as_many_columns_as_the_one_that_learned() -> None:
         contract.learn(more, {})
         # the lists of lists are counted too: 90 fields, 5 groups of 280, and the 6 columns above them
         assert len(contract.data.fields) == 6 + MAX_COLUMNS - (90 + 5 * 280 + 6)
+
+
+def test_new_contracts_are_saved_together_or_not_at_all(lake: LakeUnderTest) -> None:
+    early, late = (ContractStore(lake.ledger, lake.settings) for _ in range(2))
+    for store, domains in ((late, ("cards", "pix", "tokens")), (early, ("pix",))):
+        for domain in domains:
+            store.get(domain, "pix_in-1").learn({"account_id": 7}, {}, 0)
+    assert early.save("a")
+    assert not late.save("b")
+    saved = ContractStore(lake.ledger, lake.settings)
+    assert saved.names() == [PIX]
+    assert [change[4] for change in changes_by_files(lake.ledger, lake.settings.lake, ["a", "b"])] == ["a"]
+    # the caller learns again from the contracts of now
+    for domain in ("cards", "pix", "tokens"):
+        assert late.get(domain, "pix_in-1").learn({"account_id": 7}, {}, 0)
+    assert late.save("b")
+    assert saved.names() == [("cards", "pix_in-1"), PIX, ("tokens", "pix_in-1")]
+    documents = sorted(path.parent.name for path in (lake.root / "lake" / "_contracts").glob("*/*.json"))
+    assert documents == ["cards", "pix", "tokens"]
