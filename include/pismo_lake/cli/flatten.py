@@ -62,13 +62,20 @@ def flatten(
     with lake.progress() as progress, Workers(settings, ledger, int(jobs) if jobs else None) as workers:
         recorded = FileLedger(ledger, settings.lake, settings.delivery)
         earlier = set(recorded.unbuilt_units())
+        early: dict[str, BuildSummary] = {}
+
+        def build_early() -> None:
+            builds, _ = workers.build(recorded.unbuilt_units(), (), progress)
+            early.update({build.unit: build for build in builds})
+
         # files that are landed are built, even if others could not be landed
-        taken = files.land(settings, ledger, hour, workers, progress)
+        taken = files.land(settings, ledger, hour, workers, progress, between=build_early)
         units = set(recorded.unbuilt_units())
         mine = recorded.units_of_hours(recorded.hours_of_keys(files.uris))
         # at the end the units of these files exist, even if somebody removed their outputs
         forced = set(mine) if force else torn_units(settings, ledger, mine)
-        builds, unbuilt = workers.build(units | forced, forced, progress)
+        last, unbuilt = workers.build(units | forced, forced, progress)
+        builds = list((early | {build.unit: build for build in last}).values())
     if settings.tables is not None:
         from pismo_lake.catalog.lake import commit_lake
 

@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,11 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError, IndexIncompleteError, NoEventFileError, landing_error
 from pismo_lake.hours import NO_HOUR, PublishHour, hour_of_key
 from pismo_lake.index.blank import mark_holders
+from pismo_lake.index.indexer import IndexSummary
 from pismo_lake.index.run import index_landed
 from pismo_lake.landing.land import land_files
 from pismo_lake.landing.recognise import explain_no_event_file
+from pismo_lake.landing.record import add_summaries
 from pismo_lake.landing.remote_file import RemoteFile, new_files
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.builds import BuildLedger
@@ -26,11 +29,11 @@ from pismo_lake.paths import ERASURES, erasures_path
 from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pismo_lake.errors import PismoError
-    from pismo_lake.index.indexer import IndexSummary
     from pismo_lake.index.table import IndexedFile
+    from pismo_lake.landing.land import Landing
     from pismo_lake.landing.record import LandSummary
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.raw_files import RawFile
@@ -41,12 +44,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _STREAM = "main_stream/"
 _OWN = ("/_index/", f"/{ERASURES}/")
+_CHUNK_BYTES = 1 << 30
+"""The most bytes that are landed before they are indexed and built."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """The result of landing and indexing; `failures` has at most two errors, one of each.
+    """The result of landing and indexing; `failures` has at most two errors of a chunk, one of each.
 
     `unreadable` and `failures` are only about the given files; `left` is (name, problem) of files of earlier calls.
     """
@@ -66,27 +71,44 @@ class LocalFiles:
 
     def land(
         self, settings: LakeSettings, ledger: Ledger, hour: PublishHour | None, workers: Workers | None = None,
-        progress: Progress = SILENT,
+        progress: Progress = SILENT, between: Callable[[], None] = lambda: None,
     ) -> TakenIn:  # fmt: skip
-        """Land and index the new files; files outside an hour folder belong to `hour`.
+        """Land and index the new files, a gigabyte at a time; files outside an hour folder belong to `hour`.
 
         Without `hour`, such a file belongs to the hour of its latest event, which depends only on its content.
         `workers` are used if there is enough work. A file that is no event file is refused before it is landed. It is
         among the `failures`, as are files that could not be landed or indexed.
+
+        Files are landed and indexed in rank order, so contracts and rows do not depend on the chunks. `between` is
+        called before each chunk but the first one, so that the rows of a chunk need not wait for the last file.
         """
-
-        def hour_of(file: RawFile, indexed: IndexedFile) -> PublishHour:
-            if hour is not None:
-                return hour
-            if indexed.max_timestamp is None:
-                msg = f"{file.key} has neither an hour folder nor a timed event: give --publish-hour"
-                raise ConfigError(msg)
-            return PublishHour.of_moment(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
-
         self._take_over_erasures(settings, ledger)
         files = [RemoteFile(key, *storage.version(uri)) for key, uri in self.uris.items()]
         fresh = new_files(files, FileLedger(ledger, settings.lake, settings.delivery).find_known(self.uris))
-        failures: list[PismoError] = []
+        chunks = _cut(sorted(fresh, key=_rank))
+        taken: list[TakenIn] = []
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            if taken:
+                between()
+            if workers is not None and workers.use_for_input(sum(file.size or 0 for file in chunk)):
+                workers.prepare()
+            landing = self._land(settings, ledger, chunk, hour, progress)
+            failed = {name for each in taken for name, _ in each.indexed.failures}
+            end = _rank(following[0]) if following else None
+            waiting = [
+                file
+                for file in RawLedger(ledger, settings.lake, settings.delivery).list_waiting()
+                if file.name not in failed and (end is None or (file.publish_hour, file.name) < end)
+            ]
+            taken.append(self._index(settings, ledger, landing, waiting, hour, workers, progress))
+        every = _join(taken)
+        return replace(every, landed=replace(every.landed, skipped=every.landed.skipped + len(files) - len(fresh)))
+
+    def _land(
+        self, settings: LakeSettings, ledger: Ledger, files: Sequence[RemoteFile], hour: PublishHour | None,
+        progress: Progress,
+    ) -> Landing:  # fmt: skip
+        """Land some files, but none that is no event file."""
 
         @contextmanager
         def fetch(file: RemoteFile) -> Iterator[Iterator[bytes]]:
@@ -97,26 +119,38 @@ class LocalFiles:
                 raise NoEventFileError(msg, key=file.key)
             yield iter([raw])
 
-        if workers is not None and workers.use_for_input(sum(file.size or 0 for file in fresh)):
-            workers.prepare()
-        landing = land_files(settings, ledger, fresh, fetch, anywhere=True, progress=progress)
-        if landing.failures:
-            failures.append(landing_error(landing.failures))
-            # so that no report counts them as missing
-            refused = [key for key, error in landing.failures.items() if isinstance(error, NoEventFileError)]
+        landing = land_files(settings, ledger, files, fetch, anywhere=True, progress=progress)
+        # so that no report counts them as missing
+        if refused := [key for key, error in landing.failures.items() if isinstance(error, NoEventFileError)]:
             Sightings(ledger, settings.lake, settings.delivery).forget(refused)
-        landed = replace(landing.summary, skipped=landing.summary.skipped + len(files) - len(fresh))
-        # this includes files that an earlier call left without an index
-        waiting = RawLedger(ledger, settings.lake, settings.delivery).list_waiting()
+        return landing
+
+    def _index(
+        self, settings: LakeSettings, ledger: Ledger, landing: Landing, waiting: Sequence[RawFile],
+        hour: PublishHour | None, workers: Workers | None, progress: Progress,
+    ) -> TakenIn:  # fmt: skip
+        """Index files that wait, those of earlier calls too."""
+
+        def hour_of(file: RawFile, indexed: IndexedFile) -> PublishHour:
+            if hour is not None:
+                return hour
+            if indexed.max_timestamp is None:
+                msg = f"{file.key} has neither an hour folder nor a timed event: give --publish-hour"
+                raise ConfigError(msg)
+            return PublishHour.of_moment(_EPOCH + timedelta(microseconds=indexed.max_timestamp))
+
         workers = workers.use_for_input(sum(file.size for file in waiting)) if workers is not None else None
-        indexed = index_landed(settings, ledger, hour_of=hour_of, workers=workers, progress=progress)
+        indexed = index_landed(
+            settings, ledger, names={file.name for file in waiting}, hour_of=hour_of, workers=workers, progress=progress
+        )
         given = {file.name for file in waiting if file.key in self.uris}
         mine = [failure for failure in indexed.failures if failure[0] in given]
-        if mine:
-            failures.append(IndexIncompleteError(mine))
         left = [failure for failure in indexed.failures if failure[0] not in given]
         left += [(name, "it is unreadable") for name in indexed.unreadable if name not in given]
-        return TakenIn(landed, indexed, failures, [name for name in indexed.unreadable if name in given], left)
+        failures: list[PismoError] = [landing_error(landing.failures)] if landing.failures else []
+        failures += [IndexIncompleteError(mine)] if mine else []
+        unreadable = [name for name in indexed.unreadable if name in given]
+        return TakenIn(landing.summary, indexed, failures, unreadable, left)
 
     def _take_over_erasures(self, settings: LakeSettings, ledger: Ledger) -> None:
         """Record erasures of a landing zone that files are copied from, before any is landed."""
@@ -125,6 +159,36 @@ class LocalFiles:
         if any(next(iter(storage.list_files(source)), None) for source in sources):
             folder = storage.join(settings.landing, erasures_path(settings.delivery))
             mark_holders(settings, ledger, restore_erasures(ledger, settings.lake, folder, sources))
+
+
+def _join(chunks: Sequence[TakenIn]) -> TakenIn:
+    """Return the sums of several chunks; a file of an earlier call that failed in each is named once."""
+    indexed = reduce(IndexSummary.join, (chunk.indexed for chunk in chunks))
+    return TakenIn(
+        add_summaries(chunk.landed for chunk in chunks),
+        indexed,
+        [failure for chunk in chunks for failure in chunk.failures],
+        [name for chunk in chunks for name in chunk.unreadable],
+        list(dict.fromkeys(left for chunk in chunks for left in chunk.left)),
+    )
+
+
+def _rank(file: RemoteFile) -> tuple[str, str]:
+    """Return the rank of a file, as it has it when it waits for its index."""
+    return hour_of_key(file.key), file.key
+
+
+def _cut(files: Sequence[RemoteFile]) -> list[list[RemoteFile]]:
+    """Cut files into chunks of bounded bytes, at least one."""
+    chunks: list[list[RemoteFile]] = [[]]
+    size = 0
+    for file in files:
+        if chunks[-1] and size + (file.size or 0) > _CHUNK_BYTES:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(file)
+        size += file.size or 0
+    return chunks
 
 
 def local_files(arguments: Sequence[str]) -> LocalFiles:

@@ -84,8 +84,9 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def use_for_input(self, size: int) -> Workers | None:
-        """Return these workers if an input of this many bytes is worth their start."""
-        return self if self.jobs > 1 and (self._asked or size >= _WORTH_IT) else None
+        """Return these workers if they run, or if an input of this many bytes is worth their start."""
+        worth = self._asked or self._pool is not None or size >= _WORTH_IT
+        return self if self.jobs > 1 and worth else None
 
     def prepare(self) -> None:
         """Let another process import the code of the workers, which are its forks; do not wait for it."""
