@@ -1,7 +1,8 @@
 """Change the values of JSON inside text, and write everything else unchanged.
 
-The JSON may be at any place in the text, and may be cut off at the end. It is read once, without recursion. Text
-without JSON is passed on unchanged.
+The JSON may be at any place in the text, and may be cut off at the end. It is read once, without recursion. Its quotes
+may be escaped, because it was inside a JSON string, or single, as Python prints objects. Text without JSON is passed
+on unchanged.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from pismo_lake.decode.nesting import is_too_deep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JSON_SUSPECT = r'[\[{]\s*(?:["\[{]|\w{1,60}\s*:)|^\s*"'
+JSON_SUSPECT = r'''[\[{]\s*(?:\\*["'\[{]|\w{1,60}\s*:)|^\s*"'''
 """A pattern (RE2 and `re`) that matches every text with JSON that has texts or objects."""
 
-_START = re.compile(r'[\[{]\s*(?:["\[{]|\w{1,60}\s*:)')
-_TOKEN = re.compile(r'\s*(?:([{}\[\],:])|("[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z))|([^\s{}\[\],:"]+))', re.DOTALL)
+_START = re.compile(r"""[\[{]\s*(?:["'\[{]|\w{1,60}\s*:)""")
+_ESCAPED = re.compile(r"""[\[{]\s*\\+["']""")
+# up to a quote that is not escaped
+_BODY = re.compile(r"""[^"\\]*(?:\\.[^"\\]*)*""", re.DOTALL)
+_QUOTED = "|".join(rf"{quote}[^{quote}\\]*(?:\\.[^{quote}\\]*)*(?:{quote}|\\?\Z)" for quote in ('"', "'"))
+_TOKEN = re.compile(rf"""\s*(?:([{{}}\[\],:])|({_QUOTED})|([^\s{{}}\[\],:"]+))""", re.DOTALL)
+_ESCAPE = re.compile(r"""\\(["'\\])""")
 _MOST_KEYS = 24
 _CLOSING = {"}": "{", "]": "["}
 
@@ -50,10 +56,23 @@ class JsonInside:
         parts, done = [], 0
         while found := _START.search(text, done):
             inside, end = self._read(text, found.start(), keys)
-            parts.append(self._text(text[done : found.start()]))
+            parts.append(self._between(text[done : found.start()], keys))
             # prose in brackets may have values that span several tokens
             parts.append(inside if _is_json(text[found.start() : end]) else self._text(inside))
             done = end
+        return "".join([*parts, self._between(text[done:], keys)])
+
+    def _between(self, text: str, keys: tuple[str, ...]) -> str:
+        """Change JSON with escaped quotes in a text without other JSON, and the text around it."""
+        parts, done = [], 0
+        while found := _ESCAPED.search(text, done):
+            body = _BODY.match(text, found.start())
+            assert body is not None
+            inner = _string(f'"{body[0]}"')
+            changed = self.change(inner, keys)
+            parts.append(self._text(text[done : found.start()]))
+            parts.append(body[0] if changed == inner else json.dumps(changed, ensure_ascii=False)[1:-1])
+            done = body.end()
         return "".join([*parts, self._text(text[done:])])
 
     def _whole_string(self, text: str, keys: tuple[str, ...]) -> str | None:
@@ -190,8 +209,10 @@ def _is_json(text: str) -> bool:
 
 
 def _string(token: str) -> str:
-    """Return the value of a JSON string, even if it is cut off or badly escaped."""
+    """Return the value of a JSON string, even if it is cut off, badly escaped or in single quotes."""
+    if token.startswith("'"):
+        return token.strip("'").replace("\\'", "'")
     try:
         return str(json.loads(token, strict=False))
     except ValueError:
-        return token.strip('"')
+        return _ESCAPE.sub(r"\1", token.strip('"'))

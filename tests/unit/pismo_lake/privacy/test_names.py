@@ -139,6 +139,9 @@ def test_json_inside_text_is_redacted_and_else_as_it_was() -> None:
     ['{"email":"Planted', '[[{"email":"Planted"', '{"a":{"email":"Planted"},', 'x={a: b, "email":"Planted"}',
      '{"email":"Planted","email":"Planted"}', '{"a":"x" "email":"Planted"}', '{"address":{"x":["Planted"',
      '{"a":1}}{"email":"Planted"}',
+     'sent {\\"email\\":\\"Planted\\"} twice', 'sent "{\\"email\\":\\"Planted', '{\\\\\\"email\\\\\\":\\\\\\"Planted',
+     "{'email': 'Planted'}", "user {'name': {'email': 'Planted", "{\\'email\\': \\'Planted\\'}",
+     '{"a":"body={\\"x\\":\\"{\\\\\\"email\\\\\\":\\\\\\"Planted\\\\\\"}\\"}"}',
      '{"a":"{\\"email\\":\\"Planted\\"}"}', '{"e\\u006dail":"Planted"}', "\ufeff" + '{"email":"Planted"}'],
 )  # fmt: skip
 def test_json_that_is_cut_off_or_damaged_shows_nothing(text: str) -> None:
@@ -154,7 +157,7 @@ VALUES = st.recursive(
 
 
 @settings(deadline=None)
-@given(VALUES, st.sampled_from([None, 1]), st.text(alphabet='ab{}[]":, \\', max_size=8))
+@given(VALUES, st.sampled_from([None, 1]), st.text(alphabet="ab{}[]\":, \\'", max_size=8))
 def test_text_without_personal_fields_is_written_back_exactly(value: Any, indent: int | None, around: str) -> None:
     text = around + json.dumps(value, indent=indent) + around
     assert strict(text, "raw_request") == text
@@ -167,6 +170,17 @@ def test_json_inside_text_is_redacted_as_json_is(value: Any) -> None:
     redactor = Redactor(privacy, EVENT)
     text = json.dumps({"root": value, "b": 1})
     assert json.loads(redactor.value(text, ())) == redactor.value({"root": value, "b": 1}, ())
+
+
+def test_escaped_json_and_pythons_quotes_are_written_back_as_they_were() -> None:
+    inner = json.dumps({"n": 1, "cpf": "123", "kind": 'a "b"'})
+    left = json.dumps({"n": 1, "cpf": KEY.digest("123"), "kind": 'a "b"'})
+    for _ in range(3):
+        inner, left = json.dumps(inner)[1:-1], json.dumps(left)[1:-1]
+        assert strict(f"sent {inner}, then {inner}", "raw_request") == f"sent {left}, then {left}"
+        assert strict(f'sent "{inner}", then', "raw_request") == f'sent "{left}", then'
+    assert strict("got {'n': 1, 'ok': [True, 'it\\'s']}", "raw_request") == "got {'n': 1, 'ok': [True, 'it\\'s']}"
+    assert strict("got {'n': 1, 'dob': '1990-02-28'}", "raw_request") == "got {'n': 1, 'dob': \"1990\"}"
 
 
 def test_deep_json_inside_text_needs_no_recursion() -> None:
