@@ -11,7 +11,7 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError
 from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
-from pismo_lake.ledger.sqlite_files import is_alone, sqlite_file
+from pismo_lake.ledger.sqlite_files import is_alone, sqlite_file, sqlite_url
 from pismo_lake.paths import TABLES_NOTE, root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.lake import LakeSettings
@@ -145,7 +145,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     tables = _tables(given["table_format"], given["remove_files"], lake)
     _refuse_unusable(name, tables, lake, key)
     settings = LakeSettings(name, landing, lake, contracts=rules, privacy=privacy, key=key, tables=tables)
-    return settings, given["ledger"] or f"sqlite:///{lake}-ledger.db"
+    return settings, given["ledger"] or sqlite_url(f"{lake}-ledger.db")
 
 
 def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:

@@ -10,7 +10,7 @@ from pismo_lake import storage
 from pismo_lake.errors import ConfigError, NoLedgerError
 from pismo_lake.ledger.engine import open_engine
 from pismo_lake.ledger.migrate import migrate, migration_sql
-from pismo_lake.ledger.sqlite_files import sqlite_file
+from pismo_lake.ledger.sqlite_files import sqlite_file, sqlite_url
 from pismo_lake.ledger.version import VERSION, advise_migration, read_version, refuse_version
 from pismo_lake.paths import root_of
 from pismo_lake.settings.deliveries import InvalidDelivery, find_delivery, load_deliveries
@@ -96,7 +96,7 @@ def ledger_urls(options: LakeOptions) -> list[str]:
     if not storage.is_local(root):
         msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
         raise ConfigError(msg)
-    return [f"sqlite:///{root}-ledger.db"]
+    return [sqlite_url(f"{root}-ledger.db")]
 
 
 def _of_file(deliveries: str, name: str | None, usual: str | None) -> list[str]:

@@ -18,6 +18,15 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database)
 
 
+def sqlite_url(file: str) -> str:
+    """Return the URL of an SQLite file, whose path may have signs that mean something in a URL.
+
+    >>> sqlite_url("/data/lake-ledger.db"), sqlite_url("/data/why?/100%-ledger.db")
+    ('sqlite:////data/lake-ledger.db', 'sqlite:////data/why%3F/100%25-ledger.db')
+    """
+    return "sqlite:///" + file.replace("%", "%25").replace("?", "%3F")
+
+
 def holds_table(file: Path, table: str) -> bool:
     """Return whether a file has an SQLite table; True also if the file cannot be read."""
     try:

@@ -28,11 +28,11 @@ from pismo_lake.settings.replay import FILES, Replay, TargetKind
 from pismo_lake.settings.tables import (
     KEY_REFUSED,
     SNAPSHOTS_KEPT_HOURS,
-    STORE_REFUSED,
     Catalog,
     FileRemoval,
     TableFormat,
     Tables,
+    why_no_tables,
 )
 
 CONTINUOUS = "@continuous"
@@ -179,9 +179,8 @@ class Delivery:
             return
         if self.lake_kms_key is not None:
             raise ValueError(KEY_REFUSED.format(self.name))
-        scheme, found, _ = self.lake.partition("://")
-        if found and scheme != "s3":
-            raise ValueError(STORE_REFUSED.format(self.name, scheme))
+        if reason := why_no_tables(self.name, self.lake):
+            raise ValueError(reason)
 
     def _check_schedule(self) -> None:
         if self.schedule == CONTINUOUS:

@@ -112,14 +112,21 @@ def refuse_key(delivery: str, tables: Tables | None, key: LakeKey | None) -> Non
 
 
 def refuse_store(delivery: str, tables: Tables | None, lake: str) -> None:
-    """Refuse a table format over a lake in a store that the catalog's library does not get the credentials of.
+    """Refuse a table format over a lake that the catalog's library cannot open.
 
     Raises:
-        ConfigError: the lake is neither in a folder nor in S3.
+        ConfigError: the lake is neither in a folder nor in S3, or its path has signs that end the path of an address.
     """
+    if tables is not None and (reason := why_no_tables(delivery, lake)):
+        raise ConfigError(reason)
+
+
+def why_no_tables(delivery: str, lake: str) -> str | None:
+    """Return the reason why a lake at this place cannot have tables; None if it can."""
     scheme, found, _ = lake.partition("://")
-    if tables is not None and found and scheme != "s3":
-        raise ConfigError(STORE_REFUSED.format(delivery, scheme))
+    if found and scheme != "s3":
+        return STORE_REFUSED.format(delivery, scheme)
+    return PATH_REFUSED.format(delivery, lake) if "?" in lake or "#" in lake else None
 
 
 STORE_REFUSED = (
@@ -127,6 +134,11 @@ STORE_REFUSED = (
     " and would not get those of the lake's connection"
 )
 """The reason why a lake in another cloud has no tables."""
+PATH_REFUSED = (
+    "{}: table_format needs a lake in another folder: {} has ? or #, which end the path of an address, so catalogs and"
+    " their readers would look elsewhere"
+)
+"""The reason why a lake in a folder with such a name has no tables."""
 KEY_REFUSED = (
     "{}: lake_kms_key and table_format exclude each other: no reader of the table format can decrypt the files. Give"
     " the bucket a key of its own instead"

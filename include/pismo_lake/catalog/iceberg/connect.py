@@ -12,7 +12,7 @@ from pismo_lake import storage
 from pismo_lake.catalog.iceberg.files import uri_of
 from pismo_lake.catalog.iceberg.refusal import naming
 from pismo_lake.errors import ConfigError, TableBusyError
-from pismo_lake.ledger.sqlite_files import sqlite_file
+from pismo_lake.ledger.sqlite_files import sqlite_file, sqlite_url
 from pismo_lake.paths import TABLES
 from pismo_lake.settings.tables import CatalogType
 
@@ -79,7 +79,7 @@ def default_uri(ledger_url: str) -> str:
     if file is None:
         return ledger_url
     stem = file.stem.removesuffix("-ledger")
-    return f"sqlite:///{file.with_name(f'{stem}-catalog{file.suffix}')}"
+    return sqlite_url(str(file.with_name(f"{stem}-catalog{file.suffix}")))
 
 
 def _with_timeout(url: str) -> str:

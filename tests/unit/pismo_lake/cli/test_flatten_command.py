@@ -201,3 +201,27 @@ def test_the_exit_code_is_about_this_call(tmp_path: Path, capsys: pytest.Capture
     assert main(["files", "--forget", "local:main_stream/2026/3/1/10/good", "--forget", "typo", *lake]) == 1
     assert "no file of local is named typo" in capsys.readouterr().err
     assert ids(tmp_path / "lake") == []
+
+
+@pytest.mark.parametrize("name", ["why?x=1", "100%41", "a#b", "ü +"])
+def test_the_ledger_is_beside_a_lake_of_any_name(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "raw/main_stream/2026/3/1/9").mkdir(parents=True)
+    (tmp_path / "raw/main_stream/2026/3/1/9/f").write_bytes(event("e-1"))
+    lake = ["--lake", str(tmp_path / name)]
+    tables = ["--table-format", "iceberg"]
+    if "?" in name or "#" in name:
+        assert main(["flatten", str(tmp_path / "raw"), *lake, *tables]) == 1
+        assert "has ? or #" in capsys.readouterr().err
+        assert {path.name for path in tmp_path.iterdir()} == {"raw"}
+        tables = []
+    assert main(["flatten", str(tmp_path / "raw"), *lake, "--jobs", "2", *tables]) == 0
+    assert main(["close", "--date", "2026-03-01", *lake]) == 0
+    assert main(["ledger", "migrate", *lake]) == 0
+    assert main(["check", *lake]) == 0
+    assert ids(tmp_path / name) == ["e-1"]
+    beside = {path.name for path in tmp_path.iterdir() if path.is_file() and not path.name.endswith(("-shm", "-wal"))}
+    assert beside == {f"{name}-ledger.db"} | {f"{name}-catalog.db" for _ in tables[:1]}
+    shutil.rmtree(tmp_path / f"{name}-landing" / "local" / "_index")
+    (tmp_path / f"{name}-ledger.db").unlink()
+    assert main(["ledger", "rebuild", *lake]) == 0
+    assert ids(tmp_path / name) == ["e-1"]
