@@ -157,8 +157,9 @@ class ContractStore:
         """
         changed = sorted(key for key, (contract, _) in self._loaded.items() if contract.changes)
         new = [key for key in changed if not self._loaded[key][1]]
-        # a known one may wait for a build that has locked it, and must then hold no lock of another one
-        for keys in filter(None, (new, *([key] for key in changed if key not in new))):
+        # each known one alone: it may wait for a build that has locked it, and must then hold no other lock
+        known = [[key] for key in changed if self._loaded[key][1]]
+        for keys in filter(None, (new, *known)):
             if not self._save({key: self._loaded[key] for key in keys}, first_file):
                 self._loaded.clear()
                 return False
@@ -166,7 +167,6 @@ class ContractStore:
                 contract, version = self._loaded[key]
                 self._loaded[key] = (contract, version + 1)
                 contract.changes.clear()
-                self._note_tree(key, version + 1, contract.to_json())
         return True
 
     def _load(self, key: tuple[str, str]) -> tuple[Contract, int]:
@@ -224,6 +224,8 @@ class ContractStore:
                 list(writers.map(lambda key: self.write_document(key, changed[key][1] + 1, trees[key]), changed))
         except (IntegrityError, _NewerContractError):
             return False
+        for key, tree in trees.items():
+            self._note_tree(key, changed[key][1] + 1, tree)
         return True
 
     def _record(
