@@ -13,7 +13,8 @@ WORKERS = $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? core
 
 # What the caller's shell knows of another Airflow, AWS account or delivery must not leak into this project's runs.
 $(foreach name,$(filter AIRFLOW_% AWS_% PISMO_%,$(.VARIABLES)),$(eval unexport $(name)))
-unexport VIRTUAL_ENV PYTHONHOME
+# Without compiled modules, each of the many processes compiles all that it imports again.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)/plugins
 
 ##@ Use
