@@ -138,7 +138,7 @@ def _lose_a_landed_file(home: Home, ledger: Ledger) -> None:
             connection.execute(raw_files.delete().where(raw_files.c.key == key))
 
 
-@pytest.mark.parametrize("how", ["lost", "restored"])
+@pytest.mark.parametrize("how", ["lost", pytest.param("restored", marks=pytest.mark.slow)])
 def test_a_ledger_that_is_not_the_lakes_own_stops_the_dag(home: Home, how: str, tmp_path: Path) -> None:
     ledger, kept = home.root / "ledger.db", tmp_path / "kept.db"
     home.load_all()

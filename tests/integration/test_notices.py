@@ -387,7 +387,10 @@ here.drained(feed, LakeUnderTest(Path(sys.argv[4])))
 """
 
 
-@pytest.mark.parametrize("after", [0, 25, 59])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("after", [pytest.param(0, marks=SLOW), 25, pytest.param(59, marks=SLOW)])
 def test_a_worker_killed_in_the_middle_loses_no_notice(
     sandbox: Sandbox, queues: NoticeQueues, tmp_path: Path, after: int
 ) -> None:

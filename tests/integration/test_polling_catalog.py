@@ -92,9 +92,8 @@ class Reader:
         self.looks += 1
 
 
-@pytest.mark.parametrize(
-    "remove_files", [FileRemoval.AT_ONCE, pytest.param(FileRemoval.AFTER_SNAPSHOTS, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("remove_files", [FileRemoval.AT_ONCE, FileRemoval.AFTER_SNAPSHOTS])
 def test_a_reader_through_the_catalog_sees_each_row_once(tmp_path: Path, remove_files: FileRemoval) -> None:
     # the first one makes the ledger
     lake = LakeUnderTest(tmp_path, tables=Tables(remove_files=remove_files))

@@ -167,6 +167,7 @@ def test_a_consumer_that_was_cut_off_gets_exactly_what_it_lacks(
     ]
 
 
+@pytest.mark.slow
 def test_a_replay_whose_process_is_killed_continues_in_airflow(home: Home) -> None:
     """The process dies without a word; a run that names the replay sends the rest."""
     made = [

@@ -179,6 +179,7 @@ def test_the_doctor_reads_the_documentation(place: Place, capsys: pytest.Capture
     assert place.keys("schemas") == set()
 
 
+@pytest.mark.slow
 def test_the_close_dag_pulls_and_a_failing_pull_fails_no_close(place: Place, airflow_database: Path) -> None:
     home = airflow_home(place.root / "airflow", airflow_database) | place.environment
     announced = {
