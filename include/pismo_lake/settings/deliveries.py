@@ -25,12 +25,14 @@ from pismo_lake.settings.schema_pull import SchemaPull
 from pismo_lake.settings.stamps import Stamp, stamp_of
 from pismo_lake.settings.tables import Catalog
 from pismo_lake.settings.validate import LINES, Model, SettingError, list_required, validate
-from pismo_lake.settings.yaml_lines import load_with_lines
+from pismo_lake.settings.yaml_lines import load_entries
 from pismo_lake.spelling import list_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from enum import StrEnum
+
+    from pismo_lake.settings.yaml_lines import Entry
 
 __all__ = ["Delivery", "InvalidDelivery", "find_delivery", "load_deliveries"]
 
@@ -100,15 +102,19 @@ def find_delivery(path: str | Path, name: str) -> Delivery:
 
 
 def _parse(text: str, path: str | Path) -> tuple[Delivery | InvalidDelivery, ...]:
-    document = load_with_lines(text)
-    listed = document.get("deliveries") if isinstance(document, dict) else None
-    if not isinstance(listed, dict):
+    entries = load_entries(text, "deliveries")
+    if entries is None:
         msg = f"deliveries file {path}: a mapping `deliveries:` of name to settings is expected"
         raise ConfigError(msg)
-    lines = listed.pop(LINES)
     folder = Path(path).absolute().parent
-    read = (_delivery(str(name), body, lines.get(str(name)), folder) for name, body in listed.items())
-    return tuple(_same_tables(read, lines))
+    read = (_read_entry(entry, folder) for entry in entries)
+    return tuple(_same_tables(read, {entry.name: entry.line for entry in entries}))
+
+
+def _read_entry(entry: Entry, folder: Path) -> Delivery | InvalidDelivery:
+    if entry.problem is not None:
+        return InvalidDelivery(entry.name, f"delivery {entry.name} (line {entry.line}): {entry.problem}")
+    return _delivery(entry.name, entry.value, entry.line, folder)
 
 
 def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery | InvalidDelivery:
@@ -131,9 +137,9 @@ def _delivery(name: str, body: Any, line: int | None, folder: Path) -> Delivery 
             values["catalog"] = _catalog(values["catalog"], lines)
         if values.get("replay") is not None:
             values["replay"] = _replay(values["replay"], lines)
-        if values.get("privacy") not in {None, STRICT}:
+        if isinstance(values.get("privacy"), str) and values["privacy"] != STRICT:
             # relative to the deliveries file, not to the folder in which a worker was started
-            values["privacy"] = str(folder / str(values["privacy"]))
+            values["privacy"] = str(folder / values["privacy"])
         delivery = validate(Delivery, values | {"name": name}, line=line)
         # the ledger knows a lake by its path, which must not depend on the folder in which a worker was started
         return replace(delivery, landing=root_of(delivery.landing), lake=root_of(delivery.lake))

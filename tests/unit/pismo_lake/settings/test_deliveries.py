@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,10 +151,55 @@ def test_what_is_wrong_has_its_line(tmp_path: Path, name: str) -> None:
 
 
 def test_a_setting_given_twice_is_no_guess(tmp_path: Path) -> None:
+    found = problem(tmp_path, f"{SFTP}{TAIL}    conn_id: d\n")
+    assert found == "delivery bad (line 20): conn_id is given twice"
+
+
+def test_a_delivery_given_twice_is_no_guess(tmp_path: Path) -> None:
     path = tmp_path / "deliveries.yaml"
-    path.write_text(GOOD.replace("    conn_id: c\n", "    conn_id: c\n    conn_id: d\n"))
-    with pytest.raises(ConfigError, match="conn_id is given twice"):
+    path.write_text(GOOD + GOOD.removeprefix("deliveries:\n"))
+    with pytest.raises(ConfigError, match="good is given twice"):
         load_deliveries(path)
+
+
+ODD = {
+    "no number": "!!int x",
+    "no time": "!!timestamp x",
+    "a tag of another program": "!cloud secret",
+    "a list that holds itself": "&list [*list]",
+    "a mapping that holds itself": "&map {a: *map}",
+    "a list as a name": "{[1]: 2}",
+    "a number as a name": "{1: 2}",
+    "a truth value as a name": "{on: 2}",
+    "a merge of a number": "{<<: 3}",
+    "lists in lists": "[" * 3000 + "]" * 3000,
+    "the name of the lines": "{__lines__: {a: b}}",
+    "bytes": "!!binary aGVsbG8=",
+    "a day": "2026-01-01",
+    "a huge number": "1208925819614629174706176",
+    "no number at all": ".nan",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("setting", [field.name for field in fields(Delivery) if field.name != "name"])
+def test_a_value_of_any_form_breaks_no_other_delivery(tmp_path: Path, setting: str, odd: str) -> None:
+    settings = {
+        "organisation": "TN-1", "environment": "sandbox", "channel": "sftp", "conn_id": "c", "source": "{}",
+        "landing": "raw", "lake": "m", "ledger_url": "sqlite://", setting: ODD[odd],
+    }  # fmt: skip
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(GOOD + "  odd:\n" + "".join(f"    {name}: {value}\n" for name, value in settings.items()))
+    good, other = load_deliveries(path)
+    assert isinstance(good, Delivery)
+    assert other.name == "odd"
+    if isinstance(other, InvalidDelivery):
+        assert re.match(r"delivery odd \(line (1[1-9]|2[0-9])\): ", other.problem)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_entry_of_any_form_breaks_no_other_delivery(tmp_path: Path, odd: str) -> None:
+    assert problem(tmp_path, f"  bad: {ODD[odd]}\n").startswith("delivery bad (line 11): ")
 
 
 def test_settings_may_be_shared_and_overridden(tmp_path: Path) -> None:
@@ -172,8 +218,10 @@ def test_settings_may_be_shared_and_overridden(tmp_path: Path) -> None:
     assert isinstance(three, InvalidDelivery)
     assert "unknown setting colour" in three.problem
     path.write_text(path.read_text() + "    colour: blue\n")
-    with pytest.raises(ConfigError, match="colour is given twice"):
-        load_deliveries(path)
+    assert load_deliveries(path)[:2] == (one, two)
+    three = load_deliveries(path)[2]
+    assert isinstance(three, InvalidDelivery)
+    assert "colour is given twice" in three.problem
 
 
 def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
