@@ -21,10 +21,17 @@ from pismo_lake.errors import ConfigError
 from pismo_lake.settings.rule_finder import RuleFinder
 from pismo_lake.settings.rules import Action, Rule
 from pismo_lake.settings.stamps import Stamp, stamp_of
+from pismo_lake.settings.yaml_lines import load_plain
 
 STRICT = "strict"
 """The policy that comes with the project: every personal field that Pismo's event pages show."""
 
+_PARTS = (
+    ("path", str, "a text"),
+    ("event", str, "a text"),
+    ("alone", bool, "true or false"),
+    ("values", bool, "true or false"),
+)
 _RULE_KEYS = {"path", "names", "action", "event", "last", "alone", "values", "below", "about"}
 _POLICY_KEYS = {"extends", "card_numbers", "words", "rules", "earlier_keys"}
 _VERSION = 3
@@ -158,12 +165,12 @@ def load_privacy(policy: str, key: PrivacyKey | None = None, earlier: tuple[Priv
 
 @lru_cache(maxsize=64)
 def _read(policy: str, stamp: Stamp | None) -> Privacy:  # noqa: ARG001 - a changed file is another entry
-    document = yaml.safe_load(_text(policy))
+    document = load_plain(_text(policy))
     if not isinstance(document, dict) or not document.keys() <= _POLICY_KEYS:
         msg = f"privacy policy {policy}: a mapping of {', '.join(sorted(_POLICY_KEYS))} is expected"
         raise ConfigError(msg)
     listed = document.get("rules", [])
-    if not isinstance(listed, list) or document.get("card_numbers") not in {None, "mask", "keep"}:
+    if not isinstance(listed, list) or not _is_one_of(document.get("card_numbers"), None, "mask", "keep"):
         msg = f"privacy policy {policy}: rules are a list, card_numbers is mask or keep"
         raise ConfigError(msg)
     earlier = document.get("earlier_keys", [])
@@ -190,19 +197,33 @@ def _text(policy: str) -> str:
 
 
 def _words(policy: str, listed: Any) -> dict[str, list[str]]:
-    if not isinstance(listed, dict) or not all(isinstance(words, str | list) for words in listed.values()):
+    if not isinstance(listed, dict) or not all(map(_are_names, listed.values())):
         msg = f"privacy policy {policy}: words are lists of words by name"
         raise ConfigError(msg)
     return {str(name): _split_names(words) for name, words in listed.items()}
 
 
-def _split_names(names: str | list[Any]) -> list[str]:
+def _is_one_of(value: Any, *allowed: Any) -> bool:
+    """Return whether a value is allowed; a list or a mapping never is."""
+    return value in allowed
+
+
+def _are_names(names: Any) -> bool:
+    """Return whether names are a text or a list of texts, each with a letter or a digit.
+
+    YAML reads ``no`` and ``on`` as truth values: without quotes they are no names.
+    """
+    texts = names.split(",") if isinstance(names, str) else names
+    return isinstance(texts, list) and all(isinstance(text, str) and re.search(r"\w", text) for text in texts)
+
+
+def _split_names(names: str | list[str]) -> list[str]:
     """Return the names of a list, or of a text with commas."""
-    texts = names.split(",") if isinstance(names, str) else map(str, names)
+    texts = names.split(",") if isinstance(names, str) else names
     return [" ".join(text.replace("_", " ").casefold().split()) for text in texts if text.strip()]
 
 
-def _spell_out(names: str | list[Any], words: dict[str, list[str]]) -> tuple[str, ...]:
+def _spell_out(names: str | list[str], words: dict[str, list[str]]) -> tuple[str, ...]:
     """Return names; a name with a list of words is repeated for each word of the list."""
     found: list[str] = []
     for name in _split_names(names):
@@ -221,6 +242,10 @@ def _parse_rule(policy: str, number: int, rule: Any, words: dict[str, list[str]]
     except ValueError:
         msg = f"{where}: action is {rule['action']!r}, allowed: {', '.join(Action)}"
         raise ConfigError(msg) from None
+    for part, kind, wanted in _PARTS:
+        if not isinstance(rule.get(part, kind()), kind):
+            msg = f"{where}: {part} is {rule[part]!r}, {wanted} is expected"
+            raise ConfigError(msg)
     last = rule.get("last", 0)
     if type(last) is not int or last < 0 or (last and action is not Action.MASK):
         msg = f"{where}: last is the number of characters that a mask leaves"
@@ -231,12 +256,16 @@ def _parse_rule(policy: str, number: int, rule: Any, words: dict[str, list[str]]
         msg = f"{where}: unknown list of words {error.args[0]!r}"
         raise ConfigError(msg) from None
     return Rule(
-        str(rule.get("path", "")), action, str(rule.get("event", "**")), last, names,
-        bool(rule.get("alone")), bool(rule.get("values")), below,
+        rule.get("path", ""), action, rule.get("event", "**"), last, names, rule.get("alone", False),
+        rule.get("values", False), below,
     )  # fmt: skip
 
 
 def _lacks_place(rule: dict[str, Any]) -> bool:
-    """Return whether a rule lacks a path and names, has both, or has names that are no list."""
+    """Return whether a rule lacks a path and names, has both, or has an empty path or wrong names."""
     named = [rule[part] for part in ("names", "below") if part in rule]
-    return ("path" in rule) == ("names" in rule) or not all(isinstance(names, str | list) and names for names in named)
+    return (
+        ("path" in rule) == ("names" in rule)
+        or rule.get("path") == ""
+        or not all(names and _are_names(names) for names in named)
+    )

@@ -195,6 +195,11 @@ def test_deep_json_inside_text_needs_no_recursion() -> None:
         ("rules: [{names: '<people> name', action: drop}]", "rule 1: unknown list of words 'people'"),
         ("words: [a]", "words are lists of words"),
         ("rules: [{names: 5, action: drop}]", "path and action are expected"),
+        ("rules: [{names: [no, cpf], action: drop}]", "path and action are expected"),
+        ("rules: [{names: ' , ', action: drop}]", "path and action are expected"),
+        ("rules: [{names: [[cpf]], action: drop}]", "path and action are expected"),
+        ("rules: [{names: cpf, below: [1], action: drop}]", "path and action are expected"),
+        ("words: {person: [on, holder]}", "words are lists of words"),
     ],
 )  # fmt: skip
 def test_wrong_names_are_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -231,6 +231,13 @@ def test_lists_keep_their_places_where_some_are_null_or_cut_off() -> None:
         ("rules: {}", "rules are a list"), ("[]", "a mapping of"), ("rulez: []", "a mapping of"),
         ("extends: lax", "extends can only be strict"), ("rules: [", "while parsing"),
         ("card_numbers: burn", "card_numbers is mask or keep"),
+        ("card_numbers: [mask]", "card_numbers is mask or keep"),
+        ("rules: [{path: [a, b], action: drop}]", r"rule 1: path is \['a', 'b'\], a text is expected"),
+        ("rules: [{path: '', action: drop}]", "rule 1: path and action are expected"),
+        ("rules: [{path: a, action: drop, event: [b]}]", "rule 1: event is .*, a text is expected"),
+        ("rules: [{names: a, action: drop, alone: 'false'}]", "rule 1: alone is 'false', true or false is expected"),
+        ("rules: &r [*r]", "recursive"), ("rules: !!int x", "no value of the type int"),
+        ("rules: !cloud secret", "could not determine a constructor"),
     ],
 )  # fmt: skip
 def test_a_wrong_policy_file_is_told(tmp_path: Path, text: str, told: str) -> None:
