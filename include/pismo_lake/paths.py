@@ -18,6 +18,8 @@ _OWN = frozenset({"_index", "_erasures"})
 
 SCHEMES = ("s3", "gs", "abfss")
 """The schemes of object stores that landing and lake may be in."""
+_STORES = frozenset({*SCHEMES, "file"})
+_CUT_SCHEME = re.compile(r"[a-z0-9]+:/(?!/)")
 IDS = "_ids"
 VALUE_ROOTS = ("events", "items")
 """The folders of a lake that hold values of payloads, a folder for each event type."""
@@ -87,6 +89,19 @@ def root_of(uri: str) -> str:
         return uri.rstrip("/")
     # do not follow links: their targets may change
     return os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
+
+
+def explain_wrong_places(landing: str, lake: str) -> str | None:
+    """Return the reason why a landing zone and a lake cannot be at these places; None if they can."""
+    for field, place in (("lake", lake), ("landing", landing)):
+        scheme, found, rest = place.partition("://")
+        bucket = rest if scheme == "file" else rest.partition("/")[0]
+        if (found and (scheme not in _STORES or not bucket.strip("/"))) or _CUT_SCHEME.match(place):
+            return f"{field} {place!r} is neither a path nor s3://, gs:// or abfss://<bucket>/<folder>"
+    one, other = f"{root_of(landing)}/", f"{root_of(lake)}/"
+    if one.startswith(other) or other.startswith(one):
+        return f"one of landing and lake is inside the other: {landing}, {lake}"
+    return None
 
 
 def event_path(domain: str, name: str) -> str:

@@ -12,7 +12,7 @@ from pismo_lake.errors import ConfigError
 from pismo_lake.ledger import LakeFiles, Ledger
 from pismo_lake.ledger.binding import LakeBinding, refuse_new_ledger
 from pismo_lake.ledger.sqlite_files import is_alone, sqlite_file, sqlite_url
-from pismo_lake.paths import TABLES_NOTE, root_of
+from pismo_lake.paths import TABLES_NOTE, explain_wrong_places, root_of
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.settings.lake import LakeSettings
 from pismo_lake.settings.privacy import Privacy, PrivacyKey, load_privacy, parse_keys
@@ -136,6 +136,7 @@ def _of_options(options: LakeOptions) -> tuple[LakeSettings, str]:
     # the ledger knows a lake by its path, so use the same path in every working directory
     lake = root_of(given["lake"])
     landing = root_of(given["landing"]) if given["landing"] else f"{lake}-landing"
+    _refuse_wrong_places(given["landing"] or landing, given["lake"])
     if not given["ledger"] and not storage.is_local(lake):
         msg = "--ledger is missing: a lake in an object store has no place for an SQLite file"
         raise ConfigError(msg)
@@ -160,7 +161,20 @@ def _of_deliveries(options: LakeOptions) -> tuple[LakeSettings, str]:
     _refuse_unusable(settings.delivery, settings.tables, settings.lake, settings.key)
     if options.contracts:
         settings = replace(settings, contracts=replace(settings.contracts, folder=options.contracts))
-    return replace(settings, landing=root_of(options.landing)) if options.landing else settings, url
+    if options.landing:
+        _refuse_wrong_places(options.landing, settings.lake)
+        settings = replace(settings, landing=root_of(options.landing))
+    return settings, url
+
+
+def _refuse_wrong_places(landing: str, lake: str) -> None:
+    """Refuse a place that is no place, before a command makes a folder of its name.
+
+    Raises:
+        ConfigError: one is neither a path nor in a bucket, or one is inside the other.
+    """
+    if (why := explain_wrong_places(landing, lake)) is not None:
+        raise ConfigError(why)
 
 
 def _tables(table_format: str | None, remove_files: str | None, lake: str) -> Tables | None:

@@ -9,7 +9,7 @@ from croniter import croniter
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pismo_lake.paths import SCHEMES, root_of
+from pismo_lake.paths import SCHEMES, explain_wrong_places
 from pismo_lake.settings.alerts import Alerts, NotifierAlerts  # noqa: TC001 - pydantic reads the types when it runs
 from pismo_lake.settings.channels import (
     SOURCES,
@@ -38,8 +38,6 @@ from pismo_lake.settings.tables import (
 CONTINUOUS = "@continuous"
 """The schedule that begins the next run as soon as one is over."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_STORES = frozenset({*SCHEMES, "file"})
-_CUT_SCHEME = re.compile(r"[a-z0-9]+:/(?!/)")
 _MONTH_HOURS = 31 * 24
 
 
@@ -195,15 +193,8 @@ class Delivery:
             raise ValueError(msg)
 
     def _check_places(self) -> None:
-        for field in ("landing", "lake"):
-            place = getattr(self, field)
-            scheme, found, rest = place.partition("://")
-            if (found and (scheme not in _STORES or not rest.strip("/"))) or _CUT_SCHEME.match(place):
-                msg = f"{self.name}: {field} {place!r} is neither a path nor s3://, gs:// or abfss://<bucket>/<folder>"
-                raise ValueError(msg)
-        landing, lake = f"{root_of(self.landing)}/", f"{root_of(self.lake)}/"
-        if landing.startswith(lake) or lake.startswith(landing):
-            msg = f"{self.name}: one of landing and lake is inside the other: {self.landing}, {self.lake}"
+        if (why := explain_wrong_places(self.landing, self.lake)) is not None:
+            msg = f"{self.name}: {why}"
             raise ValueError(msg)
 
     @property

@@ -225,3 +225,24 @@ def test_the_ledger_is_beside_a_lake_of_any_name(tmp_path: Path, name: str, caps
     (tmp_path / f"{name}-ledger.db").unlink()
     assert main(["ledger", "rebuild", *lake]) == 0
     assert ids(tmp_path / name) == ["e-1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--lake", "s3://"], "lake 's3://' is neither a path nor s3://"),
+        (["--lake", "s3:///lake", "--landing", "raw"], "lake 's3:///lake' is neither a path nor s3://"),
+        (["--lake", "file://"], "lake 'file://' is neither a path nor s3://"),
+        (["--lake", "s3:/bucket/lake"], "lake 's3:/bucket/lake' is neither a path nor s3://"),
+        (["--lake", "lake", "--landing", "gs://"], "landing 'gs://' is neither a path nor s3://"),
+        (["--lake", "lake", "--landing", "lake/raw"], "one of landing and lake is inside the other: lake/raw, lake"),
+    ],
+)
+def test_a_place_that_is_no_place_is_refused_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(event("e-1", {"a": 1}))
+    assert main(["flatten", "file", "--ledger", "sqlite:///ledger.db", *options]) == 1
+    assert says in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"file"}
