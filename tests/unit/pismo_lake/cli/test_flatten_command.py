@@ -246,3 +246,30 @@ def test_a_place_that_is_no_place_is_refused_and_nothing_is_written(
     assert main(["flatten", "file", "--ledger", "sqlite:///ledger.db", *options]) == 1
     assert says in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
+
+
+def test_a_rebuild_says_which_unit_keeps_the_rows_of_a_damaged_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "raw/main_stream/2026/3/1/9").mkdir(parents=True)
+    (tmp_path / "raw/main_stream/2026/3/1/9/f").write_bytes(event("e-1"))
+    lake = ["--lake", str(tmp_path / "lake")]
+    assert main(["flatten", str(tmp_path / "raw"), *lake]) == 0
+    (tmp_path / "lake-ledger.db").unlink()
+    landed = tmp_path / "lake-landing/local/main_stream/2026/3/1/9/f"
+    landed.write_bytes(event("e-2"))
+    capsys.readouterr()
+    assert main(["ledger", "rebuild", *lake]) == 1
+    printed = capsys.readouterr()
+    assert "NOT INDEXED, its events are missing: main_stream/2026/3/1/9/f: " in printed.err
+    assert "NOT BUILT: 2026-03-01T09: the lake has rows of main_stream/2026/3/1/9/f" in printed.err
+    assert printed.out.endswith("0 unit(s) built\n")
+    assert ids(tmp_path / "lake") == ["e-1"]
+    assert main(["report", "--date", "2026-03-01", *lake]) == 1
+    assert "incomplete" in capsys.readouterr().out
+    assert main(["files", "--forget", "main_stream/2026/3/1/9/f", *lake]) == 0
+    assert not landed.exists()
+    assert ids(tmp_path / "lake") == ["e-1"]
+    assert main(["flatten", str(tmp_path / "raw"), *lake]) == 0
+    assert ids(tmp_path / "lake") == ["e-1"]
+    assert main(["check", *lake]) == 0

@@ -15,10 +15,12 @@ from pismo_lake import storage
 from pismo_lake.build.day import build_unit
 from pismo_lake.errors import LakeError, LedgerMismatchError
 from pismo_lake.events.erase import erase
+from pismo_lake.events.forget import forget_file
 from pismo_lake.hours import PublishDay
 from pismo_lake.index.rebuild import Rebuilt, rebuild_ledger
 from pismo_lake.ledger.binding import LakeBinding
 from pismo_lake.ledger.known_files import known_outputs
+from pismo_lake.local.workers import Workers
 from pismo_lake.paths import BUILD_ROOTS, OUTPUT_ROOTS
 from pismo_lake.report.model import DayVerdict
 from pismo_lake.report.reconcile import reconcile
@@ -280,11 +282,111 @@ def test_a_raw_file_that_cannot_be_indexed_stops_no_other(lake: LakeUnderTest) -
     fill(lake)
     lake.lose_ledger()
     lake = anew(lake)
-    raw = lake.root / "landing" / "test" / key(11, "b")
-    raw.write_bytes(raw.read_bytes().replace(b"cleo-1", b"cleo-9"))
-    done = finish(lake)
+    damage(lake)
+    done, unbuilt = finish_like_the_command(lake)
     assert [name for name, _ in done.failures] == [key(11, "b")]
-    assert people(lake) == ["bob", "dora", "emil"]
+    assert unbuilt == [DAY]
+    assert lake.files.unbuilt_units() == [DAY, "2026-03-01T11"]
+    assert people(lake) == ["bob", "cleo", "dora", "emil"]
+
+
+def damage(lake: LakeUnderTest) -> bytes:
+    """Change a raw file so that its digest differs; return the right bytes."""
+    raw = lake.root / "landing" / "test" / key(11, "b")
+    right = raw.read_bytes()
+    raw.write_bytes(right.replace(b"cleo-1", b"cleo-9"))
+    return right
+
+
+def finish_like_the_command(lake: LakeUnderTest) -> tuple[Rebuilt, list[str]]:
+    """Rebuild, and build all units that can be built; return the others too."""
+    done = rebuild_ledger(lake.settings, lake.ledger)
+    return done, list(Workers(lake.settings, lake.ledger, 1).build(done.units, ())[1])
+
+
+def put_back(lake: LakeUnderTest, right: bytes) -> None:
+    (lake.root / "landing" / "test" / key(11, "b")).write_bytes(right)
+
+
+def fetch_again(lake: LakeUnderTest, right: bytes) -> None:
+    (lake.root / "landing" / "test" / key(11, "b")).unlink()
+    lake.land({key(11, "b"): right})
+
+
+@pytest.mark.parametrize("mend", [put_back, fetch_again])
+def test_rows_of_a_damaged_raw_file_stay_until_it_is_mended(
+    lake: LakeUnderTest, mend: Callable[[LakeUnderTest, bytes], None]
+) -> None:
+    fill(lake)
+    wanted = lake.digest()
+    lake.lose_ledger()
+    lake = anew(lake)
+    right = damage(lake)
+    finish_like_the_command(lake)
+    with pytest.raises(LakeError, match=r"cannot be indexed, so a build would remove the only copy: .* differs"):
+        build_unit(lake.settings, lake.ledger, DAY)
+    report = reconcile(lake.settings, lake.ledger, PublishDay.parse(DAY))
+    assert report.verdict is DayVerdict.INCOMPLETE
+    assert [(file.key, file.state) for file in report.open_files][-1] == (key(11, "b"), "landed, not indexed")
+    with pytest.raises(LakeError, match="would remove the only copy"):
+        lake.close(DAY, force=True)
+    # a run on the same raw file, and a second rebuild, leave the rows too
+    lake.index()
+    _, unbuilt = finish_like_the_command(lake)
+    assert unbuilt == [DAY]
+    assert people(lake) == ["bob", "cleo", "dora", "emil"]
+    mend(lake, right)
+    lake.build()
+    assert lake.files.unbuilt_units() == []
+    assert lake.digest() == wanted
+    assert reconcile(lake.settings, lake.ledger, PublishDay.parse(DAY)).verdict is DayVerdict.COMPLETE
+
+
+def test_rows_stay_while_their_raw_file_waits_for_its_index(lake: LakeUnderTest) -> None:
+    fill(lake)
+    right = (lake.root / "landing" / "test" / key(11, "b")).read_bytes()
+    lake.lose_ledger()
+    lake = anew(lake)
+    remove_landing(lake, "b")
+    finish_like_the_command(lake)
+    lake.land_raw({key(11, "b"): right})
+    with pytest.raises(LakeError, match="it waits for its index"):
+        build_unit(lake.settings, lake.ledger, DAY)
+    assert people(lake) == ["bob", "cleo", "dora", "emil"]
+
+
+def test_rows_of_a_raw_file_that_became_unreadable_stay(lake: LakeUnderTest) -> None:
+    fill(lake)
+    wanted = people(lake)
+    lake.lose_ledger()
+    lake = anew(lake)
+    right = (lake.root / "landing" / "test" / key(11, "b")).read_bytes()
+    # without its index nothing tells which bytes were landed
+    remove_landing(lake, "b")
+    (lake.root / "landing" / "test" / key(11, "b")).write_bytes(b"\x28\xb5\x2f\xfd" + right)
+    done, unbuilt = finish_like_the_command(lake)
+    assert (done.failures, unbuilt) == ((), [DAY])
+    assert people(lake) == wanted
+    with pytest.raises(LakeError, match=r"unreadable .*: forget it first"):
+        build_unit(lake.settings, lake.ledger, DAY)
+    with pytest.raises(LakeError, match="does not have the file"):
+        forget_file(lake.settings, lake.ledger, key(11, "b"))
+    assert people(lake) == wanted
+    lake.land({key(11, "b"): right})
+    lake.build()
+    assert people(lake) == wanted
+    assert lake.files.unbuilt_units() == []
+
+
+def test_a_file_that_was_unreadable_before_keeps_no_unit_from_its_build(lake: LakeUnderTest) -> None:
+    lake.land({key(10, "a"): person("anna"), key(10, "b"): b"\x28\xb5\x2f\xfd"})
+    lake.build()
+    wanted = lake.digest()
+    lake.lose_ledger()
+    lake = anew(lake)
+    finish(lake)
+    assert lake.files.unbuilt_units() == []
+    assert lake.digest() == wanted
 
 
 def remove_landing(lake: LakeUnderTest, *names: str) -> None:
