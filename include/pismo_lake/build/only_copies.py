@@ -19,7 +19,7 @@ from pismo_lake.storage.encryption import open_parquet
 from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pismo_lake.ledger import Ledger
     from pismo_lake.ledger.builds import PartRecord
@@ -39,10 +39,7 @@ def refuse_only_copies(settings: LakeSettings, ledger: Ledger, unit: str, replac
     """
     lost = find_only_copies(settings, ledger, unit, replaced)
     if lost:
-        # a file of which landing has nothing comes first: perhaps the folder is the wrong one
-        name = min(lost, key=lambda name: (bool(lost[name]), name))
-        msg = f"the lake has rows of {list_in_words(name, sorted(lost))}, and {advise(settings.landing, lost[name])}"
-        raise LakeError(msg)
+        raise LakeError(describe_only_copies(settings.landing, lost))
 
 
 def find_only_copies(
@@ -73,15 +70,22 @@ def find_only_copies(
     return lost
 
 
-def advise(landing: str, problem: str) -> str:
-    """Return why a unit with rows of a raw file is not built, and what mends it, as the end of a sentence."""
-    if problem:
+def describe_only_copies(landing: str, lost: Mapping[str, str]) -> str:
+    """Return the raw files that `find_only_copies` found, why a build refuses, and what mends it.
+
+    `landing` is named as the place where a file is missing; it may be empty.
+    """
+    # a file of which landing has nothing comes first: perhaps the folder is the wrong one
+    name = min(lost, key=lambda name: (bool(lost[name]), name))
+    rows = f"the lake has rows of {list_in_words(name, sorted(lost))}"
+    if lost[name]:
         return (
-            f"the file in landing cannot be indexed, so a build would remove the only copy: {problem}; if its right"
-            " bytes are in landing, the next run builds the unit"
+            f"{rows}, and the file in landing cannot be indexed, so a build would remove the only copy: {lost[name]};"
+            " if its right bytes are in landing, the next run builds the unit"
         )
+    place = f"landing {landing}" if landing else "landing"
     return (
-        f"landing {landing} does not have the file, so a build would remove the only copy: run ledger rebuild with"
+        f"{rows}, and {place} does not have the file, so a build would remove the only copy: run ledger rebuild with"
         " the right --landing, or ask for its object key again"
     )
 

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     UNFINISHED = "unfinished build"
     DAMAGED = "damaged file"
     NO_BUILD = "file without a build"
+    REFUSED = "unit cannot be built"
     ROWS = "row counts differ"
     CHILD_TABLE = "child table differs"
     IDS = "id index differs"

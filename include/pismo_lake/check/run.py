@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pismo_lake import storage
 from pismo_lake.build.spool import claim_of
+from pismo_lake.check.adopted import check_adopted
 from pismo_lake.check.content import check_part
 from pismo_lake.check.documents import check_contracts
 from pismo_lake.check.landing import check_record, check_waiting, landing_folders
@@ -59,6 +60,7 @@ def check_lake(
     damaged = {finding.repair.name for finding in of_records if isinstance(finding.repair, Reindex)}
     findings += lost_builds(settings, ledger)
     findings += _each(parts, lambda part: check_part(settings, ledger, part, damaged))
+    findings += check_adopted(settings, ledger, parts)
     findings += of_records
     findings += check_contracts(settings, ledger)
     findings += check_tables(settings, ledger)

@@ -17,8 +17,10 @@ from pismo_lake.check.model import Finding, Kind
 from pismo_lake.check.run import check_lake
 from pismo_lake.cli.main import main
 from pismo_lake.events.erase import Found, erase
+from pismo_lake.index.rebuild import rebuild_ledger
 from pismo_lake.ledger.days import DayLedger
 from pismo_lake.ledger.tables import builds
+from pismo_lake.local.workers import Workers
 from pismo_lake.paths import SPOOL, columns_path, index_path, landing_path
 from pismo_lake.settings.contracts import ContractRules
 from pismo_lake.storage.leftovers import hold, hold_folder
@@ -259,6 +261,79 @@ def test_an_output_whose_raw_file_is_gone_is_left(built: LakeUnderTest) -> None:
     assert sorted(found.kind for found in left) == [Kind.MISSING, Kind.MISSING_RAW]
     assert not any(found.repaired for found in left)
     assert all(found.done.startswith("left: ") for found in left)
+
+
+def rebuilt_without(lake: LakeUnderTest, damage: Callable[[LakeUnderTest], None]) -> LakeUnderTest:
+    """Return the lake with its ledger made again after a damage, and all units built that can be built."""
+    lake.lose_ledger()
+    lake = LakeUnderTest(lake.root, contracts=lake.settings.contracts)
+    damage(lake)
+    done = rebuild_ledger(lake.settings, lake.ledger)
+    Workers(lake.settings, lake.ledger, 1).build(done.units, ())
+    return lake
+
+
+def lose_raw(lake: LakeUnderTest) -> None:
+    the(lake, "raw").unlink()
+    the(lake, "index").unlink()
+
+
+def damage_raw(lake: LakeUnderTest) -> None:
+    flip(the(lake, "raw"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lose_raw, "does not have the file, so a build would remove the only copy: run ledger rebuild with the right"),
+        (damage_raw, "cannot be indexed, so a build would remove the only copy: "),
+    ],
+)
+def test_a_unit_that_cannot_be_built_is_named_and_left(
+    built: LakeUnderTest, capsys: pytest.CaptureFixture[str], damage: Callable[[LakeUnderTest], None], why: str
+) -> None:
+    right = the(built, "raw").read_bytes()
+    lake = rebuilt_without(built, damage)
+    rows = everything(lake)
+    (found,) = [finding for finding in findings(lake) if finding.kind is not Kind.RAW]
+    assert (found.kind, found.ledger) == (Kind.REFUSED, f"test {DAY} is to be built")
+    assert found.disk.startswith(f"the lake has rows of {key(3)}, and ")
+    assert why in found.disk
+    (left,) = [finding for finding in findings(lake, repair=True) if finding.kind is not Kind.RAW]
+    assert not left.repaired
+    assert left.done.startswith(f"left: the lake has rows of {key(3)}, and ")
+    assert everything(lake) == rows
+    places = ("--lake", lake.settings.lake, "--landing", lake.settings.landing, "--delivery", "test")
+    options = (*places, "--ledger", lake.ledger.engine.url.render_as_string(hide_password=False))
+    assert main(["check", *options]) == 1
+    assert f"unit cannot be built: {lake.settings.lake}: ledger: test {DAY} is to be built" in capsys.readouterr().out
+    # a repair builds it as soon as the raw file is there
+    raw = lake.root / PATTERNS["raw"]
+    raw.write_bytes(right)
+    lake.index()
+    assert all(found.repaired for found in findings(lake, repair=True))
+    lake.build()
+    assert findings(lake) == []
+    assert sorted(row["event_id"] for row in lake.rows()) == ["e-3", "e-4", "e-5"]
+
+
+def test_a_unit_of_another_delivery_that_cannot_be_built_is_left_to_it(built: LakeUnderTest) -> None:
+    lake = rebuilt_without(built, lose_raw)
+    other = replace(lake.settings, delivery="other", landing=str(built.root / "elsewhere"))
+    (left,) = check_lake(other, lake.ledger, repair=True).findings
+    assert "and landing does not have the file" in left.disk
+    assert "--delivery test" in left.done
+
+
+def test_a_raw_file_comes_before_the_unit_that_needs_it(built: LakeUnderTest) -> None:
+    right = the(built, "raw").read_bytes()
+    lake = rebuilt_without(built, lose_raw)
+    (lake.root / PATTERNS["raw"]).write_bytes(right)
+    done = findings(lake, repair=True)
+    assert {found.kind for found in done} == {Kind.UNKNOWN_RAW, Kind.REFUSED}
+    assert all(found.repaired for found in done)
+    assert findings(lake) == []
+    assert sorted(row["event_id"] for row in lake.rows()) == ["e-3", "e-4", "e-5"]
 
 
 def test_a_raw_file_that_waits_for_its_index_is_compared(built: LakeUnderTest) -> None:
