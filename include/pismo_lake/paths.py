@@ -10,10 +10,12 @@ import hashlib
 import os
 import re
 from functools import lru_cache
+from urllib.parse import unquote
 
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _LONGEST = 100
 _FINGERPRINT = 10
+_EMPTY = "%"
 _OWN = frozenset({"_index", "_erasures"})
 
 SCHEMES = ("s3", "gs", "abfss")
@@ -61,7 +63,7 @@ def safe_segment(text: str) -> str:
     >>> safe_segment("cards"), safe_segment("../x"), safe_segment("") ('cards', '%2E.%2Fx', '%')
     """
     raw = text.encode("utf-8", "surrogatepass")
-    segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or "%"
+    segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or _EMPTY
     if segment.startswith("."):
         segment = "%2E" + segment[1:]
     return _shorten(segment, raw)
@@ -182,11 +184,21 @@ def split_output_name(name: str) -> tuple[str, str, int] | None:
 
 
 def safe_key(key: str) -> str:
-    """Return an object key as a safe relative path, outside of our own folders in landing."""
-    segments = [safe_segment(segment) for segment in key.split("/") if segment]
-    if segments and segments[0] in _OWN:
+    """Return an object key as a safe relative path, outside of our own folders in landing.
+
+    Two keys never have the same path: an empty segment is `%`, because a disk leaves out empty segments.
+
+    >>> safe_key("a/b"), safe_key("a//b"), safe_key("/a/../b") ('a/b', 'a/%/b', '%/a/%2E./b')
+    """
+    segments = [safe_segment(segment) for segment in key.split("/")]
+    if segments[0] in _OWN:
         segments[0] = f"%5F{segments[0][1:]}"
-    return "/".join(segments) or "%"
+    return "/".join(segments)
+
+
+def key_of_path(path: str) -> str:
+    """Return the object key that has a `safe_key`, if no segment was shortened."""
+    return "/".join("" if segment == _EMPTY else unquote(segment) for segment in path.split("/"))
 
 
 def is_event_file(key: str) -> bool:
@@ -218,9 +230,26 @@ def erasures_path(delivery: str) -> str:
     return f"{safe_segment(delivery)}/{ERASURES}"
 
 
+def name_in_landing(raw_uri: str, delivery: str, name: str) -> str:
+    """Return the name that the path of a raw file, and that of its index, is made of.
+
+    Earlier versions left out the empty segments of a name.
+    """
+    older = "/".join(segment for segment in name.split("/") if segment)
+    if older == name or not raw_uri.endswith(f"/{landing_path(delivery, older)}"):
+        return name
+    return older
+
+
+def landing_zone(raw_uri: str, delivery: str, name: str) -> str | None:
+    """Return the landing zone that a raw file is in; None if its URI is not one of this name."""
+    path = f"/{landing_path(delivery, name_in_landing(raw_uri, delivery, name))}"
+    return raw_uri.removesuffix(path) if raw_uri.endswith(path) else None
+
+
 def landing_root(raw_uri: str, delivery: str, name: str) -> str:
     """Return the folder of a delivery in landing that a raw file is in."""
-    return raw_uri.removesuffix(landing_path(delivery, name)) + safe_segment(delivery)
+    return f"{landing_zone(raw_uri, delivery, name) or raw_uri}/{safe_segment(delivery)}"
 
 
 def index_path(delivery: str, name: str) -> str:

@@ -18,7 +18,7 @@ from pismo_lake.index.files import NOTE, read_index
 from pismo_lake.index.landed import is_as_landed
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.forget import is_recorded
-from pismo_lake.paths import ERASURES, columns_path, index_path, landing_path, safe_segment
+from pismo_lake.paths import ERASURES, columns_path, index_path, landing_zone, name_in_landing, safe_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +140,8 @@ class LandingFolder:
         records = [record for record in files.every() if record.delivery == self._delivery]
         waiting = [file for delivery, file in files.list_waiting() if delivery == self._delivery]
         unbuilt = [record.name for record in records if not record.built] + [file.name for file in waiting]
-        indexed = {self._uri(index_path(self._delivery, file.name)) for file in waiting}
+        named = [name_in_landing(file.raw_uri, self._delivery, file.name) for file in waiting]
+        indexed = {self._uri(index_path(self._delivery, name)) for name in named}
         raws = {record.raw_uri for record in records} | {file.raw_uri for file in waiting}
         indexes = {record.index_uri for record in records if record.index_uri is not None}
         return raws | indexed | indexes | {self._uri(columns_path(self._delivery, name)) for name in unbuilt}
@@ -155,9 +156,9 @@ def landing_folders(settings: LakeSettings, ledger: Ledger) -> list[LandingFolde
     found = {(settings.landing, settings.delivery)}
     landed: list[tuple[str, RawFile | FileRecord]] = [(record.delivery, record) for record in files.every()]
     for delivery, file in (*landed, *files.list_waiting()):
-        path = f"/{landing_path(delivery, file.name)}"
-        if file.raw_uri.endswith(path):
-            found.add((file.raw_uri.removesuffix(path), delivery))
+        zone = landing_zone(file.raw_uri, delivery, file.name)
+        if zone is not None:
+            found.add((zone, delivery))
     return [LandingFolder(landing, delivery) for landing, delivery in sorted(found)]
 
 

@@ -48,7 +48,10 @@ def forget_file(settings: LakeSettings, ledger: Ledger, name: str, log: logging.
     found = next(iter(FileLedger(ledger, settings.lake, settings.delivery).find_named([name])), None)
     sharing = set() if found is None else _sharing(settings, ledger, found)
     gone = forget_records(ledger, settings.lake, settings.delivery, name, found, sharing)
-    shared = is_recorded(ledger, storage.join(settings.landing, landing_path(settings.delivery, name)))
+    raws = {storage.join(settings.landing, landing_path(settings.delivery, name))}
+    # earlier versions gave keys that differ only by empty segments one raw file
+    raws |= {found.raw_uri} if found is not None else set()
+    shared = any(is_recorded(ledger, raw) for raw in raws)
     paths = [path(settings.delivery, name) for path in (landing_path, index_path, columns_path)]
     uris = {storage.join(settings.landing, path) for path in paths}
     uris |= {uri for uri in (found.raw_uri, found.index_uri) if uri} if found is not None else set()

@@ -14,7 +14,7 @@ from pismo_lake import storage
 from pismo_lake.errors import IndexGoneError, LandedFileError, RawChangedError
 from pismo_lake.index.parsed import keep
 from pismo_lake.index.table import SCHEMA, IndexedFile
-from pismo_lake.paths import index_path
+from pismo_lake.paths import index_path, name_in_landing
 from pismo_lake.storage import parquet as parquet_out
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def changed_error(file: RawFile | FileRecord) -> RawChangedError:
 
 def index_uri_of(settings: LakeSettings, file: RawFile) -> str:
     """Return the URI of a landed file's index."""
-    return storage.join(settings.landing, index_path(settings.delivery, file.name))
+    name = name_in_landing(file.raw_uri, settings.delivery, file.name)
+    return storage.join(settings.landing, index_path(settings.delivery, name))
 
 
 def write_index(settings: LakeSettings, file: RawFile, hour: str, found: IndexedFile, sha256: str) -> None:

@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,7 +30,7 @@ from pismo_lake.ledger.days import PART
 from pismo_lake.ledger.erasures import restore_erasures
 from pismo_lake.ledger.known_files import list_outputs
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
-from pismo_lake.paths import ERASURES, erasures_path, safe_segment, split_output_name
+from pismo_lake.paths import ERASURES, erasures_path, key_of_path, safe_segment, split_output_name
 from pismo_lake.progress import SILENT
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:
         metadata = pq.read_schema(io.BytesIO(storage.read_bytes(index))).metadata or {}
         return dict(json.loads(metadata[NOTE]))
     except (FileNotFoundError, KeyError, pa.ArrowInvalid):
-        name = "/".join(unquote(segment) for segment in path.split("/"))
+        name = key_of_path(path)
         return {"name": name, "key": _VERSION.sub("", name)} | _hour_of(name)
 
 

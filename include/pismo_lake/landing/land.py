@@ -75,7 +75,8 @@ def land_files(
     sightings = Sightings(ledger, settings.lake, settings.delivery)
     sightings.note([*(file.key for file in able), *failures], seen_by)
     raws = RawLedger(ledger, settings.lake, settings.delivery)
-    lander = Lander(settings, fetch, raws.versions(file.key for file in able), anywhere=anywhere)
+    versions = raws.versions(file.key for file in able)
+    lander = Lander(settings, fetch, versions, raws.is_of_other_key, anywhere=anywhere)
     done = LandingRecord(raws, binding, len(able), log)
     progress.start("landing", len(able), sum(file.size or 0 for file in able))
     with Crew(lander.land, able, parallel, fatal=_holds_for_all) as crew, done:

@@ -42,9 +42,11 @@ class Lander:
     """Fetches and writes single files; many threads use it."""
 
     def __init__(
-        self, settings: LakeSettings, fetch: Fetch, versions: Mapping[str, Sequence[Version]], *, anywhere: bool
-    ) -> None:
+        self, settings: LakeSettings, fetch: Fetch, versions: Mapping[str, Sequence[Version]],
+        is_of_other_key: Callable[[RawFile], bool], *, anywhere: bool,
+    ) -> None:  # fmt: skip
         self._settings, self._fetch, self._versions, self._anywhere = settings, fetch, versions, anywhere
+        self._is_of_other_key = is_of_other_key
 
     def land(self, file: RemoteFile) -> Landed:
         """Fetch a file and write it; an unexpected error fails only this file."""
@@ -74,7 +76,7 @@ class Lander:
         mine = self._raw_file(file, file.key, len(raw), digest)
         if not versions and storage.create(mine.raw_uri, raw):
             return Landed(file, (mine,), size=len(raw))
-        kept = None if versions else storage.read_bytes(mine.raw_uri)
+        kept = None if versions or self._is_of_other_key(mine) else storage.read_bytes(mine.raw_uri)
         if kept == raw:
             return Landed(file, (mine,), size=len(raw))
         named = self._raw_file(file, f"{file.key}~{digest[:12]}", len(raw), digest)

@@ -92,6 +92,19 @@ class RawLedger:
                         found.setdefault(key, []).append(Version(*version))
         return found
 
+    def is_of_other_key(self, file: RawFile) -> bool:
+        """Return whether any lake has recorded the raw bytes at a file's place for another key.
+
+        Earlier versions landed keys that differ only by empty segments at one place.
+        """
+        with self._ledger.engine.connect() as connection:
+            return any(
+                connection.execute(
+                    select(table.c.name).where(table.c.raw_uri == file.raw_uri, table.c.key != file.key).limit(1)
+                ).first()
+                for table in (files, raw_files)
+            )
+
     def note(self, landed: Iterable[RawFile]) -> None:
         """Record files whose bytes are in landing, in one transaction; known files stay unchanged."""
         same = self._place | {"landed_at": now_text(), "run": self._ledger.run}
