@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pismo_lake.contracts.names import distinct_segment
+from pismo_lake.contracts.sparse import LearnedList
 from pismo_lake.contracts.tree import Kind, Node, extends, has_new_lists, leaves, widened_paths
 from pismo_lake.decode.exact_json import DuplicateKeys, Unbounded
 from pismo_lake.settings.contracts import EVOLVING, ContractRules, Mode
@@ -48,8 +49,8 @@ _WORDS = {
 class Change:
     """One step of a contract's evolution: a new path, its kind, its widening, or a misfit value.
 
-    `after` is the kind, or ``rescued <kind>`` or ``discarded <kind>``. `offset` is the event's; None for a schema's
-    change.
+    `after` is the kind, or ``rescued <kind>``, ``discarded <kind>`` or ``closed list``. `offset` is the event's; None
+    for a schema's change.
     """
 
     path: str
@@ -86,6 +87,7 @@ class Contract:
         self._decimals = re.compile(decimals)
         self._columns = sum(1 for _ in leaves(self.data)) + sum(1 for _ in leaves(self.envelope))
         self._offset: int | None = None
+        self._list: LearnedList | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form for storage, see `Node.to_json`; `noted` are the recorded oddities."""
@@ -161,7 +163,7 @@ class Contract:
         `data` is the parsed payload; decimals may be floats, since only kinds are learned. `offset` is the event's
         place in its file.
         """
-        self._offset = offset
+        self._offset, self._list = offset, None
         regular = data is None or (isinstance(data, dict) and self._learn_object(self.data, data, "/data", 1))
         return self._learn_object(self.envelope, extras, "", 1) and regular if extras else regular
 
@@ -180,7 +182,7 @@ class Contract:
         return regular
 
     def _add(self, node: Node, key: str, value: Any, path: str) -> Node | None:
-        if self.mode is not Mode.EVOLVE or len(node.fields) >= MAX_KEYS:
+        if self.mode is not Mode.EVOLVE or len(node.fields) >= MAX_KEYS or self._is_closed():
             self._note(path, key, "", value)
             return None
         child = self._new(node, key)
@@ -240,11 +242,27 @@ class Contract:
 
     def _learn_items(self, node: Node, values: list[Any], path: str, depth: int, name: str) -> bool:
         node.item = node.item or self._item()
+        outermost = self._list is None
+        if outermost:
+            self._list = LearnedList(node, path, values, depth, self._stays_json, self._is_map)
         regular = True
         for value in values:
             if value is not None and not self._learn(node.item, value, "*", path, depth + 1, name):
                 regular = False
+        if outermost:
+            self._list = None
         return regular and node.item.typed
+
+    def _is_closed(self) -> bool:
+        """Return whether the values to learn from are in a list that gets no further fields."""
+        found = self._list
+        if found is None:
+            return False
+        if found.closes():
+            found.node.closed = True
+            self.changes.append(Change(found.path, Kind.LIST, "closed list", self._offset))
+            self.revision += 1
+        return found.node.closed
 
     def _learn_number(self, node: Node, value: Any, key: str, path: str, name: str) -> bool:
         kind = node.kind
@@ -261,10 +279,13 @@ class Contract:
         return bool(whole or -DECIMAL_LIMIT < value < DECIMAL_LIMIT)
 
     @staticmethod
-    def _kind_of(value: Any, depth: int) -> Kind:
+    def _is_map(value: Any, depth: int) -> bool:
+        return depth >= MAX_DEPTH or (isinstance(value, dict) and len(value) > MAX_KEYS)
+
+    def _kind_of(self, value: Any, depth: int) -> Kind:
         if isinstance(value, str | bool):
             return Kind.STRING if isinstance(value, str) else Kind.BOOL
-        if depth >= MAX_DEPTH or (isinstance(value, dict) and len(value) > MAX_KEYS):
+        if self._is_map(value, depth) or self._is_closed():
             return Kind.JSON
         return Kind.OBJECT if isinstance(value, dict) else Kind.LIST
 

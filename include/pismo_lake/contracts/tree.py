@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_OWN = ("kind", "segment", "widened", "format", "closed")
+
 
 class Kind(StrEnum):
     """The kind of a path's values. `NULL`: the path was seen, but never with a value."""
@@ -28,7 +30,8 @@ class Node:
     """One path: its kind, its column segment, its fields (objects) or its item (lists).
 
     `widened` paths were int before. `format` is a schema's format of a string: ``date`` or ``date-time``. `about` is a
-    schema's description of the path; contracts do not store it.
+    schema's description of the path; contracts do not store it. `closed` lists were sparse once: their items learn no
+    further fields.
     """
 
     kind: Kind = Kind.NULL
@@ -38,6 +41,7 @@ class Node:
     widened: bool = False
     format: str = ""
     about: str = field(default="", compare=False)
+    closed: bool = False
 
     @property
     def typed(self) -> bool:
@@ -59,6 +63,8 @@ class Node:
             tree["widened"] = True
         if self.format:
             tree["format"] = self.format
+        if self.closed:
+            tree["closed"] = True
         return tree
 
     @classmethod
@@ -72,6 +78,7 @@ class Node:
             None if item is None else cls.from_json(item),
             bool(tree.get("widened")),
             str(tree.get("format", "")),
+            closed=bool(tree.get("closed")),
         )
 
 
@@ -80,7 +87,7 @@ def extends(node: Node, older: Node) -> bool:
 
     An event that taught the older tree nothing then has the same meaning under both: it has none of the new fields.
     """
-    same = all(getattr(node, name) == getattr(older, name) for name in ("kind", "segment", "widened", "format"))
+    same = all(getattr(node, name) == getattr(older, name) for name in _OWN)
     # whether an event with an empty list fits depends on the type of the items
     if not same or (node.kind is Kind.LIST and node.typed != older.typed):
         return False
