@@ -15,7 +15,7 @@ from pismo_lake.contracts.columns import RESCUED, payload_columns, struct_fields
 from pismo_lake.contracts.names import pointer
 from pismo_lake.contracts.tree import Kind, Node
 from pismo_lake.decode.exact_json import dumps, loads
-from pismo_lake.privacy.card_numbers import LEAST_NUMBER
+from pismo_lake.privacy.card_networks import LEAST_NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

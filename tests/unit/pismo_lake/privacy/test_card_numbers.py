@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import time
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -90,6 +91,101 @@ def test_numbers_in_every_grouping_are_masked(prefix: str, sizes: tuple[int, ...
     number = with_check(prefix)
     text = f"paid 3 times with {grouped(number, sizes, between)}, thanks"
     assert mask_text(text) == f"paid 3 times with ****{number[-4:]}, thanks"
+
+
+SIGNS_OF_LISTS = [
+    ",",
+    "+",
+    "|",
+    ";",
+    ":",
+    "*",
+    "=",
+    "#",
+    "~",
+    "&",
+    "^",
+    "\\",
+    ", ",
+    " | ",
+    "||",
+    '","',
+    "', '",
+    "\uff0c",
+]
+
+
+@pytest.mark.parametrize("between", SIGNS_OF_LISTS)
+@pytest.mark.parametrize(
+    ("prefix", "sizes"),
+    [("411111111111111", (4, 4, 4, 4)), ("34000000000000", (4, 6, 5)), ("3056930902590", (4, 6, 4)),
+     ("600000000000000000", (4, 4, 4, 4, 3))],
+)  # fmt: skip
+def test_numbers_between_the_signs_of_lists_are_masked(prefix: str, sizes: tuple[int, ...], between: str) -> None:
+    number = with_check(prefix)
+    shown = grouped(number, sizes, between)
+    # what follows = or ^ is track data
+    beside = (
+        []
+        if between in {"=", "^"}
+        else [f"7{between}{shown}{between}12{between}123", f"{shown}{between}1229{between}123"]
+    )
+    for text in (shown, f"paid 3 times with {shown}, thanks", *beside):
+        assert mask_text(text) == text.replace(shown, f"****{number[-4:]}")
+        assert pc.match_substring_regex(pa.array([text]), SUSPECT)[0].as_py()
+
+
+@pytest.mark.parametrize(
+    "escape",
+    ["%20", "%2520", "%252520", "%2D", "%2C", "%2B", "%C2%A0", "%E2%80%93", "%09", "%0A", "&nbsp;", "&#32;", "&#xA0;",
+     "\\u00a0", "\\u0020", "\\n", "\\\\t"],
+)  # fmt: skip
+def test_escapes_do_not_hide_a_number(escape: str) -> None:
+    for shown in (escape.join(["4111", "1111", "1111", "1111"]), f"3400{escape}000000{escape}00009"):
+        for text in (shown, f"card={shown}&exp=1229", f"n%C3%A3o%20{shown}%20x"):
+            assert mask_text(text) == text.replace(shown, f"****{shown[-4:]}")
+            assert pc.match_substring_regex(pa.array([text]), SUSPECT)[0].as_py()
+    assert mask_text("".join(f"%3{digit}" for digit in VISA)) == "****1111"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111,1111,1111,1112", "4111,1111;1111,1111", "41111111,11111111", "4111,111111111111", "411111,1111111111",
+        "4222,222,222,222", "1234,5678", "1.234,56", "4,111,111,111,111,111",
+        # pieces of longer lists, and an address in a network
+        "5411,4111,1111,1111,1111", "4111,1111,1111,1111,5411", "4111, 1111, 1111, 1111, 5411",
+        "5411|4111|1111|1111|1111|5812", "2400:0000:0000:0002:a00b:0000:0000:0001", "2400:0000:0000:0002::200e",
+        "2400:0000:0000:0002::1",
+    ],
+)  # fmt: skip
+def test_lists_of_other_numbers_stay(text: str) -> None:
+    assert mask_text(text) == text
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 9999).map("{:04}".format), min_size=6, max_size=30),
+    st.sampled_from([",", ", ", ";", "|", "+"]),
+)
+def test_long_lists_of_numbers_of_four_digits_stay(numbers: list[str], between: str) -> None:
+    # the fifth number may look like the end of the card before it
+    assume(not re.fullmatch(r"(?:0[1-9]|1[0-2])[2-4]\d|[2-4]\d(?:0[1-9]|1[0-2])|20[2-4]\d", numbers[4]))
+    assert mask_text(between.join(numbers)) == between.join(numbers)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["4111,", "4111%20", "1,", "%25", "%2525", "&#32;", "\\", "\\\\n1", "4111\u200b%20", "4111||||", ", 1234", "=1="],
+)
+def test_hostile_text_takes_no_longer_for_each_sign(piece: str) -> None:
+    def seconds(signs: int) -> float:
+        text = piece * (signs // len(piece))
+        start = time.process_time()
+        mask_text(text)
+        return time.process_time() - start
+
+    assert seconds(200_000) < 20 * seconds(20_000) + 0.5
 
 
 @pytest.mark.parametrize(
