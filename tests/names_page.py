@@ -39,6 +39,9 @@ _SOURCES = """
 - Google Cloud Sensitive Data Protection, reference of infoTypes; Microsoft Purview, sensitive information types;
   Microsoft
   Presidio, supported entities: identity documents by country, devices, secrets.
+- The short forms of Brazilian databases (`nm` and `no` for *nome*, `nr` and `nu` for *número*, `dt` for *data*): the
+  data dictionaries of the files that INEP (`NO_MUNICIPIO`, `NU_INSCRICAO`) and the TSE (`NM_CANDIDATO`,
+  `NR_CPF_CANDIDATO`, `DT_NASCIMENTO`) publish.
 - ISO 8583 and EMV: the names of fields of card messages.
 - Wikipedia, "Payment card number", and the BIN rules of the networks: prefixes and lengths of card numbers.
 """
@@ -51,6 +54,9 @@ def names_page() -> str:
     parts = [_HEAD, *(_section(rule) for rule in policy["rules"] if "names" in rule)]
     person = ", ".join(f"`{word}`" for word in _listed(policy["words"]["person"]))
     parts.append(f"## Words for a person\n\n`<person>` in a name is each of these: {person}.\n")
+    pessoa, number = (", ".join(f"`{word}`" for word in _listed(policy["words"][name])) for name in ("pessoa", "nr"))
+    parts.append(f"`<pessoa>`, in names with `no` for *nome*, is each of these: {pessoa}.\n")
+    parts.append(f"## Words for a number\n\n`<nr>` in a name is each of these: {number}.\n")
     properties = ", ".join(f"`{word}`" for word in words["properties"].split())
     parts.append(f"## Words for a property\n\nA field is kept if one of these follows the name: {properties}.\n")
     heads = ", ".join(f"`{word}`" for word in words["heads"].split())

@@ -45,6 +45,11 @@ PERSONAL = str.split("""
     creditorname note remarks memo observacao message reason firstname lname familyName givenName birthDate
     date_of_birth cliente.nome favorecidoNome clienteNombre nmCliente nm_mae custName filiacao filiação1 nomeGenitora
     dtNascto data_nascto cel cel1 acct_nbr doc_no idNo telNo cel_number contactNo cardNbr
+    docId doc_id idDoc filiation noMae noPai nomMae NM_MAE nmPai noCliente no_titular nomCliente nmCompleto
+    no_social nmFantasia nmBenef txNome dsNome nrCpf nuCpf NR_CPF numCpf nr_doc nuDoc nrDocto docto numeroDoc
+    docIdentidade nuIdentidade nuInscricao dtNasc dta_nasc datNasc fchNac dtObito txEmail dsEmail nuTelefone nrTel
+    nuCel dddTel telCasa nmCidade noMunicipio nuCep endResidencial complEnd nuEndereco nuConta nrAgencia nuCartao
+    dsLogin dsObs obs observacoes apePat ap_materno estCivil
     placeOfBirth \uff45mail em\u200bail FIRST__NAME
 """)
 OTHER = str.split("""
@@ -57,7 +62,9 @@ OTHER = str.split("""
     cardholderbilling_amount merchant_city acquirer_bin mcc entry_mode token_expiration_date due_date created_at
     timestamp amount transaction_type branch bank country status id type processing_code rrn nsu arn stan tid
     installment_number invoice_number operation_description message_type signature_verified tipo_conta cycle balance
-    currency
+    currency tpDoc tipo_documento nrOperacao nmProduto noProduto nmArquivo nuParcela dtTransacao dtVencimento
+    noEvento nrLote nuAutorizacao noRede endDate no_show affiliation docUrl idConta tpConta no_data noCard sgUf
+    nmRede nrPedido
 """)
 
 
