@@ -139,10 +139,13 @@ def source_of_type(column: Column, declared: Node | None) -> str:
 
 
 def _schema(node: Node) -> dict[str, Any]:
-    if node.kind is Kind.OBJECT:
+    """Return the schema of a path, which allows its values and is read as the same kind again."""
+    if node.kind is Kind.OBJECT and node.fields:
         return {"type": ["object", "null"], "properties": {key: _schema(child) for key, child in node.fields.items()}}
     if node.kind is Kind.LIST:
         return {"type": ["array", "null"], "items": _schema(node.item or Node())}
     if node.kind is Kind.JSON:
-        return {"type": ["object", "null"], "additionalProperties": True}
-    return {"type": [_TYPES[node.kind], "null"]} if node.kind in _TYPES else {}
+        return {"type": ["object", "array", "string", "number", "boolean", "null"]}
+    # an object that never had a field would be read as a map: nothing is said about it
+    known = node.kind in _TYPES and node.kind is not Kind.OBJECT
+    return {"type": [_TYPES[node.kind], "null"]} if known else {}

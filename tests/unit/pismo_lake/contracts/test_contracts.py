@@ -14,7 +14,7 @@ import jsonschema_rs
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo_lake.contracts.contract import MAX_COLUMNS, MAX_KEYS, Contract
+from pismo_lake.contracts.contract import MAX_COLUMNS, MAX_DEPTH, MAX_KEYS, Contract
 from pismo_lake.contracts.describe import changes_of, column_lines, differences, schema_of
 from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder, forget_schemas
 from pismo_lake.contracts.recorded import changes_by_files
@@ -418,6 +418,23 @@ def test_a_typed_column_tells_no_more_than_a_policy_leaves(lake: LakeUnderTest, 
     lake.settings = replace(lake.settings, contracts=rules, privacy=privacy)
     lake.put(event("e-1", {"birth_date": "1990-02-28"}))
     assert (lake.row()["data__birth_date"], lake.row()["typed__birth_date"]) == ("1990", None)
+
+
+def test_an_inferred_schema_allows_its_events_and_gives_the_same_kinds(tmp_path: Path) -> None:
+    contract = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    deep: Any = ["x"]
+    for _ in range(MAX_DEPTH):
+        deep = {"a": deep}
+    payloads: list[Any] = [{"metadata": "text", "deep": deep}, {"metadata": [1], "empty": {}, "none": None}]
+    for each in payloads:
+        contract.learn(each, {})
+    schema = schema_of(contract, "pix pix_in-1")
+    assert all(map(jsonschema_rs.Draft7Validator(schema).is_valid, payloads))
+    again = Contract(free_form=FREE_FORM, decimals=DECIMAL_NAMES)
+    again.declare(payload(tmp_path, schema))
+    for each in payloads:
+        again.learn(each, {})
+    assert kinds(again.data) == kinds(contract.data)
 
 
 def test_a_saved_contract_has_as_many_columns_as_the_one_that_learned() -> None:
