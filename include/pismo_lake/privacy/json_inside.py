@@ -1,8 +1,8 @@
 """Change the values of JSON inside text, and write everything else unchanged.
 
 The JSON may be at any place in the text, and may be cut off at the end. It is read once, without recursion. Its quotes
-may be escaped, because it was inside a JSON string, or single, as Python prints objects. Text without JSON is passed
-on unchanged.
+may be escaped, because it was inside a JSON string, or single, as Python prints objects. Text without JSON is read for
+names and values (see `pairs_inside`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pismo_lake.decode.nesting import is_too_deep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pismo_lake.privacy.pairs_inside import PairsInside
+
 JSON_SUSPECT = r'''[\[{]\s*(?:\\*["'\[{]|\w{1,60}\s*:)|^\s*"'''
 """A pattern (RE2 and `re`) that matches every text with JSON that has texts or objects."""
 
@@ -29,6 +31,7 @@ _BODY = re.compile(r"""[^"\\]*(?:\\.[^"\\]*)*""", re.DOTALL)
 _QUOTED = "|".join(rf"{quote}[^{quote}\\]*(?:\\.[^{quote}\\]*)*(?:{quote}|\\?\Z)" for quote in ('"', "'"))
 _TOKEN = re.compile(rf"""\s*(?:([{{}}\[\],:])|({_QUOTED})|([^\s{{}}\[\],:"]+))""", re.DOTALL)
 _ESCAPE = re.compile(r"""\\(["'\\])""")
+_ANY_QUOTE = re.compile("[\"']")
 _MOST_KEYS = 24
 _CLOSING = {"}": "{", "]": "["}
 
@@ -36,8 +39,8 @@ _CLOSING = {"}": "{", "]": "["}
 class JsonInside:
     """Changes the values of JSON in text.
 
-    `value` changes a value by its path, `dropped` returns whether a path becomes null as a whole, and `text` changes
-    the text between.
+    `value` changes a value by its path, `dropped` returns whether a path becomes null as a whole, `pairs` changes
+    the text of keys and the text between, and `text` damaged JSON whose values are changed already.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class JsonInside:
         value: Callable[[Any, tuple[str, ...]], Any],
         dropped: Callable[[tuple[str, ...]], bool],
         text: Callable[[str], str],
+        pairs: PairsInside,
     ) -> None:
-        self._value, self._dropped, self._text = value, dropped, text
+        self._value, self._dropped, self._text, self._pairs = value, dropped, text, pairs
 
     def change(self, text: str, keys: tuple[str, ...]) -> str:
         """Return the text with the values of its JSON changed, and the text between changed too."""
@@ -55,12 +59,19 @@ class JsonInside:
             return whole
         parts, done = [], 0
         while found := _START.search(text, done):
-            inside, end = self._read(text, found.start(), keys)
-            parts.append(self._between(text[done : found.start()], keys))
-            # prose in brackets may have values that span several tokens
-            parts.append(inside if _is_json(text[found.start() : end]) else self._text(inside))
+            start = found.start()
+            inside, end = self._read(text, start, self._pairs.path_before(text, start, done, keys))
+            parts.append(self._between(text[done:start], keys))
+            parts.append(self._checked(text[start:end], inside, keys))
             done = end
         return "".join([*parts, self._between(text[done:], keys)])
+
+    def _checked(self, text: str, inside: str, keys: tuple[str, ...]) -> str:
+        """Return JSON that was changed inside; prose in brackets is read as the text around it."""
+        if _is_json(text):
+            return inside
+        # its values may span several tokens
+        return self._pairs.change(text, keys) if _is_prose(text) else self._text(inside)
 
     def _between(self, text: str, keys: tuple[str, ...]) -> str:
         """Change JSON with escaped quotes in a text without other JSON, and the text around it."""
@@ -69,11 +80,11 @@ class JsonInside:
             body = _BODY.match(text, found.start())
             assert body is not None
             inner = _string(f'"{body[0]}"')
-            changed = self.change(inner, keys)
-            parts.append(self._text(text[done : found.start()]))
+            changed = self.change(inner, self._pairs.path_before(text, found.start(), done, keys))
+            parts.append(self._pairs.change(text[done : found.start()], keys))
             parts.append(body[0] if changed == inner else json.dumps(changed, ensure_ascii=False)[1:-1])
             done = body.end()
-        return "".join([*parts, self._text(text[done:])])
+        return "".join([*parts, self._pairs.change(text[done:], keys)])
 
     def _whole_string(self, text: str, keys: tuple[str, ...]) -> str | None:
         """Return a text that is one JSON string, changed inside; None if it is not one."""
@@ -103,9 +114,9 @@ class JsonInside:
         """Return the changed value of a path."""
         return self._value(value, keys)
 
-    def text(self, text: str) -> str:
-        """Return the changed text of a key."""
-        return self._text(text)
+    def text(self, text: str, keys: tuple[str, ...]) -> str:
+        """Return the changed text of a key in an object at a path."""
+        return self._pairs.change(text, keys)
 
     def is_dropped(self, keys: tuple[str, ...]) -> bool:
         """Return whether an object or a list at a path becomes null."""
@@ -147,7 +158,7 @@ class _Reading:
             new = sign
         elif awaits_key and top is not None:
             top.key = _string(string) if string is not None else word
-            new = self.change.text(string or word or "")
+            new = self.change.text(string or word or "", top.keys)
         else:
             new = self._scalar(string, word or "")
             if top is not None:
@@ -196,6 +207,11 @@ class _Reading:
         if type(changed) is type(value) and changed == value:
             return word if string is None else string
         return dumps(changed)
+
+
+def _is_prose(text: str) -> bool:
+    """Return whether a text in brackets has names with ``=``, and no strings in quotes."""
+    return "=" in text and not _ANY_QUOTE.search(text)
 
 
 def _is_json(text: str) -> bool:

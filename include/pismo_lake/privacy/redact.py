@@ -11,6 +11,8 @@ from pismo_lake.decode.exact_json import Unbounded, dumps, loads
 from pismo_lake.decode.fields import ENVELOPE_KEYS, PAYLOAD_KEY
 from pismo_lake.privacy.card_numbers import STARS, SUSPECT, mask_number, mask_text
 from pismo_lake.privacy.json_inside import JSON_SUSPECT, JsonInside
+from pismo_lake.privacy.pair_names import PAIR_SUSPECT
+from pismo_lake.privacy.pairs_inside import PairsInside
 from pismo_lake.settings.rules import Action
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class Redactor:
     def __init__(self, privacy: Privacy, event: str) -> None:
         self.privacy, self.event_type = privacy, event
         self._key = privacy.check_keys().key
-        self._inside = JsonInside(self.value, self._is_dropped, self._numbers)
+        pairs = PairsInside(self.rule, self.value, self._numbers)
+        self._inside = JsonInside(self.value, self._is_dropped, self._numbers, pairs)
 
     def rule(self, keys: tuple[str, ...]) -> Rule | None:
         """Return the rule for a path in the payload, or for a path of extra envelope keys."""
@@ -68,13 +71,14 @@ class Redactor:
         return {Action.YEAR: year, Action.MONTH: f"{year}-{month}", Action.DECADE: f"{year[:3]}0s"}[rule.action]
 
     def free_text(self, text: str, keys: tuple[str, ...] = ()) -> str:
-        """Return a text after the policy: card numbers are masked, and JSON in it is changed."""
+        """Return a text after the policy: card numbers are masked, JSON and names with values are changed."""
         return self._inside.change(text, keys)
 
     @property
     def suspect(self) -> str:
         """Return a pattern (RE2) of all texts that `free_text` may change."""
-        return f"{JSON_SUSPECT}|{SUSPECT}" if self.privacy.card_numbers else JSON_SUSPECT
+        suspect = f"{JSON_SUSPECT}|{PAIR_SUSPECT}"
+        return f"{suspect}|{SUSPECT}" if self.privacy.card_numbers else suspect
 
     def number(self, value: Any) -> Any:
         """Return a value, or the masked text of a number that is a card number."""
