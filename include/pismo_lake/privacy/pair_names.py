@@ -16,7 +16,8 @@ from pismo_lake.privacy.escapes import INVISIBLE_SIGNS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAIR_SUSPECT = r"\p{L}[^\p{L}=:]{0,16}(?:=|%(?:25){0,4}3[ADad]|:[^0-9/:])|\p{L}[^\p{L}\p{N}=:]{0,16}:[^/:]"
+# without counted repeats: they make the pattern large, and each column compiles it
+PAIR_SUSPECT = r"\p{L}[^\p{L}=:]*(?:=|%[0-9]*3[ADad]|:[^0-9/:])|\p{L}[^\p{L}\p{N}=:]*:[^/:]"
 """A pattern (RE2) that matches every text with a name and a value."""
 
 SIGN = re.compile(r"={1,3}>?|:=?|%(?:25){0,4}3[ADad]")
