@@ -65,7 +65,9 @@ def sorts() -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if "late" in name else name for name in COMMANDS]
+)
 def test_killed_before_each_step_and_run_again(lake: SmallLake, stepper: Stepper, sorts: set[str], name: str) -> None:
     start, arguments = COMMANDS[name]
     command = (*arguments(lake), *lake.options)
