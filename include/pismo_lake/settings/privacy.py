@@ -33,6 +33,8 @@ _PARTS = (
     ("values", bool, "true or false"),
 )
 _RULE_KEYS = {"path", "names", "action", "event", "last", "alone", "values", "below", "about"}
+# not a set: a wrong value may be a list
+_CARD_NUMBERS = (None, "mask", "keep")
 _POLICY_KEYS = {"extends", "card_numbers", "words", "rules", "earlier_keys"}
 _VERSION = 3
 """Raised if the same policy gives other values: then each new build writes its files again."""
@@ -170,7 +172,7 @@ def _read(policy: str, stamp: Stamp | None) -> Privacy:  # noqa: ARG001 - a chan
         msg = f"privacy policy {policy}: a mapping of {', '.join(sorted(_POLICY_KEYS))} is expected"
         raise ConfigError(msg)
     listed = document.get("rules", [])
-    if not isinstance(listed, list) or not _is_one_of(document.get("card_numbers"), None, "mask", "keep"):
+    if not isinstance(listed, list) or document.get("card_numbers") not in _CARD_NUMBERS:
         msg = f"privacy policy {policy}: rules are a list, card_numbers is mask or keep"
         raise ConfigError(msg)
     earlier = document.get("earlier_keys", [])
@@ -203,18 +205,17 @@ def _words(policy: str, listed: Any) -> dict[str, list[str]]:
     return {str(name): _split_names(words) for name, words in listed.items()}
 
 
-def _is_one_of(value: Any, *allowed: Any) -> bool:
-    """Return whether a value is allowed; a list or a mapping never is."""
-    return value in allowed
-
-
 def _are_names(names: Any) -> bool:
-    """Return whether names are a text or a list of texts, each with a letter or a digit.
+    """Return whether names are a text or a list of texts, each blank or with a letter or a digit.
 
     YAML reads ``no`` and ``on`` as truth values: without quotes they are no names.
     """
     texts = names.split(",") if isinstance(names, str) else names
-    return isinstance(texts, list) and all(isinstance(text, str) and re.search(r"\w", text) for text in texts)
+    return isinstance(texts, list) and all(map(_may_be_name, texts))
+
+
+def _may_be_name(text: Any) -> bool:
+    return isinstance(text, str) and (not text.strip() or re.search(r"\w", text) is not None)
 
 
 def _split_names(names: str | list[str]) -> list[str]:
@@ -267,5 +268,5 @@ def _lacks_place(rule: dict[str, Any]) -> bool:
     return (
         ("path" in rule) == ("names" in rule)
         or rule.get("path") == ""
-        or not all(names and _are_names(names) for names in named)
+        or not all(_are_names(names) and _split_names(names) for names in named)
     )

@@ -236,3 +236,10 @@ def test_every_list_of_names_has_a_heading() -> None:
     policy = Path(PAGE.parents[2], "include/pismo_lake/settings/policies/strict.yaml")
     rules = yaml.safe_load(policy.read_text(encoding="utf-8"))["rules"]
     assert all("about" in rule for rule in rules if "names" in rule and rule["action"] != "scan")
+
+
+@pytest.mark.parametrize("names", ["' cpf, e mail,'", "[cpf, '', e mail]"])
+def test_blank_names_are_left_out(tmp_path: Path, names: str) -> None:
+    (tmp_path / "policy.yaml").write_text(f"rules: [{{names: {names}, action: drop}}]")
+    (rule,) = load_privacy(str(tmp_path / "policy.yaml")).rules
+    assert rule.names == ("cpf", "e mail")
