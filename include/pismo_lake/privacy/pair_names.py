@@ -23,7 +23,9 @@ PAIR_SUSPECT = r"\p{L}[^\p{L}=:]*(?:=|%[0-9]*3[ADad]|:[^0-9/:])|\p{L}[^\p{L}\p{N
 SIGN = re.compile(r"={1,3}>?|:=?|%(?:25){0,4}3[ADad]")
 """The signs between a name and its value."""
 
-_LONGEST = 100
+LONGEST_NAME = 100
+"""How far before its sign a name may begin."""
+
 _NEAR = 16
 # read from the end of the text
 _BACKWARDS = re.compile(
@@ -39,7 +41,7 @@ def names_before(text: str, sign: re.Match[str], start: int) -> list[tuple[str, 
     at = sign.start()
     if sign[0] == ":" and _is_other_colon(text, at):
         return []
-    window = text[max(start, at - _LONGEST) : at]
+    window = text[max(start, at - LONGEST_NAME) : at]
     if not any(letter.isalpha() for letter in window[-_NEAR:]):
         return []
     if "\\" in window:

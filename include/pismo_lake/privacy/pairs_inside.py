@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from pismo_lake.privacy.pair_names import SIGN, decode, names_before
+from pismo_lake.privacy.card_numbers import STARS
+from pismo_lake.privacy.pair_names import LONGEST_NAME, SIGN, decode, names_before
 from pismo_lake.settings.rules import Action
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from pismo_lake.settings.rules import Rule
 
     Keys = tuple[str, ...]
-
-REMOVED = "****"
-"""Stands for a value that is removed."""
 
 _COARSE = {Action.YEAR, Action.MONTH, Action.DECADE}
 _BLANKS = re.compile(r"[ \t]*")
@@ -37,7 +35,6 @@ _END = re.compile(rf"[&;|\n\r\"<>]|[(\[{{]|[)\]}}]|\\+[nrt\"]|{SIGN.pattern}")
 _ENCODED_END = re.compile(r"[&;\s\"<>]|%(?:25){0,4}(?:26|3[Bb]|0[ADad])|\Z")
 _MARK = re.compile(r"[\d@]")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
-_LONGEST_NAME = 100
 _LONGEST_WORD = 256
 
 
@@ -67,7 +64,7 @@ class PairsInside:
 
     def path_before(self, text: str, at: int, start: int, keys: Keys) -> Keys:
         """Return the path of an object or a list at a place: with the name before it, if there is one."""
-        before = text[max(start, at - _LONGEST_NAME) : at].rstrip(" \t")
+        before = text[max(start, at - LONGEST_NAME) : at].rstrip(" \t")
         sign = None
         for sign in SIGN.finditer(before):  # noqa: B007 - the last one
             pass
@@ -136,7 +133,7 @@ class PairsInside:
 
         Prose has colons too, so a name before a colon counts only after a comma, or if a rule is for it.
         """
-        low = max(start, sign.start() - _LONGEST_NAME)
+        low = max(start, sign.start() - LONGEST_NAME)
         before = text[low : sign.start()].rstrip(" \t")
         cut = max(before.rfind(between) for between in " \t,") + 1
         listed = cut > 0 and (sign[0] != ":" or before[:cut].rstrip().endswith(","))
@@ -150,4 +147,4 @@ class PairsInside:
             # after a sign that is encoded, the value is encoded once more
             value = decode(raw) if sign.startswith("%") else unquote_plus(raw)
         changed = self._value(value, path)
-        return REMOVED if changed is None else raw if changed == value else str(changed)
+        return STARS if changed is None else raw if changed == value else str(changed)
