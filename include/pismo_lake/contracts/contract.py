@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pismo_lake.contracts.names import distinct_segment
 from pismo_lake.contracts.sparse import LearnedList
-from pismo_lake.contracts.tree import Kind, Node, extends, has_new_lists, leaves, widened_paths
+from pismo_lake.contracts.tree import MAX_COLUMNS, Kind, Node, extends, has_new_lists, leaves, widened_paths
 from pismo_lake.decode.exact_json import DuplicateKeys, Unbounded
 from pismo_lake.settings.contracts import EVOLVING, ContractRules, Mode
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 12
 """Objects that are nested deeper below `data` stay JSON text."""
-
-MAX_COLUMNS = 1500
-"""The most columns of an event type; values of further keys are kept in `_rescued`."""
 
 MAX_KEYS = 300
 """An object with more keys is a map and stays JSON text; an object that grows beyond this gets no further fields."""
@@ -182,7 +179,7 @@ class Contract:
         return regular
 
     def _add(self, node: Node, key: str, value: Any, path: str) -> Node | None:
-        if self.mode is not Mode.EVOLVE or len(node.fields) >= MAX_KEYS or self._is_closed():
+        if self.mode is not Mode.EVOLVE or len(node.fields) >= MAX_KEYS or self._close_if_sparse():
             self._note(path, key, "", value)
             return None
         child = self._new(node, key)
@@ -253,8 +250,8 @@ class Contract:
             self._list = None
         return regular and node.item.typed
 
-    def _is_closed(self) -> bool:
-        """Return whether the values to learn from are in a list that gets no further fields."""
+    def _close_if_sparse(self) -> bool:
+        """Close the list that is learned from if it is sparse; return whether it gets no further fields."""
         found = self._list
         if found is None:
             return False
@@ -285,7 +282,7 @@ class Contract:
     def _kind_of(self, value: Any, depth: int) -> Kind:
         if isinstance(value, str | bool):
             return Kind.STRING if isinstance(value, str) else Kind.BOOL
-        if self._is_map(value, depth) or self._is_closed():
+        if self._is_map(value, depth) or self._close_if_sparse():
             return Kind.JSON
         return Kind.OBJECT if isinstance(value, dict) else Kind.LIST
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.contracts.tree import MAX_COLUMNS, Kind, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,6 @@ FEWEST_CELLS = 1 << 18
 
 CELLS_A_VALUE = 16
 """A list is sparse if it takes space for more values than this, for each value that it has."""
-
-MOST_FIELDS = 1500
-"""No contract has more columns."""
 
 
 @dataclass(slots=True)
@@ -73,7 +70,7 @@ class LearnedList:
             return
         self._count += 1
         found = self._fields[items]
-        if len(found) < MOST_FIELDS:
+        if len(found) < MAX_COLUMNS:
             found.add(path)
         if spreads:
             self._add_items(value, node, path, depth)

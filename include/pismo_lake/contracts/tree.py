@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MAX_COLUMNS = 1500
+"""The most columns of an event type; values of further keys are kept in `_rescued`."""
+
 _OWN = ("kind", "segment", "widened", "format", "closed")
 
 

@@ -14,12 +14,12 @@ import jsonschema_rs
 import pytest
 from tests.lakes import LakeUnderTest, event, key
 
-from pismo_lake.contracts.contract import MAX_COLUMNS, MAX_DEPTH, MAX_KEYS, Contract
+from pismo_lake.contracts.contract import MAX_DEPTH, MAX_KEYS, Contract
 from pismo_lake.contracts.describe import changes_of, column_lines, differences, schema_of
 from pismo_lake.contracts.json_schema import SHIPPED, SchemaFolder, forget_schemas
 from pismo_lake.contracts.recorded import changes_by_files
 from pismo_lake.contracts.store import ContractStore
-from pismo_lake.contracts.tree import Kind, Node
+from pismo_lake.contracts.tree import MAX_COLUMNS, Kind, Node
 from pismo_lake.contracts.validator import validator_of
 from pismo_lake.ddl.short_names import short_names
 from pismo_lake.ddl.tables import lake_tables
