@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pismo_lake.contracts.contract import Contract
@@ -73,3 +74,4 @@ def test_heads_of_any_form_give_the_index_of_the_careful_path(seed: int, monkeyp
             patch.setattr(make, "quick_index", lambda *_: ())
             wanted = make.index_file(Plain(data, "plain"), careful.of)
         assert found.table.equals(wanted.table)
+        assert all(np.all(np.diff(rows.offsets) > 0) for rows in found.parsed)

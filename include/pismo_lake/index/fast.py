@@ -131,7 +131,7 @@ class _Sorter:
         heads = list(self._read_heads(np.flatnonzero(~found.hollow)))
         self._places = np.concatenate([_NONE, *(places for places, _ in heads)])
         self._envelopes = pa.concat_tables([table for _, table in heads]).combine_chunks() if heads else pa.table({})
-        self._groups = list(_groups(self._envelopes)) if heads else []
+        self._groups = list(_groups(self._envelopes, self._places)) if heads else []
 
     def count_ahead(self) -> int:
         """Return how many events to read before the rest is sorted; 0 if most types are known."""
@@ -257,10 +257,12 @@ def _divide(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [places[start : start + step] for start in range(0, len(places), step)]
 
 
-def _groups(envelopes: pa.Table) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
-    """Yield the rows of each type and form; the type is None if the envelope does not name one."""
+def _groups(envelopes: pa.Table, places: NDArray[np.int64]) -> Iterator[tuple[_Event | None, NDArray[np.int64]]]:
+    """Yield the rows of each type and form, in the order of their places; no type if the envelope does not name one."""
     events, group = number_groups(envelopes, _NAMED_BY, _Event.from_envelope)
-    order = np.argsort(group, kind="stable")
+    # heads that were parsed come after those that were cut out
+    order = np.argsort(places, kind="stable")
+    order = order[np.argsort(group[order], kind="stable")]
     yield from zip(events, np.split(order, np.flatnonzero(np.diff(group[order])) + 1), strict=True)
 
 
