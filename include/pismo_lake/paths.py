@@ -54,7 +54,6 @@ GENERATIONS = "_lake"
 """Marks of the lake's generation, each named by its number."""
 
 
-@lru_cache(maxsize=4096)
 def safe_segment(text: str) -> str:
     """Return one path segment for any text, never hidden and never too long.
 
@@ -62,11 +61,19 @@ def safe_segment(text: str) -> str:
 
     >>> safe_segment("cards"), safe_segment("../x"), safe_segment("") ('cards', '%2E.%2Fx', '%')
     """
+    # a long name is not kept in memory
+    return _known_segment(text) if len(text) <= _LONGEST else _segment(text)
+
+
+def _segment(text: str) -> str:
     raw = text.encode("utf-8", "surrogatepass")
     segment = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw) or _EMPTY
     if segment.startswith("."):
         segment = "%2E" + segment[1:]
     return _shorten(segment, raw)
+
+
+_known_segment = lru_cache(maxsize=4096)(_segment)
 
 
 def _shorten(segment: str, raw: bytes) -> str:
