@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake import storage
 from pismo_lake.decode.envelope import envelope_of, parse_exact
-from pismo_lake.errors import LakeError
+from pismo_lake.errors import LakeError, LandedFileError
 from pismo_lake.index.files import read_index
 from pismo_lake.index.ids import find_ids, row_groups_with
-from pismo_lake.index.keys import organisation_key
+from pismo_lake.index.keys import is_content, organisation_key
 from pismo_lake.index.landed import event_bytes
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.builds import BuildLedger
@@ -42,7 +42,7 @@ _PAUSE = 0.2
 """Seconds by which each pause before another try is longer than the one before."""
 _INDEXED = [
     "offset", "length", "reason", "org_id", "event_id", "domain", "event_type", "schema_version", "event_timestamp",
-    "content_hash", "dedupe_key",
+    "content_hash", "content_xxh3", "dedupe_key",
 ]  # fmt: skip
 
 
@@ -55,6 +55,13 @@ class LakeRow:
     row: int
     built_at: str
     run: str
+
+
+class Content(NamedTuple):
+    """The hash of an event's bytes: of an earlier version, or of today."""
+
+    earlier: bytes | None
+    xxh3: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Place:
     org_id: str | None
     state: str
     lake_row: LakeRow | None
-    content: bytes | None
+    content: Content
 
     @property
     def source(self) -> str:
@@ -127,7 +134,7 @@ def find_event(settings: LakeSettings, ledger: Ledger, event_id: str, bounds: Bo
 
     places = read_again(find_places)
     places.sort(key=lambda place: (place.record.rank, place.offset))
-    winners = {organisation_key(place.org_id): place.content for place in places if place.lake_row}
+    winners = {organisation_key(place.org_id): place for place in places if place.lake_row}
     return [_compare_content(place, winners) for place in places]
 
 
@@ -255,13 +262,21 @@ def _places(
             if row["dedupe_key"] in erased:
                 state = "erased"
         where = (record, row["offset"], row["length"], row["org_id"])
-        yield Place(*where, state, lake_row, row["content_hash"])
+        yield Place(*where, state, lake_row, Content(row["content_hash"], row["content_xxh3"]))
 
 
-def _compare_content(place: Place, winners: dict[str, bytes | None]) -> Place:
+def _compare_content(place: Place, winners: dict[str, Place]) -> Place:
     first = winners.get(organisation_key(place.org_id))
-    if place.state != "duplicate" or first is None or first == place.content:
+    if place.state != "duplicate" or first is None or first.content == place.content:
         return place
+    if (first.content.xxh3 is None) != (place.content.xxh3 is None):
+        # the index of one is of an earlier version, with hashes of another kind
+        try:
+            event = event_bytes(place.record, place.offset, place.length)
+        except LandedFileError:
+            return place
+        if is_content(event, *first.content):
+            return place
     where = (place.record, place.offset, place.length, place.org_id)
     return Place(*where, "duplicate with other content", None, place.content)
 

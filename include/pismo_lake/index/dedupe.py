@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pismo_lake.errors import LandedFileError
 from pismo_lake.hours import PublishHour
 from pismo_lake.index.files import read_index
-from pismo_lake.index.keys import KEY_COLUMNS, usable_keys
+from pismo_lake.index.keys import KEY_COLUMNS, UsableKeys, earlier_hash, usable_keys
+from pismo_lake.index.landed import usable_events
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.erasures import count_erasures, erased_keys, erasure_count
 
@@ -130,32 +132,32 @@ def judge(
     mine = {(record.delivery, record.name) for record in own}
     mine_read = {record.name: usable_keys(read_index(record, KEY_COLUMNS)) for record in own}
     known = (
-        np.sort(_shorten_keys(np.concatenate([keys for keys, _ in mine_read.values()])))
+        np.sort(_shorten_keys(np.concatenate([each.keys for each in mine_read.values()])))
         if own
         else np.zeros(0, np.uint64)
     )
-    keys, hashes, hours, sizes = [], [], [], []
+    read: list[UsableKeys] = []
+    hours, rows = [], []
     order = sorted([*own, *earlier], key=lambda record: record.rank)
     for record in order:
         if (record.delivery, record.name) in mine:
-            key, content = mine_read.pop(record.name)
+            found = mine_read.pop(record.name)
+            rows.append(np.arange(len(found.keys)))
         else:
-            key, content = usable_keys(read_index(record, KEY_COLUMNS))
-            shared = _contains(known, _shorten_keys(key))
-            key, content = key[shared], content[shared]
-        keys.append(key)
-        hashes.append(content)
-        hours.append(np.full(len(key), _hour_number(record.publish_hour), dtype=np.int64))
-        sizes.append(len(key))
+            found = usable_keys(read_index(record, KEY_COLUMNS))
+            rows.append(np.flatnonzero(_contains(known, _shorten_keys(found.keys))))
+            found = found.at(rows[-1])
+        read.append(found)
+        hours.append(np.full(len(found.keys), _hour_number(record.publish_hour), dtype=np.int64))
     if not order:
         return {}
-    every = np.concatenate(keys)
+    every = np.concatenate([each.keys for each in read])
     gone = np.isin(every, erased) if len(erased) else np.zeros(len(every), dtype=bool)
     winner = _winners(every, np.concatenate(hours), 24 * horizon_days)
-    content_of = np.concatenate(hashes)
     kept = winner == np.arange(len(winner))
-    conflict = content_of != content_of[winner]
+    conflict = _find_conflicts(order, read, rows, winner)
     verdicts: dict[str, Verdict] = {}
+    sizes = [len(each.keys) for each in read]
     ends = np.cumsum(sizes)
     for place, record in enumerate(order):
         if (record.delivery, record.name) in mine:
@@ -164,6 +166,40 @@ def judge(
             winners = frozenset((order[i].delivery, order[i].name) for i in from_files if i != place)
             verdicts[record.name] = Verdict(kept[part], conflict[part], gone[part], winners)
     return verdicts
+
+
+def _find_conflicts(
+    files: Sequence[FileRecord], read: Sequence[UsableKeys], rows: Sequence[NDArray[np.int64]],
+    winner: NDArray[np.int64],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Return which copies differ from their winners.
+
+    `rows` are the places of the copies `read` among the usable events of their files. If the hashes of a copy and its
+    winner are of different kinds, the event with the hash of today is read, and hashed as in earlier versions. If its
+    file is gone, they count as different, so that the copy is among the rejects. A blank event is erased.
+    """
+    hashes = np.concatenate([each.hashes for each in read])
+    earlier = np.concatenate([each.earlier for each in read])
+    differ: NDArray[np.bool_] = hashes != hashes[winner]
+    mixed = np.flatnonzero(earlier != earlier[winner])
+    if not len(mixed):
+        return differ
+    today = np.where(earlier[mixed], winner[mixed], mixed)
+    known = hashes[np.where(earlier[mixed], mixed, winner[mixed])]
+    ends = np.cumsum([len(each) for each in rows])
+    owners = np.searchsorted(ends, today, side="right")
+    for owner in np.unique(owners).tolist():
+        these = np.flatnonzero(owners == owner)
+        places = rows[owner][today[these] - (ends[owner] - len(rows[owner]))]
+        try:
+            events = usable_events(files[owner], places)
+        except LandedFileError:
+            differ[mixed[these]] = True
+        else:
+            found = np.array([earlier_hash(event) for event in events], dtype=hashes.dtype)
+            blank = np.array([not event.strip(b" ") for event in events])
+            differ[mixed[these]] = (found != known[these]) & ~blank
+    return differ
 
 
 def _hour_number(hour: str) -> int:

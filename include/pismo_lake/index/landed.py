@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pismo_lake import storage
 from pismo_lake.decode.container import MAX_PLAIN_BYTES, uncompress
 from pismo_lake.errors import FramingError
 from pismo_lake.index.files import changed_error, missing_error, read_index
-from pismo_lake.index.keys import content_hash
+from pismo_lake.index.keys import is_content
 
 if TYPE_CHECKING:
     from mmap import mmap
 
-    import pyarrow as pa
+    import numpy as np
+    from numpy.typing import NDArray
 
     from pismo_lake.ledger import FileRecord
 
 
-_HASHED = ["offset", "length", "reason", "content_hash"]
+_HASHED = ["offset", "length", "reason", "content_hash", "content_xxh3"]
 
 
 def landed_bytes(record: FileRecord) -> bytes:
@@ -56,6 +58,15 @@ def event_bytes(record: FileRecord, offset: int, length: int) -> bytes:
     return uncompress(landed_bytes(record), record.name, record.plain_size).data[offset : offset + length]
 
 
+def usable_events(record: FileRecord, rows: NDArray[np.int64]) -> list[bytes]:
+    """Read some of the usable events of a landed file, by their numbers; errors as `landed_bytes`."""
+    index = read_index(record, ["offset", "length", "reason"])
+    events = index.filter(pc.is_null(index.column("reason"))).take(pa.array(rows))
+    data = uncompress(landed_bytes(record), record.name, record.plain_size).data
+    spans = zip(events.column("offset").to_pylist(), events.column("length").to_pylist(), strict=True)
+    return [data[start : start + length] for start, length in spans]
+
+
 def is_as_landed(record: FileRecord, data: bytes | mmap) -> bool:
     """Return whether bytes have the recorded digest, or differ only by erased events."""
     if hashlib.sha256(data).hexdigest() == record.sha256:
@@ -74,11 +85,12 @@ def is_only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = 
         plain = uncompress(data, name, size or MAX_PLAIN_BYTES).data
     except FramingError:
         return False
-    events = index.filter(pc.is_null(index.column("reason"))).select(["offset", "length", "content_hash"])
+    hashed = ["offset", "length", "content_hash", "content_xxh3"]
+    events = index.filter(pc.is_null(index.column("reason"))).select(hashed)
     blanked = 0
-    for start, length, known in zip(*(column.to_pylist() for column in events.columns), strict=True):
+    for start, length, earlier, xxh3 in zip(*(column.to_pylist() for column in events.columns), strict=True):
         event = plain[start : start + length]
-        if content_hash(event) != known:
+        if not is_content(event, earlier, xxh3):
             if len(event) != length or event.strip(b" "):
                 return False
             blanked += 1

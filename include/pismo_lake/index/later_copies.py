@@ -43,7 +43,7 @@ class _HourKeys:
         fresh, self.lost = [], False
         for name, uri in uris.items():
             try:
-                fresh.append(usable_keys(read_index_at(uri, KEY_COLUMNS))[0])
+                fresh.append(usable_keys(read_index_at(uri, KEY_COLUMNS)).keys)
             except (FileNotFoundError, LandedFileError):
                 self.lost = True
             else:
@@ -88,7 +88,7 @@ class LaterCopies:
                 later[delivery, hour][name] = uri
         if not later:
             return set()
-        mine, _ = usable_keys(index())
+        mine = usable_keys(index()).keys
         return {
             place for place, uris in later.items() if self._keys_of(place, uris, keep=within is not None).shares(mine)
         }

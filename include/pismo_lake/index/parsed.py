@@ -8,7 +8,6 @@ build removes them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from pismo_lake import storage
 from pismo_lake.errors import LakeError
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     Name = tuple[str, str]
 
 _LOG = logging.getLogger(__name__)
-_DIGEST = hashlib.sha256().digest_size
+# as long as the digest of earlier versions, which did not use XXH3
+_DIGEST = 32
 _LENGTH = 8
 _WRITING = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _READING = pa.ipc.IpcReadOptions(use_threads=False)
@@ -78,7 +79,12 @@ def keep(
     about = {"lake": settings.lake, "sha256": sha256, "streams": streams, "left": len(others)}
     note = json.dumps(about).encode()
     content = b"".join([*pieces, others, note, len(note).to_bytes(_LENGTH, "big")])
-    storage.write_atomic(uri, content + hashlib.sha256(content).digest(), synced=False)
+    storage.write_atomic(uri, content + _digest(content), synced=False)
+
+
+def _digest(content: bytes | memoryview) -> bytes:
+    """Return a digest that shows damage; it does not protect against a writer of wrong content."""
+    return xxhash.xxh3_128_digest(content).ljust(_DIGEST, b"\0")
 
 
 def _to_stream(table: pa.Table) -> pa.Buffer:
@@ -96,7 +102,7 @@ def read_kept(settings: LakeSettings, file: FileRecord) -> Kept:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return Kept()
     end = len(content) - _DIGEST
-    if end < _LENGTH or hashlib.sha256(content[:end]).digest() != content[end:]:
+    if end < _LENGTH or _digest(content[:end]) != content[end:]:
         return Kept()
     length = int.from_bytes(content[end - _LENGTH : end], "big")
     about = json.loads(bytes(content[end - _LENGTH - length : end - _LENGTH]))

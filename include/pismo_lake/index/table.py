@@ -24,7 +24,8 @@ SCHEMA = pa.schema(
         *(pa.field(field.column, pa.string()) for field in ENVELOPE),
         pa.field(TIME_COLUMN, pa.timestamp("us", tz="UTC")),
         pa.field("dedupe_key", pa.binary(16)),
-        pa.field("content_hash", pa.binary(8)),
+        pa.field("content_hash", pa.binary(8)),  # of earlier versions; see `index.keys`
+        pa.field("content_xxh3", pa.binary(8)),
         pa.field("payload_at", pa.int32()),  # the place of the payload's key in an event whose head is closed
     ]
 )

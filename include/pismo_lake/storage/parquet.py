@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 1024
 _INDEX_DICTIONARIES = ["reason", "org_id", "domain", "event_type", "schema_version"]
-_HASHES = ("dedupe_key", "content_hash")
+_HASHES = ("dedupe_key", "content_hash", "content_xxh3")
 DIGEST = b"pismo_lake.sha256"
 # the digest is of the file with these zeros in its place
 _NO_DIGEST = b"0" * 64
