@@ -4,12 +4,13 @@ It prints MB/s and peak memory. ARGS="--mb 500 --hours 4 --everything" sets the 
 generator's truth afterwards. Other benchmarks:
 
 ARGS="channels --files 500 --mb 1 10": landing over each channel. ARGS="peers --mb 1000 --write": other writers of
-Parquet on the same files. ARGS="odd": the cost of values that fit no column, in a 10 MB file. ARGS="days --events
-10000000 --days 5": closing days, and looking events up. ARGS="deliveries --entries 200": reading a deliveries file of
-many entries. ARGS="airflow --files 200": whole runs of Airflow: a backlog, an empty run, one file, and the latency of
-single files. ARGS="chunks --mb 300": one large hour over many workers. ARGS="pages": what the pages in Airflow ask a
-ledger of a million files. ARGS="tables --tables 30": the commits to the tables of a catalog. ARGS="replay": a million
-events to a queue.
+Parquet on the same files. ARGS="cost --mb 300": the CPU time of each step. ARGS="odd": the cost of values that fit no
+column, in a 10 MB file. ARGS="days --events 10000000 --days 5": closing days, and looking events up. ARGS="deliveries
+--entries 200": reading a deliveries file of many entries. ARGS="airflow --files 200": whole runs of Airflow: a
+backlog, an empty run, one file, and the latency of single files. ARGS="chunks --mb 300": one large hour over many
+workers. ARGS="pages": what the pages in Airflow ask a ledger of a million files. ARGS="tables --tables 30": the
+commits to the tables of a catalog. ARGS="replay": a million events to a queue. ARGS="workers --workers 1 2 4": a
+backlog on Celery workers, with PostgreSQL and Redis.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from pathlib import Path
 
 import pyarrow
 
-OTHERS = ("airflow", "channels", "chunks", "days", "deliveries", "odd", "pages", "peers", "replay", "tables")
+OTHERS = (
+    "airflow", "channels", "chunks", "cost", "days", "deliveries", "odd", "pages", "peers", "replay", "tables",
+    "workers",
+)  # fmt: skip
 
 
 def main() -> int:

@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="pismo-peers-") as folder:
         root = Path(folder)
         clean, damaged = (
-            _feed(root / "clean", options.mb, Dials()), _feed(root / "damaged", min(options.mb, 20), DAMAGE)
+            make_feed(root / "clean", options.mb, Dials()), make_feed(root / "damaged", min(options.mb, 20), DAMAGE)
         )  # fmt: skip
         contest = [
             (contender, Result(contender.name, cores, clean.bytes / 1e6, clean.events))
@@ -136,7 +136,8 @@ class Feed:
     events: int
 
 
-def _feed(root: Path, megabytes: float, dials: Dials) -> Feed:
+def make_feed(root: Path, megabytes: float, dials: Dials) -> Feed:
+    """Generate the files of some hours, and the same events in lines."""
     # as many five-minute files as fill with 10 MB each
     hours = max(round(megabytes / 10 / 12, 2), 0.25)
     truth = Truth(root / "truth.db")
