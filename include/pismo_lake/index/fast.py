@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pismo_lake.contracts.fit import parse_fitting
 from pismo_lake.decode.envelope import parse
-from pismo_lake.decode.fast_split import Pieces, cut_pieces, find_pieces
+from pismo_lake.decode.fast_split import Pieces, count_opens, cut_pieces, find_pieces
 from pismo_lake.decode.fields import TYPE_KEYS, VERSION_KEY
 from pismo_lake.decode.heads import CLOSED, TEXT, Tails, read_closed, read_heads
 from pismo_lake.decode.salvage import is_too_large
@@ -76,7 +76,7 @@ def quick_index(data: bytes, contract_of: ContractOf) -> Iterator[QuickIndex]:
     """
     if not _SMALL_FILE <= len(data) < _LARGE_FILE:
         return
-    if data.count(b"{") > len(data) // _BYTES_AN_OBJECT or not _is_text(data):
+    if count_opens(data) > len(data) // _BYTES_AN_OBJECT or not _is_text(data):
         return
     for found in _splits(data):
         longest = int((found.ends - found.starts).argmax())

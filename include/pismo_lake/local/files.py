@@ -45,6 +45,9 @@ _LOG = logging.getLogger(__name__)
 _STREAM = "main_stream/"
 _OWN = ("/_index/", f"/{ERASURES}/")
 _CHUNK_BYTES = 1 << 30
+# more threads take more CPU for the same files, and memory; a network makes them wait
+_THREADS_FOR_DISK = 4
+_THREADS_FOR_NETWORK = 8
 """The most bytes that are landed before they are indexed and built."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -119,7 +122,9 @@ class LocalFiles:
                 raise NoEventFileError(msg, key=file.key)
             yield iter([raw])
 
-        landing = land_files(settings, ledger, files, fetch, anywhere=True, progress=progress)
+        near = all(map(storage.is_local, self.uris.values()))
+        parallel = _THREADS_FOR_DISK if near else _THREADS_FOR_NETWORK
+        landing = land_files(settings, ledger, files, fetch, parallel=parallel, anywhere=True, progress=progress)
         # so that no report counts them as missing
         if refused := [key for key, error in landing.failures.items() if isinstance(error, NoEventFileError)]:
             Sightings(ledger, settings.lake, settings.delivery).forget(refused)
