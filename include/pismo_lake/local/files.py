@@ -45,10 +45,10 @@ _LOG = logging.getLogger(__name__)
 _STREAM = "main_stream/"
 _OWN = ("/_index/", f"/{ERASURES}/")
 _CHUNK_BYTES = 1 << 30
-# more threads take more CPU for the same files, and memory; a network makes them wait
+"""The most bytes that are landed before they are indexed and built."""
+# more threads take more CPU for the same files, and more memory; a network makes them wait
 _THREADS_FOR_DISK = 4
 _THREADS_FOR_NETWORK = 8
-"""The most bytes that are landed before they are indexed and built."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
