@@ -24,6 +24,7 @@ from pismo_lake.index.table import SCHEMA
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.erasures import erased_keys, erasure_count, refuse_further
 from pismo_lake.storage import parquet as parquet_out
+from pismo_lake.storage.errors import is_of_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -164,7 +165,9 @@ def _note(index_uri: str) -> dict[str, str]:
     try:
         metadata = pq.read_schema(pa.BufferReader(storage.read_bytes(index_uri))).metadata or {}
         return dict(json.loads(metadata[NOTE]))
-    except (KeyError, ValueError, pa.ArrowException):
+    except Exception as error:
+        if not is_of_content(error):
+            raise
         return {}
 
 

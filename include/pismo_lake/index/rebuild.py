@@ -14,7 +14,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pismo_lake import storage
@@ -32,6 +31,7 @@ from pismo_lake.ledger.known_files import list_outputs
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.paths import ERASURES, erasures_path, key_of_path, safe_segment, split_output_name
 from pismo_lake.progress import SILENT
+from pismo_lake.storage.errors import is_of_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -155,7 +155,9 @@ def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:
     try:
         metadata = pq.read_schema(io.BytesIO(storage.read_bytes(index))).metadata or {}
         return dict(json.loads(metadata[NOTE]))
-    except (FileNotFoundError, KeyError, pa.ArrowInvalid):
+    except Exception as error:
+        if not (isinstance(error, FileNotFoundError) or is_of_content(error)):
+            raise
         name = key_of_path(path)
         return {"name": name, "key": _VERSION.sub("", name)} | _hour_of(name)
 

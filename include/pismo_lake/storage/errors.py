@@ -60,12 +60,23 @@ def sound(uri: str, problem: str = "is damaged, restore it or build it again") -
     """Raise a `LakeError` that names the file and the problem if its content is damaged."""
     try:
         yield
-    except (ValueError, LookupError, TypeError, OSError) as error:
-        # Arrow, JSON and encodings raise errors of these kinds; an error of a disk has a number
-        if isinstance(error, FileNotFoundError) or (isinstance(error, OSError) and error.errno is not None):
+    except Exception as error:
+        if not is_of_content(error):
             raise
         msg = f"{uri} {problem}: {type(error).__name__}: {remove_secrets(str(error))}"
         raise LakeError(msg) from error
+
+
+def is_of_content(error: Exception) -> bool:
+    """Return whether an error says that content cannot be read: an error of Arrow, JSON or an encoding.
+
+    A missing file, an error of a disk and a lack of memory are none.
+    """
+    if isinstance(error, OSError):
+        # Arrow's own have no number
+        return error.errno is None and not isinstance(error, FileNotFoundError)
+    of_arrow = type(error).__module__.partition(".")[0] == "pyarrow" and not isinstance(error, MemoryError)
+    return of_arrow or isinstance(error, (ValueError, LookupError, TypeError))
 
 
 def is_missing(error: OSError) -> bool:
