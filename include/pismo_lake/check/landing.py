@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pismo_lake import storage
 from pismo_lake.check.model import Advice, Finding, Kind, Record, Reindex, Remove
 from pismo_lake.errors import LandedFileError
-from pismo_lake.index.files import NOTE, read_index
+from pismo_lake.index.files import read_index, read_note
 from pismo_lake.index.landed import is_as_landed
 from pismo_lake.ledger import LakeFiles
 from pismo_lake.ledger.forget import is_recorded
@@ -80,7 +76,7 @@ def _check_index(record: FileRecord, uri: str) -> Iterator[Finding]:
     repair, ledger = Reindex(record.delivery, record.name), f"{record.events} event(s), {record.rejects} reject(s)"
     try:
         usable = pc.is_null(read_index(record, ["reason"]).column("reason"))
-        noted = _note(uri)
+        noted = read_note(uri)
     except FileNotFoundError:
         yield Finding(Kind.MISSING_INDEX, uri, f"the index of {record.name}", "it is not there", repair)
         return
@@ -92,12 +88,6 @@ def _check_index(record: FileRecord, uri: str) -> Iterator[Finding]:
         yield Finding(Kind.INDEX, uri, ledger, f"{events} event(s), {len(usable) - events} reject(s)", repair)
     elif noted.get("sha256", record.sha256) != record.sha256:
         yield Finding(Kind.INDEX, uri, f"of {record.name}", f"the index of another file, {noted.get('name')}", repair)
-
-
-def _note(uri: str) -> dict[str, str]:
-    """Return the note in an index; empty for one of an earlier version."""
-    metadata = pq.read_schema(pa.BufferReader(storage.read_bytes(uri))).metadata or {}
-    return dict(json.load(io.BytesIO(metadata.get(NOTE, b"{}"))))
 
 
 class LandingFolder:

@@ -6,7 +6,6 @@ the file stays the same too, if that is possible: a file of another size would b
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,13 +17,12 @@ import pyarrow.parquet as pq
 from pismo_lake import storage
 from pismo_lake.decode.container import GZIP, MAX_PLAIN_BYTES, uncompress
 from pismo_lake.errors import FramingError, LandedFileError
-from pismo_lake.index.files import NOTE, index_uri_of, read_index, read_index_at
+from pismo_lake.index.files import NOTE, index_uri_of, read_index, read_index_at, read_note
 from pismo_lake.index.landed import is_only_blanked, landed_bytes
 from pismo_lake.index.table import SCHEMA
 from pismo_lake.ledger import FileLedger, LakeFiles
 from pismo_lake.ledger.erasures import erased_keys, erasure_count, refuse_further
 from pismo_lake.storage import parquet as parquet_out
-from pismo_lake.storage.errors import is_of_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,7 +145,7 @@ def read_blanked(settings: LakeSettings, file: RawFile) -> Blanked | None:
     """Return a raw file that differs from the landed one by blanked events alone, or None."""
     uri = index_uri_of(settings, file)
     try:
-        data, note = storage.read_bytes(file.raw_uri), _note(uri)
+        data, note = storage.read_bytes(file.raw_uri), read_note(uri)
         rows = read_index_at(uri)
         if not note.get("sha256") or not is_only_blanked(data, file.name, rows):
             return None
@@ -158,17 +156,6 @@ def read_blanked(settings: LakeSettings, file: RawFile) -> Blanked | None:
     blank = [not plain[start : start + length].strip(b" ") for start, length in zip(starts, lengths, strict=True)]
     erased = pc.and_(pa.array(blank, pa.bool_()), pc.is_null(rows.column("reason").combine_chunks()))
     return Blanked(data, note["sha256"], rows.filter(erased))
-
-
-def _note(index_uri: str) -> dict[str, str]:
-    """Return the note in an index file; nothing if it has none."""
-    try:
-        metadata = pq.read_schema(pa.BufferReader(storage.read_bytes(index_uri))).metadata or {}
-        return dict(json.loads(metadata[NOTE]))
-    except Exception as error:
-        if not is_of_content(error):
-            raise
-        return {}
 
 
 def _match_keys(table: pa.Table, keys: AbstractSet[bytes]) -> pa.ChunkedArray:

@@ -16,6 +16,7 @@ from pismo_lake.index.parsed import keep
 from pismo_lake.index.table import SCHEMA, IndexedFile
 from pismo_lake.paths import index_path, name_in_landing
 from pismo_lake.storage import parquet as parquet_out
+from pismo_lake.storage.errors import is_of_content
 
 if TYPE_CHECKING:
     from pismo_lake.ledger import FileRecord
@@ -125,6 +126,22 @@ def read_index_at(uri: str, columns: list[str] | None = None) -> pa.Table:
         if name not in table.schema.names:
             table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
     return table.select(wanted)
+
+
+def read_note(uri: str) -> dict[str, str]:
+    """Return the note in an index file; nothing if it has none or is damaged.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    content = storage.read_bytes(uri)
+    try:
+        metadata = pq.read_schema(pa.BufferReader(content)).metadata or {}
+        return dict(json.loads(metadata[NOTE]))
+    except Exception as error:
+        if not is_of_content(error):
+            raise
+        return {}
 
 
 def _damage_error(uri: str) -> LandedFileError:

@@ -7,20 +7,16 @@ second call gives the same result as an undisturbed one.
 
 from __future__ import annotations
 
-import io
-import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from pismo_lake import storage
 from pismo_lake.contracts.store import ContractStore
 from pismo_lake.errors import PismoError
 from pismo_lake.hours import DAY_LENGTH, PublishHour
-from pismo_lake.index.files import NOTE
+from pismo_lake.index.files import read_note
 from pismo_lake.index.indexer import Indexer
 from pismo_lake.ledger import FileLedger
 from pismo_lake.ledger.adoption import adopt_outputs
@@ -31,7 +27,6 @@ from pismo_lake.ledger.known_files import list_outputs
 from pismo_lake.ledger.raw_files import RawFile, RawLedger
 from pismo_lake.paths import ERASURES, erasures_path, key_of_path, safe_segment, split_output_name
 from pismo_lake.progress import SILENT
-from pismo_lake.storage.errors import is_of_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -153,13 +148,11 @@ def _note(settings: LakeSettings, uri: str, root: str) -> dict[str, str]:
     path = uri[len(root) :].strip("/")
     index = storage.join(settings.landing, safe_segment(settings.delivery), "_index", f"{path}.parquet")
     try:
-        metadata = pq.read_schema(io.BytesIO(storage.read_bytes(index))).metadata or {}
-        return dict(json.loads(metadata[NOTE]))
-    except Exception as error:
-        if not (isinstance(error, FileNotFoundError) or is_of_content(error)):
-            raise
-        name = key_of_path(path)
-        return {"name": name, "key": _VERSION.sub("", name)} | _hour_of(name)
+        note = read_note(index)
+    except FileNotFoundError:
+        note = {}
+    name = key_of_path(path)
+    return note or {"name": name, "key": _VERSION.sub("", name)} | _hour_of(name)
 
 
 def _hour_of(name: str) -> dict[str, str]:

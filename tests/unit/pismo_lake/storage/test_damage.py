@@ -12,7 +12,8 @@ import pytest
 from tests.lakes import LakeUnderTest, at, event, key
 
 from pismo_lake.errors import LakeError
-from pismo_lake.index import blank, rebuild
+from pismo_lake.index import rebuild
+from pismo_lake.index.files import read_note
 from pismo_lake.storage.errors import sound
 
 if TYPE_CHECKING:
@@ -55,5 +56,5 @@ def test_the_note_of_a_damaged_index_is_read_or_left_out(lake: LakeUnderTest) ->
     (raw,) = (each for each in (landing / "test").rglob("a") if each.is_file())
     for content in islice(damaged(path.read_bytes()), 0, None, 7):
         path.write_bytes(content)
-        assert isinstance(blank._note(str(path)), dict)
+        assert isinstance(read_note(str(path)), dict)
         assert isinstance(rebuild._note(lake.settings, str(raw), str(landing / "test")), dict)
