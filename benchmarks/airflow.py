@@ -38,13 +38,15 @@ from pismo_sandbox.s3.notices import AnnouncingSink
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pismo_demo.airflow_api import AirflowApi
+
 _STEP = timedelta(minutes=5)
 _STEPS_A_DAY = 288
 _LONGEST = 1800.0
 _ALL_COMPARED = 5_000_000
 _SAMPLE = 37
 _PARTS = ("big", "small", "polling", "notices")
-_ENDED = {"success", "failed"}
+ENDED = {"success", "failed"}
 # nothing runs by the clock while the backlog is measured: one interval is due, yesterday's
 _DAILY = {"schedule": "0 0 * * *", "wait_minutes": 0}
 
@@ -203,7 +205,7 @@ def follow(bench: Bench, run_id: str | None = None) -> str:
             states = {}
         run_id = run_id or next(iter(states), None)
         state = states.get(run_id or "")
-        if state in _ENDED:
+        if state in ENDED:
             if state == "failed":
                 raise SystemExit(f"{run_id} failed: see {bench.places.logs}")
             return str(run_id)
@@ -212,17 +214,23 @@ def follow(bench: Bench, run_id: str | None = None) -> str:
 
 def print_run(bench: Bench, run_id: str, began: float, what: str, size: int = 0, count: int = 0) -> None:
     """Print a run's seconds, and the share of them in which no task was at work."""
-    spans: dict[str, list[tuple[float, float]]] = {}
-    for task in bench.airflow.api.tasks(bench.dag_id, run_id):
-        if task.started and task.ended:
-            span = (datetime.fromisoformat(task.started).timestamp(), datetime.fromisoformat(task.ended).timestamp())
-            spans.setdefault(task.task_id, []).append(span)
+    spans = take_spans(bench.airflow.api, bench.dag_id, run_id)
     every = [span for found in spans.values() for span in found]
     seconds = max(end for _, end in every) - began
     idle = seconds - sum_covered(every)
     rate = f"{count / seconds:.1f} files/s, {size / 1e6 / seconds:.1f} MB/s; " if count else ""
     parts = ", ".join(f"{name} {len(found)} x, {sum_covered(found):.1f} s" for name, found in spans.items())
     print(f"{what:24} {seconds:.1f} s; {rate}no task at work {idle:.1f} s ({idle / seconds:.0%}); {parts}", flush=True)
+
+
+def take_spans(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, list[tuple[float, float]]]:
+    """Return the start and the end of each instance of the tasks of a run, by task."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for task in api.tasks(dag_id, run_id):
+        if task.started and task.ended:
+            span = (datetime.fromisoformat(task.started).timestamp(), datetime.fromisoformat(task.ended).timestamp())
+            spans.setdefault(task.task_id, []).append(span)
+    return spans
 
 
 def sum_covered(spans: Sequence[tuple[float, float]]) -> float:

@@ -79,9 +79,7 @@ class Timers:
             began = time.thread_time()
             stack.append(0.0)
             try:
-                found = real(*arguments, **options)
-                # the work of a generator is done while it is read
-                return list(found) if hasattr(found, "send") else found
+                return real(*arguments, **options)
             finally:
                 spent = time.thread_time() - began
                 self.seconds[step] += spent - stack.pop()
@@ -136,15 +134,12 @@ def flatten(feed: str, lake: str) -> None:
                 timers.wrap(step, place)
         timers.seconds["start, imports"] = time.process_time()
 
-    def report() -> None:
+    def leave(status: int) -> None:
         whole = time.process_time()
         rows = {step: timers.seconds[step] for step in ("start, imports", *_STEPS)}
         rows |= {"rest": whole - sum(rows.values()), "whole": whole}
         for step, seconds in rows.items():
             print(f"{step}\t{seconds:.6f}", file=sys.stderr)
-
-    def leave(status: int) -> None:
-        report()
         sys.stderr.flush()
         end(status)
 

@@ -15,12 +15,12 @@ import platform
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.stack import DAG, Options, Stack, running_stack
 
+from benchmarks.airflow import ENDED, take_spans
 from pismo_sandbox.check.verify import verify
 from pismo_sandbox.feed.publisher import Dials
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _SETTINGS = {"wait_minutes": 0, "parallel_tasks": 16}
 _TASK = "land_event_files"
-_ENDED = {"success", "failed"}
 _COMPUTED = (1, 2, 4, 8, 16)
 
 
@@ -71,21 +70,17 @@ def measure(options: Options) -> Measured:
         stack.api.unpause(DAG)
         stack.until(lambda: stack.api.runs(DAG), "the first run is made")
         run_id, _ = stack.api.runs(DAG)[0]
-        stack.until(lambda: dict(stack.api.runs(DAG))[run_id] in _ENDED, "the run is over")
-        measured = take_spans(stack, run_id, began)
+        stack.until(lambda: dict(stack.api.runs(DAG))[run_id] in ENDED, "the run is over")
+        measured = measure_run(stack, run_id, began)
         found = verify(stack.lake(Path(folder) / "copy"), stack.truth)
         if not found.ok:
             raise SystemExit(f"the lake differs from what was published: {found.problems[:5]}")
     return measured
 
 
-def take_spans(stack: Stack, run_id: str, began: float) -> Measured:
+def measure_run(stack: Stack, run_id: str, began: float) -> Measured:
     """Return the seconds of a run, from the tasks in Airflow's database."""
-    spans = {}
-    for task in stack.api.tasks(DAG, run_id):
-        if task.started and task.ended:
-            times = [datetime.fromisoformat(at).timestamp() for at in (task.started, task.ended)]
-            spans.setdefault(task.task_id, []).append(times)
+    spans = take_spans(stack.api, DAG, run_id)
     mine = spans[_TASK]
     last = max(end for found in spans.values() for _, end in found)
     landing = max(end for _, end in mine) - min(start for start, _ in mine)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pismo_lake.decode.fields import PAYLOAD_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,10 +46,13 @@ class Pieces:
     hollow: NDArray[np.bool_]
     heads: NDArray[np.int64]
 
+    def spans_of(self, places: NDArray[np.int64]) -> Iterable[tuple[int, int]]:
+        """Return start and end of some pieces."""
+        return zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True)
+
     def bytes_of(self, places: NDArray[np.int64]) -> list[bytes]:
         """Return the bytes of some pieces."""
-        spans = zip(self.starts[places].tolist(), self.ends[places].tolist(), strict=True)
-        return [self.data[start:end] for start, end in spans]
+        return [self.data[start:end] for start, end in self.spans_of(places)]
 
 
 def cut_out(

@@ -272,7 +272,7 @@ def _compare_content(place: Place, winners: dict[str, Place]) -> Place:
     if (first.content.xxh3 is None) != (place.content.xxh3 is None):
         # the index of one is of an earlier version, with hashes of another kind
         try:
-            event = event_bytes(place.record, place.offset, place.length)
+            event = raw_event(place)
         except LandedFileError:
             return place
         if is_content(event, *first.content):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pismo_lake.ledger import FileRecord
 
 
-_HASHED = ["offset", "length", "reason", "content_hash", "content_xxh3"]
+_HASHED = ["offset", "length", "content_hash", "content_xxh3"]
 
 
 def landed_bytes(record: FileRecord) -> bytes:
@@ -71,7 +71,7 @@ def is_as_landed(record: FileRecord, data: bytes | mmap) -> bool:
     """Return whether bytes have the recorded digest, or differ only by erased events."""
     if hashlib.sha256(data).hexdigest() == record.sha256:
         return True
-    return is_only_blanked(bytes(data), record.name, read_index(record, _HASHED), record.plain_size)
+    return is_only_blanked(bytes(data), record.name, read_index(record, ["reason", *_HASHED]), record.plain_size)
 
 
 def is_only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = None) -> bool:
@@ -85,8 +85,7 @@ def is_only_blanked(data: bytes, name: str, index: pa.Table, size: int | None = 
         plain = uncompress(data, name, size or MAX_PLAIN_BYTES).data
     except FramingError:
         return False
-    hashed = ["offset", "length", "content_hash", "content_xxh3"]
-    events = index.filter(pc.is_null(index.column("reason"))).select(hashed)
+    events = index.select(_HASHED).filter(pc.is_null(index.column("reason")))
     blanked = 0
     for start, length, earlier, xxh3 in zip(*(column.to_pylist() for column in events.columns), strict=True):
         event = plain[start : start + length]

@@ -171,9 +171,8 @@ def _table_of(quick: QuickIndex) -> pa.Table:
     places = quick.places
     envelopes = {name: quick.envelopes[name].combine_chunks() for name in quick.envelopes.column_names}
     digest, data = xxhash.xxh3_64_digest, memoryview(quick.pieces.data)
-    spans = zip(quick.pieces.starts[places].tolist(), quick.pieces.ends[places].tolist(), strict=True)
     # like `content_hash`, but without the cost of a call and of a copy
-    hashes = b"".join([digest(data[start:end]) for start, end in spans])
+    hashes = b"".join([digest(data[start:end]) for start, end in quick.pieces.spans_of(places)])
     keys = dedupe_keys(envelopes["org_id"], envelopes["event_id"])
     made = {
         "offset": pa.array(quick.pieces.starts[places]),

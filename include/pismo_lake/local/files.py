@@ -122,7 +122,7 @@ class LocalFiles:
                 raise NoEventFileError(msg, key=file.key)
             yield iter([raw])
 
-        near = all(map(storage.is_local, self.uris.values()))
+        near = all(storage.is_local(self.uris[file.key]) for file in files)
         parallel = _THREADS_FOR_DISK if near else _THREADS_FOR_NETWORK
         landing = land_files(settings, ledger, files, fetch, parallel=parallel, anywhere=True, progress=progress)
         # so that no report counts them as missing
